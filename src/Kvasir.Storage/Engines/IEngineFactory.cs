@@ -1,0 +1,23 @@
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.Engines;
+
+/// <summary>Makes or opens the engine of one folder. How an engine is handed to rooms that must not name it.</summary>
+public interface IEngineFactory
+{
+    /// <summary>The word that keyspaces use: <c>lsm</c>, <c>log</c>, <c>btree</c>.</summary>
+    string Name { get; }
+
+    /// <summary>
+    /// Opens the engine in <paramref name="folder"/>, making it when the folder is empty. Fails closed: a file that is
+    /// missing or damaged stops the opening with its name.
+    /// </summary>
+    IStorageEngine Open(string folder, EngineEnvironment environment);
+}
+
+/// <summary>What an engine shares with the other engines of its process.</summary>
+/// <param name="Files">The disk.</param>
+/// <param name="Scheduler">Time, background jobs, waiting.</param>
+/// <param name="Memory">The one budget for memtables and caches.</param>
+public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, MemoryBudget Memory);

@@ -1,0 +1,280 @@
+using Kvasir.Primitives;
+
+namespace Kvasir.Storage.Engines;
+
+/// <summary>
+/// A map of byte keys to byte values on disk, below a log that somebody else owns: the journal of an embedded store, or
+/// a replica's log. The engine keeps no log of its own. It takes writes in the order of their positions, remembers which
+/// position each flush made durable, and after a restart is given every later write again.
+/// <para>
+/// <b>Threads.</b> <see cref="Stage"/>, <see cref="Publish"/> and <see cref="DiscardAfter"/> come from one thread at a
+/// time (the replica's: "the writer"); everything else from any thread, at any time, beside them.
+/// </para>
+/// <para>
+/// <b>Stage, then publish.</b> The writer stages the mutations of one command (or of one transaction of many commands),
+/// reading its own writes through <see cref="ReadView.Applied"/>; nobody else sees them. When the record of all of them
+/// is in the log, <see cref="Publish"/> makes them visible together.
+/// </para>
+/// <para>
+/// <b>Stable.</b> Writes may be published before their log record is durable, so that a later command of the same
+/// pipeline can read them. Until <see cref="MarkStable"/> covers them, the engine must be able to forget them
+/// (<see cref="DiscardAfter"/>) and must not let them reach its files.
+/// </para>
+/// </summary>
+public interface IStorageEngine : IDisposable
+{
+    /// <summary>The last position given to <see cref="Publish"/>.</summary>
+    LogPosition PublishedPosition { get; }
+
+    /// <summary>
+    /// Everything up to here is durable in the engine's own files: the log before it is not needed again, and replay
+    /// starts after it.
+    /// </summary>
+    LogPosition FlushedPosition { get; }
+
+    /// <summary>The position of the oldest write that is only in memory, or null when there is none.</summary>
+    LogPosition? OldestUnflushedPosition { get; }
+
+    /// <summary>The sequence number of the last published mutation.</summary>
+    SequenceNumber LastSequence { get; }
+
+    /// <summary>The sequence number of the last mutation that is stable: everything up to it will never be discarded.</summary>
+    SequenceNumber StableSequence { get; }
+
+    /// <summary>
+    /// Adds mutations (the bytes of a <see cref="WriteBatch"/>) that only <see cref="ReadView.Applied"/> sees, each with
+    /// the next sequence number. Never waits for the disk; the caller asks <see cref="SuggestWriteDelay"/> first.
+    /// </summary>
+    void Stage(ReadOnlySpan<byte> batch);
+
+    /// <summary>
+    /// Makes everything staged visible, atomically; <paramref name="position"/> is that of its log record and grows from
+    /// call to call. A call with nothing staged does nothing.
+    /// </summary>
+    void Publish(LogPosition position);
+
+    /// <summary>
+    /// The log is durable up to <paramref name="position"/> (which may lie ahead of <see cref="PublishedPosition"/>):
+    /// nothing published at or before it will be discarded. Any thread; calls that go backwards do nothing.
+    /// </summary>
+    void MarkStable(LogPosition position);
+
+    /// <summary>
+    /// Forgets what is staged and every publication after <paramref name="position"/>, which is at or after the last
+    /// stable one. Views and iterators made before may still show what was forgotten.
+    /// </summary>
+    void DiscardAfter(LogPosition position);
+
+    /// <summary>
+    /// Back-pressure: how long a writer of <paramref name="bytes"/> should wait before <see cref="Stage"/>, in
+    /// proportion to what flushes and compactions owe. Zero most of the time. Positive values come early and small,
+    /// rather than late and long; the largest is bounded, and asked again after waiting.
+    /// </summary>
+    TimeSpan SuggestWriteDelay(int bytes);
+
+    /// <summary>
+    /// Reads one key. The value is appended to <paramref name="value"/> unless that is null. Deleted and expired keys
+    /// are not found.
+    /// </summary>
+    EntryInfo Get(ReadOnlySpan<byte> key, in ReadView view, BytesBuffer? value);
+
+    /// <summary>A consistent view of what is published now, until disposed. Holding one keeps the versions it can see.</summary>
+    EngineSnapshot CreateSnapshot();
+
+    /// <summary>
+    /// Starts making everything that is stable durable in the engine's files; returns at once.
+    /// <see cref="WaitForFlush"/> waits for it.
+    /// </summary>
+    void Flush();
+
+    /// <summary>Waits until everything stable at the last <see cref="Flush"/> is in the files. Throws what stopped it.</summary>
+    void WaitForFlush();
+
+    /// <summary>
+    /// Writes an openable copy of everything that is in the files to a new folder, by hard links: call
+    /// <see cref="Flush"/> first to include the latest writes.
+    /// </summary>
+    void Checkpoint(string folder);
+
+    /// <summary>Bytes on disk, roughly, of the keys in [start, end); an empty end means unbounded.</summary>
+    long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
+
+    EngineStatistics GetStatistics();
+
+    /// <summary>
+    /// Set when a background job met a failure that stops writes (a full or failing disk, damage); null otherwise.
+    /// </summary>
+    Exception? BackgroundFailure { get; }
+
+    /// <summary>Tries the failed background work again, after space was freed. True when the failure is gone.</summary>
+    bool TryResume();
+}
+
+/// <summary>An engine whose keys are ordered by their unsigned bytes.</summary>
+public interface IOrderedEngine : IStorageEngine
+{
+    /// <summary>An iterator over a view of now, or of the snapshot; dispose it soon, it holds resources.</summary>
+    EngineIterator CreateIterator(in IteratorOptions options);
+
+    /// <summary>
+    /// Takes strictly ascending keys straight into the files, without log or memory. The keys may not overlap anything
+    /// that is there; sequence numbers continue. Called by the writer. Durable on return.
+    /// </summary>
+    void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted);
+
+    /// <summary>Compacts the whole of [start, end) down, dropping everything droppable. Blocks until done.</summary>
+    void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
+}
+
+/// <summary>What a read found beside the value.</summary>
+/// <param name="Found">Whether a live value exists.</param>
+/// <param name="Sequence">
+/// The sequence number of the mutation that decided the answer, also when that was a deletion; zero when nothing did.
+/// </param>
+/// <param name="ExpiresAtMs">Unix milliseconds at which the value dies; 0 for never.</param>
+/// <param name="ValueLength">Length of the value in bytes.</param>
+public readonly record struct EntryInfo(bool Found, SequenceNumber Sequence, long ExpiresAtMs, int ValueLength);
+
+/// <summary>Which writes a read may see.</summary>
+public readonly struct ReadView
+{
+    private ReadView(EngineSnapshot? snapshot, ReadViewKind kind)
+    {
+        Snapshot = snapshot;
+        Kind = kind;
+    }
+
+    /// <summary>Everything published: the default.</summary>
+    public static ReadView Published => default;
+
+    /// <summary>Everything published, and what the writer has staged. Only the writer may ask for it.</summary>
+    public static ReadView Applied => new(snapshot: null, ReadViewKind.Applied);
+
+    /// <summary>
+    /// Everything stable: what a node whose log has failed may still serve, since it is certain to survive.
+    /// </summary>
+    public static ReadView Stable => new(snapshot: null, ReadViewKind.Stable);
+
+    public static ReadView At(EngineSnapshot snapshot) => new(snapshot, ReadViewKind.Snapshot);
+
+    public EngineSnapshot? Snapshot { get; }
+
+    public ReadViewKind Kind { get; }
+}
+
+public enum ReadViewKind
+{
+    Published,
+    Applied,
+    Stable,
+    Snapshot,
+}
+
+/// <summary>A consistent view of an engine. Thread-safe; dispose exactly once.</summary>
+public abstract class EngineSnapshot : IDisposable
+{
+    protected EngineSnapshot(SequenceNumber sequence) => Sequence = sequence;
+
+    /// <summary>The last mutation that the view contains.</summary>
+    public SequenceNumber Sequence { get; }
+
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+}
+
+/// <summary>Where an iterator may go.</summary>
+public readonly ref struct IteratorOptions
+{
+    /// <summary>First key allowed; empty for none.</summary>
+    public ReadOnlySpan<byte> LowerBound { get; init; }
+
+    /// <summary>First key not allowed; empty for no bound.</summary>
+    public ReadOnlySpan<byte> UpperBound { get; init; }
+
+    /// <summary>What the iterator sees, fixed at its creation.</summary>
+    public ReadView View { get; init; }
+
+    /// <summary>The caller will not look at values.</summary>
+    public bool KeysOnly { get; init; }
+
+    /// <summary>For long scans: do not push hot blocks out of the cache.</summary>
+    public bool BypassCache { get; init; }
+}
+
+/// <summary>
+/// Walks live keys in order, both ways. One thread at a time. Spans are valid until the next move. Sees one consistent
+/// view, from its creation to its disposal. Never shows a deleted or expired key (expired: at creation's clock).
+/// </summary>
+public abstract class EngineIterator : IDisposable
+{
+    public abstract bool Valid { get; }
+
+    public abstract ReadOnlySpan<byte> Key { get; }
+
+    public abstract ReadOnlySpan<byte> Value { get; }
+
+    /// <summary>Unix milliseconds; 0 for never.</summary>
+    public abstract long ExpiresAtMs { get; }
+
+    public abstract SequenceNumber Sequence { get; }
+
+    public abstract void SeekToFirst();
+
+    public abstract void SeekToLast();
+
+    /// <summary>To the first key at or after <paramref name="key"/>.</summary>
+    public abstract void Seek(ReadOnlySpan<byte> key);
+
+    /// <summary>To the last key at or before <paramref name="key"/>.</summary>
+    public abstract void SeekForPrevious(ReadOnlySpan<byte> key);
+
+    public abstract void Next();
+
+    public abstract void Previous();
+
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+}
+
+/// <summary>Numbers for people and metrics; a moment's reading, not a consistent cut.</summary>
+public sealed record EngineStatistics
+{
+    public long MemoryBytes { get; init; }
+
+    public long MemTableBytes { get; init; }
+
+    public long CacheBytes { get; init; }
+
+    public long CacheHits { get; init; }
+
+    public long CacheMisses { get; init; }
+
+    public long DiskBytes { get; init; }
+
+    public long UserBytesWritten { get; init; }
+
+    public long FlushBytesWritten { get; init; }
+
+    public long CompactionBytesRead { get; init; }
+
+    public long CompactionBytesWritten { get; init; }
+
+    public long CompactionDebtBytes { get; init; }
+
+    public long StallMicroseconds { get; init; }
+
+    public long EstimatedKeys { get; init; }
+
+    /// <summary>Files and bytes of each level, level zero first; engines without levels leave it empty.</summary>
+    public IReadOnlyList<(int Files, long Bytes)> Levels { get; init; } = [];
+}

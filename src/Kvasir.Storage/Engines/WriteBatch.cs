@@ -1,0 +1,87 @@
+using System.Buffers.Binary;
+using Kvasir.Primitives;
+
+namespace Kvasir.Storage.Engines;
+
+/// <summary>
+/// An atomic group of mutations, kept in the bytes that journals hold (docs/formats/write-batch.md): a list of
+/// operations, each a kind byte, its lengths as varints, then its bytes. Reused by its owner: <see cref="Clear"/> and
+/// fill again. Not thread-safe.
+/// </summary>
+public sealed class WriteBatch
+{
+    private readonly BytesBuffer _bytes;
+
+    public WriteBatch(int capacity = 256) => _bytes = new BytesBuffer(capacity);
+
+    /// <summary>Number of operations.</summary>
+    public int Count { get; private set; }
+
+    public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
+
+    public void Clear()
+    {
+        _bytes.ClearAndTrim(1 << 20);
+        Count = 0;
+    }
+
+    /// <summary>Sets <paramref name="key"/>; <paramref name="expiresAtMs"/> is Unix milliseconds, 0 for never.</summary>
+    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs = 0)
+    {
+        Check.That(expiresAtMs >= 0);
+        Span<byte> span = _bytes.GetSpan(1 + (2 * Varint.MaxLength32) + 8 + key.Length + value.Length);
+        int at = 0;
+        span[at++] = (byte)(expiresAtMs == 0 ? BatchOperationKind.Put : BatchOperationKind.PutExpiring);
+        at += Varint.Write(span[at..], (ulong)key.Length);
+        at += Varint.Write(span[at..], (ulong)value.Length);
+        if (expiresAtMs != 0)
+        {
+            BinaryPrimitives.WriteInt64LittleEndian(span[at..], expiresAtMs);
+            at += 8;
+        }
+
+        key.CopyTo(span[at..]);
+        at += key.Length;
+        value.CopyTo(span[at..]);
+        _bytes.Advance(at + value.Length);
+        Count++;
+    }
+
+    public void Delete(ReadOnlySpan<byte> key)
+    {
+        Span<byte> span = _bytes.GetSpan(1 + Varint.MaxLength32 + key.Length);
+        int at = 0;
+        span[at++] = (byte)BatchOperationKind.Delete;
+        at += Varint.Write(span[at..], (ulong)key.Length);
+        key.CopyTo(span[at..]);
+        _bytes.Advance(at + key.Length);
+        Count++;
+    }
+
+    /// <summary>
+    /// Deletes every key in [<paramref name="start"/>, <paramref name="end"/>); an empty <paramref name="end"/> means
+    /// no upper bound.
+    /// </summary>
+    public void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    {
+        Span<byte> span = _bytes.GetSpan(1 + (2 * Varint.MaxLength32) + start.Length + end.Length);
+        int at = 0;
+        span[at++] = (byte)BatchOperationKind.DeleteRange;
+        at += Varint.Write(span[at..], (ulong)start.Length);
+        at += Varint.Write(span[at..], (ulong)end.Length);
+        start.CopyTo(span[at..]);
+        at += start.Length;
+        end.CopyTo(span[at..]);
+        _bytes.Advance(at + end.Length);
+        Count++;
+    }
+}
+
+/// <summary>Persisted in journals: numbers are never changed or reused.</summary>
+public enum BatchOperationKind : byte
+{
+    Put = 1,
+    PutExpiring = 2,
+    Delete = 3,
+    DeleteRange = 4,
+}

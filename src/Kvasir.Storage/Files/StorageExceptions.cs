@@ -1,0 +1,108 @@
+namespace Kvasir.Storage.Files;
+
+/// <summary>The base of everything that can go wrong between Kvasir and a disk.</summary>
+public class StorageException : Exception
+{
+    public StorageException() { }
+
+    public StorageException(string message) : base(message) { }
+
+    public StorageException(string message, Exception? inner) : base(message, inner) { }
+}
+
+/// <summary>The system refused a disk operation (EIO and all that is not listed below).</summary>
+public class DiskFailedException : StorageException
+{
+    public DiskFailedException() { }
+
+    public DiskFailedException(string message) : base(message) { }
+
+    public DiskFailedException(string message, Exception? inner) : base(message, inner) { }
+
+    public DiskFailedException(string operation, string path, string reason)
+        : base($"{operation} of {path} failed: {reason}") => Path = path;
+
+    public string? Path { get; }
+}
+
+/// <summary>No space left for a write or a reservation (ENOSPC, EDQUOT). Nothing was promised; space may come back.</summary>
+public sealed class DiskFullException : DiskFailedException
+{
+    public DiskFullException() { }
+
+    public DiskFullException(string message) : base(message) { }
+
+    public DiskFullException(string message, Exception? inner) : base(message, inner) { }
+
+    public DiskFullException(string operation, string path, string reason) : base(operation, path, reason) { }
+}
+
+/// <summary>A file that a folder must have is not there.</summary>
+public sealed class FileMissingException : StorageException
+{
+    public FileMissingException() { }
+
+    public FileMissingException(string path) : base($"{path} is missing") => Path = path;
+
+    public FileMissingException(string message, Exception? inner) : base(message, inner) { }
+
+    public string? Path { get; }
+}
+
+/// <summary>Bytes on disk are not what was written there: names the file and the offset of the damaged unit.</summary>
+public sealed class CorruptionException : StorageException
+{
+    public CorruptionException() { }
+
+    public CorruptionException(string message) : base(message) { }
+
+    public CorruptionException(string message, Exception? inner) : base(message, inner) { }
+
+    public CorruptionException(string path, long offset, string detail)
+        : base($"{path} is damaged at offset {offset}: {detail}")
+    {
+        Path = path;
+        Offset = offset;
+    }
+
+    public string? Path { get; }
+
+    /// <summary>Byte offset of the damaged unit in the file.</summary>
+    public long Offset { get; }
+}
+
+/// <summary>The file was written by a newer Kvasir.</summary>
+public sealed class FormatTooNewException : StorageException
+{
+    public FormatTooNewException() { }
+
+    public FormatTooNewException(string message) : base(message) { }
+
+    public FormatTooNewException(string message, Exception? inner) : base(message, inner) { }
+
+    public FormatTooNewException(string path, uint found, uint supported)
+        : base($"{path} has format version {found}; this Kvasir reads up to {supported}. Use a newer Kvasir.") { }
+}
+
+/// <summary>Another process (or another engine of this one) has the folder open.</summary>
+public sealed class FolderInUseException : StorageException
+{
+    public FolderInUseException() { }
+
+    public FolderInUseException(string message) : base(message) { }
+
+    public FolderInUseException(string message, Exception? inner) : base(message, inner) { }
+}
+
+/// <summary>
+/// The store has met a failure after which it takes no more writes; reads of what is durable go on. The message says
+/// what happened and what to do.
+/// </summary>
+public sealed class WritesStoppedException : StorageException
+{
+    public WritesStoppedException() { }
+
+    public WritesStoppedException(string message) : base(message) { }
+
+    public WritesStoppedException(string message, Exception? inner) : base(message, inner) { }
+}

@@ -1,0 +1,46 @@
+namespace Kvasir.Storage.Lsm;
+
+/// <summary>Settings of one LSM engine. The defaults are those the benchmarks are published with.</summary>
+public sealed record LsmOptions
+{
+    /// <summary>A memtable that has grown to this many bytes is frozen and flushed.</summary>
+    public long MemTableBytes { get; init; } = 64L << 20;
+
+    /// <summary>Frozen memtables waiting for their flush before writers are made to wait.</summary>
+    public int FrozenMemTablesMax { get; init; } = 4;
+
+    /// <summary>Uncompressed bytes of a data block.</summary>
+    public int BlockBytes { get; init; } = 4096;
+
+    /// <summary>Keys between two restart points of a data block.</summary>
+    public int RestartInterval { get; init; } = 16;
+
+    /// <summary>Bits of filter a key; 0 switches filters off.</summary>
+    public int FilterBitsPerKey { get; init; } = 10;
+
+    public long TableBytes { get; init; } = 64L << 20;
+
+    /// <summary>Tables in level zero that make a compaction due.</summary>
+    public int LevelZeroCompactionTrigger { get; init; } = 4;
+
+    /// <summary>Tables in level zero at which writers wait longest.</summary>
+    public int LevelZeroStopTrigger { get; init; } = 24;
+
+    public long LevelBaseBytes { get; init; } = 256L << 20;
+
+    public int LevelSizeMultiplier { get; init; } = 10;
+
+    public int LevelCount { get; init; } = 7;
+
+    /// <summary>First level whose blocks are compressed; <see cref="LevelCount"/> or more switches compression off.</summary>
+    public int CompressFromLevel { get; init; } = 2;
+
+    /// <summary>Flushes and compactions of this engine that may run at once, at least 2.</summary>
+    public int BackgroundJobsMax { get; init; } = 2;
+
+    /// <summary>Open table files kept; beyond it the least recently used are closed.</summary>
+    public int OpenFilesMax { get; init; } = 1000;
+
+    /// <summary>Check the checksum of every block read from disk. Only benchmarks switch it off.</summary>
+    public bool VerifyChecksums { get; init; } = true;
+}
