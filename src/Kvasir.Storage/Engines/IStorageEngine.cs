@@ -202,6 +202,9 @@ public readonly ref struct IteratorOptions
     /// <summary>The caller will not look at values.</summary>
     public bool KeysOnly { get; init; }
 
+    /// <summary>Show keys whose deadline has passed, too: for the sweep that removes them.</summary>
+    public bool IncludeExpired { get; init; }
+
     /// <summary>For long scans: do not push hot blocks out of the cache.</summary>
     public bool BypassCache { get; init; }
 }

@@ -26,14 +26,19 @@ public sealed class WriteBatch
     }
 
     /// <summary>Sets <paramref name="key"/>; <paramref name="expiresAtMs"/> is Unix milliseconds, 0 for never.</summary>
-    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs = 0)
+    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs = 0) =>
+        Put(key, [], value, expiresAtMs);
+
+    /// <summary>As the other overload, with a value that is <paramref name="prefix"/> followed by <paramref name="value"/>.</summary>
+    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         Check.That(expiresAtMs >= 0);
-        Span<byte> span = _bytes.GetSpan(1 + (2 * Varint.MaxLength32) + 8 + key.Length + value.Length);
+        int valueLength = prefix.Length + value.Length;
+        Span<byte> span = _bytes.GetSpan(1 + (2 * Varint.MaxLength32) + 8 + key.Length + valueLength);
         int at = 0;
         span[at++] = (byte)(expiresAtMs == 0 ? BatchOperationKind.Put : BatchOperationKind.PutExpiring);
         at += Varint.Write(span[at..], (ulong)key.Length);
-        at += Varint.Write(span[at..], (ulong)value.Length);
+        at += Varint.Write(span[at..], (ulong)valueLength);
         if (expiresAtMs != 0)
         {
             BinaryPrimitives.WriteInt64LittleEndian(span[at..], expiresAtMs);
@@ -42,6 +47,8 @@ public sealed class WriteBatch
 
         key.CopyTo(span[at..]);
         at += key.Length;
+        prefix.CopyTo(span[at..]);
+        at += prefix.Length;
         value.CopyTo(span[at..]);
         _bytes.Advance(at + value.Length);
         Count++;

@@ -1,0 +1,42 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// A node: the keyspaces it hosts and the one log they share. The sixteen databases of the Redis protocol are the
+/// keyspaces <c>db0</c> to <c>db15</c>; they share one mailbox, so that a MULTI block is atomic across them.
+/// </summary>
+public sealed class KvasirNode : IDisposable
+{
+    private readonly Replica[] _databases;
+    private readonly Execution _execution;
+
+    /// <summary>A node over a log and engines that the caller has already recovered.</summary>
+    public KvasirNode(IReplicaLog log, IEnumerable<Replica> databases)
+    {
+        Log = log;
+        _databases = [.. databases];
+        _execution = new Execution(log);
+        Mailbox = new ReplicaMailbox(_execution);
+    }
+
+    public IReplicaLog Log { get; }
+
+    public ReplicaMailbox Mailbox { get; }
+
+    public int DatabaseCount => _databases.Length;
+
+    /// <summary>The replica that a database index stands for now.</summary>
+    public Replica Database(int index)
+    {
+        Check.That((uint)index < (uint)_databases.Length);
+        return _databases[index];
+    }
+
+    public void Dispose()
+    {
+        foreach (Replica replica in _databases)
+            replica.Engine.Dispose();
+    }
+}

@@ -1,0 +1,117 @@
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Replicas;
+
+/// <summary>
+/// The right to read and write the replicas of one mailbox, held by the item that runs. Mutations are staged as they are
+/// made and visible to later reads of the same execution; <see cref="Commit"/> puts all of them, whichever replicas they
+/// touch, into one log record, and publishes them together.
+/// <para>
+/// <b>Gate.</b> A reply may leave only when the log is durable up to <see cref="GatePosition"/>: for writes to
+/// <see cref="Durability.Sync"/> keyspaces their record's position, for reads that of the writes they saw. Whoever sends
+/// replies takes the gate after each item.
+/// </para>
+/// </summary>
+public sealed class Execution
+{
+    private readonly IReplicaLog _log;
+    private readonly List<Replica> _touched = [];
+    private readonly BytesBuffer _record = new(4096);
+    private LogPosition _gate;
+
+    internal Execution(IReplicaLog log) => _log = log;
+
+    /// <summary>What must be durable before the replies made so far may leave; zero for nothing.</summary>
+    public LogPosition GatePosition => _gate;
+
+    /// <summary>Why writes are refused now, or null. Ask before the first write of a command.</summary>
+    public WriteRefusal? Refusal => _log.Refusal;
+
+    /// <summary>Reads through everything staged. The value is appended to <paramref name="value"/> unless null.</summary>
+    public EntryInfo Get(Replica replica, ReadOnlySpan<byte> key, BytesBuffer? value)
+    {
+        EntryInfo info = replica.Engine.Get(key, ReadView.Applied, value);
+        if (info.Sequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
+            RaiseGate(_log.AppendedPosition);
+        return info;
+    }
+
+    /// <summary>An iterator over everything, staged writes included; dispose it before the item ends.</summary>
+    public EngineIterator CreateIterator(Replica replica, in IteratorOptions options)
+    {
+        if (replica.Engine.LastSequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
+            RaiseGate(_log.AppendedPosition);
+        return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
+    }
+
+    /// <summary>Sets a key to <paramref name="prefix"/> followed by <paramref name="value"/>.</summary>
+    public void Put(Replica replica, ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
+    {
+        Touch(replica);
+        replica.Put(key, prefix, value, expiresAtMs);
+    }
+
+    public void Delete(Replica replica, ReadOnlySpan<byte> key)
+    {
+        Touch(replica);
+        replica.Delete(key);
+    }
+
+    public void DeleteRange(Replica replica, ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    {
+        Touch(replica);
+        replica.DeleteRange(start, end);
+    }
+
+    /// <summary>
+    /// Logs and publishes everything staged since the last commit: one record, all or nothing. Call it at the end of each
+    /// command, or of each transaction.
+    /// </summary>
+    public void Commit()
+    {
+        if (_touched.Count == 0)
+            return;
+        _record.Clear();
+        bool gated = false;
+        foreach (Replica replica in _touched)
+        {
+            JournalPayload.AppendEntry(_record, replica.StreamId, replica.StagedBytes);
+            gated |= replica.Options.Durability == Durability.Sync;
+        }
+
+        LogPosition position = _log.Append(_record.WrittenSpan);
+        foreach (Replica replica in _touched)
+            replica.Publish(position);
+        _touched.Clear();
+        if (_record.Capacity > 1 << 20)
+            _record.ClearAndTrim(1 << 20);
+        if (gated)
+            RaiseGate(position);
+    }
+
+    /// <summary>Forgets the gate: the caller has taken it for the replies it guards.</summary>
+    public LogPosition TakeGate()
+    {
+        LogPosition gate = _gate;
+        _gate = LogPosition.Zero;
+        return gate;
+    }
+
+    /// <summary>Called when an item ends: what it staged and did not commit would be lost without a trace.</summary>
+    internal void EndItem() => Check.That(_touched.Count == 0, $"an item ended with uncommitted writes");
+
+    private void Touch(Replica replica)
+    {
+        if (!replica.HasStaged)
+            _touched.Add(replica);
+    }
+
+    private void RaiseGate(LogPosition position)
+    {
+        if (position > _gate && position > _log.DurablePosition)
+            _gate = position;
+    }
+}

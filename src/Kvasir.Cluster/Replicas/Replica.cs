@@ -1,0 +1,68 @@
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Replicas;
+
+/// <summary>
+/// One copy of one partition on this node: an engine, and the mutations staged by the execution under way. Only touched
+/// from inside its mailbox, except where a member says otherwise.
+/// </summary>
+public sealed class Replica
+{
+    private readonly WriteBatch _staged = new();
+
+    public Replica(uint streamId, KeyspaceOptions options, IOrderedEngine engine)
+    {
+        StreamId = streamId;
+        Options = options;
+        Engine = engine;
+    }
+
+    /// <summary>Names this replica's part of a log record. Never reused.</summary>
+    public uint StreamId { get; }
+
+    public KeyspaceOptions Options { get; internal set; }
+
+    /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
+    public IOrderedEngine Engine { get; }
+
+    internal bool HasStaged => _staged.Count != 0;
+
+    internal ReadOnlySpan<byte> StagedBytes => _staged.Bytes;
+
+    internal void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
+    {
+        int start = _staged.Bytes.Length;
+        _staged.Put(key, prefix, value, expiresAtMs);
+        Engine.Stage(_staged.Bytes[start..]);
+    }
+
+    internal void Delete(ReadOnlySpan<byte> key)
+    {
+        int start = _staged.Bytes.Length;
+        _staged.Delete(key);
+        Engine.Stage(_staged.Bytes[start..]);
+    }
+
+    internal void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    {
+        int from = _staged.Bytes.Length;
+        _staged.DeleteRange(start, end);
+        Engine.Stage(_staged.Bytes[from..]);
+    }
+
+    internal void Publish(LogPosition position)
+    {
+        if (Options.Durability != Durability.Sync)
+            Engine.MarkStable(position);
+        Engine.Publish(position);
+        _staged.Clear();
+    }
+
+    internal void Discard(LogPosition after)
+    {
+        Engine.DiscardAfter(after);
+        _staged.Clear();
+    }
+}

@@ -1,0 +1,69 @@
+using System.Collections.Concurrent;
+
+namespace Kvasir.Cluster.Replicas;
+
+/// <summary>
+/// Serialises the work of the replicas that share it: at any moment at most one thread runs an item, and inside it there
+/// are no locks. Whoever posts to an idle mailbox becomes its thread, so an uncontended post costs two interlocked
+/// operations and no hop; a post to a busy one is queued and run by the thread that is there ("flat combining",
+/// Hendler, Incze, Shavit and Tzafrir 2010). Thread-safe.
+/// </summary>
+public sealed class ReplicaMailbox
+{
+    private readonly ConcurrentQueue<IMailboxItem> _queue = new();
+    private readonly Execution _execution;
+
+    // Items posted and not finished. The thread that moves it from 0 owns the mailbox until it is 0 again.
+    private int _pending;
+
+    internal ReplicaMailbox(Execution execution) => _execution = execution;
+
+    /// <summary>Runs <paramref name="item"/> before returning if the mailbox is idle; else it is run soon by another thread.</summary>
+    public void Post(IMailboxItem item)
+    {
+        if (Interlocked.CompareExchange(ref _pending, 1, 0) == 0)
+        {
+            Run(item);
+            if (Interlocked.Decrement(ref _pending) != 0)
+                Drain();
+            return;
+        }
+
+        _queue.Enqueue(item);
+        if (Interlocked.Increment(ref _pending) == 1)
+            Drain();
+    }
+
+    private void Drain()
+    {
+        do
+        {
+            // The count is raised after the enqueue, so a counted item is always in the queue.
+            IMailboxItem? item;
+            SpinWait spin = default;
+            while (!_queue.TryDequeue(out item))
+                spin.SpinOnce(sleep1Threshold: -1);
+            Run(item);
+        }
+        while (Interlocked.Decrement(ref _pending) != 0);
+    }
+
+    private void Run(IMailboxItem item)
+    {
+        try
+        {
+            item.Run(_execution);
+        }
+        finally
+        {
+            _execution.EndItem();
+        }
+    }
+}
+
+/// <summary>Work that needs a replica to itself. May be run on any thread; must not block on other mailbox work.</summary>
+public interface IMailboxItem
+{
+    /// <summary>Must not throw: an exception here is a defect that stops the node.</summary>
+    void Run(Execution execution);
+}

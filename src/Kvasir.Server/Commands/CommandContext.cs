@@ -1,0 +1,86 @@
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Engines;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>
+/// What a command handler sees: its arguments, the database of its session, and where its reply goes. One a session,
+/// reused for every command. Valid only while the session runs in the node's mailbox. Spans of arguments are valid until
+/// the handler returns; spans of <see cref="Value"/> until the next read into it.
+/// </summary>
+internal sealed class CommandContext
+{
+    private byte[] _bytes = [];
+    private ArgumentRange[] _arguments = new ArgumentRange[8];
+
+    public CommandContext(RespSession session, ServerState server, RespWriter reply)
+    {
+        Session = session;
+        Server = server;
+        Reply = reply;
+    }
+
+    public RespSession Session { get; }
+
+    public ServerState Server { get; }
+
+    public KvasirNode Node => Server.Node;
+
+    public RespWriter Reply { get; }
+
+    /// <summary>Set by the session around each command.</summary>
+    public Execution Execution { get; set; } = null!;
+
+    public CommandDefinition Command { get; set; } = null!;
+
+    /// <summary>With the command's own name, which is argument 0.</summary>
+    public int ArgumentCount { get; private set; }
+
+    /// <summary>Scratch for values read from the engine.</summary>
+    public BytesBuffer Value { get; } = new(1024);
+
+    /// <summary>Scratch for values being made.</summary>
+    public BytesBuffer Scratch { get; } = new(256);
+
+    /// <summary>The index that SELECT chose.</summary>
+    public int DatabaseIndex => Session.DatabaseIndex;
+
+    public Replica Database => Node.Database(Session.DatabaseIndex);
+
+    /// <summary>Unix milliseconds; the same for the whole command, and for a whole MULTI block.</summary>
+    public long NowMs { get; set; }
+
+    public ReadOnlySpan<byte> Argument(int index)
+    {
+        Check.That((uint)index < (uint)ArgumentCount);
+        ref readonly ArgumentRange range = ref _arguments[index];
+        return _bytes.AsSpan(range.Offset, range.Length);
+    }
+
+    /// <summary>Says that a key of the selected database was changed; see <see cref="KeyEvents"/>.</summary>
+    public void Changed(KeyEventClass eventClass, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> key)
+    {
+        Server.Events.Modified(DatabaseIndex, key);
+        Server.Events.Notify(eventClass, eventName, DatabaseIndex, key);
+    }
+
+    /// <summary>Begins a command whose arguments lie in <paramref name="bytes"/>.</summary>
+    public void BeginArguments(byte[] bytes)
+    {
+        _bytes = bytes;
+        ArgumentCount = 0;
+    }
+
+    public void AddArgument(int offset, int length)
+    {
+        if (ArgumentCount == _arguments.Length)
+            Array.Resize(ref _arguments, _arguments.Length * 2);
+        _arguments[ArgumentCount++] = new ArgumentRange(offset, length);
+    }
+
+    private readonly record struct ArgumentRange(int Offset, int Length);
+}

@@ -1,0 +1,63 @@
+using System.Text;
+using Kvasir.Primitives;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>
+/// All commands by name, whatever the case. Immutable and thread-safe once built; a look-up allocates nothing.
+/// </summary>
+internal sealed class CommandTable
+{
+    private const int NameBytesMax = 32;
+    private readonly Dictionary<Name, CommandDefinition> _byName = [];
+
+    public CommandTable(IEnumerable<CommandDefinition> commands)
+    {
+        foreach (CommandDefinition command in commands)
+        {
+            Check.That(command.Name.Length <= NameBytesMax, $"command name {command.Name} is too long");
+            Check.That(Name.TryCreate(Encoding.ASCII.GetBytes(command.Name), out Name name));
+            Check.That(_byName.TryAdd(name, command), $"command {command.Name} is registered twice");
+        }
+
+        All = [.. _byName.Values.OrderBy(c => c.Name, StringComparer.Ordinal)];
+    }
+
+    /// <summary>In the order of their names.</summary>
+    public IReadOnlyList<CommandDefinition> All { get; }
+
+    public CommandDefinition? Find(ReadOnlySpan<byte> name) =>
+        Name.TryCreate(name, out Name key) && _byName.TryGetValue(key, out CommandDefinition? command) ? command : null;
+
+    /// <summary>Up to 32 bytes of a name in lower case: compares and hashes without a string.</summary>
+    private readonly record struct Name(ulong A, ulong B, ulong C, ulong D)
+    {
+        public static bool TryCreate(ReadOnlySpan<byte> name, out Name result)
+        {
+            if (name.Length is 0 or > NameBytesMax)
+            {
+                result = default;
+                return false;
+            }
+
+            Span<ulong> words = stackalloc ulong[4];
+            words.Clear();
+            for (int i = 0; i < name.Length; i++)
+            {
+                uint c = name[i];
+                if (c - 'A' <= 'Z' - 'A')
+                    c |= 0x20;
+                words[i >> 3] |= (ulong)c << (8 * (i & 7));
+            }
+
+            result = new Name(words[0], words[1], words[2], words[3]);
+            return true;
+        }
+
+        public override int GetHashCode()
+        {
+            ulong h = (A * 0x9E3779B97F4A7C15) ^ (B * 0xC2B2AE3D27D4EB4F) ^ (C * 0x165667B19E3779F9) ^ D;
+            return (int)(h ^ (h >> 32));
+        }
+    }
+}

@@ -1,0 +1,13 @@
+using Kvasir.Cluster.Nodes;
+
+namespace Kvasir.Server.Sessions;
+
+/// <summary>What all sessions of one server share.</summary>
+internal sealed class ServerState
+{
+    public ServerState(KvasirNode node) => Node = node;
+
+    public KvasirNode Node { get; }
+
+    public KeyEvents Events { get; } = new();
+}
