@@ -1,0 +1,125 @@
+using Kvasir.Primitives;
+
+namespace Kvasir.Simulation.Disks;
+
+/// <summary>
+/// A file apart from its names: what programs see (<see cref="Current"/>), what is on stable storage
+/// (<see cref="Durable"/>), and the changes between them that no sync has covered, oldest first.
+/// </summary>
+internal sealed class SimulatedInode
+{
+    private const int SectorBytes = 512;
+
+    private readonly List<Change> _unsynced;
+
+    public SimulatedInode() : this(new DiskImage(), new DiskImage(), []) { }
+
+    private SimulatedInode(DiskImage current, DiskImage durable, List<Change> unsynced)
+    {
+        Current = current;
+        Durable = durable;
+        _unsynced = unsynced;
+    }
+
+    public DiskImage Current { get; }
+
+    public DiskImage Durable { get; }
+
+    public void Write(ReadOnlySpan<byte> source, long offset)
+    {
+        Current.Write(source, offset);
+        _unsynced.Add(new Change(source.ToArray(), offset));
+    }
+
+    public void SetLength(long length)
+    {
+        Current.SetLength(length);
+        _unsynced.Add(new Change(Bytes: null, length));
+    }
+
+    public void Sync()
+    {
+        foreach (Change change in _unsynced)
+            change.ApplyTo(Durable);
+        _unsynced.Clear();
+    }
+
+    /// <summary>
+    /// A sync that reports failure. By the seed, the dirty pages stay dirty, or each is marked clean whether or not it
+    /// was written: programs still see the new bytes, the disk may never.
+    /// </summary>
+    public void FailSync(SeededRandom random)
+    {
+        if (random.OneIn(2))
+            return;
+        foreach (Change change in _unsynced)
+        {
+            if (random.OneIn(2))
+                change.ApplyTo(Durable);
+        }
+
+        _unsynced.Clear();
+    }
+
+    public void FlipBit(long offset, int bit)
+    {
+        Span<byte> one = stackalloc byte[1];
+        foreach (DiskImage image in new[] { Current, Durable })
+        {
+            if (image.Read(one, offset) != 1)
+                continue;
+            one[0] ^= (byte)(1 << bit);
+            image.Write(one, offset);
+        }
+    }
+
+    public SimulatedInode Clone() => new(Current.Clone(), Durable.Clone(), [.. _unsynced]);
+
+    /// <summary>What a restarted machine finds.</summary>
+    public SimulatedInode AfterPowerLoss(SeededRandom random, CrashKind kind)
+    {
+        DiskImage left = Durable.Clone();
+        if (kind != CrashKind.LoseUnsynced)
+        {
+            foreach (Change change in _unsynced)
+            {
+                if (random.OneIn(2))
+                    continue;
+                if (change.Bytes is null || kind == CrashKind.LoseSubset)
+                    change.ApplyTo(left);
+                else if (kind == CrashKind.TearSectors)
+                    ApplySectors(left, change.Bytes, change.Offset, random);
+                else
+                    left.Write(change.Bytes.AsSpan(0, random.Next(change.Bytes.Length + 1)), change.Offset);
+            }
+        }
+
+        return new SimulatedInode(left, left.Clone(), []);
+    }
+
+    private static void ApplySectors(DiskImage image, byte[] bytes, long offset, SeededRandom random)
+    {
+        // A long write tears at few places, or the chance that a test meets one torn exactly once would be nil.
+        int odds = random.Next(2, 9);
+        int at = 0;
+        while (at < bytes.Length)
+        {
+            int chunk = (int)Math.Min(SectorBytes - ((offset + at) % SectorBytes), bytes.Length - at);
+            if (!random.OneIn(odds))
+                image.Write(bytes.AsSpan(at, chunk), offset + at);
+            at += chunk;
+        }
+    }
+
+    /// <summary>Bytes at an offset, or (null bytes) a new length.</summary>
+    private readonly record struct Change(byte[]? Bytes, long Offset)
+    {
+        public void ApplyTo(DiskImage image)
+        {
+            if (Bytes is null)
+                image.SetLength(Offset);
+            else
+                image.Write(Bytes, Offset);
+        }
+    }
+}
