@@ -1,0 +1,25 @@
+using System.Runtime.InteropServices;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Machine;
+
+/// <summary>What a failed system call becomes.</summary>
+internal static class PosixErrors
+{
+    /// <summary>The exception for the call that just failed on this thread.</summary>
+    public static StorageException Last(string call, string path) => For(call, path, Marshal.GetLastPInvokeError());
+
+    public static StorageException For(string call, string path, int error)
+    {
+        string reason = Marshal.GetPInvokeErrorMessage(error);
+        return error switch
+        {
+            LibC.NoEntry => new FileMissingException(path),
+            LibC.NoSpace or LibC.QuotaExceeded => new DiskFullException(call, path, reason),
+            _ => new DiskFailedException(call, path, reason),
+        };
+    }
+
+    /// <summary>True when the call that just failed on this thread was only interrupted by a signal.</summary>
+    public static bool WasInterrupted() => Marshal.GetLastPInvokeError() == LibC.Interrupted;
+}

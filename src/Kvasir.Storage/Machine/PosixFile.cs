@@ -1,0 +1,165 @@
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Machine;
+
+/// <summary>An open file of the machine.</summary>
+internal sealed class PosixFile : IFile
+{
+    private readonly Descriptor _descriptor;
+
+    public PosixFile(string path, int descriptor)
+    {
+        Path = path;
+        _descriptor = new Descriptor(descriptor);
+    }
+
+    public string Path { get; }
+
+    public long Length
+    {
+        get
+        {
+            using Use use = new(_descriptor);
+            long length = LibC.Seek(use.Number, 0, origin: 2);
+            if (length < 0)
+                throw PosixErrors.Last("lseek", Path);
+            return length;
+        }
+    }
+
+    public unsafe int Read(Span<byte> destination, long offset)
+    {
+        using Use use = new(_descriptor);
+        int done = 0;
+        fixed (byte* start = destination)
+        {
+            while (done < destination.Length)
+            {
+                nint read = LibC.ReadAt(use.Number, start + done, destination.Length - done, offset + done);
+                if (read == 0)
+                    break;
+                if (read > 0)
+                    done += (int)read;
+                else if (!PosixErrors.WasInterrupted())
+                    throw PosixErrors.Last("read", Path);
+            }
+        }
+
+        return done;
+    }
+
+    public unsafe void Write(ReadOnlySpan<byte> source, long offset)
+    {
+        using Use use = new(_descriptor);
+        int done = 0;
+        fixed (byte* start = source)
+        {
+            while (done < source.Length)
+            {
+                nint written = LibC.WriteAt(use.Number, start + done, source.Length - done, offset + done);
+                if (written > 0)
+                    done += (int)written;
+                else if (written == 0)
+                    throw PosixErrors.For("write", Path, LibC.InputOutput);
+                else if (!PosixErrors.WasInterrupted())
+                    throw PosixErrors.Last("write", Path);
+            }
+        }
+    }
+
+    public void Sync(SyncMode mode)
+    {
+        using Use use = new(_descriptor);
+        if (mode == SyncMode.Data)
+        {
+            while (LibC.SyncData(use.Number) != 0)
+            {
+                if (!PosixErrors.WasInterrupted())
+                    throw PosixErrors.Last("fdatasync", Path);
+            }
+        }
+        else
+        {
+            SyncFull(use.Number, Path);
+        }
+    }
+
+    public void SetLength(long length)
+    {
+        using Use use = new(_descriptor);
+        while (LibC.Truncate(use.Number, length) != 0)
+        {
+            if (!PosixErrors.WasInterrupted())
+                throw PosixErrors.Last("ftruncate", Path);
+        }
+    }
+
+    public void Allocate(long length)
+    {
+        if (length <= 0)
+            return;
+        using Use use = new(_descriptor);
+        while (LibC.Allocate(use.Number, mode: 0, 0, length) != 0)
+        {
+            if (PosixErrors.WasInterrupted())
+                continue;
+
+            // Without support in the file system there is no reservation other than writing; callers that must not
+            // run out of space later write zeros themselves.
+            if (Marshal.GetLastPInvokeError() != LibC.NotSupported)
+                throw PosixErrors.Last("fallocate", Path);
+            if (Length < length)
+                SetLength(length);
+            return;
+        }
+    }
+
+    public void Dispose() => _descriptor.Dispose();
+
+    public static void SyncFull(int descriptor, string path)
+    {
+        while (LibC.Sync(descriptor) != 0)
+        {
+            if (!PosixErrors.WasInterrupted())
+                throw PosixErrors.Last("fsync", path);
+        }
+    }
+
+    /// <summary>
+    /// Keeps the number of a closed file from being used: the system hands it out again at once, and a late read or
+    /// write would hit another file.
+    /// </summary>
+    internal sealed class Descriptor : SafeHandle
+    {
+        public Descriptor(int number) : base(-1, ownsHandle: true) => SetHandle(number);
+
+        public override bool IsInvalid => handle < 0;
+
+        // Errors of close are not looked at: what had to be on disk was synced, and the number is free either way.
+        protected override bool ReleaseHandle()
+        {
+            _ = LibC.Close((int)handle);
+            return true;
+        }
+    }
+
+    /// <summary>Holds a descriptor open for the length of one call.</summary>
+    private readonly ref struct Use
+    {
+        private readonly Descriptor _descriptor;
+
+        public Use(Descriptor descriptor)
+        {
+            bool added = false;
+            descriptor.DangerousAddRef(ref added);
+            Check.That(added);
+            _descriptor = descriptor;
+        }
+
+        public int Number => (int)_descriptor.DangerousGetHandle();
+
+        public void Dispose() => _descriptor.DangerousRelease();
+    }
+}

@@ -1,0 +1,167 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Machine;
+
+/// <summary>The machine's own disk, through libc.</summary>
+public sealed class PosixFileSystem : IFileSystem
+{
+    private const uint FileMode = 0b110_100_100;
+
+    public IFile Open(string path, FileOpenMode mode)
+    {
+        int flags = mode switch
+        {
+            FileOpenMode.Read => LibC.OpenReadOnly,
+            FileOpenMode.ReadWrite => LibC.OpenReadWrite,
+            _ => LibC.OpenReadWrite | LibC.OpenCreate | LibC.OpenExclusive,
+        };
+        return new PosixFile(path, OpenDescriptor(path, flags));
+    }
+
+    public bool FileExists(string path) => File.Exists(path);
+
+    public bool FolderExists(string path) => Directory.Exists(path);
+
+    public long FileLength(string path)
+    {
+        using IFile file = Open(path, FileOpenMode.Read);
+        return file.Length;
+    }
+
+    public void Delete(string path)
+    {
+        if (LibC.Unlink(path) != 0)
+            throw PosixErrors.Last("unlink", path);
+    }
+
+    public void Rename(string source, string target)
+    {
+        if (LibC.Rename(source, target) != 0)
+            throw PosixErrors.Last("rename", source);
+    }
+
+    public void HardLink(string source, string target)
+    {
+        if (LibC.Link(source, target) != 0)
+            throw PosixErrors.Last("link", source);
+    }
+
+    public void CreateFolder(string path)
+    {
+        string full = Path.GetFullPath(path);
+        if (Directory.Exists(full))
+            return;
+        string? parent = Path.GetDirectoryName(full);
+        if (parent is not null)
+            CreateFolder(parent);
+        Guard("mkdir", full, () => Directory.CreateDirectory(full));
+        SyncFolder(full);
+        if (parent is not null)
+            SyncFolder(parent);
+    }
+
+    public void DeleteFolder(string path)
+    {
+        if (LibC.RemoveFolder(path) != 0)
+            throw PosixErrors.Last("rmdir", path);
+    }
+
+    public IReadOnlyList<string> ListFiles(string folder) => List(folder, Directory.EnumerateFiles);
+
+    public IReadOnlyList<string> ListFolders(string folder) => List(folder, Directory.EnumerateDirectories);
+
+    public void SyncFolder(string path)
+    {
+        using var descriptor = new PosixFile.Descriptor(OpenDescriptor(path, LibC.OpenReadOnly));
+        PosixFile.SyncFull((int)descriptor.DangerousGetHandle(), path);
+    }
+
+    /// <summary>
+    /// By flock: it belongs to the open file, so it holds between two stores of one process as well, and the system lets
+    /// go of it when the process dies. The file stays, since deleting it would let two hold "the" lock. It names the
+    /// holder's process for the message of whoever comes second.
+    /// </summary>
+    public IDisposable Lock(string path)
+    {
+        int number = OpenDescriptor(path, LibC.OpenReadWrite | LibC.OpenCreate);
+        var file = new PosixFile(path, number);
+        try
+        {
+            while (LibC.Lock(number, LibC.LockExclusive | LibC.LockNonBlocking) != 0)
+            {
+                if (PosixErrors.WasInterrupted())
+                    continue;
+                if (Marshal.GetLastPInvokeError() == LibC.TryAgain)
+                    throw InUse(file);
+                throw PosixErrors.Last("flock", path);
+            }
+
+            file.SetLength(0);
+            file.Write(Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n"), 0);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    public long FreeBytes(string folder)
+    {
+        long free = 0;
+        Guard("statvfs", folder, () => free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace);
+        return free;
+    }
+
+    private static int OpenDescriptor(string path, int flags)
+    {
+        while (true)
+        {
+            int number = LibC.Open(path, flags | LibC.OpenCloseOnExec, FileMode);
+            if (number >= 0)
+                return number;
+            if (!PosixErrors.WasInterrupted())
+                throw PosixErrors.Last("open", path);
+        }
+    }
+
+    private static FolderInUseException InUse(PosixFile file)
+    {
+        Span<byte> holder = stackalloc byte[20];
+        string process = Encoding.ASCII.GetString(holder[..file.Read(holder, 0)]).Trim();
+        string who = process.Length == 0 ? "another store" : $"process {process}";
+        return new FolderInUseException($"{Path.GetDirectoryName(Path.GetFullPath(file.Path))} is in use by {who}");
+    }
+
+    private static List<string> List(string folder, Func<string, IEnumerable<string>> entries)
+    {
+        List<string> names = [];
+        Guard("readdir", folder, () => names.AddRange(entries(folder).Select(path => Path.GetFileName(path)!)));
+        names.Sort(StringComparer.Ordinal);
+        return names;
+    }
+
+    private static void Guard(string call, string path, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception exception) when (exception is DirectoryNotFoundException or FileNotFoundException or DriveNotFoundException)
+        {
+            throw new FileMissingException($"{path} is missing", exception);
+        }
+        catch (IOException exception) when ((exception.HResult & 0xFFFF) is LibC.NoSpace or LibC.QuotaExceeded)
+        {
+            throw new DiskFullException($"{call} of {path} failed: {exception.Message}", exception);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new DiskFailedException($"{call} of {path} failed: {exception.Message}", exception);
+        }
+    }
+}
