@@ -1,1 +1,1 @@
-return 0;
+return await Kvasir.Cli.CommandLine.KvasirCommand.Run(args);

@@ -1,0 +1,13 @@
+using System.CommandLine;
+using Kvasir.Cli.Bench.Servers;
+
+namespace Kvasir.Cli.Bench;
+
+/// <summary><c>kvasir bench</c>: the load generators.</summary>
+internal static class BenchCommand
+{
+    public static Command Create() => new("bench", "Measure the engine or a server.")
+    {
+        ServerBenchCommand.Create(),
+    };
+}

@@ -1,0 +1,13 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Kvasir.Cli.Bench.Servers;
+
+namespace Kvasir.Cli.Bench;
+
+/// <summary>Reports as JSON: one indented document and a line end. Names are part of the command line's contract.</summary>
+[JsonSourceGenerationOptions(WriteIndented = true)]
+[JsonSerializable(typeof(LoadReport))]
+internal sealed partial class BenchJson : JsonSerializerContext
+{
+    public static string Serialize(LoadReport report) => JsonSerializer.Serialize(report, Default.LoadReport) + "\n";
+}

@@ -1,0 +1,111 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Parsing;
+using System.Net.Sockets;
+using System.Reflection;
+using Kvasir.Cli.Bench;
+using Kvasir.Cli.Shell;
+using Kvasir.Storage.Files;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Cli.CommandLine;
+
+/// <summary>The root of the command line: which commands there are, and what becomes an exit code.</summary>
+internal static class KvasirCommand
+{
+    public static string Version { get; } =
+        typeof(KvasirCommand).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?
+            .InformationalVersion.Split('+')[0] ?? "unknown";
+
+    public static async Task<int> Run(string[] args)
+    {
+        RootCommand root = Create();
+        var parserConfiguration = new ParserConfiguration { EnablePosixBundling = false, ResponseFileTokenReplacer = null };
+        ParseResult result = root.Parse(ShellCommand.SeparateServerCommand(args), parserConfiguration);
+        if (result.Errors.Count > 0 && result.Action is not HelpAction and not ManualAction)
+            return Fail(ExitCode.Usage, Explain(result));
+
+        // SIGTERM and Ctrl-C cancel the action's token; what it then does decides, and a clean end is exit code 0.
+        var invocation = new InvocationConfiguration
+        {
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = TimeSpan.FromSeconds(30),
+        };
+        try
+        {
+            return await result.InvokeAsync(invocation);
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCode.Success;
+        }
+        catch (Exception e) when (UserCanRepair(e))
+        {
+            return Fail(ExitCode.Usage, e.Message);
+        }
+        catch (Exception e)
+        {
+            return ReportDefect(e);
+        }
+    }
+
+    private static RootCommand Create()
+    {
+        var root = new RootCommand("A durable key-value database that speaks Redis.")
+        {
+            ShellCommand.Create(),
+            BenchCommand.Create(),
+        };
+        foreach (Option option in root.Options)
+        {
+            if (option is HelpOption help)
+                help.Action = new ManualAction((HelpAction)help.Action!);
+        }
+
+        return root;
+    }
+
+    private static string Explain(ParseResult result)
+    {
+        string command = "";
+        for (SymbolResult? at = result.CommandResult; at is CommandResult { Command: { } level }; at = at.Parent)
+            command = (level is RootCommand ? "kvasir" : " " + level.Name) + command;
+        string message = result.Errors[0].Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
+        if (message.StartsWith("Required command", StringComparison.Ordinal))
+            message = "a command is missing";
+        else if (message.StartsWith("Unrecognized command or argument", StringComparison.Ordinal))
+            message = "unknown" + message["Unrecognized".Length..];
+        return $"{message} (see {command} --help)";
+    }
+
+    private static bool UserCanRepair(Exception e) =>
+        e is UsageException or StorageException or SocketException or IOException or UnauthorizedAccessException
+            or RespFormatException;
+
+    private static int Fail(int code, string message)
+    {
+        Console.Error.WriteLine("kvasir: " + message.ReplaceLineEndings(" "));
+        return code;
+    }
+
+    /// <summary>
+    /// A defect is told in a few lines that a person can paste into a report; the stack goes to a file, not to the screen.
+    /// </summary>
+    private static int ReportDefect(Exception e)
+    {
+        Console.Error.WriteLine($"kvasir: a defect in Kvasir {Version}: {e.GetType().Name}: {e.Message.ReplaceLineEndings(" ")}");
+        try
+        {
+            string report = Path.Combine(Path.GetTempPath(), $"kvasir-defect-{Environment.ProcessId}.txt");
+            File.WriteAllText(report, $"kvasir {Version} on {System.Runtime.InteropServices.RuntimeInformation.OSDescription}, "
+                + $".NET {Environment.Version}{Environment.NewLine}{e}{Environment.NewLine}");
+            Console.Error.WriteLine($"Please report it together with {report} and the command you ran.");
+        }
+        catch (Exception f) when (f is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine("Please report it together with the command you ran.");
+        }
+
+        return ExitCode.Defect;
+    }
+}

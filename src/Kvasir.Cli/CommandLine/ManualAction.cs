@@ -1,0 +1,57 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace Kvasir.Cli.CommandLine;
+
+/// <summary><c>kvasir --help</c> is a manual page; each command's own help is made from its options.</summary>
+internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandLineAction
+{
+    private const string Page = """
+        NAME
+          kvasir - a durable key-value database that speaks the Redis protocol
+
+        SYNOPSIS
+          kvasir COMMAND [OPTIONS]
+          kvasir COMMAND --help
+
+        DESCRIPTION
+          One program: the server, its tools and its load generators. By default an acknowledged write is on
+          stable storage; a process killed at any instant loses none. Any Redis client can use the server.
+
+        COMMANDS
+          Talk to a server
+            shell              Interactive client: history, help, pretty replies; also one command, or a script
+
+          Measure
+            bench server       Load a server over RESP: closed or open loop, mixed workloads, YCSB A to F
+
+        EXAMPLES
+          kvasir shell                             Talk to 127.0.0.1:6379
+          kvasir shell -p 7000 SET greeting hello  Send one command, print its reply
+          kvasir bench server --workload ycsb-a --clients 50 --duration 30
+
+        ENVIRONMENT
+          KVASIR_HISTORY   File for the shell's history (default: kvasir/history below XDG_STATE_HOME or
+                           ~/.local/state); empty for none
+          KVASIR_PASSWORD  Password for `shell` and `bench server`, so that it need not stand on a command line
+          NO_COLOR         When set, nothing is coloured
+
+        EXIT CODES
+          0   Done; or ended by Ctrl-C or SIGTERM, cleanly
+          1   Done, and the answer is no: damage was found, the server replied with an error
+          2   The command line, a file or a port is not right; one line on standard error says what
+          70  A defect of Kvasir; please report it
+
+        """;
+
+    public override bool ClearsParseErrors => true;
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        if (parseResult.CommandResult.Command is not RootCommand)
+            return commandHelp.Invoke(parseResult);
+        parseResult.InvocationConfiguration.Output.Write(Page);
+        return ExitCode.Success;
+    }
+}
