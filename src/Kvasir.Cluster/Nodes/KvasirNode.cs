@@ -34,6 +34,13 @@ public sealed class KvasirNode : IDisposable
         return _databases[index];
     }
 
+    /// <summary>Lets two database indexes trade places.</summary>
+    public void SwapDatabases(Execution execution, int first, int second)
+    {
+        Check.That((uint)first < (uint)_databases.Length && (uint)second < (uint)_databases.Length);
+        (_databases[first], _databases[second]) = (_databases[second], _databases[first]);
+    }
+
     public void Dispose()
     {
         foreach (Replica replica in _databases)

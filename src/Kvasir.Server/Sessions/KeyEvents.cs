@@ -14,6 +14,12 @@ internal sealed class KeyEvents
     {
     }
 
+    /// <summary>Every key of a database is gone: transactions that watch one that was there will not execute.</summary>
+    public void Flushed(int database) => Changes++;
+
+    /// <summary>Two databases traded places: transactions that watch a key of either will not execute.</summary>
+    public void Swapped(int first, int second) => Changes++;
+
     /// <summary>Changes since the start: INFO's rdb_changes_since_last_save counts from it.</summary>
     public long Changes { get; private set; }
 }

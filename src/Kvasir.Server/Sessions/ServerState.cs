@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Nodes;
+using Kvasir.Server.Commands.Generic;
 
 namespace Kvasir.Server.Sessions;
 
@@ -10,4 +11,6 @@ internal sealed class ServerState
     public KvasirNode Node { get; }
 
     public KeyEvents Events { get; } = new();
+
+    public ScanCursors ScanCursors { get; } = new((ulong)Random.Shared.NextInt64());
 }

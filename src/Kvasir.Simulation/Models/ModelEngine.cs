@@ -185,7 +185,7 @@ public sealed class ModelEngine : IOrderedEngine
             if (index < 0 || _entries[index].VisibleAt(SequenceOf(view)) is not { } version)
                 return default;
             if (!version.LivesAt(NowMs))
-                return new EntryInfo(Found: false, new SequenceNumber(version.Sequence), 0, 0);
+                return new EntryInfo(Found: false, new SequenceNumber(version.Sequence), version.ExpiresAtMs, 0);
             value?.Append(version.Value);
             return new EntryInfo(
                 Found: true, new SequenceNumber(version.Sequence), version.ExpiresAtMs, version.Value!.Length);

@@ -131,7 +131,10 @@ public interface IOrderedEngine : IStorageEngine
 /// <param name="Sequence">
 /// The sequence number of the mutation that decided the answer, also when that was a deletion; zero when nothing did.
 /// </param>
-/// <param name="ExpiresAtMs">Unix milliseconds at which the value dies; 0 for never.</param>
+/// <param name="ExpiresAtMs">
+/// Unix milliseconds at which the value dies; 0 for never. When nothing was found because the value has expired, the
+/// deadline that passed: whoever meets it may delete it and tell of it.
+/// </param>
 /// <param name="ValueLength">Length of the value in bytes.</param>
 public readonly record struct EntryInfo(bool Found, SequenceNumber Sequence, long ExpiresAtMs, int ValueLength);
 

@@ -1,0 +1,14 @@
+using Kvasir.Server.Commands.Generic;
+using Kvasir.Server.Commands.Strings;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>The families of commands on data. A new family is its own file and one line here.</summary>
+internal static class DataCommands
+{
+    public static IEnumerable<CommandDefinition> All =>
+    [
+        .. GenericCommands.All,
+        .. StringCommands.All,
+    ];
+}

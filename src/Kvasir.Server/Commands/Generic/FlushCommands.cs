@@ -1,0 +1,75 @@
+using Kvasir.Server.Commands.Values;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Commands.Generic;
+
+/// <summary>Commands on whole databases.</summary>
+internal static class FlushCommands
+{
+    public static void FlushDb(CommandContext context)
+    {
+        if (!AcceptsMode(context))
+            return;
+        Flush(context, context.DatabaseIndex);
+        context.Reply.Ok();
+    }
+
+    public static void FlushAll(CommandContext context)
+    {
+        if (!AcceptsMode(context))
+            return;
+        for (int i = 0; i < context.Node.DatabaseCount; i++)
+            Flush(context, i);
+        context.Reply.Ok();
+    }
+
+    public static void DbSize(CommandContext context)
+    {
+        long count = 0;
+        using (EngineIterator iterator = context.Execution.CreateIterator(
+            context.Database, new IteratorOptions { KeysOnly = true, BypassCache = true }))
+        {
+            for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+                count++;
+        }
+
+        context.Reply.Integer(count);
+    }
+
+    public static void SwapDb(CommandContext context)
+    {
+        if (!NumberText.TryInt32Argument(context, 1, out int first, "ERR invalid first DB index")
+            || !NumberText.TryInt32Argument(context, 2, out int second, "ERR invalid second DB index"))
+        {
+            return;
+        }
+
+        if ((uint)first >= (uint)context.Node.DatabaseCount || (uint)second >= (uint)context.Node.DatabaseCount)
+        {
+            context.Reply.Error("ERR DB index is out of range");
+            return;
+        }
+
+        context.Node.SwapDatabases(context.Execution, first, second);
+        context.Server.Events.Swapped(first, second);
+        context.Reply.Ok();
+    }
+
+    private static void Flush(CommandContext context, int database)
+    {
+        context.Execution.DeleteRange(context.Node.Database(database), [], []);
+        context.Server.Events.Flushed(database);
+    }
+
+    private static bool AcceptsMode(CommandContext context)
+    {
+        if (context.ArgumentCount == 1 || (context.ArgumentCount == 2
+            && (Words.Is(context.Argument(1), "async"u8) || Words.Is(context.Argument(1), "sync"u8))))
+        {
+            return true;
+        }
+
+        context.Reply.Error("ERR syntax error");
+        return false;
+    }
+}

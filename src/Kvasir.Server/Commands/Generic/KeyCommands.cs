@@ -1,0 +1,185 @@
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Commands.Generic;
+
+/// <summary>Commands on whole keys of any type.</summary>
+internal static class KeyCommands
+{
+    private const string NoSuchKey = "ERR no such key";
+    private const string IndexOutOfRange = "ERR DB index is out of range";
+    private const string SameObject = "ERR source and destination objects are the same";
+
+    public static void Del(CommandContext context)
+    {
+        int deleted = 0;
+        for (int i = 1; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> key = context.Argument(i);
+            if (!KeyAccess.FindKey(context, key).Exists)
+                continue;
+            KeyAccess.Delete(context, key);
+            context.Changed(KeyEventClass.Generic, "del"u8, key);
+            deleted++;
+        }
+
+        context.Reply.Integer(deleted);
+    }
+
+    /// <summary>EXISTS and TOUCH: a key named twice counts twice.</summary>
+    public static void Exists(CommandContext context)
+    {
+        int count = 0;
+        for (int i = 1; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> key = context.Argument(i);
+            if (KeyAccess.FindKey(context, key).Exists)
+                count++;
+            else
+                KeyAccess.Missed(context, key);
+        }
+
+        context.Reply.Integer(count);
+    }
+
+    public static void Type(CommandContext context)
+    {
+        ReadOnlySpan<byte> key = context.Argument(1);
+        KeyLookup found = KeyAccess.Find(context, key);
+        context.Reply.SimpleString(found.Exists ? ValueHeader.NameOf(found.Header) : "none"u8);
+        if (!found.Exists)
+            KeyAccess.Missed(context, key);
+    }
+
+    public static void Rename(CommandContext context) => Rename(context, onlyIfAbsent: false);
+
+    public static void RenameNx(CommandContext context) => Rename(context, onlyIfAbsent: true);
+
+    public static void Move(CommandContext context)
+    {
+        if (!NumberText.TryInt32Argument(context, 2, out int target))
+            return;
+        if ((uint)target >= (uint)context.Node.DatabaseCount)
+        {
+            context.Reply.Error(IndexOutOfRange);
+            return;
+        }
+
+        int source = context.DatabaseIndex;
+        if (source == target)
+        {
+            context.Reply.Error(SameObject);
+            return;
+        }
+
+        ReadOnlySpan<byte> key = context.Argument(1);
+        KeyLookup found = KeyAccess.Find(context, key);
+        if (!found.Exists || KeyAccess.FindKey(context, target, key).Exists)
+        {
+            context.Reply.Integer(0);
+            return;
+        }
+
+        KeyAccess.Put(context, target, key, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous: default);
+        KeyAccess.Delete(context, key);
+        KeyAccess.Changed(context, source, KeyEventClass.Generic, "move_from"u8, key);
+        KeyAccess.Changed(context, target, KeyEventClass.Generic, "move_to"u8, key);
+        context.Reply.Integer(1);
+    }
+
+    public static void Copy(CommandContext context)
+    {
+        int target = context.DatabaseIndex;
+        bool replace = false;
+        for (int i = 3; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> word = context.Argument(i);
+            if (Words.Is(word, "replace"u8))
+            {
+                replace = true;
+            }
+            else if (Words.Is(word, "db"u8) && i + 1 < context.ArgumentCount)
+            {
+                if (!NumberText.TryInt32Argument(context, ++i, out target))
+                    return;
+                if ((uint)target >= (uint)context.Node.DatabaseCount)
+                {
+                    context.Reply.Error(IndexOutOfRange);
+                    return;
+                }
+            }
+            else
+            {
+                context.Reply.Error("ERR syntax error");
+                return;
+            }
+        }
+
+        ReadOnlySpan<byte> from = context.Argument(1);
+        ReadOnlySpan<byte> to = context.Argument(2);
+        if (target == context.DatabaseIndex && from.SequenceEqual(to))
+        {
+            context.Reply.Error(SameObject);
+            return;
+        }
+
+        KeyLookup found = KeyAccess.Find(context, from);
+        if (!found.Exists)
+        {
+            context.Reply.Integer(0);
+            KeyAccess.Missed(context, from);
+            return;
+        }
+
+        KeyLookup previous = KeyAccess.FindKey(context, target, to);
+        if (previous.Exists && !replace)
+        {
+            context.Reply.Integer(0);
+            return;
+        }
+
+        KeyAccess.Replace(context, target, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
+        KeyAccess.Changed(context, target, KeyEventClass.Generic, "copy_to"u8, to);
+        context.Reply.Integer(1);
+    }
+
+    private static void Rename(CommandContext context, bool onlyIfAbsent)
+    {
+        ReadOnlySpan<byte> from = context.Argument(1);
+        ReadOnlySpan<byte> to = context.Argument(2);
+        KeyLookup found = KeyAccess.Find(context, from);
+        if (!found.Exists)
+        {
+            context.Reply.Error(NoSuchKey);
+            return;
+        }
+
+        if (from.SequenceEqual(to))
+        {
+            ReplyRenamed(context, onlyIfAbsent, renamed: false);
+            return;
+        }
+
+        KeyLookup previous = KeyAccess.FindKey(context, to);
+        if (previous.Exists && onlyIfAbsent)
+        {
+            ReplyRenamed(context, onlyIfAbsent, renamed: false);
+            return;
+        }
+
+        KeyAccess.Replace(
+            context, context.DatabaseIndex, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
+        KeyAccess.Delete(context, from);
+        context.Changed(KeyEventClass.Generic, "rename_from"u8, from);
+        context.Changed(KeyEventClass.Generic, "rename_to"u8, to);
+        ReplyRenamed(context, onlyIfAbsent, renamed: true);
+    }
+
+    private static void ReplyRenamed(CommandContext context, bool onlyIfAbsent, bool renamed)
+    {
+        if (onlyIfAbsent)
+            context.Reply.Integer(renamed ? 1 : 0);
+        else
+            context.Reply.Ok();
+    }
+}

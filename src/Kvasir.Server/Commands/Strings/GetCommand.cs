@@ -1,0 +1,123 @@
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Commands.Strings;
+
+/// <summary>The commands that answer whole values.</summary>
+internal static class GetCommand
+{
+    public static void Get(CommandContext context) => TryReply(context, out _);
+
+    public static void GetDel(CommandContext context)
+    {
+        ReadOnlySpan<byte> key = context.Argument(1);
+        if (!TryReply(context, out KeyLookup found) || !found.Exists)
+            return;
+        KeyAccess.Delete(context, key);
+        context.Changed(KeyEventClass.Generic, "del"u8, key);
+    }
+
+    public static void GetEx(CommandContext context)
+    {
+        if (!TryParse(context, out bool persist, out ExpireForm form, out int expireArgument))
+        {
+            context.Reply.Error("ERR syntax error");
+            return;
+        }
+
+        ReadOnlySpan<byte> key = context.Argument(1);
+        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+            return;
+        if (!found.Exists)
+        {
+            context.Reply.Null();
+            KeyAccess.Missed(context, key);
+            return;
+        }
+
+        long expiresAtMs = 0;
+        if (form != ExpireForm.None && !ExpireTime.TryRead(context, expireArgument, form, out expiresAtMs))
+            return;
+        ReadOnlySpan<byte> value = KeyAccess.Content(context.Value);
+        context.Reply.BulkString(value);
+        if (form is ExpireForm.UnixSeconds or ExpireForm.UnixMilliseconds && expiresAtMs <= context.NowMs)
+        {
+            KeyAccess.Delete(context, key);
+            context.Changed(KeyEventClass.Generic, "del"u8, key);
+        }
+        else if (form != ExpireForm.None)
+        {
+            KeyAccess.Put(context, key, found.Header, value, expiresAtMs, found);
+            context.Changed(KeyEventClass.Generic, "expire"u8, key);
+        }
+        else if (persist && found.ExpiresAtMs != 0)
+        {
+            KeyAccess.Put(context, key, found.Header, value, expiresAtMs: 0, found);
+            context.Changed(KeyEventClass.Generic, "persist"u8, key);
+        }
+    }
+
+    public static void MGet(CommandContext context)
+    {
+        context.Reply.ArrayHeader(context.ArgumentCount - 1);
+        for (int i = 1; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> key = context.Argument(i);
+            KeyLookup found = KeyAccess.Find(context, key);
+            if (found.Exists && found.IsString)
+            {
+                context.Reply.BulkString(KeyAccess.Content(context.Value));
+                continue;
+            }
+
+            context.Reply.Null();
+            if (!found.Exists)
+                KeyAccess.Missed(context, key);
+        }
+    }
+
+    /// <summary>Answers the value, or that there is none; false after answering that it is no string.</summary>
+    private static bool TryReply(CommandContext context, out KeyLookup found)
+    {
+        ReadOnlySpan<byte> key = context.Argument(1);
+        if (!KeyAccess.TryFindString(context, key, out found))
+            return false;
+        if (found.Exists)
+        {
+            context.Reply.BulkString(KeyAccess.Content(context.Value));
+            return true;
+        }
+
+        context.Reply.Null();
+        KeyAccess.Missed(context, key);
+        return true;
+    }
+
+    private static bool TryParse(CommandContext context, out bool persist, out ExpireForm form, out int expireArgument)
+    {
+        persist = false;
+        form = ExpireForm.None;
+        expireArgument = 0;
+        for (int i = 2; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> word = context.Argument(i);
+            if (Words.Is(word, "persist"u8) && form == ExpireForm.None)
+            {
+                persist = true;
+                continue;
+            }
+
+            ExpireForm wanted = SetCommand.FormOf(word);
+            if (wanted == ExpireForm.None || (form != ExpireForm.None && form != wanted)
+                || persist || i + 1 == context.ArgumentCount)
+            {
+                return false;
+            }
+
+            form = wanted;
+            expireArgument = ++i;
+        }
+
+        return true;
+    }
+}

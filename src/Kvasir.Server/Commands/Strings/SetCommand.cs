@@ -1,0 +1,231 @@
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Commands.Strings;
+
+/// <summary>SET with all its options, and the older commands that are one option of it each.</summary>
+internal static class SetCommand
+{
+    [Flags]
+    private enum Options
+    {
+        None = 0,
+        IfAbsent = 1,
+        IfPresent = 2,
+        KeepTtl = 4,
+        Get = 8,
+    }
+
+    public static void Set(CommandContext context)
+    {
+        if (context.ArgumentCount == 3)
+        {
+            SetBlind(context, context.Argument(1), context.Argument(2), expiresAtMs: 0);
+            context.Reply.Ok();
+            return;
+        }
+
+        if (!TryParse(context, out Options options, out ExpireForm form, out int expireArgument))
+        {
+            context.Reply.Error("ERR syntax error");
+            return;
+        }
+
+        long expiresAtMs = 0;
+        if (form != ExpireForm.None && !ExpireTime.TryRead(context, expireArgument, form, out expiresAtMs))
+            return;
+        ReadOnlySpan<byte> key = context.Argument(1);
+        ReadOnlySpan<byte> value = context.Argument(2);
+        if (options == Options.None)
+        {
+            SetBlind(context, key, value, expiresAtMs);
+            context.Reply.Ok();
+            return;
+        }
+
+        bool get = (options & Options.Get) != 0;
+        KeyLookup previous;
+        if (get)
+        {
+            if (!KeyAccess.TryFindString(context, key, out previous))
+                return;
+            ReplyPrevious(context, key, previous);
+        }
+        else
+        {
+            previous = KeyAccess.FindKey(context, key);
+        }
+
+        if ((options & Options.IfAbsent) != 0 && previous.Exists || (options & Options.IfPresent) != 0 && !previous.Exists)
+        {
+            if (!get)
+                context.Reply.Null();
+            return;
+        }
+
+        if ((options & Options.KeepTtl) != 0)
+            expiresAtMs = previous.ExpiresAtMs;
+        SetKnown(context, key, value, expiresAtMs, form != ExpireForm.None, previous);
+        if (!get)
+            context.Reply.Ok();
+    }
+
+    public static void SetNx(CommandContext context)
+    {
+        ReadOnlySpan<byte> key = context.Argument(1);
+        KeyLookup previous = KeyAccess.FindKey(context, key);
+        if (previous.Exists)
+        {
+            context.Reply.Integer(0);
+            return;
+        }
+
+        SetKnown(context, key, context.Argument(2), expiresAtMs: 0, announceExpire: false, previous);
+        context.Reply.Integer(1);
+    }
+
+    public static void SetEx(CommandContext context) => SetWithDeadline(context, ExpireForm.Seconds);
+
+    public static void PSetEx(CommandContext context) => SetWithDeadline(context, ExpireForm.Milliseconds);
+
+    public static void GetSet(CommandContext context)
+    {
+        ReadOnlySpan<byte> key = context.Argument(1);
+        if (!KeyAccess.TryFindString(context, key, out KeyLookup previous))
+            return;
+        ReplyPrevious(context, key, previous);
+        SetKnown(context, key, context.Argument(2), expiresAtMs: 0, announceExpire: false, previous);
+    }
+
+    public static void MSet(CommandContext context)
+    {
+        if (!HasPairs(context))
+            return;
+        for (int i = 1; i < context.ArgumentCount; i += 2)
+            SetBlind(context, context.Argument(i), context.Argument(i + 1), expiresAtMs: 0);
+        context.Reply.Ok();
+    }
+
+    public static void MSetNx(CommandContext context)
+    {
+        if (!HasPairs(context))
+            return;
+        for (int i = 1; i < context.ArgumentCount; i += 2)
+        {
+            if (KeyAccess.FindKey(context, context.Argument(i)).Exists)
+            {
+                context.Reply.Integer(0);
+                return;
+            }
+        }
+
+        // A key that is named twice exists by the second time, which only its "new" event would tell.
+        for (int i = 1; i < context.ArgumentCount; i += 2)
+            SetBlind(context, context.Argument(i), context.Argument(i + 1), expiresAtMs: 0);
+        context.Reply.Integer(1);
+    }
+
+    private static void SetWithDeadline(CommandContext context, ExpireForm form)
+    {
+        if (!ExpireTime.TryRead(context, 2, form, out long expiresAtMs))
+            return;
+        SetBlind(context, context.Argument(1), context.Argument(3), expiresAtMs);
+        context.Reply.Ok();
+    }
+
+    private static void ReplyPrevious(CommandContext context, ReadOnlySpan<byte> key, in KeyLookup previous)
+    {
+        if (previous.Exists)
+        {
+            context.Reply.BulkString(KeyAccess.Content(context.Value));
+            return;
+        }
+
+        context.Reply.Null();
+        KeyAccess.Missed(context, key);
+    }
+
+    private static void SetBlind(CommandContext context, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
+    {
+        KeyAccess.PutBlind(context, key, value, expiresAtMs);
+        context.Changed(KeyEventClass.String, "set"u8, key);
+        if (expiresAtMs != 0)
+            context.Server.Events.Notify(KeyEventClass.Generic, "expire"u8, context.DatabaseIndex, key);
+    }
+
+    private static void SetKnown(
+        CommandContext context,
+        ReadOnlySpan<byte> key,
+        ReadOnlySpan<byte> value,
+        long expiresAtMs,
+        bool announceExpire,
+        in KeyLookup previous)
+    {
+        KeyAccess.Put(context, key, ValueHeader.PlainString, value, expiresAtMs, previous);
+        context.Changed(KeyEventClass.String, "set"u8, key);
+        if (announceExpire)
+            context.Server.Events.Notify(KeyEventClass.Generic, "expire"u8, context.DatabaseIndex, key);
+    }
+
+    private static bool HasPairs(CommandContext context)
+    {
+        if (context.ArgumentCount % 2 == 1)
+            return true;
+        context.Reply.Error($"ERR wrong number of arguments for '{context.Command.Name}' command");
+        return false;
+    }
+
+    private static bool TryParse(CommandContext context, out Options options, out ExpireForm form, out int expireArgument)
+    {
+        options = Options.None;
+        form = ExpireForm.None;
+        expireArgument = 0;
+        for (int i = 3; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> word = context.Argument(i);
+            if (Words.Is(word, "nx"u8) && (options & Options.IfPresent) == 0)
+            {
+                options |= Options.IfAbsent;
+            }
+            else if (Words.Is(word, "xx"u8) && (options & Options.IfAbsent) == 0)
+            {
+                options |= Options.IfPresent;
+            }
+            else if (Words.Is(word, "get"u8))
+            {
+                options |= Options.Get;
+            }
+            else if (Words.Is(word, "keepttl"u8) && form == ExpireForm.None)
+            {
+                options |= Options.KeepTtl;
+            }
+            else
+            {
+                // The same form may come twice, and the last one counts; two different ones contradict each other.
+                ExpireForm wanted = FormOf(word);
+                if (wanted == ExpireForm.None || (form != ExpireForm.None && form != wanted)
+                    || (options & Options.KeepTtl) != 0 || i + 1 == context.ArgumentCount)
+                {
+                    return false;
+                }
+
+                form = wanted;
+                expireArgument = ++i;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The form that an option's word names.</summary>
+    public static ExpireForm FormOf(ReadOnlySpan<byte> word)
+    {
+        if (Words.Is(word, "ex"u8))
+            return ExpireForm.Seconds;
+        if (Words.Is(word, "px"u8))
+            return ExpireForm.Milliseconds;
+        if (Words.Is(word, "exat"u8))
+            return ExpireForm.UnixSeconds;
+        return Words.Is(word, "pxat"u8) ? ExpireForm.UnixMilliseconds : ExpireForm.None;
+    }
+}

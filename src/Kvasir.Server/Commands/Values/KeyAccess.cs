@@ -1,0 +1,147 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Commands.Values;
+
+/// <summary>What a look-up found: whether the key lives, its header byte (zero when only the key was asked for), its deadline.</summary>
+internal readonly record struct KeyLookup(bool Exists, byte Header, long ExpiresAtMs)
+{
+    public bool IsString => ValueHeader.TypeOf(Header) == StoredType.String;
+}
+
+/// <summary>
+/// How command handlers reach keys: a value is a header byte and its bytes, an expired key is an absent one (and is
+/// deleted where it is found), a change is staged first and told of after.
+/// </summary>
+internal static class KeyAccess
+{
+    private const string WrongType = "WRONGTYPE Operation against a key holding the wrong kind of value";
+
+    /// <summary>Looks a key up and reads its value, with its header byte, into <paramref name="into"/>, which is cleared first.</summary>
+    public static KeyLookup Find(CommandContext context, int database, ReadOnlySpan<byte> key, BytesBuffer into)
+    {
+        into.Clear();
+        EntryInfo info = context.Execution.Get(context.Node.Database(database), key, into);
+        if (info.Found && !IsExpired(context, info.ExpiresAtMs))
+        {
+            Check.That(into.Length > 0, "a stored value has no header");
+            return new KeyLookup(Exists: true, into.WrittenSpan[0], info.ExpiresAtMs);
+        }
+
+        into.Clear();
+        return Absent(context, database, key, info);
+    }
+
+    /// <summary>As <see cref="Find(CommandContext, int, ReadOnlySpan{byte}, BytesBuffer)"/>, in the selected database, into the context's value.</summary>
+    public static KeyLookup Find(CommandContext context, ReadOnlySpan<byte> key) =>
+        Find(context, context.DatabaseIndex, key, context.Value);
+
+    /// <summary>Whether a key lives, and until when; reads no value.</summary>
+    public static KeyLookup FindKey(CommandContext context, int database, ReadOnlySpan<byte> key)
+    {
+        EntryInfo info = context.Execution.Get(context.Node.Database(database), key, value: null);
+        return info.Found && !IsExpired(context, info.ExpiresAtMs)
+            ? new KeyLookup(Exists: true, Header: 0, info.ExpiresAtMs)
+            : Absent(context, database, key, info);
+    }
+
+    public static KeyLookup FindKey(CommandContext context, ReadOnlySpan<byte> key) =>
+        FindKey(context, context.DatabaseIndex, key);
+
+    /// <summary>
+    /// For commands on strings: false when the key holds another type, after answering so. An absent key passes, as an
+    /// empty value.
+    /// </summary>
+    public static bool TryFindString(CommandContext context, ReadOnlySpan<byte> key, BytesBuffer into, out KeyLookup found)
+    {
+        found = Find(context, context.DatabaseIndex, key, into);
+        if (!found.Exists || found.IsString)
+            return true;
+        context.Reply.Error(WrongType);
+        return false;
+    }
+
+    public static bool TryFindString(CommandContext context, ReadOnlySpan<byte> key, out KeyLookup found) =>
+        TryFindString(context, key, context.Value, out found);
+
+    /// <summary>The bytes that <see cref="Find(CommandContext, int, ReadOnlySpan{byte}, BytesBuffer)"/> read, without the header; empty when it found nothing.</summary>
+    public static ReadOnlySpan<byte> Content(BytesBuffer value) => value.Length == 0 ? default : value.WrittenSpan[1..];
+
+    public static void ReplyWrongType(CommandContext context) => context.Reply.Error(WrongType);
+
+    /// <summary>Tells subscribers that a read found nothing.</summary>
+    public static void Missed(CommandContext context, ReadOnlySpan<byte> key) =>
+        context.Server.Events.Notify(KeyEventClass.Miss, "keymiss"u8, context.DatabaseIndex, key);
+
+    /// <summary>Sets a key of which nothing is known, without reading it.</summary>
+    public static void PutBlind(CommandContext context, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
+    {
+        byte header = ValueHeader.PlainString;
+        context.Execution.Put(context.Database, key, new ReadOnlySpan<byte>(in header), value, expiresAtMs);
+    }
+
+    /// <summary>Sets a key that was looked up before.</summary>
+    public static void Put(
+        CommandContext context,
+        int database,
+        ReadOnlySpan<byte> key,
+        byte header,
+        ReadOnlySpan<byte> value,
+        long expiresAtMs,
+        in KeyLookup previous)
+    {
+        context.Execution.Put(context.Node.Database(database), key, new ReadOnlySpan<byte>(in header), value, expiresAtMs);
+        if (!previous.Exists)
+            context.Server.Events.Notify(KeyEventClass.New, "new"u8, database, key);
+    }
+
+    public static void Put(
+        CommandContext context, ReadOnlySpan<byte> key, byte header, ReadOnlySpan<byte> value, long expiresAtMs, in KeyLookup previous) =>
+        Put(context, context.DatabaseIndex, key, header, value, expiresAtMs, previous);
+
+    /// <summary>Puts a new object in a key's place, as RENAME and COPY do: to subscribers the key is new even when it was there.</summary>
+    public static void Replace(
+        CommandContext context,
+        int database,
+        ReadOnlySpan<byte> key,
+        byte header,
+        ReadOnlySpan<byte> value,
+        long expiresAtMs,
+        in KeyLookup previous)
+    {
+        Put(context, database, key, header, value, expiresAtMs, previous);
+        if (previous.Exists)
+            context.Server.Events.Notify(KeyEventClass.New, "new"u8, database, key);
+    }
+
+    /// <summary>Deletes a key that was looked up and found.</summary>
+    public static void Delete(CommandContext context, int database, ReadOnlySpan<byte> key) =>
+        context.Execution.Delete(context.Node.Database(database), key);
+
+    public static void Delete(CommandContext context, ReadOnlySpan<byte> key) => Delete(context, context.DatabaseIndex, key);
+
+    /// <summary>As <see cref="CommandContext.Changed"/>, for a key of any database.</summary>
+    public static void Changed(
+        CommandContext context, int database, KeyEventClass eventClass, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> key)
+    {
+        context.Server.Events.Modified(database, key);
+        context.Server.Events.Notify(eventClass, eventName, database, key);
+    }
+
+    /// <summary>A key lives to the end of the millisecond of its deadline, as in Redis.</summary>
+    private static bool IsExpired(CommandContext context, long expiresAtMs) => expiresAtMs != 0 && context.NowMs > expiresAtMs;
+
+    private static KeyLookup Absent(CommandContext context, int database, ReadOnlySpan<byte> key, in EntryInfo info)
+    {
+        // An engine that hides an expired value tells its deadline; a key that was never there has none.
+        if (info.ExpiresAtMs != 0 && context.Execution.Refusal is null)
+        {
+            Delete(context, database, key);
+            Changed(context, database, KeyEventClass.Expired, "expired"u8, key);
+        }
+
+        return default;
+    }
+}
