@@ -1,0 +1,132 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Lsm.Iterators;
+using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Lsm.MemTables;
+using Kvasir.Storage.Lsm.Tables;
+
+namespace Kvasir.Storage.Lsm;
+
+/// <summary>The way of a read: memtables newest first, then tables.</summary>
+internal sealed unsafe partial class LsmEngine
+{
+    private long NowMs => _environment.Scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    public EntryInfo Get(ReadOnlySpan<byte> key, in ReadView view, BytesBuffer? value)
+    {
+        ulong hash = StableHash.Hash64(key);
+        ReadState state = Enter(out int stripe);
+        try
+        {
+            // The view is fixed after the state is held. A write between the two may be in a memtable that the state
+            // does not name: the answer is then that of a moment earlier, at which this read was already under way.
+            return Get(state, key, hash, SequenceOf(view), value);
+        }
+        finally
+        {
+            state.Leave(stripe);
+        }
+    }
+
+    public EngineIterator CreateIterator(in IteratorOptions options)
+    {
+        // Of many keys, those of one publication must all be seen or none: the state must be one that names everything
+        // up to the sequence number, so it must still be current after that was read.
+        ReadState state;
+        int stripe;
+        ulong sequence;
+        while (true)
+        {
+            state = Enter(out stripe);
+            sequence = SequenceOf(options.View);
+            if (Volatile.Read(ref _state) == state)
+                break;
+            state.Leave(stripe);
+        }
+
+        var hold = new ReadHold(state, stripe);
+        var sources = new List<InternalIterator>();
+        try
+        {
+            var tombstones = new List<RangeTombstone>();
+            foreach (MemTable memTable in state.MemTables)
+            {
+                memTable.AddRangeTombstones(tombstones, sequence);
+                memTable.AddIterators(sources, sequence);
+            }
+
+            foreach (RangeTombstone tombstone in state.Tables.RangeTombstones)
+            {
+                if (tombstone.Sequence <= sequence)
+                    tombstones.Add(tombstone);
+            }
+
+            state.Tables.AddIterators(sources, options.BypassCache);
+            return new LsmIterator(MergingIterator.Over(sources), tombstones, sequence, options, NowMs, hold);
+        }
+        catch
+        {
+            foreach (InternalIterator source in sources)
+                source.Dispose();
+            hold.Dispose();
+            throw;
+        }
+    }
+
+    private EntryInfo Get(ReadState state, ReadOnlySpan<byte> key, ulong hash, ulong sequence, BytesBuffer? value)
+    {
+        foreach (MemTable memTable in state.MemTables)
+        {
+            ulong cover = memTable.RangeTombstoneCount == 0 ? 0 : memTable.CoveringSequence(key, sequence);
+            ValueVersion* version = memTable.Find(key, hash, sequence);
+            if (version != null && version->Trailer >> 8 > cover)
+                return Answer(version, value);
+            // Everything older lies below the tombstone.
+            if (cover != 0)
+                return new EntryInfo(Found: false, new SequenceNumber(cover), ExpiresAtMs: 0, ValueLength: 0);
+        }
+
+        int lengthBefore = value?.Length ?? 0;
+        if (!state.Tables.TryGet(key, hash, sequence, value, out LookupResult result))
+            return default;
+        var found = new SequenceNumber(result.Sequence);
+        if (result.Deleted || (result.ExpiresAtMs != 0 && result.ExpiresAtMs <= NowMs))
+        {
+            value?.Truncate(lengthBefore);
+            return new EntryInfo(Found: false, found, ExpiresAtMs: 0, ValueLength: 0);
+        }
+
+        return new EntryInfo(Found: true, found, result.ExpiresAtMs, result.ValueLength);
+    }
+
+    private EntryInfo Answer(ValueVersion* version, BytesBuffer? value)
+    {
+        var sequence = new SequenceNumber(version->Trailer >> 8);
+        long expiresAtMs = ValueVersion.ExpiresAtMs(version);
+        if (ValueVersion.IsTombstone(version) || (expiresAtMs != 0 && expiresAtMs <= NowMs))
+            return new EntryInfo(Found: false, sequence, ExpiresAtMs: 0, ValueLength: 0);
+        value?.Append(ValueVersion.Value(version));
+        return new EntryInfo(Found: true, sequence, expiresAtMs, version->ValueLength);
+    }
+
+    private ulong SequenceOf(in ReadView view)
+    {
+        switch (view.Kind)
+        {
+            case ReadViewKind.Published:
+                return Volatile.Read(ref _published);
+            case ReadViewKind.Applied:
+                return _lastAssigned;
+            case ReadViewKind.Stable:
+                return _publications.StableSequence;
+            default:
+                Check.That(view.Snapshot is SnapshotList.LsmSnapshot snapshot && snapshot.Owner == this);
+                return view.Snapshot.Sequence.Value;
+        }
+    }
+
+    private sealed class ReadHold(ReadState state, int stripe) : IDisposable
+    {
+        public void Dispose() => state.Leave(stripe);
+    }
+}

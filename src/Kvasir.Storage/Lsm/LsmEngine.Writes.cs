@@ -1,0 +1,349 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Lsm.Iterators;
+using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Lsm.MemTables;
+
+namespace Kvasir.Storage.Lsm;
+
+/// <summary>The way of a write: staged, published, stable, frozen, flushed.</summary>
+internal sealed unsafe partial class LsmEngine
+{
+    // Bounds what a read pays for range tombstones that are still in memory, where they are looked through one by one.
+    private const int RangeTombstonesPerMemTableMax = 256;
+
+    // Nodes of staged mutations in order, so that they can be withdrawn; kept below this length when idle.
+    private const int StagedNodesKept = 4096;
+
+    private MemTable _active;
+    private nint[] _stagedNodes = new nint[64];
+    private int _stagedNodeCount;
+    private ulong _stagedAfter;
+    private ulong _lastAssigned;
+    private ulong _published;
+    private ulong _publishedPosition;
+    private long _userBytesWritten;
+    private ulong _flushTarget;
+    private bool _freezeRequested;
+
+    private bool HasStaged => _lastAssigned != _stagedAfter;
+
+    // A memtable takes a quarter of the write memory at most: one fills, one is flushed, and there is room to wait.
+    private long MemTableBytesMax => Math.Min(_options.MemTableBytes, _budget.WriteLimitBytes / 4);
+
+    public void Stage(ReadOnlySpan<byte> batch)
+    {
+        lock (_writerLock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            ThrowIfWritesStopped();
+            int nodesBefore = _stagedNodeCount;
+            ulong sequenceBefore = _lastAssigned;
+            var reader = new BatchReader(batch);
+            while (reader.MoveNext())
+                StageOne(reader);
+            if (reader.Malformed)
+            {
+                Withdraw(nodesBefore, sequenceBefore);
+                if (_stagedAfter == sequenceBefore)
+                    _stagedAfter = _lastAssigned;
+                Check.Fail("a write batch that makes no sense");
+            }
+
+            _userBytesWritten += batch.Length;
+            _writes.Charge(batch.Length);
+        }
+    }
+
+    public void Publish(LogPosition position)
+    {
+        bool frozen;
+        lock (_writerLock)
+        {
+            if (!HasStaged)
+                return;
+            Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
+            _active.FirstPosition ??= position;
+            ForgetStaged();
+            Volatile.Write(ref _publishedPosition, position.Value);
+            Volatile.Write(ref _published, _lastAssigned);
+            _publications.Add(position, _lastAssigned);
+            frozen = MaybeFreeze();
+        }
+
+        if (frozen)
+            AfterFreeze();
+    }
+
+    public void MarkStable(LogPosition position)
+    {
+        if (_publications.MarkStable(position) && Volatile.Read(ref _state) is { MemTables.Length: > 1 })
+            _background.RequestFlush();
+    }
+
+    public void DiscardAfter(LogPosition position)
+    {
+        bool frozen;
+        lock (_writerLock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            Withdraw(0, _stagedAfter);
+            ForgetStaged();
+            if (position.Value < _publishedPosition)
+                DiscardPublished(position);
+            frozen = MaybeFreeze();
+        }
+
+        if (frozen)
+            AfterFreeze();
+    }
+
+    public TimeSpan SuggestWriteDelay(int bytes)
+    {
+        if (_budget.WriteBytes + bytes > _budget.WriteLimitBytes)
+            Reassess();
+        return _writes.Suggest();
+    }
+
+    public void Flush()
+    {
+        lock (_writerLock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _flushTarget = Math.Max(_flushTarget, _publications.StableSequence);
+            if (HasStaged)
+                _freezeRequested = true;
+            else if (_active.FirstPosition is not null)
+                Freeze();
+        }
+
+        AfterFreeze();
+    }
+
+    public void WaitForFlush()
+    {
+        ulong target;
+        lock (_writerLock)
+            target = _flushTarget;
+        _background.WaitUntil(() => _disposed || BackgroundFailure is not null || !HoldsInMemory(target));
+        if (BackgroundFailure is { } failure)
+            throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+    }
+
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted)
+    {
+        lock (_writerLock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            Check.That(!HasStaged, $"an ingest between staging and publishing");
+            _tables.Ingest(sorted, ++_lastAssigned);
+            _stagedAfter = _lastAssigned;
+            RefreshTables();
+            Volatile.Write(ref _published, _lastAssigned);
+            _publications.AddDurable(_lastAssigned);
+        }
+
+        _background.RequestCompaction();
+    }
+
+    /// <summary>Whether the oldest frozen memtable is all stable.</summary>
+    internal bool FlushDue =>
+        Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables }
+        && memTables[^1].LastPosition <= _publications.StablePosition;
+
+    /// <summary>Flushes the oldest frozen memtables that are stable, several in one go. False when there are none.</summary>
+    internal bool FlushOnce()
+    {
+        List<MemTable> taken = TakeForFlush();
+        if (taken.Count == 0)
+            return false;
+        try
+        {
+            var sources = new List<InternalIterator>();
+            var tombstones = new List<RangeTombstone>();
+            ulong lastSequence = 0;
+            foreach (MemTable memTable in taken)
+            {
+                memTable.AddVersionIterators(sources);
+                memTable.AddRangeTombstones(tombstones, ulong.MaxValue);
+                lastSequence = Math.Max(lastSequence, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
+            }
+
+            ulong[] snapshots = _snapshots.Boundaries(this);
+            using (var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs))
+            {
+                source.SeekToFirst();
+                _tables.Flush(
+                    source, tombstones, taken[^1].LastPosition, Math.Max(lastSequence, _tables.FlushedSequence));
+            }
+
+            lock (_stateLock)
+            {
+                MemTable[] left = _state!.MemTables[..^taken.Count];
+                Replace(new ReadState(left, _tables.Acquire()));
+            }
+
+            foreach (MemTable memTable in taken)
+                memTable.Release();
+        }
+        finally
+        {
+            foreach (MemTable memTable in taken)
+                memTable.Release();
+        }
+
+        Reassess();
+        return true;
+    }
+
+    internal bool CompactOnce()
+    {
+        if (!_tables.RunCompaction(() => _snapshots.Boundaries(this)))
+            return false;
+        RefreshTables();
+        return true;
+    }
+
+    /// <summary>Oldest first, each with a reference.</summary>
+    private List<MemTable> TakeForFlush()
+    {
+        var taken = new List<MemTable>();
+        lock (_stateLock)
+        {
+            MemTable[] memTables = _state!.MemTables;
+            long bytes = 0;
+            for (int i = memTables.Length - 1; i > 0; i--)
+            {
+                bytes += memTables[i].UsedBytes;
+                if (memTables[i].LastPosition > _publications.StablePosition)
+                    break;
+                if (taken.Count != 0 && bytes > 2 * _options.MemTableBytes)
+                    break;
+                memTables[i].AddReference();
+                taken.Add(memTables[i]);
+            }
+        }
+
+        return taken;
+    }
+
+    private void StageOne(in BatchReader operation)
+    {
+        ulong sequence = ++_lastAssigned;
+        if (operation.Kind == BatchOperationKind.DeleteRange)
+        {
+            byte[]? end = operation.Value.IsEmpty ? null : operation.Value.ToArray();
+            _active.AddRangeTombstone(new RangeTombstone(operation.Key.ToArray(), end, sequence));
+            return;
+        }
+
+        ValueKind kind = operation.Kind switch
+        {
+            BatchOperationKind.Put => ValueKind.Value,
+            BatchOperationKind.PutExpiring => ValueKind.ExpiringValue,
+            _ => ValueKind.Tombstone,
+        };
+        ReadOnlySpan<byte> value = kind == ValueKind.Tombstone ? default : operation.Value;
+        ulong hash = StableHash.Hash64(operation.Key);
+        if (_stagedNodeCount == _stagedNodes.Length)
+            Array.Resize(ref _stagedNodes, _stagedNodes.Length * 2);
+        _stagedNodes[_stagedNodeCount++] =
+            (nint)_active.Add(operation.Key, hash, sequence, kind, value, operation.ExpiresAtMs);
+    }
+
+    /// <summary>Takes back staged mutations. Their sequence numbers stay used.</summary>
+    private void Withdraw(int nodesBefore, ulong sequenceBefore)
+    {
+        while (_stagedNodeCount > nodesBefore)
+            MemTable.Withdraw((KeyNode*)_stagedNodes[--_stagedNodeCount]);
+        _active.WithdrawRangeTombstones(sequenceBefore);
+    }
+
+    private void ForgetStaged()
+    {
+        _stagedAfter = _lastAssigned;
+        _stagedNodeCount = 0;
+        if (_stagedNodes.Length > StagedNodesKept)
+            _stagedNodes = new nint[StagedNodesKept];
+    }
+
+    // The memtables forget by a limit on what may be seen; the active one may not go on, since new sequence numbers lie
+    // above the limit.
+    private void DiscardPublished(LogPosition position)
+    {
+        ulong sequence = _publications.DiscardAfter(position);
+        foreach (MemTable memTable in State.MemTables)
+        {
+            if (memTable == _active)
+                memTable.LastPosition = new LogPosition(_publishedPosition);
+            if (memTable.LastPosition <= position)
+                continue;
+            memTable.LastPosition = position;
+            memTable.SequenceLimit = sequence;
+            if (memTable.FirstPosition > position)
+                memTable.FirstPosition = null;
+        }
+
+        Volatile.Write(ref _published, sequence);
+        Volatile.Write(ref _publishedPosition, position.Value);
+        Freeze();
+    }
+
+    private bool MaybeFreeze()
+    {
+        long used = _active.UsedBytes;
+        // Another engine may have used up the budget: then what is in this one goes too, unless it would hardly help.
+        bool full = used >= MemTableBytesMax
+            || (_budget.WriteLimitReached && used >= MemTableBytesMax / 8)
+            || _active.RangeTombstoneCount >= RangeTombstonesPerMemTableMax;
+        if (!full && !(_freezeRequested && _active.FirstPosition is not null))
+        {
+            _freezeRequested = false;
+            return false;
+        }
+
+        Freeze();
+        return true;
+    }
+
+    /// <summary>With <c>_writerLock</c> held and nothing staged.</summary>
+    private void Freeze()
+    {
+        _freezeRequested = false;
+        _active.LastPosition = new LogPosition(_publishedPosition);
+        var next = new MemTable(_budget, _active.KeyCount);
+        lock (_stateLock)
+            Replace(new ReadState([next, .. _state!.MemTables], _tables.Acquire()));
+        _active = next;
+    }
+
+    private void AfterFreeze()
+    {
+        Reassess();
+        _background.RequestFlush();
+    }
+
+    private bool HoldsInMemory(ulong sequence)
+    {
+        if (Volatile.Read(ref _state) is not { } state)
+            return false;
+        foreach (MemTable memTable in state.MemTables)
+        {
+            if (memTable.FirstSequence != 0 && memTable.FirstSequence <= sequence)
+                return true;
+        }
+
+        return false;
+    }
+
+    private void ThrowIfWritesStopped()
+    {
+        if (_background.Failure is { } failure && _budget.WriteLimitReached)
+        {
+            throw new WritesStoppedException(
+                $"memory is full and cannot be flushed: {failure.Message} Writes go on when that is put right.", failure);
+        }
+    }
+}

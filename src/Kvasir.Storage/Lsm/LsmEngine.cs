@@ -1,0 +1,230 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Lsm.MemTables;
+using Kvasir.Storage.Lsm.Tables;
+
+namespace Kvasir.Storage.Lsm;
+
+/// <summary>
+/// The log-structured merge tree (O'Neil et al. 1996; LevelDB, RocksDB): writes go to a memtable, full memtables are
+/// frozen and flushed into sorted tables in the background, tables are compacted by level. This class holds what is in
+/// memory and says when to flush and compact; files are the business of <see cref="ITableStore"/>.
+/// <para>
+/// Locks, in the order in which they nest: <c>_writerLock</c> (staging, publishing, freezing), <c>_stateLock</c>
+/// (replacing the read state), then those of the parts. Reads take none. Nobody waits for a job while holding one.
+/// </para>
+/// </summary>
+internal sealed partial class LsmEngine : IOrderedEngine
+{
+    private readonly ITableStore _tables;
+    private readonly EngineEnvironment _environment;
+    private readonly LsmOptions _options;
+    private readonly MemoryBudget _budget;
+    private readonly PublicationQueue _publications;
+    private readonly SnapshotList _snapshots = new();
+    private readonly BackgroundWork _background;
+    private readonly WriteController _writes;
+    private readonly Lock _writerLock = new();
+    private readonly Lock _stateLock = new();
+    private ReadState? _state;
+    private bool _disposed;
+
+    /// <summary>Owns the table store.</summary>
+    public LsmEngine(ITableStore tables, EngineEnvironment environment, LsmOptions options)
+    {
+        _tables = tables;
+        _environment = environment;
+        _options = options;
+        _budget = environment.Memory;
+        _lastAssigned = _stagedAfter = _published = tables.FlushedSequence;
+        _publishedPosition = tables.FlushedPosition.Value;
+        _publications = new PublicationQueue(tables.FlushedPosition, _published);
+        _active = new MemTable(_budget);
+        _state = new ReadState([_active], tables.Acquire());
+        _writes = new WriteController(options, environment.Scheduler.Time);
+        _background = new BackgroundWork(this, environment.Scheduler, options);
+        _background.RequestCompaction();
+    }
+
+    public LogPosition PublishedPosition => new(Volatile.Read(ref _publishedPosition));
+
+    public LogPosition FlushedPosition => _tables.FlushedPosition;
+
+    public LogPosition? OldestUnflushedPosition
+    {
+        get
+        {
+            lock (_writerLock)
+            {
+                MemTable[] memTables = State.MemTables;
+                for (int i = memTables.Length - 1; i >= 0; i--)
+                {
+                    if (memTables[i].FirstPosition is { } position)
+                        return position;
+                }
+
+                return null;
+            }
+        }
+    }
+
+    public SequenceNumber LastSequence => new(Volatile.Read(ref _published));
+
+    public SequenceNumber StableSequence => new(_publications.StableSequence);
+
+    public Exception? BackgroundFailure => _background.Failure;
+
+    internal ITableStore Tables => _tables;
+
+    internal bool LevelZeroIsDue => _tables.LevelZeroTables >= _options.LevelZeroCompactionTrigger;
+
+    private ReadState State
+    {
+        get
+        {
+            ReadState? state = Volatile.Read(ref _state);
+            ObjectDisposedException.ThrowIf(state is null, this);
+            return state;
+        }
+    }
+
+    public EngineSnapshot CreateSnapshot()
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return _snapshots.Take(this);
+    }
+
+    public bool TryResume() => _background.TryResume();
+
+    public void Checkpoint(string folder) => _tables.Checkpoint(folder);
+
+    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    {
+        _tables.CompactRange(
+            start.IsEmpty ? null : start.ToArray(), end.IsEmpty ? null : end.ToArray(), () => _snapshots.Boundaries(this));
+        RefreshTables();
+    }
+
+    public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    {
+        ReadState state = Enter(out int stripe);
+        try
+        {
+            long bytes = state.Tables.EstimateSize(start, end);
+            foreach (MemTable memTable in state.MemTables)
+                bytes += memTable.EstimateSize(start, end);
+            return bytes;
+        }
+        finally
+        {
+            state.Leave(stripe);
+        }
+    }
+
+    public EngineStatistics GetStatistics()
+    {
+        TableStatistics tables = _tables.GetStatistics();
+        ReadState state = Enter(out int stripe);
+        try
+        {
+            long memTableBytes = 0, keys = tables.EntryCount;
+            foreach (MemTable memTable in state.MemTables)
+            {
+                memTableBytes += memTable.AllocatedBytes;
+                keys += memTable.KeyCount;
+            }
+
+            return new EngineStatistics
+            {
+                MemoryBytes = memTableBytes + tables.CacheBytes,
+                MemTableBytes = memTableBytes,
+                CacheBytes = tables.CacheBytes,
+                CacheHits = tables.CacheHits,
+                CacheMisses = tables.CacheMisses,
+                DiskBytes = tables.DiskBytes,
+                UserBytesWritten = Volatile.Read(ref _userBytesWritten),
+                FlushBytesWritten = tables.FlushBytesWritten,
+                CompactionBytesRead = tables.CompactionBytesRead,
+                CompactionBytesWritten = tables.CompactionBytesWritten,
+                CompactionDebtBytes = _tables.CompactionDebtBytes,
+                StallMicroseconds = _writes.StallMicroseconds,
+                EstimatedKeys = keys,
+                Levels = tables.Levels,
+            };
+        }
+        finally
+        {
+            state.Leave(stripe);
+        }
+    }
+
+    /// <summary>
+    /// Stops the background jobs, waiting for those that run, and frees all memory. Does not flush: what is only in
+    /// memory is in the log.
+    /// </summary>
+    public void Dispose()
+    {
+        lock (_writerLock)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+        }
+
+        _background.Stop();
+        ReadState state;
+        lock (_stateLock)
+        {
+            state = _state!;
+            Volatile.Write(ref _state, null);
+        }
+
+        foreach (MemTable memTable in state.MemTables)
+            memTable.Release();
+        state.Retire();
+        _tables.Dispose();
+    }
+
+    /// <summary>Makes reads see the current tables, and lets go of the ones before.</summary>
+    internal void RefreshTables()
+    {
+        lock (_stateLock)
+        {
+            if (_state is not null)
+                Replace(new ReadState(_state.MemTables, _tables.Acquire()));
+        }
+
+        Reassess();
+    }
+
+    /// <summary>Tells the write controller how things stand now.</summary>
+    internal void Reassess()
+    {
+        if (Volatile.Read(ref _state) is not { } state)
+            return;
+        _writes.Assess(new WriteLoad(
+            FrozenMemTables: state.MemTables.Length - 1,
+            MemoryShare: (double)_budget.WriteBytes / _budget.WriteLimitBytes,
+            LevelZeroTables: _tables.LevelZeroTables,
+            CompactionDebtBytes: _tables.CompactionDebtBytes));
+    }
+
+    /// <summary>With <c>_stateLock</c> held.</summary>
+    private void Replace(ReadState next)
+    {
+        ReadState previous = _state!;
+        Volatile.Write(ref _state, next);
+        previous.Retire();
+    }
+
+    private ReadState Enter(out int stripe)
+    {
+        while (true)
+        {
+            ReadState state = State;
+            if (state.TryEnter(out stripe))
+                return state;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Storage.Lsm.MemTables;
+
+/// <summary>
+/// Memory outside the garbage-collected heap that is handed out piece by piece and given back all at once. Pieces never
+/// move, so plain pointers to them stay good until <see cref="Free"/>. One thread allocates; the counters may be read by
+/// any. Chunks start small, so that an idle engine costs next to nothing.
+/// </summary>
+internal sealed unsafe class NativeArena
+{
+    public const int FirstChunkBytes = 64 << 10;
+    public const int ChunkBytesMax = 1 << 20;
+
+    private readonly MemoryBudget _budget;
+    private readonly List<nint> _chunks = [];
+    private byte* _next;
+    private byte* _end;
+    private int _chunkBytes = FirstChunkBytes;
+    private long _allocated;
+    private long _used;
+
+    public NativeArena(MemoryBudget budget) => _budget = budget;
+
+    /// <summary>Bytes taken from the system.</summary>
+    public long AllocatedBytes => Volatile.Read(ref _allocated);
+
+    /// <summary>Bytes handed out.</summary>
+    public long UsedBytes => Volatile.Read(ref _used);
+
+    /// <summary>A piece of <paramref name="bytes"/> bytes, aligned to eight, not zeroed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public byte* Allocate(long bytes)
+    {
+        bytes = (bytes + 7) & ~7L;
+        _used += bytes;
+        byte* piece = _next;
+        if (_end - piece < bytes)
+            return AllocateSlow(bytes);
+        _next = piece + bytes;
+        return piece;
+    }
+
+    /// <summary>Zeroed memory of its own, for tables that are replaced as they grow but must outlive their readers.</summary>
+    public byte* AllocateZeroed(long bytes)
+    {
+        byte* piece = (byte*)NativeMemory.AllocZeroed((nuint)bytes);
+        Keep(piece, bytes);
+        _used += bytes;
+        return piece;
+    }
+
+    public void Free()
+    {
+        foreach (nint chunk in _chunks)
+            NativeMemory.Free((void*)chunk);
+        _chunks.Clear();
+        _budget.AddWrite(-_allocated);
+        _allocated = 0;
+        _used = 0;
+        _next = _end = null;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private byte* AllocateSlow(long bytes)
+    {
+        // What is large gets a chunk of its own, so that the rest of the current one is not wasted.
+        if (bytes > _chunkBytes / 4)
+        {
+            byte* own = (byte*)NativeMemory.Alloc((nuint)bytes);
+            Keep(own, bytes);
+            return own;
+        }
+
+        byte* chunk = (byte*)NativeMemory.Alloc((nuint)_chunkBytes);
+        Keep(chunk, _chunkBytes);
+        _next = chunk + bytes;
+        _end = chunk + _chunkBytes;
+        _chunkBytes = Math.Min(_chunkBytes * 2, ChunkBytesMax);
+        return chunk;
+    }
+
+    private void Keep(byte* memory, long bytes)
+    {
+        // The hash index keeps 16 bits of the hash above 48 bits of address.
+        Check.That((ulong)memory >> 48 == 0, $"an address above 48 bits");
+        _chunks.Add((nint)memory);
+        Volatile.Write(ref _allocated, _allocated + bytes);
+        _budget.AddWrite(bytes);
+    }
+}

@@ -1,0 +1,97 @@
+using Kvasir.Primitives;
+
+namespace Kvasir.Storage.Lsm;
+
+/// <summary>
+/// Which sequence number each publication reached, for those whose log record is not durable yet. Thread-safe.
+/// Invariant: positions and sequence numbers ascend, and every queued position is above <see cref="StablePosition"/>.
+/// </summary>
+internal sealed class PublicationQueue
+{
+    private const int CapacityMin = 64;
+
+    private readonly Lock _lock = new();
+    private (ulong Position, ulong Sequence)[] _ring = new (ulong, ulong)[CapacityMin];
+    private int _head;
+    private int _count;
+    private ulong _stablePosition;
+    private ulong _stableSequence;
+
+    public PublicationQueue(LogPosition position, ulong sequence)
+    {
+        _stablePosition = position.Value;
+        _stableSequence = sequence;
+    }
+
+    public ulong StableSequence => Volatile.Read(ref _stableSequence);
+
+    public LogPosition StablePosition => new(Volatile.Read(ref _stablePosition));
+
+    public void Add(LogPosition position, ulong sequence)
+    {
+        lock (_lock)
+        {
+            if (position.Value <= _stablePosition)
+            {
+                Volatile.Write(ref _stableSequence, sequence);
+                return;
+            }
+
+            if (_count == _ring.Length)
+                Grow();
+            _ring[(_head + _count++) & (_ring.Length - 1)] = (position.Value, sequence);
+        }
+    }
+
+    /// <summary>A mutation without a log record, durable by itself, that counts as stable with what was published before it.</summary>
+    public void AddDurable(ulong sequence)
+    {
+        lock (_lock)
+        {
+            if (_count == 0)
+                Volatile.Write(ref _stableSequence, sequence);
+            else
+                _ring[(_head + _count - 1) & (_ring.Length - 1)].Sequence = sequence;
+        }
+    }
+
+    /// <summary>True when the stable position moved.</summary>
+    public bool MarkStable(LogPosition position)
+    {
+        lock (_lock)
+        {
+            if (position.Value <= _stablePosition)
+                return false;
+            while (_count != 0 && _ring[_head].Position <= position.Value)
+            {
+                Volatile.Write(ref _stableSequence, _ring[_head].Sequence);
+                _head = (_head + 1) & (_ring.Length - 1);
+                _count--;
+            }
+
+            Volatile.Write(ref _stablePosition, position.Value);
+            return true;
+        }
+    }
+
+    /// <summary>Forgets publications after <paramref name="position"/>; returns the sequence number that the last one left reached.</summary>
+    public ulong DiscardAfter(LogPosition position)
+    {
+        lock (_lock)
+        {
+            Check.That(position.Value >= _stablePosition || _count == 0, $"what is stable may not be discarded");
+            while (_count != 0 && _ring[(_head + _count - 1) & (_ring.Length - 1)].Position > position.Value)
+                _count--;
+            return _count == 0 ? _stableSequence : _ring[(_head + _count - 1) & (_ring.Length - 1)].Sequence;
+        }
+    }
+
+    private void Grow()
+    {
+        var grown = new (ulong, ulong)[_ring.Length * 2];
+        for (int i = 0; i < _count; i++)
+            grown[i] = _ring[(_head + i) & (_ring.Length - 1)];
+        _ring = grown;
+        _head = 0;
+    }
+}

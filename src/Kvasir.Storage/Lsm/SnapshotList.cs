@@ -1,0 +1,60 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Storage.Lsm;
+
+/// <summary>
+/// The sequence numbers that somebody still looks at. A snapshot is taken and the list is read under one lock: a reading
+/// misses only snapshots taken after it, and those are at or above the published sequence number that it contains.
+/// </summary>
+internal sealed class SnapshotList
+{
+    private readonly Lock _lock = new();
+    private readonly List<ulong> _sequences = [];
+
+    public EngineSnapshot Take(LsmEngine owner)
+    {
+        lock (_lock)
+        {
+            ulong sequence = owner.LastSequence.Value;
+            int index = _sequences.BinarySearch(sequence);
+            _sequences.Insert(index < 0 ? ~index : index, sequence);
+            return new LsmSnapshot(owner, this, sequence);
+        }
+    }
+
+    /// <summary>Ascending, without repetition: every snapshot, and what the views of now may see.</summary>
+    public ulong[] Boundaries(LsmEngine owner)
+    {
+        lock (_lock)
+        {
+            var boundaries = new SortedSet<ulong>(_sequences) { owner.StableSequence.Value, owner.LastSequence.Value };
+            return [.. boundaries];
+        }
+    }
+
+    private void Remove(ulong sequence)
+    {
+        lock (_lock)
+        {
+            int index = _sequences.BinarySearch(sequence);
+            Check.That(index >= 0, $"a snapshot at {sequence} was disposed twice");
+            _sequences.RemoveAt(index);
+        }
+    }
+
+    internal sealed class LsmSnapshot : EngineSnapshot
+    {
+        private readonly SnapshotList _list;
+
+        public LsmSnapshot(LsmEngine owner, SnapshotList list, ulong sequence) : base(new SequenceNumber(sequence))
+        {
+            Owner = owner;
+            _list = list;
+        }
+
+        public LsmEngine Owner { get; }
+
+        protected override void Dispose(bool disposing) => _list.Remove(Sequence.Value);
+    }
+}
