@@ -5,8 +5,8 @@ using Kvasir.Storage.Scheduling;
 namespace Kvasir.Storage.Lsm;
 
 /// <summary>
-/// The background jobs of one engine: one that flushes, and up to <see cref="LsmOptions.BackgroundJobsMax"/> that
-/// compact, each asked for again by whoever may have made work for it. A failure stops both kinds until
+/// The background jobs of one engine: one that flushes, and beside it as many that compact as
+/// <see cref="LsmOptions.BackgroundJobsMax"/> leaves, each asked for again by whoever may have made work for it. A failure stops both kinds until
 /// <see cref="TryResume"/>.
 /// </summary>
 internal sealed class BackgroundWork
@@ -26,7 +26,8 @@ internal sealed class BackgroundWork
         _engine = engine;
         _scheduler = scheduler;
         _changed = scheduler.CreateWaitPoint();
-        _compactionsMax = options.BackgroundJobsMax;
+        // One place is kept for the flush: a compaction may last, and writers must not wait for its end.
+        _compactionsMax = Math.Max(1, options.BackgroundJobsMax - 1);
     }
 
     public Exception? Failure => Volatile.Read(ref _failure);

@@ -51,7 +51,7 @@ internal sealed unsafe partial class LsmEngine
             var tombstones = new List<RangeTombstone>();
             foreach (MemTable memTable in state.MemTables)
             {
-                memTable.AddRangeTombstones(tombstones, sequence);
+                memTable.AddRangeTombstones(tombstones, after: 0, sequence);
                 memTable.AddIterators(sources, sequence);
             }
 

@@ -111,7 +111,7 @@ internal sealed unsafe partial class LsmEngine
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            _flushTarget = Math.Max(_flushTarget, _publications.StableSequence);
+            Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, _publications.StableSequence));
             if (HasStaged)
                 _freezeRequested = true;
             else if (_active.FirstPosition is not null)
@@ -134,10 +134,18 @@ internal sealed unsafe partial class LsmEngine
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted)
     {
+        // What lies in memory is looked at before tables, so nothing older may be left there.
+        if (HoldsInMemory(_published))
+        {
+            Check.That(StableSequence == LastSequence, "an ingest while something is not stable");
+            Flush();
+            WaitForFlush();
+        }
+
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            Check.That(!HasStaged, $"an ingest between staging and publishing");
+            Check.That(!HasStaged, "an ingest between staging and publishing");
             _tables.Ingest(sorted, ++_lastAssigned);
             _stagedAfter = _lastAssigned;
             RefreshTables();
@@ -148,43 +156,34 @@ internal sealed unsafe partial class LsmEngine
         _background.RequestCompaction();
     }
 
-    /// <summary>Whether the oldest frozen memtable is all stable.</summary>
-    internal bool FlushDue =>
-        Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables }
-        && memTables[^1].LastPosition <= _publications.StablePosition;
+    /// <summary>Whether the oldest frozen memtable is all stable, or a flush was asked for that is not done.</summary>
+    internal bool FlushDue
+    {
+        get
+        {
+            if (Volatile.Read(ref _state) is not { MemTables: var memTables })
+                return false;
+            if (memTables.Length > 1 && memTables[^1].LastPosition <= _publications.StablePosition)
+                return true;
+            return HoldsInMemory(Volatile.Read(ref _flushTarget));
+        }
+    }
 
-    /// <summary>Flushes the oldest frozen memtables that are stable, several in one go. False when there are none.</summary>
+    /// <summary>
+    /// Flushes the oldest frozen memtables that are stable, several in one go; where there are none, but
+    /// <see cref="Flush"/> asked for it, the stable part of the oldest memtable. False when nothing was due.
+    /// </summary>
     internal bool FlushOnce()
     {
-        List<MemTable> taken = TakeForFlush();
+        StablePoint stable = _publications.Stable;
+        List<MemTable> taken = TakeForFlush(stable);
         if (taken.Count == 0)
-            return false;
+            return HoldsInMemory(Volatile.Read(ref _flushTarget)) && FlushStablePart(stable);
         try
         {
-            var sources = new List<InternalIterator>();
-            var tombstones = new List<RangeTombstone>();
-            ulong lastSequence = 0;
-            foreach (MemTable memTable in taken)
-            {
-                memTable.AddVersionIterators(sources);
-                memTable.AddRangeTombstones(tombstones, ulong.MaxValue);
-                lastSequence = Math.Max(lastSequence, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
-            }
-
-            ulong[] snapshots = _snapshots.Boundaries(this);
-            using (var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs))
-            {
-                source.SeekToFirst();
-                _tables.Flush(
-                    source, tombstones, taken[^1].LastPosition, Math.Max(lastSequence, _tables.FlushedSequence));
-            }
-
+            WriteTables(taken, taken[^1].LastPosition, ulong.MaxValue);
             lock (_stateLock)
-            {
-                MemTable[] left = _state!.MemTables[..^taken.Count];
-                Replace(new ReadState(left, _tables.Acquire()));
-            }
-
+                Replace(new ReadState(_state!.MemTables[..^taken.Count], _tables.Acquire()));
             foreach (MemTable memTable in taken)
                 memTable.Release();
         }
@@ -206,8 +205,60 @@ internal sealed unsafe partial class LsmEngine
         return true;
     }
 
+    // What is flushed stays in the memtable, too, until the rest of it is stable: reads look there first, and later
+    // flushes begin above it.
+    private bool FlushStablePart(in StablePoint stable)
+    {
+        MemTable memTable;
+        lock (_stateLock)
+        {
+            memTable = _state!.MemTables[^1];
+            memTable.AddReference();
+        }
+
+        try
+        {
+            if (stable.Sequence <= memTable.FlushedSequence)
+                return false;
+            WriteTables([memTable], stable.Position, stable.Sequence);
+            lock (_writerLock)
+            {
+                memTable.FlushedSequence = stable.Sequence;
+                if (memTable.FirstPosition <= stable.Position)
+                    memTable.FirstPosition = stable.NextPosition is { } next && next.Value <= _publishedPosition ? next : null;
+            }
+        }
+        finally
+        {
+            memTable.Release();
+        }
+
+        RefreshTables();
+        return true;
+    }
+
+    private void WriteTables(List<MemTable> memTables, LogPosition position, ulong sequence)
+    {
+        var sources = new List<InternalIterator>();
+        var tombstones = new List<RangeTombstone>();
+        ulong lastSequence = _tables.FlushedSequence;
+        foreach (MemTable memTable in memTables)
+        {
+            ulong after = memTable.FlushedSequence;
+            memTable.AddVersionIterators(sources, after, sequence);
+            memTable.AddRangeTombstones(tombstones, after, sequence);
+            ulong last = Math.Min(sequence, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
+            lastSequence = Math.Max(lastSequence, last);
+        }
+
+        ulong[] snapshots = _snapshots.Boundaries(this);
+        using var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs);
+        source.SeekToFirst();
+        _tables.Flush(source, tombstones, position, lastSequence);
+    }
+
     /// <summary>Oldest first, each with a reference.</summary>
-    private List<MemTable> TakeForFlush()
+    private List<MemTable> TakeForFlush(in StablePoint stable)
     {
         var taken = new List<MemTable>();
         lock (_stateLock)
@@ -217,7 +268,7 @@ internal sealed unsafe partial class LsmEngine
             for (int i = memTables.Length - 1; i > 0; i--)
             {
                 bytes += memTables[i].UsedBytes;
-                if (memTables[i].LastPosition > _publications.StablePosition)
+                if (memTables[i].LastPosition > stable.Position)
                     break;
                 if (taken.Count != 0 && bytes > 2 * _options.MemTableBytes)
                     break;
@@ -273,21 +324,21 @@ internal sealed unsafe partial class LsmEngine
     // above the limit.
     private void DiscardPublished(LogPosition position)
     {
-        ulong sequence = _publications.DiscardAfter(position);
+        (LogPosition last, ulong sequence) = _publications.DiscardAfter(position);
         foreach (MemTable memTable in State.MemTables)
         {
             if (memTable == _active)
                 memTable.LastPosition = new LogPosition(_publishedPosition);
-            if (memTable.LastPosition <= position)
+            if (memTable.LastPosition <= last)
                 continue;
-            memTable.LastPosition = position;
+            memTable.LastPosition = last;
             memTable.SequenceLimit = sequence;
-            if (memTable.FirstPosition > position)
+            if (memTable.FirstPosition > last)
                 memTable.FirstPosition = null;
         }
 
         Volatile.Write(ref _published, sequence);
-        Volatile.Write(ref _publishedPosition, position.Value);
+        Volatile.Write(ref _publishedPosition, last.Value);
         Freeze();
     }
 
@@ -325,13 +376,15 @@ internal sealed unsafe partial class LsmEngine
         _background.RequestFlush();
     }
 
+    /// <summary>Whether a mutation up to <paramref name="sequence"/> is only in memory.</summary>
     private bool HoldsInMemory(ulong sequence)
     {
         if (Volatile.Read(ref _state) is not { } state)
             return false;
         foreach (MemTable memTable in state.MemTables)
         {
-            if (memTable.FirstSequence != 0 && memTable.FirstSequence <= sequence)
+            ulong first = memTable.FirstSequence;
+            if (first != 0 && first <= sequence && memTable.FlushedSequence < Math.Min(sequence, memTable.LastSequence))
                 return true;
         }
 

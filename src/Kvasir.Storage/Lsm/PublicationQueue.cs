@@ -16,10 +16,11 @@ internal sealed class PublicationQueue
     private int _count;
     private ulong _stablePosition;
     private ulong _stableSequence;
+    private ulong _lastStable;
 
     public PublicationQueue(LogPosition position, ulong sequence)
     {
-        _stablePosition = position.Value;
+        _stablePosition = _lastStable = position.Value;
         _stableSequence = sequence;
     }
 
@@ -33,6 +34,7 @@ internal sealed class PublicationQueue
         {
             if (position.Value <= _stablePosition)
             {
+                _lastStable = position.Value;
                 Volatile.Write(ref _stableSequence, sequence);
                 return;
             }
@@ -64,6 +66,7 @@ internal sealed class PublicationQueue
                 return false;
             while (_count != 0 && _ring[_head].Position <= position.Value)
             {
+                _lastStable = _ring[_head].Position;
                 Volatile.Write(ref _stableSequence, _ring[_head].Sequence);
                 _head = (_head + 1) & (_ring.Length - 1);
                 _count--;
@@ -74,15 +77,30 @@ internal sealed class PublicationQueue
         }
     }
 
-    /// <summary>Forgets publications after <paramref name="position"/>; returns the sequence number that the last one left reached.</summary>
-    public ulong DiscardAfter(LogPosition position)
+    /// <summary>The last stable publication, and the position of the first that is not.</summary>
+    public StablePoint Stable
+    {
+        get
+        {
+            lock (_lock)
+            {
+                LogPosition? next = _count == 0 ? null : new LogPosition(_ring[_head].Position);
+                return new StablePoint(new LogPosition(_lastStable), _stableSequence, next);
+            }
+        }
+    }
+
+    /// <summary>Forgets publications after <paramref name="position"/>, and returns the last one that is left.</summary>
+    public (LogPosition Position, ulong Sequence) DiscardAfter(LogPosition position)
     {
         lock (_lock)
         {
-            Check.That(position.Value >= _stablePosition || _count == 0, $"what is stable may not be discarded");
+            Check.That(position.Value >= _lastStable, $"discarding after {position}, but {_lastStable} is stable");
             while (_count != 0 && _ring[(_head + _count - 1) & (_ring.Length - 1)].Position > position.Value)
                 _count--;
-            return _count == 0 ? _stableSequence : _ring[(_head + _count - 1) & (_ring.Length - 1)].Sequence;
+            (ulong last, ulong sequence) =
+                _count == 0 ? (_lastStable, _stableSequence) : _ring[(_head + _count - 1) & (_ring.Length - 1)];
+            return (new LogPosition(last), sequence);
         }
     }
 
@@ -95,3 +113,9 @@ internal sealed class PublicationQueue
         _head = 0;
     }
 }
+
+/// <summary>How far publications are stable.</summary>
+/// <param name="Position">Position of the last publication that is stable.</param>
+/// <param name="Sequence">The sequence number it reached.</param>
+/// <param name="NextPosition">Position of the first publication that is not.</param>
+internal readonly record struct StablePoint(LogPosition Position, ulong Sequence, LogPosition? NextPosition);

@@ -26,6 +26,7 @@ internal sealed class LsmIterator : EngineIterator
     private readonly BytesBuffer _key = new(64);
     private readonly BytesBuffer _value = new(16);
     private readonly long _nowMs;
+    private readonly bool _includeExpired;
     private long _expiresAtMs;
     private ulong _entrySequence;
     private int _fragment = -1;
@@ -47,6 +48,7 @@ internal sealed class LsmIterator : EngineIterator
         _lower = options.LowerBound.ToArray();
         _upper = options.UpperBound.ToArray();
         _nowMs = nowMs;
+        _includeExpired = options.IncludeExpired;
         _resources = resources;
     }
 
@@ -203,7 +205,7 @@ internal sealed class LsmIterator : EngineIterator
         if (trailer.Kind == ValueKind.ExpiringValue)
         {
             _expiresAtMs = _source.ExpiresAtMs;
-            if (_expiresAtMs <= _nowMs)
+            if (_expiresAtMs <= _nowMs && !_includeExpired)
                 return false;
         }
 

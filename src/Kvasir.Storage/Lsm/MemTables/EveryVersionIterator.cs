@@ -4,19 +4,23 @@ using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.MemTables;
 
-/// <summary>Walks every version of the keys of one run, forwards only: what the flush reads.</summary>
+/// <summary>
+/// Walks every version, between two sequence numbers, of the keys of one run, forwards only: what the flush reads.
+/// </summary>
 internal sealed unsafe class EveryVersionIterator : InternalIterator
 {
     private readonly OrderRun _run;
-    private readonly ulong _sequenceLimit;
+    private readonly ulong _after;
+    private readonly ulong _sequence;
     private ValueVersion* _version;
     private int _index = -1;
 
     /// <summary>Takes over one reference to the run.</summary>
-    public EveryVersionIterator(OrderRun run, ulong sequenceLimit)
+    public EveryVersionIterator(OrderRun run, ulong after, ulong sequence)
     {
         _run = run;
-        _sequenceLimit = sequenceLimit;
+        _after = after;
+        _sequence = sequence;
     }
 
     public override bool Valid => _version != null;
@@ -38,7 +42,7 @@ internal sealed unsafe class EveryVersionIterator : InternalIterator
 
     public override void Next()
     {
-        _version = _version->Older;
+        Show(_version->Older);
         if (_version == null)
             NextKey();
     }
@@ -60,8 +64,11 @@ internal sealed unsafe class EveryVersionIterator : InternalIterator
     private void NextKey()
     {
         while (_version == null && ++_index < _run.Count)
-            _version = KeyNode.Visible(_run.Nodes[_index], _sequenceLimit);
+            Show(KeyNode.Visible(_run.Nodes[_index], _sequence));
     }
+
+    private void Show(ValueVersion* version) =>
+        _version = version != null && version->Trailer >> 8 > _after ? version : null;
 
     private static InvariantViolationException ForwardOnly() => new("a flush reads forwards");
 }

@@ -22,6 +22,7 @@ internal sealed unsafe class MemTable
     private ulong _firstSequence;
     private ulong _lastSequence;
     private ulong _sequenceLimit = ulong.MaxValue;
+    private ulong _flushedSequence;
     private int _references = 1;
 
     public MemTable(MemoryBudget budget, int expectedKeys = 0)
@@ -53,11 +54,18 @@ internal sealed unsafe class MemTable
         set => Volatile.Write(ref _sequenceLimit, Math.Min(value, _sequenceLimit));
     }
 
-    /// <summary>Position of the first publication in it. Kept by the engine, under its lock.</summary>
+    /// <summary>Position of the first publication in it that is not in tables yet. Kept by the engine, under its lock.</summary>
     public LogPosition? FirstPosition { get; set; }
 
-    /// <summary>Position of the last publication in it. Kept by the engine, under its lock.</summary>
+    /// <summary>Position of the last publication in it, once frozen. Kept by the engine, under its lock.</summary>
     public LogPosition LastPosition { get; set; }
+
+    /// <summary>Mutations up to here are in tables, too. Kept by the flush.</summary>
+    public ulong FlushedSequence
+    {
+        get => Volatile.Read(ref _flushedSequence);
+        set => Volatile.Write(ref _flushedSequence, value);
+    }
 
     public int RangeTombstoneCount => Volatile.Read(ref _tombstones).Length;
 
@@ -144,12 +152,13 @@ internal sealed unsafe class MemTable
         return 0;
     }
 
-    public void AddRangeTombstones(List<RangeTombstone> tombstones, ulong sequence)
+    /// <summary>Those with sequence numbers above <paramref name="after"/>, up to <paramref name="sequence"/>.</summary>
+    public void AddRangeTombstones(List<RangeTombstone> tombstones, ulong after, ulong sequence)
     {
         sequence = Math.Min(sequence, SequenceLimit);
         foreach (RangeTombstone tombstone in Volatile.Read(ref _tombstones))
         {
-            if (tombstone.Sequence <= sequence)
+            if (tombstone.Sequence > after && tombstone.Sequence <= sequence)
                 tombstones.Add(tombstone);
         }
     }
@@ -165,11 +174,15 @@ internal sealed unsafe class MemTable
             iterators.Add(new VisibleVersionIterator(run, sequence));
     }
 
-    /// <summary>Forward-only iterators that together show every version that was not discarded: for the flush.</summary>
-    public void AddVersionIterators(List<InternalIterator> iterators)
+    /// <summary>
+    /// Forward-only iterators that together show every version above <paramref name="after"/>, up to
+    /// <paramref name="sequence"/>, that was not discarded: for the flush.
+    /// </summary>
+    public void AddVersionIterators(List<InternalIterator> iterators, ulong after, ulong sequence)
     {
+        sequence = Math.Min(sequence, SequenceLimit);
         foreach (OrderRun run in AcquireOrder())
-            iterators.Add(new EveryVersionIterator(run, SequenceLimit));
+            iterators.Add(new EveryVersionIterator(run, after, sequence));
     }
 
     /// <summary>Bytes of the keys in [start, end), by a sample; an empty end means unbounded.</summary>
