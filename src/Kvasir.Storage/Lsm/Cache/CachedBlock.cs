@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Storage.Lsm.Cache;
+
+/// <summary>
+/// One block in memory outside the garbage-collected heap. Whoever holds a reference may read it; the memory goes with
+/// the last one. The object itself is left to the collector, which is what lets readers walk the cache's chains
+/// without a lock.
+/// </summary>
+internal sealed unsafe class CachedBlock
+{
+    private readonly MemoryBudget _budget;
+    private int _references = 1;
+
+    public CachedBlock(ulong fileId, long offset, int capacity, MemoryBudget budget)
+    {
+        FileId = fileId;
+        Offset = offset;
+        Capacity = capacity;
+        Pointer = (byte*)NativeMemory.Alloc((nuint)Math.Max(capacity, 1));
+        _budget = budget;
+        budget.AddCache(capacity);
+    }
+
+    public ulong FileId { get; }
+
+    public long Offset { get; }
+
+    public byte* Pointer { get; }
+
+    public int Capacity { get; }
+
+    /// <summary>Bytes of content, at most <see cref="Capacity"/>.</summary>
+    public int Length { get; set; }
+
+    public Span<byte> Span => new(Pointer, Length);
+
+    /// <summary>The next block of the same hash bucket. Kept when the block leaves it, for readers that stand here.</summary>
+    internal CachedBlock? NextInBucket;
+
+    /// <summary>The next block of the same queue, towards younger ones. Under the shard's lock.</summary>
+    internal CachedBlock? NextInQueue;
+
+    /// <summary>Uses since insertion or last chance, capped. Races lose counts, which harms nothing.</summary>
+    internal byte Frequency;
+
+    /// <summary>Takes a reference unless the memory is already gone.</summary>
+    public bool TryAddReference()
+    {
+        int seen = Volatile.Read(ref _references);
+        while (seen > 0)
+        {
+            int found = Interlocked.CompareExchange(ref _references, seen + 1, seen);
+            if (found == seen)
+                return true;
+            seen = found;
+        }
+
+        return false;
+    }
+
+    public void Release()
+    {
+        int left = Interlocked.Decrement(ref _references);
+        Check.That(left >= 0);
+        if (left != 0)
+            return;
+        NativeMemory.Free(Pointer);
+        _budget.AddCache(-Capacity);
+    }
+}

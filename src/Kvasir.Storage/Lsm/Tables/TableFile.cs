@@ -1,0 +1,78 @@
+using System.Runtime.CompilerServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.Lsm.SSTables;
+
+namespace Kvasir.Storage.Lsm.Tables;
+
+/// <summary>
+/// One SSTable as the sets know it: what the manifest says of it, and its reader while that is open. The sets that name
+/// it hold a reference each; the file is deleted after the last one went.
+/// </summary>
+internal sealed class TableFile
+{
+    private readonly TableCache _cache;
+    private int _references;
+    private SSTableReader? _reader;
+
+    public TableFile(ulong number, long sizeBytes, TableProperties properties, TableCache cache)
+    {
+        Number = number;
+        SizeBytes = sizeBytes;
+        Properties = properties;
+        Bounds = new KeyBounds(properties.SmallestKey, properties.LargestKey, properties.LargestInclusive);
+        _cache = cache;
+        FileId = cache.NewFileId();
+    }
+
+    public ulong Number { get; }
+
+    public long SizeBytes { get; }
+
+    public TableProperties Properties { get; }
+
+    public KeyBounds Bounds { get; }
+
+    public ulong FileId { get; }
+
+    public bool HasRangeTombstones => Properties.RangeTombstoneCount > 0;
+
+    /// <summary>A compaction reads it. Under the store's lock.</summary>
+    public bool Busy { get; set; }
+
+    /// <summary>
+    /// Collecting what is dead in it has been tried in vain because of a snapshot at this sequence number; no use to
+    /// try again while that lives. Under the store's lock.
+    /// </summary>
+    public ulong CollectedInVainAt { get; set; }
+
+    /// <summary>Used since the table cache last looked; a hint.</summary>
+    internal bool RecentlyUsed { get; set; }
+
+    internal SSTableReader? Reader
+    {
+        get => Volatile.Read(ref _reader);
+        set => Volatile.Write(ref _reader, value);
+    }
+
+    /// <summary>The open reader with a reference for the caller.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public SSTableReader AcquireReader()
+    {
+        SSTableReader? reader = Volatile.Read(ref _reader);
+        if (reader is null || !reader.TryAddReference())
+            return _cache.Open(this);
+        if (!RecentlyUsed)
+            RecentlyUsed = true;
+        return reader;
+    }
+
+    public void AddReference() => Interlocked.Increment(ref _references);
+
+    /// <summary>True when this was the last one.</summary>
+    public bool Release()
+    {
+        int left = Interlocked.Decrement(ref _references);
+        Check.That(left >= 0);
+        return left == 0;
+    }
+}
