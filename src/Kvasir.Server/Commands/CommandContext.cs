@@ -15,7 +15,8 @@ namespace Kvasir.Server.Commands;
 internal sealed class CommandContext
 {
     private byte[] _bytes = [];
-    private ArgumentRange[] _arguments = new ArgumentRange[8];
+    private int _origin;
+    private ArgumentRange[] _arguments = [];
 
     public CommandContext(RespSession session, ServerState server, RespWriter reply)
     {
@@ -35,16 +36,18 @@ internal sealed class CommandContext
     /// <summary>Set by the session around each command.</summary>
     public Execution Execution { get; set; } = null!;
 
-    public CommandDefinition Command { get; set; } = null!;
+    public CommandEntry Entry { get; set; } = null!;
+
+    public CommandDefinition Command => Entry.Definition;
 
     /// <summary>With the command's own name, which is argument 0.</summary>
     public int ArgumentCount { get; private set; }
 
     /// <summary>Scratch for values read from the engine.</summary>
-    public BytesBuffer Value { get; } = new(1024);
+    public BytesBuffer Value { get; } = new(16);
 
     /// <summary>Scratch for values being made.</summary>
-    public BytesBuffer Scratch { get; } = new(256);
+    public BytesBuffer Scratch { get; } = new(16);
 
     /// <summary>The index that SELECT chose.</summary>
     public int DatabaseIndex => Session.DatabaseIndex;
@@ -58,7 +61,7 @@ internal sealed class CommandContext
     {
         Check.That((uint)index < (uint)ArgumentCount);
         ref readonly ArgumentRange range = ref _arguments[index];
-        return _bytes.AsSpan(range.Offset, range.Length);
+        return _bytes.AsSpan(_origin + range.Offset, range.Length);
     }
 
     /// <summary>Says that a key of the selected database was changed; see <see cref="KeyEvents"/>.</summary>
@@ -68,19 +71,21 @@ internal sealed class CommandContext
         Server.Events.Notify(eventClass, eventName, DatabaseIndex, key);
     }
 
-    /// <summary>Begins a command whose arguments lie in <paramref name="bytes"/>.</summary>
-    public void BeginArguments(byte[] bytes)
+    /// <summary>Gives back memory that a large value needed.</summary>
+    public void Trim()
+    {
+        Value.ClearAndTrim(16);
+        Scratch.ClearAndTrim(16);
+    }
+
+    /// <summary>
+    /// The next command's arguments: ranges from <paramref name="origin"/> in <paramref name="bytes"/>. They are not copied.
+    /// </summary>
+    public void SetArguments(byte[] bytes, int origin, ArgumentRange[] arguments, int count)
     {
         _bytes = bytes;
-        ArgumentCount = 0;
+        _origin = origin;
+        _arguments = arguments;
+        ArgumentCount = count;
     }
-
-    public void AddArgument(int offset, int length)
-    {
-        if (ArgumentCount == _arguments.Length)
-            Array.Resize(ref _arguments, _arguments.Length * 2);
-        _arguments[ArgumentCount++] = new ArgumentRange(offset, length);
-    }
-
-    private readonly record struct ArgumentRange(int Offset, int Length);
 }

@@ -9,25 +9,25 @@ namespace Kvasir.Server.Commands;
 internal sealed class CommandTable
 {
     private const int NameBytesMax = 32;
-    private readonly Dictionary<Name, CommandDefinition> _byName = [];
+    private readonly Dictionary<Name, CommandEntry> _byName = [];
 
-    public CommandTable(IEnumerable<CommandDefinition> commands)
+    public CommandTable(IEnumerable<CommandDefinition> commands, CommandEntry? parent = null)
     {
         foreach (CommandDefinition command in commands)
         {
             Check.That(command.Name.Length <= NameBytesMax, $"command name {command.Name} is too long");
             Check.That(Name.TryCreate(Encoding.ASCII.GetBytes(command.Name), out Name name));
-            Check.That(_byName.TryAdd(name, command), $"command {command.Name} is registered twice");
+            Check.That(_byName.TryAdd(name, new CommandEntry(command, parent)), $"command {command.Name} is registered twice");
         }
 
-        All = [.. _byName.Values.OrderBy(c => c.Name, StringComparer.Ordinal)];
+        All = [.. _byName.Values.OrderBy(c => c.Definition.Name, StringComparer.Ordinal)];
     }
 
     /// <summary>In the order of their names.</summary>
-    public IReadOnlyList<CommandDefinition> All { get; }
+    public IReadOnlyList<CommandEntry> All { get; }
 
-    public CommandDefinition? Find(ReadOnlySpan<byte> name) =>
-        Name.TryCreate(name, out Name key) && _byName.TryGetValue(key, out CommandDefinition? command) ? command : null;
+    public CommandEntry? Find(ReadOnlySpan<byte> name) =>
+        Name.TryCreate(name, out Name key) && _byName.TryGetValue(key, out CommandEntry? command) ? command : null;
 
     /// <summary>Up to 32 bytes of a name in lower case: compares and hashes without a string.</summary>
     private readonly record struct Name(ulong A, ulong B, ulong C, ulong D)

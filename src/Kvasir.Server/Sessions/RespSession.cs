@@ -1,8 +1,229 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Server.Commands;
+using Kvasir.Wire.Resp;
+
 namespace Kvasir.Server.Sessions;
 
-/// <summary>One client's connection as the commands see it.</summary>
-internal sealed class RespSession
+/// <summary>
+/// One client's connection as the commands see it: what it has sent, what it will be answered, and all that a connection
+/// remembers. Knows no sockets.
+/// <para>
+/// <b>Threads.</b> Its owner feeds <see cref="Input"/>, calls <see cref="Execute"/>, and sends from <see cref="Output"/>
+/// while <see cref="IsRunning"/> is false. Commands run inside the node's mailbox, mostly on the owner's thread. Members
+/// that other sessions may use say so.
+/// </para>
+/// </summary>
+internal sealed class RespSession : IMailboxItem
 {
+    /// <summary>Unsent replies beyond which a client's further commands wait until it reads.</summary>
+    private const int OutputBytesMax = 64 << 20;
+
+    private readonly Lock _pushLock = new();
+    private readonly BytesBuffer _push = new(16);
+    private readonly CommandContext _context;
+    private int _pushLength;
+    private volatile bool _running;
+    private int _runner;
+    private long _failureSeen;
+
+    public RespSession(ServerState server, ISessionOwner owner, string address, string localAddress)
+    {
+        Server = server;
+        Owner = owner;
+        Reply = new RespWriter(Output.Buffer);
+        Parser = new RespRequestParser(server.RequestLimits);
+        _context = new CommandContext(this, server, Reply);
+        Client = new ClientState(server.Clients.NextId(), address, localAddress, server.Clock.NowMs);
+        Parser.Authenticated = Client.Authenticated = !server.RequiresPassword;
+        _failureSeen = server.LogFailures.Count;
+    }
+
+    public ServerState Server { get; }
+
+    public ISessionOwner Owner { get; }
+
+    public ClientState Client { get; }
+
+    public SessionInput Input { get; } = new();
+
+    public SessionOutput Output { get; } = new();
+
+    public RespRequestParser Parser { get; }
+
+    public RespWriter Reply { get; }
+
+    public TransactionState Transaction { get; } = new();
+
+    public SessionSubscriptions Subscriptions { get; } = new();
+
     /// <summary>The database that SELECT chose.</summary>
     public int DatabaseIndex { get; set; }
+
+    /// <summary>The owner's own: what it needs to find its connection again.</summary>
+    public object? Connection { get; set; }
+
+    /// <summary>Its commands run now, perhaps on another thread: the owner keeps its hands off until woken.</summary>
+    public bool IsRunning => _running;
+
+    /// <summary>Null, or why it does not read on for now.</summary>
+    public Suspension? Suspended { get; set; }
+
+    /// <summary>Back-pressure not yet paid for: the engine asked for it in pieces too small to wait for.</summary>
+    public TimeSpan DelayOwed { get; set; }
+
+    /// <summary>The command that comes next has waited.</summary>
+    public bool DelayPaid { get; set; }
+
+    /// <summary>No more is read; the connection ends when what is on its way has left.</summary>
+    public bool ClosesAfterReplies { get; set; }
+
+    /// <summary>The connection ends now. Any thread may set it, and wakes the owner.</summary>
+    public volatile bool ClosesNow;
+
+    /// <summary>More requests may be complete in the input: it stopped for another reason than their end.</summary>
+    public bool HasMore { get; private set; }
+
+    public bool HasPush => Volatile.Read(ref _pushLength) != 0;
+
+    /// <summary>Runs all complete commands of the input. When <see cref="IsRunning"/> is true afterwards, a wake follows.</summary>
+    public void Execute()
+    {
+        _runner = Environment.CurrentManagedThreadId;
+        _running = true;
+        Server.Node.Mailbox.Post(this);
+    }
+
+    public void Run(Execution execution)
+    {
+        _context.Execution = execution;
+        Server.Events.Current = this;
+        try
+        {
+            RunCommands(execution);
+        }
+        catch (Exception e) when (Server.Dispatcher.IsExpected(e))
+        {
+            Reply.Error("ERR " + e.Message);
+            ClosesAfterReplies = true;
+        }
+
+        bool foreign = Environment.CurrentManagedThreadId != _runner;
+        _running = false;
+        if (foreign)
+            Owner.Wake(this);
+    }
+
+    /// <summary>A message from outside its own commands. Any thread; copied.</summary>
+    public void Push(ReadOnlySpan<byte> message)
+    {
+        lock (_pushLock)
+        {
+            _push.Append(message);
+            Volatile.Write(ref _pushLength, _push.Length);
+        }
+
+        Owner.Wake(this);
+    }
+
+    /// <summary>Moves messages behind the replies so far. By the owner, or inside the mailbox.</summary>
+    public void TakePushes()
+    {
+        if (!HasPush)
+            return;
+        lock (_pushLock)
+        {
+            Output.Buffer.Append(_push.WrittenSpan);
+            _push.ClearAndTrim(4096);
+            Volatile.Write(ref _pushLength, 0);
+        }
+    }
+
+    /// <summary>Bytes of messages that wait to be moved. Any thread.</summary>
+    public int PushBytes => Volatile.Read(ref _pushLength);
+
+    /// <summary>What may be sent now. By the owner, while it is not running.</summary>
+    public Memory<byte> Sendable()
+    {
+        TakePushes();
+        if (Output.HasGates)
+            MeetLogFailures();
+        return Output.Sendable(Server.Node.Log.DurablePosition);
+    }
+
+    /// <summary>Closes it from outside. Any thread.</summary>
+    public void Kill()
+    {
+        ClosesNow = true;
+        Owner.Wake(this);
+    }
+
+    /// <summary>Gives back memory; by the owner, now and then, while nothing happens.</summary>
+    public void Trim()
+    {
+        Output.Trim();
+        Parser.Trim();
+        _context.Trim();
+    }
+
+    private void RunCommands(Execution execution)
+    {
+        TakePushes();
+        MeetLogFailures();
+        HasMore = false;
+        Server.Clock.Refresh();
+        while (!ClosesAfterReplies && !ClosesNow)
+        {
+            if (Suspended is { } suspension)
+            {
+                if (!suspension.TryResume(_context))
+                    return;
+                Suspended = null;
+            }
+
+            if (Input.Length == 0)
+                return;
+            if (Output.Length > OutputBytesMax)
+            {
+                HasMore = true;
+                return;
+            }
+
+            RespParseStatus status = Parser.Parse(Input.Bytes);
+            if (status == RespParseStatus.Incomplete)
+                return;
+            if (status == RespParseStatus.Error)
+            {
+                Reply.Error("ERR " + Parser.Error);
+                Input.Executed(Input.Length);
+                ClosesAfterReplies = true;
+                return;
+            }
+
+            int consumed = Parser.Consumed;
+            if (Parser.ArgumentCount != 0)
+            {
+                byte[] bytes = Parser.InlineBytes ?? Input.Array!;
+                _context.SetArguments(bytes, Parser.InlineBytes is null ? Input.Start : 0, Parser.Arguments, Parser.ArgumentCount);
+                int start = Output.Buffer.Length;
+                if (!Server.Dispatcher.Execute(_context, Parser.LongestArgument))
+                    return;
+                LogPosition gate = execution.TakeGate();
+                if (gate > LogPosition.Zero && Output.Buffer.Length > start)
+                    Output.AddGate(gate, start, 1);
+            }
+
+            Input.Executed(consumed);
+        }
+    }
+
+    private void MeetLogFailures()
+    {
+        LogFailures failures = Server.LogFailures;
+        if (failures.Count == _failureSeen && !failures.Current)
+            return;
+        _failureSeen = failures.Count;
+        if (failures.Last is { } failure)
+            Output.Fail(failure.Durable, failure.Error);
+    }
 }

@@ -1,16 +1,173 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Text;
 using Kvasir.Cluster.Nodes;
+using Kvasir.Primitives;
+using Kvasir.Server.Commands;
 using Kvasir.Server.Commands.Generic;
+using Kvasir.Server.Settings;
+using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;
 
-/// <summary>What all sessions of one server share.</summary>
+/// <summary>What all sessions of one server share. Inside the mailbox, where a member does not say otherwise.</summary>
 internal sealed class ServerState
 {
-    public ServerState(KvasirNode node) => Node = node;
+    public ServerState(KvasirNode node)
+        : this(node, TimeProvider.System)
+    {
+    }
+
+    public ServerState(KvasirNode node, TimeProvider time)
+    {
+        Node = node;
+        Time = time;
+        Clock = new ServerClock(time);
+        LogFailures = new LogFailures(() => node.Log.Refusal);
+        Commands = new CommandTable(AllCommands.List);
+        Watches = new WatchRegistry(node.DatabaseCount);
+        Events = new KeyEvents(node, PubSub, Watches);
+        Tracking = new KeyTracking(Clients);
+        Dispatcher = new CommandDispatcher(this);
+        SettingEffects.ApplyAll(this);
+    }
 
     public KvasirNode Node { get; }
 
-    public KeyEvents Events { get; } = new();
+    public TimeProvider Time { get; }
+
+    public ServerClock Clock { get; }
+
+    public CommandTable Commands { get; }
+
+    public CommandDispatcher Dispatcher { get; }
+
+    public ServerSettings Settings { get; } = new();
+
+    public ServerIdentity Identity { get; } = new();
+
+    public ServerStatistics Statistics { get; } = new();
+
+    public ClientRegistry Clients { get; } = new();
+
+    public PubSubRegistry PubSub { get; } = new();
+
+    public WatchRegistry Watches { get; }
+
+    public KeyEvents Events { get; }
+
+    public KeyTracking Tracking { get; }
 
     public ScanCursors ScanCursors { get; } = new((ulong)Random.Shared.NextInt64());
+
+    public SlowLog SlowLog { get; } = new();
+
+    public LatencyMonitor Latency { get; } = new();
+
+    public PauseState Pause { get; } = new();
+
+    public LogFailures LogFailures { get; }
+
+    public RespRequestLimits RequestLimits { get; } = new();
+
+    public ConnectionLimits Limits { get; } = new();
+
+    public List<RespSession> Monitors { get; } = [];
+
+    public ISnapshotter? Snapshotter { get; set; }
+
+    /// <summary>Ends the program; set by whoever hosts.</summary>
+    public IShutdownRequest? Shutdown { get; set; }
+
+    public string? Password { get; set; }
+
+    [MemberNotNullWhen(true, nameof(Password))]
+    public bool RequiresPassword => Password is not null;
+
+    public bool ActiveExpire { get; set; } = true;
+
+    /// <summary>DEBUG is for those that enable-debug-command names.</summary>
+    public bool AllowsProtected(RespSession session) => Settings["enable-debug-command"] switch
+    {
+        "yes" => true,
+        "local" => session.Client.Address.StartsWith("127.", StringComparison.Ordinal)
+            || session.Client.Address.StartsWith("[::1]", StringComparison.Ordinal)
+            || session.Client.Address.StartsWith('/'),
+        _ => false,
+    };
+
+    /// <summary>A connection has come. In the mailbox or before it serves.</summary>
+    public void Opened(RespSession session)
+    {
+        Clients.Add(session);
+        Statistics.ConnectionOpened();
+    }
+
+    /// <summary>A connection is gone. In the mailbox.</summary>
+    public void Closed(RespSession session)
+    {
+        Clients.Remove(session);
+        PubSub.RemoveAll(session);
+        Watches.RemoveAll(session);
+        Monitors.Remove(session);
+        Tracking.Disable(session);
+        session.Transaction.End();
+    }
+
+    /// <summary>Shows a command to those who MONITOR.</summary>
+    public void FeedMonitors(CommandContext context)
+    {
+        BytesBuffer line = new(128);
+        long now = Clock.NowMicroseconds;
+        line.Append(Encoding.ASCII.GetBytes(string.Create(
+            CultureInfo.InvariantCulture,
+            $"+{now / 1_000_000}.{now % 1_000_000:D6} [{context.DatabaseIndex} {context.Session.Client.Address}]")));
+        for (int i = 0; i < context.ArgumentCount; i++)
+        {
+            line.Append((byte)' ');
+            QuotedText.Append(line, context.Argument(i));
+        }
+
+        line.Append("\r\n"u8);
+        foreach (RespSession monitor in Monitors)
+            monitor.Push(line.WrittenSpan);
+    }
+}
+
+/// <summary>SAVE and its like.</summary>
+internal interface ISnapshotter
+{
+    /// <summary>Unix seconds of the last one that succeeded, or of the start.</summary>
+    long LastSaveSeconds { get; }
+
+    bool IsRunning { get; }
+
+    bool LastFailed { get; }
+
+    /// <summary>Begins a checkpoint; false when one is running.</summary>
+    bool TryBegin();
+}
+
+/// <summary>SHUTDOWN.</summary>
+internal interface IShutdownRequest
+{
+    void Request();
+}
+
+/// <summary>Who this process is, for INFO.</summary>
+internal sealed class ServerIdentity
+{
+    public const string RedisVersion = "7.0.15";
+
+    public string RunId { get; set; } = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray()) + "0a1b2c3d";
+
+    public string ReplicationId { get; set; } = Convert.ToHexStringLower(Guid.NewGuid().ToByteArray()) + "00000000";
+
+    public string DataFolder { get; set; } = "";
+
+    public int Port { get; set; }
+
+    public string ConfigFile { get; set; } = "";
+
+    public string Loop { get; set; } = "epoll";
 }

@@ -40,6 +40,18 @@ public sealed class RespWriter
         Buffer.Advance(length + 3);
     }
 
+    /// <summary>An error line of bytes that need not be text.</summary>
+    public void Error(ReadOnlySpan<byte> text)
+    {
+        int start = Buffer.Length + 1;
+        Line((byte)'-', text);
+        foreach (ref byte b in Buffer.WrittenSpan.Slice(start, text.Length))
+        {
+            if (b is (byte)'\r' or (byte)'\n')
+                b = (byte)' ';
+        }
+    }
+
     public void Integer(long value)
     {
         if ((ulong)value < 10)

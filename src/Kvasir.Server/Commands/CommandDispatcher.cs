@@ -1,0 +1,303 @@
+using System.Text;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Files;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>
+/// Takes one request from its arguments to its reply: finds the command, refuses what may not run now with Redis's words,
+/// queues inside MULTI, runs, commits, counts. Inside the mailbox.
+/// </summary>
+internal sealed class CommandDispatcher
+{
+    private const int KeyBytesMax = 64 << 10;
+    private readonly ServerState _server;
+    private readonly ServerStatistics _statistics;
+
+    public CommandDispatcher(ServerState server)
+    {
+        _server = server;
+        _statistics = server.Statistics;
+    }
+
+    /// <summary>Failures of the disk under a read are the client's to hear; anything else is a defect.</summary>
+    public bool IsExpected(Exception exception) => exception is StorageException;
+
+    /// <summary>False: the command did not begin, and its session is suspended; it comes again.</summary>
+    public bool Execute(CommandContext context, int longestArgument)
+    {
+        RespSession session = context.Session;
+        int start = context.Reply.Buffer.Length;
+        CommandEntry? entry = Resolve(context);
+        if (entry is null)
+        {
+            Rejected(context, start, entry: null);
+            return true;
+        }
+
+        context.Entry = entry;
+        CommandFlags flags = entry.Definition.Flags;
+        if (!entry.HasArity(context.ArgumentCount))
+        {
+            context.Reply.Error($"ERR wrong number of arguments for '{entry.FullName}' command");
+            Rejected(context, start, entry);
+            return true;
+        }
+
+        if (!MayRun(context, entry, flags, longestArgument))
+        {
+            if (session.Suspended is not null)
+                return false;
+            Rejected(context, start, entry);
+            return true;
+        }
+
+        TransactionState transaction = session.Transaction;
+        if (transaction.IsOpen && !RunsInsideMulti(entry))
+        {
+            transaction.Add(context, entry);
+            context.Reply.SimpleString("QUEUED"u8);
+        }
+        else
+        {
+            if ((flags & CommandFlags.Write) != 0 && !MayWriteNow(session))
+                return false;
+            Call(context, entry);
+            context.Execution.Commit();
+        }
+
+        if (session.Client.ReplyMode != ReplyMode.On)
+            MaybeSilence(session, start);
+        return true;
+    }
+
+    /// <summary>Runs a command that may run: counts it, and hands it to the slow log. Does not commit.</summary>
+    public void Call(CommandContext context, CommandEntry entry)
+    {
+        if (_server.Monitors.Count != 0 && (entry.Definition.Flags & (CommandFlags.SkipMonitor | CommandFlags.Admin)) == 0)
+            _server.FeedMonitors(context);
+        int start = context.Reply.Buffer.Length;
+        ServerClock clock = _server.Clock;
+        long began = clock.NowMicroseconds;
+        if (!context.Session.Transaction.IsExecuting)
+            context.NowMs = clock.NowMs;
+        entry.Definition.Handler!(context);
+        clock.Refresh();
+        long took = clock.NowMicroseconds - began;
+        entry.Counters.Count(took);
+        _statistics.Commands++;
+        RespSession session = context.Session;
+        session.Client.LastCommandAtMs = clock.NowMs;
+        session.Client.LastCommand = entry.FullName;
+        Span<byte> written = context.Reply.Buffer.WrittenSpan;
+        if (written.Length > start && written[start] == (byte)'-')
+        {
+            entry.Counters.Failed++;
+            _statistics.CountError(written[start..]);
+        }
+
+        if (took >= _server.SlowLog.ThresholdMicroseconds && _server.SlowLog.IsOn
+            && (entry.Definition.Flags & CommandFlags.SkipSlowlog) == 0)
+        {
+            _server.SlowLog.Add(context, clock.NowMs, took);
+        }
+
+        if (took >= _server.Latency.ThresholdMicroseconds)
+            _server.Latency.AddCommand(entry, clock.NowMs, took);
+    }
+
+    private CommandEntry? Resolve(CommandContext context)
+    {
+        CommandEntry? entry = _server.Commands.Find(context.Argument(0));
+        if (entry is null)
+        {
+            context.Reply.Error(UnknownCommand(context));
+            return null;
+        }
+
+        if (entry.Subcommands is null || context.ArgumentCount < 2)
+            return entry;
+        CommandEntry? subcommand = entry.Subcommands.Find(context.Argument(1));
+        if (subcommand is null)
+        {
+            context.Reply.Error(
+                $"ERR unknown subcommand '{Text(context.Argument(1), 128)}'. Try {entry.FullName.ToUpperInvariant()} HELP.");
+        }
+
+        return subcommand;
+    }
+
+    private static byte[] UnknownCommand(CommandContext context)
+    {
+        Kvasir.Primitives.BytesBuffer text = new(256);
+        ReadOnlySpan<byte> name = context.Argument(0);
+        text.Append("ERR unknown command '"u8);
+        text.Append(name[..Math.Min(name.Length, 128)]);
+        text.Append("', with args beginning with: "u8);
+        int start = text.Length;
+        for (int i = 1; i < context.ArgumentCount && text.Length - start < 128; i++)
+        {
+            ReadOnlySpan<byte> argument = context.Argument(i);
+            text.Append((byte)'\'');
+            text.Append(argument[..Math.Min(argument.Length, 128 - (text.Length - 1 - start))]);
+            text.Append("' "u8);
+        }
+
+        return text.WrittenSpan.ToArray();
+    }
+
+    private bool MayRun(CommandContext context, CommandEntry entry, CommandFlags flags, int longestArgument)
+    {
+        RespSession session = context.Session;
+        RespWriter reply = context.Reply;
+        if (entry.Definition.Handler is null)
+        {
+            reply.Error($"ERR wrong number of arguments for '{entry.FullName}' command");
+            return false;
+        }
+
+        if (!session.Client.Authenticated && (flags & CommandFlags.NoAuth) == 0)
+        {
+            if (_server.RequiresPassword)
+            {
+                reply.Error("NOAUTH Authentication required.");
+                return false;
+            }
+
+            session.Client.Authenticated = true;
+            session.Parser.Authenticated = true;
+        }
+
+        if (session.Transaction.IsOpen && (flags & CommandFlags.NoMulti) != 0)
+        {
+            reply.Error("ERR Command not allowed inside a transaction");
+            return false;
+        }
+
+        if ((flags & CommandFlags.Protected) != 0 && !_server.AllowsProtected(session))
+        {
+            reply.Error($"ERR {entry.FullName.ToUpperInvariant()} command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.");
+            return false;
+        }
+
+        if (longestArgument > KeyBytesMax && HasLongKey(context, entry.Definition))
+        {
+            reply.Error($"ERR key is longer than {KeyBytesMax} bytes");
+            return false;
+        }
+
+        if ((flags & CommandFlags.Write) != 0 && context.Execution.Refusal is { } refusal)
+        {
+            reply.Error(refusal.Code + " " + refusal.Message);
+            return false;
+        }
+
+        if (session.Subscriptions.Any && reply.Protocol == 2 && !RunsWhileSubscribed(entry))
+        {
+            reply.Error($"ERR Can't execute '{entry.FullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context");
+            return false;
+        }
+
+        if (_server.Pause.UntilMs != 0 && !MayRunDuringPause(session, entry, flags))
+        {
+            session.Suspended = new PausedSuspension(_server);
+            return false;
+        }
+
+        return true;
+    }
+
+    private bool MayRunDuringPause(RespSession session, CommandEntry entry, CommandFlags flags)
+    {
+        PauseState pause = _server.Pause;
+        if (!pause.IsActive(_server.Clock.NowMs))
+        {
+            pause.End();
+            return true;
+        }
+
+        if (!pause.WritesOnly)
+            return false;
+        if (entry.Definition.Name == "exec" && entry.Parent is null)
+            return !session.Transaction.HasWrites;
+        return (flags & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0 || session.Transaction.IsOpen;
+    }
+
+    /// <summary>Back-pressure: small delays add up until one is worth a pause of this session.</summary>
+    private bool MayWriteNow(RespSession session)
+    {
+        TimeSpan delay = _server.Node.Database(session.DatabaseIndex).Engine.SuggestWriteDelay(session.Parser.Consumed);
+        if (delay <= TimeSpan.Zero)
+            return true;
+        if (session.DelayPaid)
+        {
+            session.DelayPaid = false;
+            return true;
+        }
+
+        session.DelayOwed += delay;
+        if (session.DelayOwed < TimeSpan.FromMilliseconds(1))
+            return true;
+        _statistics.DelayedWrites++;
+        session.Suspended = new DelaySuspension(_server.Clock.NowMs + (long)Math.Ceiling(session.DelayOwed.TotalMilliseconds));
+        session.DelayOwed = TimeSpan.Zero;
+        session.DelayPaid = true;
+        return false;
+    }
+
+    private static bool HasLongKey(CommandContext context, CommandDefinition definition)
+    {
+        if (definition.FirstKey == 0)
+            return false;
+        int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : definition.LastKey;
+        for (int i = definition.FirstKey; i <= last && i < context.ArgumentCount; i += Math.Max(definition.KeyStep, 1))
+        {
+            if (context.Argument(i).Length > KeyBytesMax)
+                return true;
+        }
+
+        return false;
+    }
+
+    private static bool RunsInsideMulti(CommandEntry entry) =>
+        entry.Definition.Name is "exec" or "discard" or "multi" or "watch" or "quit" or "reset" && entry.Parent is null;
+
+    private static bool RunsWhileSubscribed(CommandEntry entry) =>
+        entry.Definition.Name is "subscribe" or "ssubscribe" or "psubscribe" or "unsubscribe" or "sunsubscribe" or "punsubscribe"
+            or "ping" or "quit" or "reset"
+        && entry.Parent is null;
+
+    private void Rejected(CommandContext context, int start, CommandEntry? entry)
+    {
+        RespSession session = context.Session;
+        if (entry is not null)
+            entry.Counters.Rejected++;
+        session.Transaction.HasErrors |= session.Transaction.IsOpen;
+        _statistics.CountError(context.Reply.Buffer.WrittenSpan[start..]);
+        if (session.Client.ReplyMode != ReplyMode.On)
+            MaybeSilence(session, start);
+    }
+
+    private static void MaybeSilence(RespSession session, int start)
+    {
+        ClientState client = session.Client;
+        switch (client.ReplyMode)
+        {
+            case ReplyMode.Off:
+                session.Output.Buffer.Truncate(start);
+                break;
+            case ReplyMode.SkipNext:
+                session.Output.Buffer.Truncate(start);
+                client.ReplyMode = ReplyMode.Skip;
+                break;
+            case ReplyMode.Skip:
+                session.Output.Buffer.Truncate(start);
+                client.ReplyMode = ReplyMode.On;
+                break;
+        }
+    }
+
+    internal static string Text(ReadOnlySpan<byte> bytes, int max) => Encoding.UTF8.GetString(bytes[..Math.Min(bytes.Length, max)]);
+}

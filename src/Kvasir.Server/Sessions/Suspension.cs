@@ -1,0 +1,77 @@
+using Kvasir.Server.Commands;
+
+namespace Kvasir.Server.Sessions;
+
+/// <summary>Why a session does not go on for now. Looked at again at <see cref="DeadlineMs"/>, and whenever it is woken.</summary>
+internal abstract class Suspension
+{
+    /// <summary>Unix milliseconds; <see cref="long.MaxValue"/> for never by itself.</summary>
+    public abstract long DeadlineMs { get; }
+
+    /// <summary>What CLIENT UNBLOCK may end.</summary>
+    public virtual bool IsBlockedCommand => false;
+
+    /// <summary>True when the session may go on; a command that waited writes its reply first. In the mailbox.</summary>
+    public abstract bool TryResume(CommandContext context);
+}
+
+/// <summary>CLIENT PAUSE: commands wait, or those that write.</summary>
+internal sealed class PausedSuspension(ServerState server) : Suspension
+{
+    public override long DeadlineMs => server.Pause.UntilMs;
+
+    public override bool TryResume(CommandContext context) => !server.Pause.IsActive(server.Clock.Refresh());
+}
+
+/// <summary>Back-pressure: the engine asked writers to wait a little.</summary>
+internal sealed class DelaySuspension(long deadlineMs) : Suspension
+{
+    public override long DeadlineMs => deadlineMs;
+
+    public override bool TryResume(CommandContext context) => context.Server.Clock.Refresh() >= deadlineMs;
+}
+
+/// <summary>A command that answers later: WAIT.</summary>
+internal sealed class BlockedSuspension(long deadlineMs, Action<CommandContext> timedOut) : Suspension
+{
+    public override long DeadlineMs => deadlineMs;
+
+    public override bool IsBlockedCommand => true;
+
+    /// <summary>CLIENT UNBLOCK came: true with ERROR, false with TIMEOUT.</summary>
+    public bool? UnblockedWithError { get; set; }
+
+    public override bool TryResume(CommandContext context)
+    {
+        if (UnblockedWithError == true)
+        {
+            context.Reply.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+            return true;
+        }
+
+        if (UnblockedWithError is null && context.Server.Clock.Refresh() < deadlineMs)
+            return false;
+        timedOut(context);
+        return true;
+    }
+}
+
+/// <summary>CLIENT PAUSE's state.</summary>
+internal sealed class PauseState
+{
+    public long UntilMs { get; private set; }
+
+    public bool WritesOnly { get; private set; }
+
+    public bool IsActive(long nowMs) => UntilMs > nowMs;
+
+    /// <summary>As Redis: a pause never gets shorter or milder by another.</summary>
+    public void Begin(long untilMs, bool writesOnly, long nowMs)
+    {
+        bool active = IsActive(nowMs);
+        WritesOnly = active ? WritesOnly && writesOnly : writesOnly;
+        UntilMs = active ? Math.Max(UntilMs, untilMs) : untilMs;
+    }
+
+    public void End() => UntilMs = 0;
+}

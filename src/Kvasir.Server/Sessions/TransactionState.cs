@@ -1,0 +1,87 @@
+using Kvasir.Primitives;
+using Kvasir.Server.Commands;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Server.Sessions;
+
+/// <summary>A MULTI block under way: its commands wait here, copied, until EXEC.</summary>
+internal sealed class TransactionState
+{
+    private readonly List<QueuedCommand> _commands = [];
+    private readonly BytesBuffer _bytes = new(16);
+
+    /// <summary>Between MULTI and EXEC.</summary>
+    public bool IsOpen { get; private set; }
+
+    /// <summary>Its commands run now.</summary>
+    public bool IsExecuting { get; set; }
+
+    /// <summary>A command could not be queued: EXEC will refuse.</summary>
+    public bool HasErrors { get; set; }
+
+    /// <summary>A watched key was touched: EXEC will do nothing.</summary>
+    public bool WatchBroken { get; set; }
+
+    /// <summary>Keys that WATCH named.</summary>
+    public List<WatchedKey> Watched { get; } = [];
+
+    /// <summary>Whether WATCH found the key.</summary>
+    public bool HasSeen(int database, ReadOnlySpan<byte> key)
+    {
+        foreach (WatchedKey watched in Watched)
+        {
+            if (watched.Existed && watched.Database == database && key.SequenceEqual(watched.Key))
+                return true;
+        }
+
+        return false;
+    }
+
+    public int Count => _commands.Count;
+
+    public bool HasWrites { get; private set; }
+
+    public void Begin() => IsOpen = true;
+
+    public void Add(CommandContext context, CommandEntry command)
+    {
+        ArgumentRange[] ranges = new ArgumentRange[context.ArgumentCount];
+        int start = _bytes.Length;
+        for (int i = 0; i < ranges.Length; i++)
+        {
+            ReadOnlySpan<byte> argument = context.Argument(i);
+            ranges[i] = new ArgumentRange(_bytes.Length, argument.Length);
+            _bytes.Append(argument);
+        }
+
+        HasWrites |= (command.Definition.Flags & CommandFlags.Write) != 0;
+        _commands.Add(new QueuedCommand(command, ranges));
+        Check.That(start <= _bytes.Length);
+    }
+
+    /// <summary>The commands and the array their ranges lie in; leaves the block empty.</summary>
+    public (QueuedCommand[] Commands, byte[] Bytes) Take()
+    {
+        QueuedCommand[] commands = [.. _commands];
+        byte[] bytes = _bytes.WrittenSpan.ToArray();
+        End();
+        return (commands, bytes);
+    }
+
+    public void End()
+    {
+        IsOpen = false;
+        HasErrors = false;
+        HasWrites = false;
+        _commands.Clear();
+        _bytes.ClearAndTrim(16);
+    }
+}
+
+internal readonly record struct QueuedCommand(CommandEntry Command, ArgumentRange[] Arguments);
+
+/// <param name="Database">Its index when WATCH ran.</param>
+/// <param name="Key">The key.</param>
+/// <param name="Existed">Whether it was there then.</param>
+/// <param name="ExpiresAtMs">When it would expire, as WATCH saw it; 0 for never or already gone.</param>
+internal readonly record struct WatchedKey(int Database, byte[] Key, bool Existed, long ExpiresAtMs);
