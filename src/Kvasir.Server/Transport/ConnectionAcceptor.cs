@@ -1,0 +1,105 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Transport;
+
+internal enum AcceptResult
+{
+    Accepted,
+
+    /// <summary>It was told why, and closed.</summary>
+    Refused,
+    NoneLeft,
+
+    /// <summary>The process has no file descriptor left.</summary>
+    NoFiles,
+}
+
+internal readonly record struct AcceptedSocket(int FileDescriptor, string RemoteAddress, string LocalAddress);
+
+/// <summary>Takes connections in, within limits, and spreads them over the loops. Thread-safe.</summary>
+internal sealed unsafe class ConnectionAcceptor(ServerState server, string localAddress)
+{
+    private static readonly byte[] s_tooMany = "-ERR max number of clients reached\r\n"u8.ToArray();
+    private static readonly byte[] s_protected =
+        "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n"u8.ToArray();
+
+    private EpollLoop[] _loops = [];
+    private int _next;
+    private int _open;
+
+    /// <summary>Connections of all loops.</summary>
+    public int Open => Volatile.Read(ref _open);
+
+    public void SetLoops(EpollLoop[] loops) => _loops = loops;
+
+    /// <summary>True when another loop than <paramref name="accepting"/> has taken the socket.</summary>
+    public bool Distribute(EpollLoop accepting, in AcceptedSocket socket)
+    {
+        if (_loops.Length <= 1)
+            return false;
+        EpollLoop loop = _loops[(int)((uint)Interlocked.Increment(ref _next) % (uint)_loops.Length)];
+        if (ReferenceEquals(loop, accepting))
+            return false;
+        loop.Adopt(socket);
+        return true;
+    }
+
+    public void Released() => Interlocked.Decrement(ref _open);
+
+    public AcceptResult Accept(int listener, out AcceptedSocket socket)
+    {
+        byte* address = stackalloc byte[128];
+        int length = 128;
+        socket = default;
+        int fd = LinuxCalls.Accept(listener, address, &length);
+        if (fd < 0)
+        {
+            return Marshal.GetLastPInvokeError() switch
+            {
+                LinuxCalls.TryAgain => AcceptResult.NoneLeft,
+                LinuxCalls.TooManyFiles or LinuxCalls.TooManyFilesInSystem => AcceptResult.NoFiles,
+                _ => AcceptResult.Refused,
+            };
+        }
+
+        (string remote, bool loopback) = Describe(new ReadOnlySpan<byte>(address, Math.Min(length, 128)));
+        if (Interlocked.Increment(ref _open) > server.Limits.ClientsMax)
+            return Refuse(fd, s_tooMany);
+        if (!loopback && !server.RequiresPassword && server.Settings.Flag("protected-mode"))
+            return Refuse(fd, s_protected);
+        LinuxCalls.SetNoDelay(fd);
+        int keepAlive = (int)server.Settings.Number("tcp-keepalive");
+        if (keepAlive > 0)
+            LinuxCalls.SetKeepAlive(fd, keepAlive);
+        socket = new AcceptedSocket(fd, remote, localAddress);
+        return AcceptResult.Accepted;
+    }
+
+    private AcceptResult Refuse(int fd, byte[] reason)
+    {
+        _ = LinuxCalls.Send(fd, reason);
+        LinuxCalls.Close(fd);
+        Released();
+        server.Statistics.ConnectionRejected();
+        return AcceptResult.Refused;
+    }
+
+    private static (string Text, bool IsLoopback) Describe(ReadOnlySpan<byte> address)
+    {
+        const ushort Inet = 2;
+        const ushort Inet6 = 10;
+        ushort family = address.Length < 2 ? (ushort)0 : MemoryMarshal.Read<ushort>(address);
+        if (family is not (Inet or Inet6))
+            return ("/unix:0", true);
+        int port = BinaryPrimitives.ReadUInt16BigEndian(address[2..]);
+        IPAddress ip = family == Inet ? new IPAddress(address.Slice(4, 4)) : new IPAddress(address.Slice(8, 16));
+        if (ip.IsIPv4MappedToIPv6)
+            ip = ip.MapToIPv4();
+        string host = ip.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? $"[{ip}]" : ip.ToString();
+        return (host + ":" + port.ToString(CultureInfo.InvariantCulture), IPAddress.IsLoopback(ip));
+    }
+}

@@ -1,0 +1,37 @@
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Transport;
+
+/// <summary>A socket of an event loop and its session. Only the loop's thread touches it, but for <see cref="WakePending"/>.</summary>
+internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
+{
+    /// <summary>1 while it stands in the loop's queue of wakes.</summary>
+    public int WakePending;
+
+    public int FileDescriptor { get; } = fd;
+
+    /// <summary>Slot and generation: what the kernel gives back with each event.</summary>
+    public ulong Token { get; } = token;
+
+    public EpollLoop Loop { get; } = loop;
+
+    public RespSession Session { get; set; } = null!;
+
+    /// <summary>What the kernel is asked to report.</summary>
+    public int Interest { get; set; }
+
+    /// <summary>Stands in the list of connections to send from at the end of this turn.</summary>
+    public bool IsDirty { get; set; }
+
+    /// <summary>Stands in the list of connections whose replies wait for the log.</summary>
+    public bool IsGated { get; set; }
+
+    public bool IsSuspended { get; set; }
+
+    public bool IsClosed { get; set; }
+
+    /// <summary>Its commands run on another thread; its wake is awaited.</summary>
+    public bool AwaitsRun { get; set; }
+
+    public long LastActiveMs { get; set; }
+}

@@ -1,0 +1,557 @@
+using System.Collections.Concurrent;
+using System.ComponentModel;
+using System.Net;
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Transport;
+
+/// <summary>
+/// One thread that serves many sockets: reads all that are ready, runs their commands, asks the log once to make durable
+/// what they wrote, then sends all replies that may leave. In steady state it allocates nothing.
+/// </summary>
+internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
+{
+    private const int EventsMax = 512;
+    private const int ReadBytes = 64 << 10;
+    private const int SpareArraysMax = 64;
+    private const int CronMs = 100;
+    private const ulong WakeToken = ulong.MaxValue;
+    private const ulong ListenerTokens = 1UL << 63;
+
+    private readonly ServerState _server;
+    private readonly ConnectionAcceptor _acceptor;
+    private readonly int _epoll;
+    private readonly int _wake;
+    private readonly byte* _events;
+    private readonly Thread _thread;
+    private readonly ConcurrentQueue<EpollConnection> _woken = new();
+    private readonly ConcurrentQueue<AcceptedSocket> _arrivals = new();
+    private readonly List<EpollConnection?> _slots = [];
+    private readonly Stack<int> _freeSlots = new();
+    private readonly Stack<byte[]> _spareArrays = new();
+    private readonly List<EpollConnection> _dirty = [];
+    private readonly List<EpollConnection> _gated = [];
+    private readonly List<EpollConnection> _suspended = [];
+    private readonly List<int> _listeners = [];
+    private uint _generation;
+    private volatile bool _stopping;
+    private volatile bool _durableMoved;
+    private int _signalled;
+    private bool _acceptPaused;
+    private long _nowMs;
+    private long _nextCronMs;
+    private int _cronSlot;
+    private bool _commitNeeded;
+
+    public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name)
+    {
+        _server = server;
+        _acceptor = acceptor;
+        _epoll = Require(LinuxCalls.EpollCreate(), "epoll_create1");
+        _wake = Require(LinuxCalls.EventCreate(), "eventfd");
+        _events = (byte*)NativeMemory.AllocZeroed((nuint)(EventsMax * LinuxCalls.EventBytes));
+        Require(LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollAdd, _wake, LinuxCalls.EpollIn, WakeToken), "epoll_ctl");
+        _thread = new Thread(Run) { Name = name, IsBackground = true };
+    }
+
+    public int ConnectionCount { get; private set; }
+
+    public void Start() => _thread.Start();
+
+    /// <summary>Serves a listening socket, before <see cref="Start"/>.</summary>
+    public void Listen(int fd)
+    {
+        LinuxCalls.SetNonBlocking(fd);
+        _listeners.Add(fd);
+        Require(LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollAdd, fd, LinuxCalls.EpollIn, ListenerTokens | (uint)fd), "epoll_ctl");
+    }
+
+    /// <summary>Takes over a socket that another loop accepted. Any thread.</summary>
+    public void Adopt(AcceptedSocket socket)
+    {
+        _arrivals.Enqueue(socket);
+        Signal();
+    }
+
+    public void Wake(RespSession session)
+    {
+        EpollConnection connection = (EpollConnection)session.Connection!;
+        if (Interlocked.Exchange(ref connection.WakePending, 1) != 0)
+            return;
+        _woken.Enqueue(connection);
+        if (Environment.CurrentManagedThreadId != _thread.ManagedThreadId)
+            Signal();
+    }
+
+    /// <summary>Replies may leave that waited for the log, or will not. Any thread.</summary>
+    public void LogMoved()
+    {
+        _durableMoved = true;
+        if (Environment.CurrentManagedThreadId != _thread.ManagedThreadId)
+            Signal();
+    }
+
+    /// <summary>Stops accepting, sends what may still leave, closes all connections, and ends the thread.</summary>
+    public void Dispose()
+    {
+        _stopping = true;
+        Signal();
+        if (_thread.IsAlive)
+            _thread.Join();
+        LinuxCalls.Close(_wake);
+        LinuxCalls.Close(_epoll);
+        NativeMemory.Free(_events);
+    }
+
+    private static int Require(int result, string call) =>
+        result >= 0 ? result : throw new Win32Exception(Marshal.GetLastPInvokeError(), call + " failed");
+
+    private void Signal()
+    {
+        if (Interlocked.Exchange(ref _signalled, 1) == 0)
+            LinuxCalls.Signal(_wake);
+    }
+
+    private void Run()
+    {
+        try
+        {
+            while (!_stopping)
+                Turn();
+            CloseAll();
+        }
+        catch (Exception e)
+        {
+            // A loop that dies would leave its clients hanging: stop the process, loudly.
+            Environment.FailFast("the event loop met a defect", e);
+        }
+    }
+
+    private void Turn()
+    {
+        int count = LinuxCalls.EpollWait(_epoll, _events, EventsMax, Timeout());
+        _nowMs = Environment.TickCount64;
+        for (int i = 0; i < count; i++)
+        {
+            byte* record = _events + (i * LinuxCalls.EventBytes);
+            Dispatch(*(int*)record, *(ulong*)(record + LinuxCalls.EventDataOffset));
+        }
+
+        TakeArrivals();
+        TakeWakes();
+        if (_suspended.Count != 0)
+            ResumeSuspended();
+        Settle();
+        if (_nowMs >= _nextCronMs)
+            Cron();
+    }
+
+    private int Timeout()
+    {
+        if (!_woken.IsEmpty || _durableMoved)
+            return 0;
+        long until = _nextCronMs;
+        if (_suspended.Count != 0)
+        {
+            long wall = _server.Time.GetUtcNow().ToUnixTimeMilliseconds();
+            foreach (EpollConnection connection in _suspended)
+            {
+                long deadline = connection.Session.Suspended?.DeadlineMs ?? 0;
+                until = Math.Min(until, Environment.TickCount64 + Math.Max(Math.Min(deadline - wall, CronMs), 0));
+            }
+        }
+
+        return (int)Math.Clamp(until - Environment.TickCount64, 0, CronMs);
+    }
+
+    private void Dispatch(int events, ulong token)
+    {
+        if (token == WakeToken)
+        {
+            LinuxCalls.DrainSignal(_wake);
+            Volatile.Write(ref _signalled, 0);
+            return;
+        }
+
+        if ((token & ListenerTokens) != 0)
+        {
+            Accept((int)(token & int.MaxValue));
+            return;
+        }
+
+        EpollConnection? connection = _slots[(int)(uint)token];
+        if (connection is null || connection.Token != token)
+            return;
+        if ((events & (LinuxCalls.EpollIn | LinuxCalls.EpollHangUp | LinuxCalls.EpollError)) != 0)
+            Receive(connection);
+        else if ((events & LinuxCalls.EpollReadHangUp) != 0)
+            Close(connection);
+        if ((events & LinuxCalls.EpollOut) != 0 && !connection.IsClosed)
+            MarkDirty(connection);
+    }
+
+    private void Receive(EpollConnection connection)
+    {
+        RespSession session = connection.Session;
+        if (session.IsRunning || connection.AwaitsRun)
+            return;
+        SessionInput input = session.Input;
+        if (input.Array is null)
+            input.Lend(_spareArrays.TryPop(out byte[]? spare) ? spare : GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true));
+        nint received = LinuxCalls.Receive(connection.FileDescriptor, input.Room(session.Parser.BytesWanted).Span);
+        if (received <= 0)
+        {
+            int error = received == 0 ? 0 : Marshal.GetLastPInvokeError();
+            if (error is not (LinuxCalls.TryAgain or LinuxCalls.Interrupted))
+                Close(connection);
+            else
+                GiveBack(session);
+            return;
+        }
+
+        input.Received((int)received);
+        connection.LastActiveMs = _nowMs;
+        _server.Statistics.Received((int)received);
+        if (input.Length > _server.Limits.InputMax)
+        {
+            Close(connection);
+            return;
+        }
+
+        Execute(connection);
+    }
+
+    private void Execute(EpollConnection connection)
+    {
+        RespSession session = connection.Session;
+        session.Execute();
+        if (session.IsRunning)
+        {
+            connection.AwaitsRun = true;
+            return;
+        }
+
+        AfterRun(connection);
+    }
+
+    private void AfterRun(EpollConnection connection)
+    {
+        RespSession session = connection.Session;
+        GiveBack(session);
+        if (session.Output.HasGates)
+        {
+            _commitNeeded = true;
+            if (!connection.IsGated)
+            {
+                connection.IsGated = true;
+                _gated.Add(connection);
+            }
+        }
+
+        if (session.Suspended is not null && !connection.IsSuspended)
+        {
+            connection.IsSuspended = true;
+            _suspended.Add(connection);
+        }
+
+        MarkDirty(connection);
+    }
+
+    private void GiveBack(RespSession session)
+    {
+        byte[]? array = session.Input.TakeBack();
+        if (array is { Length: ReadBytes } && _spareArrays.Count < SpareArraysMax)
+            _spareArrays.Push(array);
+    }
+
+    private void MarkDirty(EpollConnection connection)
+    {
+        if (connection.IsDirty)
+            return;
+        connection.IsDirty = true;
+        _dirty.Add(connection);
+    }
+
+    /// <summary>Commits once for the whole turn, then sends.</summary>
+    private void Settle()
+    {
+        if (_commitNeeded)
+        {
+            _commitNeeded = false;
+            LogGate.Commit(_server.Node);
+        }
+
+        SendDirty();
+        if (_durableMoved)
+        {
+            _durableMoved = false;
+            SendGated();
+        }
+    }
+
+    private void SendDirty()
+    {
+        for (int i = 0; i < _dirty.Count; i++)
+        {
+            EpollConnection connection = _dirty[i];
+            connection.IsDirty = false;
+            if (!connection.IsClosed && !connection.Session.IsRunning)
+                Send(connection);
+        }
+
+        _dirty.Clear();
+    }
+
+    private void SendGated()
+    {
+        int kept = 0;
+        for (int i = 0; i < _gated.Count; i++)
+        {
+            EpollConnection connection = _gated[i];
+            if (!connection.IsClosed && !connection.Session.IsRunning)
+                Send(connection);
+            if (!connection.IsClosed && (connection.Session.IsRunning || connection.Session.Output.HasGates))
+                _gated[kept++] = connection;
+            else
+                connection.IsGated = false;
+        }
+
+        _gated.RemoveRange(kept, _gated.Count - kept);
+    }
+
+    private void Send(EpollConnection connection)
+    {
+        RespSession session = connection.Session;
+        while (true)
+        {
+            Memory<byte> bytes = session.Sendable();
+            if (bytes.IsEmpty)
+                break;
+            nint sent = LinuxCalls.Send(connection.FileDescriptor, bytes.Span);
+            if (sent < 0)
+            {
+                int error = Marshal.GetLastPInvokeError();
+                if (error == LinuxCalls.Interrupted)
+                    continue;
+                if (error != LinuxCalls.TryAgain)
+                {
+                    Close(connection);
+                    return;
+                }
+
+                Watch(connection, writable: true);
+                return;
+            }
+
+            session.Output.Sent((int)sent);
+            _server.Statistics.Sent((int)sent);
+            if (sent < bytes.Length)
+            {
+                Watch(connection, writable: true);
+                return;
+            }
+        }
+
+        if (session.ClosesNow || (session.ClosesAfterReplies && session.Output.Length == 0))
+        {
+            Close(connection);
+            return;
+        }
+
+        Watch(connection, writable: false);
+        if (session.HasMore && session.Suspended is null)
+            Wake(session);
+    }
+
+    /// <summary>Reads on unless the session has enough to do; reports room to write only while something waits for it.</summary>
+    private void Watch(EpollConnection connection, bool writable)
+    {
+        RespSession session = connection.Session;
+        bool readable = session.Suspended is null && !session.HasMore && !session.ClosesAfterReplies;
+        int interest = LinuxCalls.EpollReadHangUp | (readable ? LinuxCalls.EpollIn : 0) | (writable ? LinuxCalls.EpollOut : 0);
+        if (readable)
+            interest &= ~LinuxCalls.EpollReadHangUp;
+        if (interest == connection.Interest)
+            return;
+        connection.Interest = interest;
+        _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, connection.FileDescriptor, interest, connection.Token);
+    }
+
+    private void TakeWakes()
+    {
+        // Only those that are there now: a wake made by a wake waits for the next turn.
+        for (int left = _woken.Count; left > 0 && _woken.TryDequeue(out EpollConnection? connection); left--)
+        {
+            Volatile.Write(ref connection.WakePending, 0);
+            if (connection.IsClosed)
+                continue;
+            RespSession session = connection.Session;
+            if (session.IsRunning)
+                continue;
+            if (session.ClosesNow)
+            {
+                Close(connection);
+                continue;
+            }
+
+            if (connection.AwaitsRun)
+            {
+                connection.AwaitsRun = false;
+                AfterRun(connection);
+            }
+
+            if (session.HasMore || session.Suspended is not null)
+                Execute(connection);
+            MarkDirty(connection);
+        }
+    }
+
+    private void ResumeSuspended()
+    {
+        long wall = _server.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        for (int i = _suspended.Count - 1; i >= 0; i--)
+        {
+            EpollConnection connection = _suspended[i];
+            if (connection.IsClosed || (!connection.Session.IsRunning && connection.Session.Suspended is null))
+            {
+                connection.IsSuspended = false;
+                _suspended.RemoveAt(i);
+            }
+            else if (!connection.Session.IsRunning && connection.Session.Suspended!.DeadlineMs <= wall)
+            {
+                Execute(connection);
+            }
+        }
+    }
+
+    private void Accept(int listener)
+    {
+        for (int i = 0; i < 256 && !_stopping; i++)
+        {
+            AcceptResult result = _acceptor.Accept(listener, out AcceptedSocket socket);
+            if (result == AcceptResult.NoneLeft)
+                return;
+            if (result == AcceptResult.NoFiles)
+            {
+                // Nothing can be accepted until something closes: look away for a moment instead of spinning.
+                _acceptPaused = true;
+                foreach (int fd in _listeners)
+                    _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, fd, 0, ListenerTokens | (uint)fd);
+                return;
+            }
+
+            if (result == AcceptResult.Accepted && !_acceptor.Distribute(this, socket))
+                Open(socket);
+        }
+    }
+
+    private void TakeArrivals()
+    {
+        while (_arrivals.TryDequeue(out AcceptedSocket socket))
+            Open(socket);
+    }
+
+    private void Open(AcceptedSocket socket)
+    {
+        int slot = _freeSlots.TryPop(out int free) ? free : _slots.Count;
+        if (slot == _slots.Count)
+            _slots.Add(null);
+        ulong token = ((ulong)(++_generation & int.MaxValue) << 32) | (uint)slot;
+        EpollConnection connection = new(socket.FileDescriptor, token, this) { LastActiveMs = _nowMs, Interest = LinuxCalls.EpollIn };
+        RespSession session = new(_server, this, socket.RemoteAddress, socket.LocalAddress) { Connection = connection };
+        session.Client.FileDescriptor = socket.FileDescriptor;
+        connection.Session = session;
+        if (LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollAdd, socket.FileDescriptor, LinuxCalls.EpollIn, token) < 0)
+        {
+            LinuxCalls.Close(socket.FileDescriptor);
+            _freeSlots.Push(slot);
+            _acceptor.Released();
+            return;
+        }
+
+        _slots[slot] = connection;
+        ConnectionCount++;
+        _server.Opened(session);
+    }
+
+    private void Close(EpollConnection connection)
+    {
+        if (connection.IsClosed)
+            return;
+        connection.IsClosed = true;
+        int slot = (int)(uint)connection.Token;
+        _slots[slot] = null;
+        _freeSlots.Push(slot);
+        ConnectionCount--;
+        LinuxCalls.Close(connection.FileDescriptor);
+        connection.Session.ClosesNow = true;
+        if (!connection.Session.IsRunning)
+        {
+            connection.Session.Input.Executed(connection.Session.Input.Length);
+            GiveBack(connection.Session);
+        }
+
+        _server.Node.Mailbox.Post(new SessionClosing(connection.Session));
+        _acceptor.Released();
+    }
+
+    private void Cron()
+    {
+        _nextCronMs = _nowMs + CronMs;
+        if (_acceptPaused)
+        {
+            _acceptPaused = false;
+            foreach (int fd in _listeners)
+                _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, fd, LinuxCalls.EpollIn, ListenerTokens | (uint)fd);
+        }
+
+        if (_gated.Count != 0)
+            SendGated();
+        int slice = Math.Min(Math.Max(_slots.Count / 10, 50), _slots.Count);
+        long idleMs = _server.Limits.IdleSeconds * 1000L;
+        for (int i = 0; i < slice; i++)
+        {
+            if (_cronSlot >= _slots.Count)
+                _cronSlot = 0;
+            if (_slots[_cronSlot++] is { } connection && !connection.Session.IsRunning)
+                Tend(connection, idleMs);
+        }
+    }
+
+    private void Tend(EpollConnection connection, long idleMs)
+    {
+        RespSession session = connection.Session;
+        if (idleMs > 0 && _nowMs - connection.LastActiveMs > idleMs && !session.Subscriptions.Any && session.Suspended is null)
+        {
+            Close(connection);
+            return;
+        }
+
+        if (_nowMs - connection.LastActiveMs > 2000)
+            session.Trim();
+        long limit = session.Subscriptions.Any ? _server.Limits.PubSubOutputMax : _server.Limits.NormalOutputMax;
+        if (limit > 0 && (long)session.Output.Length + session.PushBytes > limit)
+            Close(connection);
+    }
+
+    private void CloseAll()
+    {
+        Settle();
+        SendGated();
+        foreach (EpollConnection? connection in _slots.ToArray())
+        {
+            if (connection is null)
+                continue;
+            SpinWait spin = default;
+            while (connection.Session.IsRunning)
+                spin.SpinOnce();
+            Send(connection);
+            Close(connection);
+        }
+
+        while (_arrivals.TryDequeue(out AcceptedSocket socket))
+            LinuxCalls.Close(socket.FileDescriptor);
+    }
+}

@@ -1,0 +1,135 @@
+using System.Runtime.InteropServices;
+
+namespace Kvasir.Server.Transport;
+
+/// <summary>The few system calls of an event loop. Numbers are those of x86-64 and arm64 Linux.</summary>
+internal static unsafe partial class LinuxCalls
+{
+    public const int EpollIn = 1;
+    public const int EpollOut = 4;
+    public const int EpollError = 8;
+    public const int EpollHangUp = 0x10;
+    public const int EpollReadHangUp = 0x2000;
+    public const int EpollAdd = 1;
+    public const int EpollDelete = 2;
+    public const int EpollModify = 3;
+
+    public const int Interrupted = 4;
+    public const int TryAgain = 11;
+    public const int TooManyFiles = 24;
+    public const int TooManyFilesInSystem = 23;
+
+    private const int CloseOnExec = 0x80000;
+    private const int NonBlocking = 0x800;
+    private const int NoSignal = 0x4000;
+    private const int SocketLevel = 1;
+    private const int KeepAliveOption = 9;
+    private const int TcpLevel = 6;
+    private const int NoDelayOption = 1;
+    private const int KeepIdleOption = 4;
+    private const int KeepIntervalOption = 5;
+    private const int KeepCountOption = 6;
+
+    /// <summary>The kernel packs its event to 12 bytes on x86-64 only.</summary>
+    public static int EventBytes => RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+
+    public static int EventDataOffset => EventBytes - 8;
+
+    public static int EpollCreate() => epoll_create1(CloseOnExec);
+
+    public static int EventCreate() => eventfd(0, CloseOnExec | NonBlocking);
+
+    public static int EpollControl(int epoll, int operation, int fd, int events, ulong data)
+    {
+        byte* record = stackalloc byte[16];
+        *(int*)record = events;
+        *(ulong*)(record + EventDataOffset) = data;
+        return epoll_ctl(epoll, operation, fd, record);
+    }
+
+    public static int EpollWait(int epoll, byte* events, int max, int timeoutMs) => epoll_wait(epoll, events, max, timeoutMs);
+
+    public static int Accept(int listener, byte* address, int* addressLength) =>
+        accept4(listener, address, addressLength, CloseOnExec | NonBlocking);
+
+    public static nint Receive(int fd, Span<byte> destination)
+    {
+        fixed (byte* pointer = destination)
+            return recv(fd, pointer, destination.Length, 0);
+    }
+
+    public static nint Send(int fd, ReadOnlySpan<byte> source)
+    {
+        fixed (byte* pointer = source)
+            return send(fd, pointer, source.Length, NoSignal);
+    }
+
+    public static void Signal(int eventFd)
+    {
+        ulong one = 1;
+        _ = write(eventFd, &one, 8);
+    }
+
+    public static void DrainSignal(int eventFd)
+    {
+        ulong value;
+        _ = read(eventFd, &value, 8);
+    }
+
+    public static void Close(int fd) => _ = close(fd);
+
+    public static void SetNoDelay(int fd) => SetOption(fd, TcpLevel, NoDelayOption, 1);
+
+    public static void SetKeepAlive(int fd, int seconds)
+    {
+        SetOption(fd, SocketLevel, KeepAliveOption, 1);
+        SetOption(fd, TcpLevel, KeepIdleOption, seconds);
+        SetOption(fd, TcpLevel, KeepIntervalOption, Math.Max(seconds / 3, 1));
+        SetOption(fd, TcpLevel, KeepCountOption, 3);
+    }
+
+    public static void SetNonBlocking(int fd)
+    {
+        const int GetFlags = 3;
+        const int SetFlags = 4;
+        _ = fcntl(fd, SetFlags, fcntl(fd, GetFlags, 0) | NonBlocking);
+    }
+
+    private static void SetOption(int fd, int level, int option, int value) => _ = setsockopt(fd, level, option, &value, 4);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int epoll_create1(int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int eventfd(uint value, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int epoll_ctl(int epoll, int operation, int fd, byte* record);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int epoll_wait(int epoll, byte* events, int max, int timeoutMs);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int accept4(int listener, byte* address, int* addressLength, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint recv(int fd, byte* buffer, nint length, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint send(int fd, byte* buffer, nint length, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint read(int fd, void* buffer, nint length);
+
+    [LibraryImport("libc")]
+    private static partial nint write(int fd, void* buffer, nint length);
+
+    [LibraryImport("libc")]
+    private static partial int close(int fd);
+
+    [LibraryImport("libc")]
+    private static partial int setsockopt(int fd, int level, int option, void* value, int length);
+
+    [LibraryImport("libc")]
+    private static partial int fcntl(int fd, int command, int argument);
+}
