@@ -5,6 +5,12 @@ public sealed record JournalOptions
     /// <summary>Bytes of one segment file, preallocated and zeroed (or recycled) so that a sync moves no metadata.</summary>
     public long SegmentBytes { get; init; } = 64L << 20;
 
+    /// <summary>
+    /// Bytes of the first segment. Each next one is four times as long, up to <see cref="SegmentBytes"/>, so that a
+    /// store that hardly writes stays small.
+    /// </summary>
+    public long FirstSegmentBytes { get; init; } = 1L << 20;
+
     /// <summary>Segments kept for reuse after everything in them was flushed.</summary>
     public int SpareSegmentsMax { get; init; } = 2;
 
@@ -13,4 +19,9 @@ public sealed record JournalOptions
 
     /// <summary>Largest payload of one record.</summary>
     public int RecordBytesMax { get; init; } = 1 << 30;
+
+    /// <summary>
+    /// The owner knows that the journal was made before: an empty folder is then an error, not a new journal.
+    /// </summary>
+    public bool MustExist { get; init; }
 }

@@ -1,0 +1,76 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Journal;
+
+/// <summary>The segment that takes records. Used by one thread at a time, the committing one.</summary>
+internal sealed class ActiveSegment
+{
+    // An end always has room for the mark after the last chunk and, in its place or behind it, the closing one.
+    private const int ReservedBytes = 2 * JournalFormat.MarkBytes;
+
+    private readonly SegmentHeader _header;
+    private long _offset;
+
+    public ActiveSegment(IFile file, in SegmentHeader header, long offset)
+    {
+        File = file;
+        FileLength = file.Length;
+        _header = header;
+        _offset = offset;
+    }
+
+    public IFile File { get; }
+
+    public long FileLength { get; }
+
+    public ulong Sequence => _header.Sequence;
+
+    public ulong BasePosition => _header.BasePosition;
+
+    /// <summary>The logical position behind the last record.</summary>
+    public ulong EndPosition => _header.BasePosition + (ulong)(_offset - JournalFormat.SegmentHeaderBytes);
+
+    /// <summary>The end at which the last mark was written.</summary>
+    public ulong MarkedEnd { get; private set; }
+
+    public bool IsHalfFull => _offset > FileLength / 2;
+
+    /// <summary>A write or a sync of it failed, even one for lack of space: its content is uncertain.</summary>
+    public bool Failed { get; private set; }
+
+    /// <summary>Bytes of a segment file that can take a first chunk of <paramref name="bytes"/>.</summary>
+    public static long LengthFor(int bytes) => JournalFormat.SegmentHeaderBytes + (long)bytes + ReservedBytes;
+
+    public static ActiveSegment Start(SegmentFolder folder, in SegmentHeader header, long minimumLength) =>
+        new(folder.Activate(header, minimumLength), header, JournalFormat.SegmentHeaderBytes);
+
+    public bool HasRoomFor(int bytes) => _offset + bytes + ReservedBytes <= FileLength;
+
+    public RetainedSegment ToRetained() => new(Sequence, BasePosition, EndPosition, FileLength);
+
+    public void Write(ReadOnlySpan<byte> chunk)
+    {
+        Failed = true;
+        File.Write(chunk, _offset);
+        Failed = false;
+        _offset += chunk.Length;
+    }
+
+    /// <summary>Writes behind the end without moving it.</summary>
+    public void WriteMark(ReadOnlySpan<byte> mark)
+    {
+        Check.That(_offset + mark.Length <= FileLength);
+        Failed = true;
+        File.Write(mark, _offset);
+        Failed = false;
+        MarkedEnd = EndPosition;
+    }
+
+    public void Sync()
+    {
+        Failed = true;
+        File.Sync(SyncMode.Data);
+        Failed = false;
+    }
+}

@@ -1,0 +1,151 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Journal;
+
+/// <summary>Hears every record of a journal that its user has not made durable elsewhere, in order.</summary>
+public delegate void JournalReplayHandler(LogPosition position, ReadOnlySpan<byte> payload);
+
+/// <summary>One segment that is there, and where its entries end.</summary>
+internal readonly record struct RetainedSegment(ulong Sequence, ulong BasePosition, ulong EndPosition, long FileLength);
+
+/// <summary>
+/// Reads what a journal holds, and tells a torn tail from damage.
+/// <para>
+/// Every segment but the last was synced as a whole before its successor got a header, and that header says where it
+/// ends: anything invalid before is damage. In the last segment, the first invalid entry is a torn tail, which nobody
+/// was told is durable, unless a later mark states that something beyond it had been synced.
+/// </para>
+/// </summary>
+internal sealed class JournalRecovery
+{
+    private readonly IFileSystem _files;
+    private readonly SegmentFolder _folder;
+    private readonly List<RetainedSegment> _segments = [];
+    private ulong _oldestRequired;
+
+    public JournalRecovery(IFileSystem files, SegmentFolder folder)
+    {
+        _files = files;
+        _folder = folder;
+    }
+
+    /// <summary>What is there, oldest first.</summary>
+    public IReadOnlyList<RetainedSegment> Segments => _segments;
+
+    public SegmentHeader LastHeader { get; private set; }
+
+    /// <summary>Where the last segment's valid entries end.</summary>
+    public ulong EndPosition { get; private set; }
+
+    public long EndOffset { get; private set; }
+
+    /// <summary>Every segment from this one on must be there.</summary>
+    public ulong OldestRequired => _oldestRequired;
+
+    /// <summary>The last entry is the mark of an orderly close.</summary>
+    public bool ClosedCleanly { get; private set; }
+
+    /// <summary>The greatest position that a mark states to be durable.</summary>
+    public LogPosition Durable { get; private set; }
+
+    public void Run(IReadOnlyList<ulong> sequences, LogPosition replayAfter, JournalReplayHandler replay)
+    {
+        for (int i = 1; i < sequences.Count; i++)
+        {
+            if (sequences[i] != sequences[i - 1] + 1)
+                throw new FileMissingException(_folder.PathOf(sequences[i - 1] + 1));
+        }
+
+        // All headers first: a segment that is missing or damaged stops the start before anything is replayed.
+        var headers = new SegmentHeader[sequences.Count];
+        for (int i = 0; i < headers.Length; i++)
+            headers[i] = ReadHeader(sequences[i], i == 0 ? null : headers[i - 1]);
+
+        for (int i = 0; i < headers.Length; i++)
+        {
+            using IFile file = _files.Open(_folder.PathOf(sequences[i]), FileOpenMode.Read);
+            using var scanner = new SegmentScanner(file, headers[i]);
+            bool isLast = i == headers.Length - 1;
+            Scan(scanner, isLast ? ulong.MaxValue : headers[i + 1].PreviousEnd, replayAfter, replay);
+            if (isLast)
+                CheckTail(scanner, file.Path);
+            else
+                CheckEnd(scanner, file.Path, headers[i + 1]);
+            ulong end = isLast ? scanner.PositionAt(scanner.EndOffset) : headers[i + 1].PreviousEnd;
+            _segments.Add(new RetainedSegment(sequences[i], headers[i].BasePosition, end, scanner.FileLength));
+            LastHeader = headers[i];
+            EndPosition = end;
+            EndOffset = scanner.EndOffset;
+        }
+
+        foreach (SegmentHeader header in headers)
+            _oldestRequired = Math.Max(_oldestRequired, header.OldestSegment);
+        if (sequences[0] > _oldestRequired)
+            throw new FileMissingException(_folder.PathOf(sequences[0] - 1));
+        if (EndPosition < replayAfter.Value)
+        {
+            throw new CorruptionException(
+                _folder.PathOf(LastHeader.Sequence),
+                EndOffset,
+                $"the journal ends at position {EndPosition}, but {replayAfter} was durable");
+        }
+    }
+
+    private SegmentHeader ReadHeader(ulong sequence, SegmentHeader? before)
+    {
+        string path = _folder.PathOf(sequence);
+        using IFile file = _files.Open(path, FileOpenMode.Read);
+        SegmentHeader header = SegmentHeader.Read(file);
+        if (header.Sequence != sequence)
+            throw new CorruptionException(path, 24, $"the header is that of segment {header.Sequence}");
+        if (before is { } previous && header.JournalId != previous.JournalId)
+            throw new CorruptionException(path, 16, "the segment belongs to another journal");
+        if (before is { } earlier && (header.PreviousEnd < earlier.BasePosition || header.BasePosition < header.PreviousEnd))
+            throw new CorruptionException(path, 32, "the positions in the header do not follow the segment before");
+        return header;
+    }
+
+    /// <summary>
+    /// Replays up to <paramref name="limit"/>: what lies behind the end of a segment that has a successor was dropped by
+    /// an earlier recovery, or is a last mark.
+    /// </summary>
+    private void Scan(SegmentScanner scanner, ulong limit, LogPosition replayAfter, JournalReplayHandler replay)
+    {
+        ClosedCleanly = false;
+        while (scanner.PositionAt(scanner.EndOffset) < limit && scanner.MoveNext())
+        {
+            if (scanner.Kind == JournalEntryKind.Record)
+            {
+                ClosedCleanly = false;
+                if (scanner.Position > replayAfter)
+                    replay(scanner.Position, scanner.Payload);
+                continue;
+            }
+
+            ClosedCleanly = scanner.Kind == JournalEntryKind.ClosingMark;
+            JournalMark mark = scanner.Mark;
+            _oldestRequired = Math.Max(_oldestRequired, mark.OldestSegment);
+            if (mark.Durable > Durable)
+                Durable = mark.Durable;
+        }
+    }
+
+    private static void CheckEnd(SegmentScanner scanner, string path, in SegmentHeader next)
+    {
+        if (scanner.PositionAt(scanner.EndOffset) != next.PreviousEnd)
+        {
+            throw new CorruptionException(
+                path, scanner.EndOffset, $"an entry is damaged, though everything up to position {next.PreviousEnd} was durable");
+        }
+    }
+
+    private static void CheckTail(SegmentScanner scanner, string path)
+    {
+        if (scanner.FindProofOfDurabilityAfterEnd() is { } proof)
+        {
+            throw new CorruptionException(
+                path, scanner.EndOffset, $"an entry is damaged, though everything up to position {proof.Durable} was durable");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.Journal;
+
+/// <content>Writing, syncing and changing segments: what the committing thread does.</content>
+public sealed partial class JournalWriter
+{
+    private readonly CommitJob _commitJob;
+    private readonly byte[] _markBuffer = new byte[JournalFormat.MarkBytes];
+
+    // Under _lock.
+    private bool _commitJobScheduled;
+    private bool _commitRequested;
+    private bool _syncRequested;
+
+    /// <summary>
+    /// Has everything appended so far written in the background, and synced if <paramref name="sync"/>; the
+    /// <see cref="Listener"/> hears of it. Requests that come while one is served are served together.
+    /// </summary>
+    public void RequestCommit(bool sync)
+    {
+        lock (_lock)
+        {
+            _commitRequested = true;
+            _syncRequested |= sync;
+            if (_commitJobScheduled || _closed)
+                return;
+            _commitJobScheduled = true;
+        }
+
+        _scheduler.Schedule(_commitJob, JobPriority.Commit);
+    }
+
+    private void ServeCommitRequests()
+    {
+        while (true)
+        {
+            bool sync;
+            lock (_lock)
+            {
+                if (!_commitRequested || _closed)
+                {
+                    _commitJobScheduled = false;
+                    return;
+                }
+
+                sync = _syncRequested;
+                _commitRequested = _syncRequested = false;
+            }
+
+            EnterCommit();
+            try
+            {
+                if (Failure == JournalFailure.None && !_closed)
+                    CommitPending(sync);
+            }
+            finally
+            {
+                LeaveCommit();
+            }
+        }
+    }
+
+    /// <summary>Failures are noted and told to the listener, not thrown. Only for who has entered the commit.</summary>
+    private void CommitPending(bool sync)
+    {
+        if (!TryTakePending())
+            return;
+        try
+        {
+            foreach (PendingChunk chunk in _writing)
+                WriteChunk(chunk);
+            if (sync)
+                SyncSegment();
+        }
+        catch (DiskFullException exception) when (_segment.Failed is false)
+        {
+            Fail(JournalFailure.DiskFull, exception);
+        }
+        catch (StorageException exception)
+        {
+            Fail(JournalFailure.DiskFailed, exception);
+        }
+
+        bool idle;
+        lock (_lock)
+        {
+            foreach (PendingChunk chunk in _writing)
+                ReturnChunkLocked(chunk);
+            _writing.Clear();
+            idle = sync && _sealed.Count == 0 && !_tail.HasRecords && _failure == JournalFailure.None;
+        }
+
+        // The mark survives the process without a sync. It proves after a kill that what stands before it was durable.
+        if (idle && _segment.MarkedEnd != _written)
+            WriteMark(JournalEntryKind.Mark, sync: false);
+        PrepareNextSegmentIfDue();
+    }
+
+    private bool TryTakePending()
+    {
+        lock (_lock)
+        {
+            // After a failed sync the next one may lie; there is none.
+            if (_failure != JournalFailure.None)
+                return false;
+            if (_tail.HasRecords)
+                SealTailLocked(0);
+            (_writing, _sealed) = (_sealed, _writing);
+            return true;
+        }
+    }
+
+    private void WriteChunk(PendingChunk chunk)
+    {
+        if (!_segment.HasRoomFor(chunk.Length))
+        {
+            // All of a segment is durable before the next one has a header: see JournalRecovery.
+            SyncSegment();
+            StartSegment(chunk.Start, chunk.Length);
+        }
+
+        Check.That(chunk.Start == _segment.EndPosition, $"a chunk of {chunk.Start} in a segment that ends at {_segment.EndPosition}");
+        JournalFormat.WriteMark(chunk.Bytes, JournalEntryKind.Mark, CurrentMark(), _seed, chunk.Start);
+        _segment.Write(chunk.Bytes.AsSpan(0, chunk.Length));
+        lock (_lock)
+        {
+            Volatile.Write(ref _written, chunk.End);
+            _pendingBytes -= chunk.Length - JournalFormat.MarkBytes;
+        }
+    }
+
+    private void SyncSegment()
+    {
+        if (_durable == _written)
+            return;
+        _segment.Sync();
+        lock (_lock)
+            Volatile.Write(ref _durable, _written);
+        Listener?.Durable(new LogPosition(_durable));
+        _progress.Pulse();
+    }
+
+    private JournalMark CurrentMark()
+    {
+        lock (_lock)
+            return new JournalMark(new LogPosition(_durable), _oldestNeeded);
+    }
+
+    /// <summary>
+    /// Writes a mark behind the last record. The next chunk begins with the like and overwrites it, unless it is a
+    /// closing one.
+    /// </summary>
+    private void WriteMark(JournalEntryKind kind, bool sync)
+    {
+        try
+        {
+            JournalFormat.WriteMark(_markBuffer, kind, CurrentMark(), _seed, _segment.EndPosition);
+            _segment.WriteMark(_markBuffer);
+            if (sync)
+                _segment.Sync();
+        }
+        catch (StorageException exception)
+        {
+            Fail(JournalFailure.DiskFailed, exception);
+        }
+    }
+
+    private void Fail(JournalFailure failure, Exception cause)
+    {
+        ulong durable;
+        lock (_lock)
+        {
+            durable = _durable;
+            _failure = failure;
+            _failureCause = cause;
+            if (failure == JournalFailure.DiskFull)
+                NoteDroppedLocked(durable, _appended);
+            foreach (PendingChunk chunk in _sealed)
+                ReturnChunkLocked(chunk);
+            _sealed.Clear();
+            _tail.Begin(_appended);
+            _pendingBytes = 0;
+        }
+
+        Listener?.Failed(failure, cause, new LogPosition(durable));
+        _progress.Pulse();
+    }
+
+    private void NoteDroppedLocked(ulong after, ulong upTo)
+    {
+        if (after == upTo)
+            return;
+        if (_dropped.Length > 0 && _dropped[^1].UpTo == after)
+            Volatile.Write(ref _dropped, [.. _dropped[..^1], (_dropped[^1].After, upTo)]);
+        else
+            Volatile.Write(ref _dropped, [.. _dropped, (after, upTo)]);
+    }
+
+    private sealed class CommitJob(JournalWriter journal) : IBackgroundJob
+    {
+        public string Name => "journal commit";
+
+        public void Run() => journal.ServeCommitRequests();
+    }
+}

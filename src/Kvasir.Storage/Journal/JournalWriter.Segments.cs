@@ -1,0 +1,233 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.Journal;
+
+/// <content>Making segments ahead of need, and letting go of those that are not needed any more.</content>
+public sealed partial class JournalWriter
+{
+    private const int SegmentGrowth = 4;
+
+    private readonly PrepareJob _prepareJob;
+
+    // Under _lock. Segments before the active one, oldest first.
+    private readonly List<RetainedSegment> _retained;
+    private ulong _oldestNeeded;
+    private ulong _trimBefore;
+    private bool _trimming;
+    private PrepareState _prepare;
+
+    private enum PrepareState
+    {
+        Idle,
+        Scheduled,
+        Running,
+
+        /// <summary>The disk refused; asked again when the segment changes.</summary>
+        Failed,
+    }
+
+    /// <summary>Bytes of records that the journal still holds.</summary>
+    public long RetainedBytes
+    {
+        get
+        {
+            lock (_lock)
+            {
+                long bytes = (long)(_written - Math.Min(_written, _segment.BasePosition));
+                foreach (RetainedSegment segment in _retained)
+                    bytes += (long)(segment.EndPosition - segment.BasePosition);
+                return bytes;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Records before <paramref name="position"/> are not needed again: segments that hold nothing else are recycled or
+    /// deleted. Works while the disk is full, too.
+    /// </summary>
+    public void TrimBefore(LogPosition position)
+    {
+        lock (_lock)
+        {
+            _trimBefore = Math.Max(_trimBefore, position.Value);
+            if (_trimming || _closed || _failure == JournalFailure.DiskFailed || TrimmableLocked() == 0)
+                return;
+            _trimming = true;
+        }
+
+        try
+        {
+            while (Trim())
+            {
+            }
+        }
+        catch (StorageException exception)
+        {
+            EnterCommit();
+            Fail(JournalFailure.DiskFailed, exception);
+            LeaveCommit();
+        }
+        finally
+        {
+            lock (_lock)
+                _trimming = false;
+            _progress.Pulse();
+        }
+    }
+
+    private int TrimmableLocked()
+    {
+        int count = 0;
+        while (count < _retained.Count && _retained[count].EndPosition < _trimBefore)
+            count++;
+        return count;
+    }
+
+    private bool Trim()
+    {
+        int count;
+        lock (_lock)
+        {
+            count = TrimmableLocked();
+            if (count == 0 || _closed)
+                return false;
+            _oldestNeeded = count < _retained.Count ? _retained[count].Sequence : _segment.Sequence;
+        }
+
+        // First it is durable that they may be missing: a start finds out otherwise that they are.
+        EnterCommit();
+        try
+        {
+            if (_closed)
+                return false;
+            if (Failure == JournalFailure.None)
+                CommitPending(sync: true);
+            if (Failure != JournalFailure.DiskFailed)
+                WriteMark(JournalEntryKind.Mark, sync: true);
+            if (Failure == JournalFailure.DiskFailed)
+                return false;
+        }
+        finally
+        {
+            LeaveCommit();
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            ulong sequence;
+            lock (_lock)
+                sequence = _retained[0].Sequence;
+            int sparesMax = Failure == JournalFailure.None ? _options.SpareSegmentsMax : 0;
+            _folder.Remove(sequence, _options.SegmentBytes, sparesMax);
+            lock (_lock)
+                _retained.RemoveAt(0);
+        }
+
+        return true;
+    }
+
+    private void StartSegment(ulong basePosition, int firstBytes)
+    {
+        long needed = ActiveSegment.LengthFor(firstBytes);
+        if (!_folder.HasSpare(needed))
+            WaitForRunningPrepare();
+        if (!_folder.HasSpare(needed))
+            _folder.MakeSpare(Math.Max(needed, _options.FirstSegmentBytes));
+
+        ulong oldest;
+        lock (_lock)
+            oldest = _oldestNeeded;
+        var header = new SegmentHeader(_journalId, _segment.Sequence + 1, basePosition, _segment.EndPosition, oldest);
+        ActiveSegment next = ActiveSegment.Start(_folder, header, needed);
+        ActiveSegment previous = _segment;
+        lock (_lock)
+        {
+            _retained.Add(previous.ToRetained());
+            _segment = next;
+            if (_prepare == PrepareState.Failed)
+                _prepare = PrepareState.Idle;
+        }
+
+        previous.File.Dispose();
+    }
+
+    private void PrepareNextSegmentIfDue()
+    {
+        if (!_segment.IsHalfFull || _folder.HasSpare(NextSegmentBytes))
+            return;
+        lock (_lock)
+        {
+            if (_prepare != PrepareState.Idle || _closed || _failure != JournalFailure.None)
+                return;
+            _prepare = PrepareState.Scheduled;
+        }
+
+        _scheduler.Schedule(_prepareJob, JobPriority.Compaction);
+    }
+
+    private long NextSegmentBytes => Math.Min(_segment.FileLength * SegmentGrowth, _options.SegmentBytes);
+
+    private void Prepare()
+    {
+        long length;
+        lock (_lock)
+        {
+            // Who needed the segment first may have made it; nobody waits for a job that has not begun.
+            if (_prepare != PrepareState.Scheduled || _closed)
+                return;
+
+            _prepare = PrepareState.Running;
+            length = NextSegmentBytes;
+        }
+
+        PrepareState outcome = PrepareState.Idle;
+        try
+        {
+            if (!_folder.HasSpare(length))
+                _folder.MakeSpare(length);
+        }
+        catch (StorageException)
+        {
+            // Not yet anybody's loss: the commit that needs the segment tries itself, and reports.
+            outcome = PrepareState.Failed;
+        }
+        finally
+        {
+            lock (_lock)
+                _prepare = outcome;
+            _progress.Pulse();
+        }
+    }
+
+    private void WaitForRunningPrepare()
+    {
+        lock (_lock)
+        {
+            if (_prepare == PrepareState.Scheduled)
+                _prepare = PrepareState.Idle;
+            if (_prepare != PrepareState.Running)
+                return;
+        }
+
+        _progress.WaitUntil(() =>
+        {
+            lock (_lock)
+                return _prepare != PrepareState.Running;
+        });
+    }
+
+    private bool IsWorkingOnFiles()
+    {
+        lock (_lock)
+            return _prepare == PrepareState.Running || _trimming;
+    }
+
+    private sealed class PrepareJob(JournalWriter journal) : IBackgroundJob
+    {
+        public string Name => "journal segment preparation";
+
+        public void Run() => journal.Prepare();
+    }
+}

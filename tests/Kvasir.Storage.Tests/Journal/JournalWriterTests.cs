@@ -1,0 +1,358 @@
+using System.Text;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Storage.Tests.Journal;
+
+public sealed class JournalWriterTests
+{
+    [Fact]
+    public void WhatWasCommittedIsReplayedInOrderAfterAnOrderlyClose()
+    {
+        var world = new JournalWorld(1);
+        List<(LogPosition, string)> written = [];
+        using (JournalWriter journal = world.Open())
+        {
+            for (int i = 0; i < 1000; i++)
+            {
+                string payload = $"record {i} " + new string('x', i % 97);
+                written.Add((JournalWorld.Append(journal, payload), payload));
+                if (i % 7 == 0)
+                    journal.WaitDurable(written[^1].Item1);
+            }
+        }
+
+        using (world.Open())
+            Assert.Equal(written, world.Replayed);
+        using (world.Open(replayAfter: written[499].Item1))
+            Assert.Equal(written[500..], world.Replayed);
+        Assert.Empty(JournalVerifier.Verify(world.Files, JournalWorld.Folder));
+    }
+
+    [Fact]
+    public void AnOrderlyCloseIsContinuedInTheSameSegment()
+    {
+        var world = new JournalWorld(2);
+        for (int i = 0; i < 10; i++)
+        {
+            using JournalWriter journal = world.Open();
+            Assert.Equal(i, world.Replayed.Count);
+            JournalWorld.Append(journal, $"{i}");
+        }
+
+        Assert.Single(world.Files.Paths, path => path.EndsWith(".segment", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void ADurableCommitCostsOneWriteOneSyncAndOneSmallMark()
+    {
+        var world = new JournalWorld(3);
+        using JournalWriter journal = world.Open();
+        JournalWorld.Append(journal, "warm");
+        journal.Commit(sync: true);
+
+        List<(DiskOperationKind, int)> operations = [];
+        world.Files.BeforeOperation = operation => operations.Add((operation.Kind, operation.Length));
+        LogPosition position = JournalWorld.Append(journal, new string('v', 100));
+        journal.WaitDurable(position);
+        world.Files.BeforeOperation = null;
+
+        Assert.Equal(
+            [(DiskOperationKind.Write, 25 + 9 + 100), (DiskOperationKind.Sync, 0), (DiskOperationKind.Write, 25)],
+            operations);
+        Assert.Equal(position, journal.DurablePosition);
+    }
+
+    [Fact]
+    public void AllThatWaitShareOneSync()
+    {
+        var world = new JournalWorld(4);
+        using JournalWriter journal = world.Open();
+        long before = world.Files.SyncCount;
+        List<LogPosition> waiting = [];
+        for (int i = 0; i < 100; i++)
+            waiting.Add(JournalWorld.Append(journal, $"{i}"));
+        foreach (LogPosition position in waiting)
+            journal.WaitDurable(position);
+        Assert.Equal(1, world.Files.SyncCount - before);
+    }
+
+    [Fact]
+    public void RequestsForACommitAreServedTogetherAndTellTheListener()
+    {
+        var world = new JournalWorld(5);
+        var listener = new RecordingListener();
+        using JournalWriter journal = world.Open(options: new JournalOptions());
+        journal.Listener = listener;
+        long before = world.Files.SyncCount;
+        LogPosition last = default;
+        for (int i = 0; i < 50; i++)
+        {
+            last = JournalWorld.Append(journal, $"{i}");
+            journal.RequestCommit(sync: i % 2 == 0);
+        }
+
+        Assert.Equal(1, world.Scheduler.JobsWaiting);
+        world.Scheduler.RunAll();
+        Assert.Equal(1, world.Files.SyncCount - before);
+        Assert.Equal([last], listener.DurablePositions);
+    }
+
+    [Fact]
+    public void ACommitWithoutSyncWritesOnly()
+    {
+        var world = new JournalWorld(6);
+        using JournalWriter journal = world.Open();
+        long before = world.Files.SyncCount;
+        LogPosition position = JournalWorld.Append(journal, "kept by the page cache");
+        journal.Commit(sync: false);
+        Assert.Equal(before, world.Files.SyncCount);
+        Assert.Equal(position, journal.WrittenPosition);
+        Assert.True(journal.DurablePosition < position);
+
+        world.Crash(CrashKind.ProcessKill);
+        using (world.Open())
+            Assert.Equal([(position, "kept by the page cache")], world.Replayed);
+    }
+
+    [Fact]
+    public void WhatAKilledProcessLeftInThePageCacheIsDurableOnceReplayed()
+    {
+        var world = new JournalWorld(7);
+        JournalWriter journal = world.Open();
+        LogPosition position = JournalWorld.Append(journal, "unsynced");
+        journal.Commit(sync: false);
+        world.Crash(CrashKind.ProcessKill);
+        JournalWriter second = world.Open();
+        Assert.Equal(position, Assert.Single(world.Replayed).Position);
+        Assert.True(second.DurablePosition >= position);
+        world.Crash(CrashKind.LoseUnsynced);
+        using (world.Open())
+            Assert.Equal(position, Assert.Single(world.Replayed).Position);
+    }
+
+    [Fact]
+    public void SegmentsAreTrimmedRecycledAndNeverReadAsWhatTheyWere()
+    {
+        var world = new JournalWorld(8);
+        JournalWriter journal = world.Open();
+        List<(LogPosition Position, string Payload)> written = [];
+        for (int i = 0; i < 3000; i++)
+        {
+            string payload = $"{i}:" + new string('r', 90);
+            written.Add((JournalWorld.Append(journal, payload), payload));
+            journal.WaitDurable(written[^1].Position);
+            if (i % 100 == 99)
+            {
+                written.RemoveRange(0, written.Count - 30);
+                journal.TrimBefore(written[0].Position);
+                Assert.True(journal.RetainedBytes < 4 * JournalWorld.SmallOptions.SegmentBytes);
+            }
+        }
+
+        Assert.True(world.Files.Paths.Count <= 6, string.Join(' ', world.Files.Paths));
+        LogPosition after = new(written[0].Position.Value - 1);
+        world.Crash(CrashKind.LoseUnsynced);
+        using (world.Open(after))
+            Assert.Equal(written, world.Replayed);
+    }
+
+    [Fact]
+    public void ARecordLargerThanASegmentGetsASegmentOfItsOwn()
+    {
+        var world = new JournalWorld(9);
+        string large = new('L', 700_000);
+        using (JournalWriter journal = world.Open())
+        {
+            JournalWorld.Append(journal, "before");
+            JournalWorld.Append(journal, large);
+            journal.WaitDurable(JournalWorld.Append(journal, "after"));
+        }
+
+        using (world.Open())
+            Assert.Equal(["before", large, "after"], world.Replayed.Select(record => record.Payload));
+    }
+
+    [Fact]
+    public void AFullDiskIsADefiniteFailureAndResumesWhenThereIsSpaceAgain()
+    {
+        var world = new JournalWorld(10);
+        var listener = new RecordingListener();
+        JournalWriter journal = world.Open();
+        journal.Listener = listener;
+        world.Files.CapacityBytes = 30 << 10;
+        LogPosition durable = default;
+        LogPosition lost = default;
+        List<string> acknowledged = [];
+        for (int i = 0; ; i++)
+        {
+            string payload = $"{i}:" + new string('f', 200);
+            lost = JournalWorld.Append(journal, payload);
+            try
+            {
+                journal.WaitDurable(lost);
+            }
+            catch (WritesStoppedException)
+            {
+                break;
+            }
+
+            durable = lost;
+            acknowledged.Add(payload);
+        }
+
+        Assert.Equal(JournalFailure.DiskFull, journal.Failure);
+        Assert.Equal([(JournalFailure.DiskFull, durable)], listener.Failures);
+        Assert.Throws<WritesStoppedException>(() => JournalWorld.Append(journal, "refused"));
+        Assert.False(journal.TryResume());
+
+        world.Files.CapacityBytes = long.MaxValue;
+        Assert.True(journal.TryResume());
+        Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(lost));
+        journal.WaitDurable(JournalWorld.Append(journal, "resumed"));
+        Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(lost));
+        acknowledged.Add("resumed");
+
+        world.Crash(CrashKind.LoseUnsynced);
+        using (world.Open())
+            Assert.Equal(acknowledged, world.Replayed.Select(record => record.Payload));
+    }
+
+    [Fact]
+    public void TrimmingMakesRoomOnAFullDisk()
+    {
+        var world = new JournalWorld(11);
+        JournalWriter journal = world.Open();
+        world.Files.CapacityBytes = 40 << 10;
+        LogPosition position = default;
+        try
+        {
+            while (true)
+                journal.WaitDurable(position = JournalWorld.Append(journal, new string('t', 300)));
+        }
+        catch (WritesStoppedException)
+        {
+            Assert.Equal(JournalFailure.DiskFull, journal.Failure);
+        }
+
+        journal.TrimBefore(position);
+        Assert.True(journal.TryResume());
+        journal.WaitDurable(JournalWorld.Append(journal, "goes on"));
+    }
+
+    [Theory]
+    [InlineData(DiskOperationKind.Sync)]
+    [InlineData(DiskOperationKind.Write)]
+    public void AFailedWriteOrSyncIsFinal(DiskOperationKind kind)
+    {
+        var world = new JournalWorld(12);
+        var listener = new RecordingListener();
+        JournalWriter journal = world.Open();
+        journal.Listener = listener;
+        LogPosition durable = JournalWorld.Append(journal, "durable");
+        journal.WaitDurable(durable);
+        world.Files.Faults.Add(new FaultRule(DiskFault.Failed, kind) { Times = 1 });
+        LogPosition lost = JournalWorld.Append(journal, "uncertain");
+        WritesStoppedException thrown = Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(lost));
+        Assert.Contains("Input/output error", thrown.Message, StringComparison.Ordinal);
+        Assert.Equal([(JournalFailure.DiskFailed, durable)], listener.Failures);
+        long operations = world.Files.OperationCount;
+        Assert.False(journal.TryResume());
+        Assert.Throws<WritesStoppedException>(() => journal.Commit(sync: true));
+        Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(lost));
+        journal.WaitDurable(durable);
+        journal.Dispose();
+        Assert.Equal(operations, world.Files.OperationCount);
+    }
+
+    [Fact]
+    public void AMissingSegmentIsNamed()
+    {
+        var world = new JournalWorld(13);
+        LogPosition middle = default;
+        using (JournalWriter journal = world.Open())
+        {
+            for (int i = 0; i < 800; i++)
+            {
+                LogPosition position = JournalWorld.Append(journal, new string('m', 100));
+                journal.WaitDurable(position);
+                middle = i == 400 ? position : middle;
+            }
+
+            journal.TrimBefore(middle);
+        }
+
+        List<string> segments = [.. world.Files.Paths.Where(path => path.EndsWith(".segment", StringComparison.Ordinal))];
+        Assert.True(segments.Count >= 3);
+        for (int i = 0; i < segments.Count - 1; i++)
+        {
+            var other = new JournalWorld(14, world.Files.Clone());
+            other.Files.Delete(segments[i]);
+            Exception thrown = Assert.Throws<FileMissingException>(() => other.Open(middle));
+            Assert.Contains(segments[i], thrown.Message, StringComparison.Ordinal);
+            Assert.NotEmpty(JournalVerifier.Verify(other.Files, JournalWorld.Folder));
+        }
+    }
+
+    [Fact]
+    public void ANewerFormatIsRefused()
+    {
+        var world = new JournalWorld(15);
+        world.Open().Dispose();
+        string path = Assert.Single(world.Files.Paths);
+        byte[] bytes = world.Files.ReadAll(path);
+        bytes[8] = 99;
+        BitConverter.TryWriteBytes(bytes.AsSpan(4092), Crc32C.Compute(bytes.AsSpan(0, 4092)));
+        world.Files.WriteAll(path, bytes);
+        Assert.Contains("99", Assert.Throws<FormatTooNewException>(() => world.Open()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AnEmptyFolderIsRefusedWhereAJournalMustBe()
+    {
+        var world = new JournalWorld(16);
+        Assert.Throws<FileMissingException>(() => world.Open(options: JournalWorld.SmallOptions with { MustExist = true }));
+    }
+
+    [Fact]
+    public void AJournalThatEndsBeforeWhatWasDurableIsRefused()
+    {
+        var world = new JournalWorld(17);
+        world.Open().Dispose();
+        Assert.Throws<CorruptionException>(() => world.Open(replayAfter: new LogPosition(1 << 20)));
+    }
+
+    [Fact]
+    public void PayloadsCarryEntriesOfSeveralStreams()
+    {
+        var buffer = new BytesBuffer();
+        JournalPayload.AppendEntry(buffer, 3, "three"u8);
+        JournalPayload.AppendEntry(buffer, 70_000, []);
+        var reader = new JournalPayloadReader(buffer.WrittenSpan);
+        Assert.True(reader.MoveNext());
+        Assert.Equal(3u, reader.StreamId);
+        Assert.Equal("three", Encoding.UTF8.GetString(reader.Bytes));
+        Assert.True(reader.MoveNext());
+        Assert.Equal(70_000u, reader.StreamId);
+        Assert.Equal(0, reader.Bytes.Length);
+        Assert.False(reader.MoveNext());
+        Assert.False(reader.Malformed);
+
+        var cut = new JournalPayloadReader(buffer.WrittenSpan[..4]);
+        Assert.False(cut.MoveNext());
+        Assert.True(cut.Malformed);
+    }
+
+    private sealed class RecordingListener : IJournalListener
+    {
+        public List<LogPosition> DurablePositions { get; } = [];
+
+        public List<(JournalFailure, LogPosition)> Failures { get; } = [];
+
+        public void Durable(LogPosition position) => DurablePositions.Add(position);
+
+        public void Failed(JournalFailure failure, Exception cause, LogPosition durable) => Failures.Add((failure, durable));
+    }
+}
