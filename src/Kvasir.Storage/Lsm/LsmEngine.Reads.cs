@@ -3,11 +3,12 @@ using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.MemTables;
+using Kvasir.Storage.Lsm.Rows;
 using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm;
 
-/// <summary>The way of a read: memtables newest first, then tables.</summary>
+/// <summary>The way of a read: memtables newest first, then rows that earlier reads found, then tables.</summary>
 internal sealed unsafe partial class LsmEngine
 {
     private long NowMs => _environment.Scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -20,7 +21,7 @@ internal sealed unsafe partial class LsmEngine
         {
             // The view is fixed after the state is held. A write between the two may be in a memtable that the state
             // does not name: the answer is then that of a moment earlier, at which this read was already under way.
-            return Get(state, key, hash, SequenceOf(view), value);
+            return Get(state, key, hash, SequenceOf(view), value, useRows: view.Kind != ReadViewKind.Snapshot);
         }
         finally
         {
@@ -73,7 +74,7 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
-    private EntryInfo Get(ReadState state, ReadOnlySpan<byte> key, ulong hash, ulong sequence, BytesBuffer? value)
+    private EntryInfo Get(ReadState state, ReadOnlySpan<byte> key, ulong hash, ulong sequence, BytesBuffer? value, bool useRows)
     {
         foreach (MemTable memTable in state.MemTables)
         {
@@ -86,6 +87,8 @@ internal sealed unsafe partial class LsmEngine
                 return new EntryInfo(Found: false, new SequenceNumber(cover), ExpiresAtMs: 0, ValueLength: 0);
         }
 
+        if (useRows && _rows.TryGet(key, hash, sequence, _environment.Scheduler.Time, value, out RowInfo row))
+            return new EntryInfo(Found: true, new SequenceNumber(row.Sequence), row.ExpiresAtMs, row.ValueLength);
         int lengthBefore = value?.Length ?? 0;
         if (!state.Tables.TryGet(key, hash, sequence, value, out LookupResult result))
             return default;
@@ -94,6 +97,12 @@ internal sealed unsafe partial class LsmEngine
         {
             value?.Truncate(lengthBefore);
             return new EntryInfo(Found: false, found, ExpiresAtMs: 0, ValueLength: 0);
+        }
+
+        if (useRows && value is not null)
+        {
+            var read = new RowInfo(result.Sequence, result.ExpiresAtMs, result.ValueLength);
+            _rows.Offer(key, hash, read, value.WrittenSpan[lengthBefore..], ref _state, state);
         }
 
         return new EntryInfo(Found: true, found, result.ExpiresAtMs, result.ValueLength);

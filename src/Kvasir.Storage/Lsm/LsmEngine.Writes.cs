@@ -182,6 +182,7 @@ internal sealed unsafe partial class LsmEngine
         try
         {
             WriteTables(taken, taken[^1].LastPosition, ulong.MaxValue);
+            UpdateRows(taken);
             lock (_stateLock)
                 Replace(new ReadState(_state!.MemTables[..^taken.Count], _tables.Acquire()));
             foreach (MemTable memTable in taken)
@@ -255,6 +256,18 @@ internal sealed unsafe partial class LsmEngine
         using var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs);
         source.SeekToFirst();
         _tables.Flush(source, tombstones, position, lastSequence);
+    }
+
+    private void UpdateRows(List<MemTable> flushed)
+    {
+        var tombstones = new List<RangeTombstone>();
+        foreach (MemTable memTable in flushed)
+        {
+            _rows.Update(memTable);
+            memTable.AddRangeTombstones(tombstones, after: 0, ulong.MaxValue);
+        }
+
+        _rows.RemoveCovered(new RangeTombstoneFragments(tombstones));
     }
 
     /// <summary>Oldest first, each with a reference.</summary>
@@ -373,6 +386,7 @@ internal sealed unsafe partial class LsmEngine
     private void AfterFreeze()
     {
         Reassess();
+        _rows.Trim();
         _background.RequestFlush();
     }
 

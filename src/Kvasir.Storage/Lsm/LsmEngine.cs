@@ -2,6 +2,7 @@ using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.MemTables;
+using Kvasir.Storage.Lsm.Rows;
 using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm;
@@ -25,6 +26,7 @@ internal sealed partial class LsmEngine : IOrderedEngine
     private readonly SnapshotList _snapshots = new();
     private readonly BackgroundWork _background;
     private readonly WriteController _writes;
+    private readonly RowCache _rows;
     private readonly Lock _writerLock = new();
     private readonly Lock _stateLock = new();
     private ReadState? _state;
@@ -40,6 +42,7 @@ internal sealed partial class LsmEngine : IOrderedEngine
         _lastAssigned = _stagedAfter = _published = tables.FlushedSequence;
         _publishedPosition = tables.FlushedPosition.Value;
         _publications = new PublicationQueue(tables.FlushedPosition, _published);
+        _rows = new RowCache(_budget);
         _active = new MemTable(_budget);
         _state = new ReadState([_active], tables.Acquire());
         _writes = new WriteController(options, environment.Scheduler.Time);
@@ -128,7 +131,7 @@ internal sealed partial class LsmEngine : IOrderedEngine
         ReadState state = Enter(out int stripe);
         try
         {
-            long memTableBytes = 0, keys = tables.EntryCount;
+            long memTableBytes = 0, keys = tables.EntryCount, rowBytes = _rows.Bytes;
             foreach (MemTable memTable in state.MemTables)
             {
                 memTableBytes += memTable.AllocatedBytes;
@@ -137,10 +140,10 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
             return new EngineStatistics
             {
-                MemoryBytes = memTableBytes + tables.CacheBytes,
+                MemoryBytes = memTableBytes + tables.CacheBytes + rowBytes,
                 MemTableBytes = memTableBytes,
-                CacheBytes = tables.CacheBytes,
-                CacheHits = tables.CacheHits,
+                CacheBytes = tables.CacheBytes + rowBytes,
+                CacheHits = tables.CacheHits + _rows.Hits,
                 CacheMisses = tables.CacheMisses,
                 DiskBytes = tables.DiskBytes,
                 UserBytesWritten = Volatile.Read(ref _userBytesWritten),
@@ -183,6 +186,7 @@ internal sealed partial class LsmEngine : IOrderedEngine
         foreach (MemTable memTable in state.MemTables)
             memTable.Release();
         state.Retire();
+        _rows.Free();
         _tables.Dispose();
     }
 

@@ -69,6 +69,9 @@ internal sealed unsafe class MemTable
 
     public int RangeTombstoneCount => Volatile.Read(ref _tombstones).Length;
 
+    /// <summary>The first of its keys in the order of insertion, or null.</summary>
+    public KeyNode* FirstInserted => (KeyNode*)Volatile.Read(ref _firstInserted);
+
     /// <summary>
     /// Adds a version; <paramref name="sequence"/> is above all before it. Returns the key's node, for
     /// <see cref="Withdraw"/>.
@@ -231,7 +234,7 @@ internal sealed unsafe class MemTable
     private List<OrderRun> AcquireOrder()
     {
         var runs = new List<OrderRun>();
-        _order.Acquire((KeyNode*)Volatile.Read(ref _firstInserted), runs);
+        _order.Acquire(FirstInserted, runs);
         return runs;
     }
 
