@@ -1,1 +1,1 @@
-return await Kvasir.Cli.CommandLine.KvasirCommand.Run(args);
+return await Kvasir.Cli.KvasirCommand.Run(args);

@@ -1,8 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Kvasir.Cli.CommandLine;
 
-namespace Kvasir.Cli.CommandLine;
+namespace Kvasir.Cli;
 
 /// <summary><c>kvasir --help</c> is a manual page; each command's own help is made from its options.</summary>
 internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandLineAction

@@ -4,11 +4,12 @@ using System.CommandLine.Parsing;
 using System.Net.Sockets;
 using System.Reflection;
 using Kvasir.Cli.Bench;
+using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.Shell;
 using Kvasir.Storage.Files;
 using Kvasir.Wire.Resp;
 
-namespace Kvasir.Cli.CommandLine;
+namespace Kvasir.Cli;
 
 /// <summary>The root of the command line: which commands there are, and what becomes an exit code.</summary>
 internal static class KvasirCommand
@@ -49,7 +50,7 @@ internal static class KvasirCommand
         }
     }
 
-    private static RootCommand Create()
+    public static RootCommand Create()
     {
         var root = new RootCommand("A durable key-value database that speaks Redis.")
         {
@@ -70,7 +71,11 @@ internal static class KvasirCommand
         string command = "";
         for (SymbolResult? at = result.CommandResult; at is CommandResult { Command: { } level }; at = at.Parent)
             command = (level is RootCommand ? "kvasir" : " " + level.Name) + command;
-        string message = result.Errors[0].Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
+
+        // A command that is not known is also missing; the first of the two is what the user wants to hear.
+        ParseError told = result.Errors.FirstOrDefault(e => !e.Message.StartsWith("Required command", StringComparison.Ordinal))
+            ?? result.Errors[0];
+        string message = told.Message.ReplaceLineEndings(" ").TrimEnd('.', ' ');
         if (message.StartsWith("Required command", StringComparison.Ordinal))
             message = "a command is missing";
         else if (message.StartsWith("Unrecognized command or argument", StringComparison.Ordinal))

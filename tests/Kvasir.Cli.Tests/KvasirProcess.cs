@@ -1,0 +1,77 @@
+using System.Diagnostics;
+
+namespace Kvasir.Cli.Tests;
+
+/// <summary>Runs the real program, as a user's shell does.</summary>
+internal static class KvasirProcess
+{
+    // Only a hang reaches it; then the process is killed and the test says so.
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
+
+    public static Process Start(params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "kvasir.exe" : "kvasir"))
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+        };
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        start.Environment["KVASIR_HISTORY"] = "";
+        start.Environment.Remove("KVASIR_PASSWORD");
+        if (Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet")
+            start.Environment["DOTNET_ROOT"] = Path.GetDirectoryName(host);
+        return Process.Start(start)!;
+    }
+
+    public static Task<Outcome> Run(params string[] arguments) => RunWithInput("", arguments);
+
+    public static async Task<Outcome> RunWithInput(string input, params string[] arguments)
+    {
+        using Process process = Start(arguments);
+        return await Finish(process, input);
+    }
+
+    public static async Task<Outcome> Finish(Process process, string input = "")
+    {
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        await process.StandardInput.WriteAsync(input);
+        process.StandardInput.Close();
+        using var patience = new CancellationTokenSource(s_patience);
+        try
+        {
+            await process.WaitForExitAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            Assert.Fail("kvasir did not end");
+        }
+
+        return new Outcome(process.ExitCode, await output, await error);
+    }
+}
+
+internal sealed record Outcome(int ExitCode, string Output, string Error)
+{
+    /// <summary>Exit code 2, nothing on standard output, one line on standard error, no trace of a stack.</summary>
+    public string AssertUsageError()
+    {
+        Assert.True(ExitCode == 2, $"exit code {ExitCode}: {Output}{Error}");
+        Assert.Equal("", Output);
+        Assert.StartsWith("kvasir: ", Error, StringComparison.Ordinal);
+        Assert.Equal(1, Error.Count(c => c == '\n'));
+        Assert.DoesNotContain("   at ", Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.", Error, StringComparison.Ordinal);
+        return Error;
+    }
+
+    public Outcome AssertSuccess()
+    {
+        Assert.True(ExitCode == 0, $"exit code {ExitCode}: {Output}{Error}");
+        return this;
+    }
+}

@@ -1,0 +1,109 @@
+using System.Globalization;
+using System.Text;
+
+namespace Kvasir.Cli.Tests;
+
+public sealed class ShellTests : IDisposable
+{
+    private readonly SmallServer _server = new();
+
+    public void Dispose() => _server.Dispose();
+
+    [Fact]
+    public async Task OneCommandIsSentAndItsReplyPrinted()
+    {
+        Assert.Equal("OK\n", (await Shell("SET", "a", "b")).AssertSuccess().Output);
+        Assert.Equal("b\n", (await Shell("GET", "a")).AssertSuccess().Output);
+        Assert.Equal("\n", (await Shell("GET", "missing")).AssertSuccess().Output);
+    }
+
+    [Fact]
+    public async Task WordsThatLookLikeFlagsGoToTheServer()
+    {
+        (await Shell("SET", "a", "--json")).AssertSuccess();
+        Assert.Equal("--json\n", (await Shell("GET", "a")).AssertSuccess().Output);
+        (await Shell("SET", "n", "-1")).AssertSuccess();
+        Assert.Equal("-1\n", (await Shell("GET", "n")).AssertSuccess().Output);
+    }
+
+    [Fact]
+    public async Task AnErrorFromTheServerIsExitCodeOne()
+    {
+        Outcome outcome = await Shell("DANCE");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.StartsWith("ERR unknown command 'DANCE'", outcome.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task LinesFromStandardInputAreCommands()
+    {
+        Outcome outcome = await KvasirProcess.RunWithInput(
+            "SET \"a key\" \"x\\ty\"\n\nGET 'a key'\nINCR n\n", "shell", "--port", Port, "--json");
+        Assert.Equal("\"OK\"\n\"x\\ty\"\n1\n", outcome.AssertSuccess().Output);
+    }
+
+    [Fact]
+    public async Task AnUnclosedQuoteIsRefusedWithItsLine()
+    {
+        Outcome outcome = await KvasirProcess.RunWithInput("SET \"a", "shell", "--port", Port);
+        Assert.Contains("line 1", outcome.AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AWrongPasswordIsAUsageError()
+    {
+        using var guarded = new SmallServer { Password = "sesame" };
+        string port = guarded.Port.ToString(CultureInfo.InvariantCulture);
+        Outcome wrong = await KvasirProcess.Run("shell", "--port", port, "-a", "nope", "GET", "a");
+        Assert.Contains("WRONGPASS", wrong.AssertUsageError(), StringComparison.Ordinal);
+        (await KvasirProcess.Run("shell", "--port", port, "-a", "sesame", "GET", "a")).AssertSuccess();
+    }
+
+    private string Port => _server.Port.ToString(CultureInfo.InvariantCulture);
+
+    private Task<Outcome> Shell(params string[] words) => KvasirProcess.Run(["shell", "--port", Port, .. words]);
+}
+
+public sealed class CommandWordsTests
+{
+    [Theory]
+    [InlineData("", "")]
+    [InlineData("  get   a ", "get|a")]
+    [InlineData("set a \"b c\"", "set|a|b c")]
+    [InlineData("set a 'b \"c'", "set|a|b \"c")]
+    [InlineData("set a 'it\\'s'", "set|a|it's")]
+    [InlineData("set a \"x\\x41\\n\\\\\"", "set|a|xA\n\\")]
+    [InlineData("set \"\" ''", "set||")]
+    [InlineData("get å", "get|å")]
+    public void LinesSplitByTheRulesOfRedisCli(string line, string words) =>
+        Assert.Equal(words, string.Join('|', Shell.CommandWords.Split(line)!.Select(Encoding.UTF8.GetString)));
+
+    [Theory]
+    [InlineData("set \"a")]
+    [InlineData("set 'a")]
+    [InlineData("set \"a\"b")]
+    [InlineData("set \"a\\")]
+    public void UnclosedQuotesAreRefused(string line) => Assert.Null(Shell.CommandWords.Split(line));
+
+    [Theory]
+    [InlineData("$-1\r\n", "(nil)", "null")]
+    [InlineData(":5\r\n", "(integer) 5", "5")]
+    [InlineData("-ERR x\r\n", "(error) ERR x", "{\"error\":\"ERR x\"}")]
+    [InlineData("$3\r\na\"b\r\n", "\"a\\\"b\"", "\"a\\\"b\"")]
+    [InlineData("*0\r\n", "(empty array)", "[]")]
+    [InlineData("*2\r\n$1\r\na\r\n*2\r\n:1\r\n_\r\n", "1) \"a\"\n2) 1) (integer) 1\n   2) (nil)", "[\"a\",[1,null]]")]
+    [InlineData("%1\r\n+k\r\n#t\r\n", "1# k => (true)", "{\"k\":true}")]
+    [InlineData(",inf\r\n", "(double) inf", "\"inf\"")]
+    [InlineData(",1.5\r\n", "(double) 1.5", "1.5")]
+    [InlineData("=8\r\ntxt:abcd\r\n", "abcd", "\"abcd\"")]
+    public void RepliesReadAsInRedisCliAndAsJson(string bytes, string pretty, string json)
+    {
+        Shell.RespReply reply = Shell.RespReply.Parse(Encoding.ASCII.GetBytes(bytes));
+        Assert.Equal(pretty, Shell.ReplyText.Pretty(reply));
+        Assert.Equal(json, Shell.ReplyText.Json(reply));
+    }
+
+    [Fact]
+    public void QuotingShowsEveryByte() =>
+        Assert.Equal("\"\\x00\\xff\\n\\\\é\"", Shell.ReplyText.Quote([0, 0xFF, (byte)'\n', (byte)'\\', 0xC3, 0xA9]));
+}
