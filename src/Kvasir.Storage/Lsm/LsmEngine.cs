@@ -131,7 +131,7 @@ internal sealed partial class LsmEngine : IOrderedEngine
         ReadState state = Enter(out int stripe);
         try
         {
-            long memTableBytes = 0, keys = tables.EntryCount, rowBytes = _rows.Bytes;
+            long memTableBytes = 0, keys = tables.EntryCount;
             foreach (MemTable memTable in state.MemTables)
             {
                 memTableBytes += memTable.AllocatedBytes;
@@ -140,9 +140,9 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
             return new EngineStatistics
             {
-                MemoryBytes = memTableBytes + tables.CacheBytes + rowBytes,
+                MemoryBytes = memTableBytes + tables.CacheBytes,
                 MemTableBytes = memTableBytes,
-                CacheBytes = tables.CacheBytes + rowBytes,
+                CacheBytes = tables.CacheBytes,
                 CacheHits = tables.CacheHits + _rows.Hits,
                 CacheMisses = tables.CacheMisses,
                 DiskBytes = tables.DiskBytes,
