@@ -1,3 +1,4 @@
+using Kvasir.Server.Commands.Bitmaps;
 using Kvasir.Server.Commands.Generic;
 using Kvasir.Server.Commands.Strings;
 
@@ -8,6 +9,7 @@ internal static class DataCommands
 {
     public static IEnumerable<CommandDefinition> All =>
     [
+        .. BitmapCommands.All,
         .. GenericCommands.All,
         .. StringCommands.All,
     ];

@@ -312,7 +312,7 @@ internal static partial class Scenarios
             SCAN 0 TYPE STRING => ["0" ["k"]]
             SCAN 0 TYPE hash => ["0" []]
             SCAN 0 MATCH z* COUNT 5 => ["0" []]
-            SCAN -1 => ["0" ["k"]]
+            SCAN -1 => ?
             SCAN "" => ["0" ["k"]]
             """,
     };

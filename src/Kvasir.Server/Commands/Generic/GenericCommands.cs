@@ -285,6 +285,18 @@ internal static class GenericCommands
         },
         new()
         {
+            Name = "randomkey",
+            Arity = 1,
+            Flags = CommandFlags.ReadOnly,
+            Handler = RandomKeyCommand.RandomKey,
+            Group = "generic",
+            Since = "1.0.0",
+            Complexity = "O(1)",
+            Summary = "Return a random key from the keyspace",
+            Categories = ["keyspace"],
+        },
+        new()
+        {
             Name = "keys",
             Arity = 2,
             Flags = CommandFlags.ReadOnly,
@@ -310,6 +322,201 @@ internal static class GenericCommands
                 "cursor to return back to 0. N is the number of elements inside the collection.",
             Summary = "Incrementally iterate the keys space",
             Categories = ["keyspace"],
+        },
+        new()
+        {
+            Name = "object",
+            Arity = -2,
+            Flags = CommandFlags.None,
+            Group = "generic",
+            Since = "2.2.3",
+            Complexity = "Depends on subcommand.",
+            Summary = "A container for object introspection commands",
+            Subcommands =
+            [
+                new()
+                {
+                    Name = "encoding",
+                    Arity = 3,
+                    Flags = CommandFlags.ReadOnly,
+                    Handler = ObjectCommands.Encoding,
+                    FirstKey = 2,
+                    LastKey = 2,
+                    KeyStep = 1,
+                    Group = "generic",
+                    Since = "2.2.3",
+                    Complexity = "O(1)",
+                    Summary = "Inspect the internal encoding of a Redis object",
+                    Categories = ["keyspace"],
+                },
+                new()
+                {
+                    Name = "freq",
+                    Arity = 3,
+                    Flags = CommandFlags.ReadOnly,
+                    Handler = ObjectCommands.Freq,
+                    FirstKey = 2,
+                    LastKey = 2,
+                    KeyStep = 1,
+                    Group = "generic",
+                    Since = "4.0.0",
+                    Complexity = "O(1)",
+                    Summary = "Get the logarithmic access frequency counter of a Redis object",
+                    Categories = ["keyspace"],
+                },
+                new()
+                {
+                    Name = "help",
+                    Arity = 2,
+                    Flags = CommandFlags.Loading | CommandFlags.Stale,
+                    Handler = ObjectCommands.Help,
+                    Group = "generic",
+                    Since = "6.2.0",
+                    Complexity = "O(1)",
+                    Summary = "Show helpful text about the different subcommands",
+                    Categories = ["keyspace"],
+                },
+                new()
+                {
+                    Name = "idletime",
+                    Arity = 3,
+                    Flags = CommandFlags.ReadOnly,
+                    Handler = ObjectCommands.IdleTime,
+                    FirstKey = 2,
+                    LastKey = 2,
+                    KeyStep = 1,
+                    Group = "generic",
+                    Since = "2.2.3",
+                    Complexity = "O(1)",
+                    Summary = "Get the time since a Redis object was last accessed",
+                    Categories = ["keyspace"],
+                },
+                new()
+                {
+                    Name = "refcount",
+                    Arity = 3,
+                    Flags = CommandFlags.ReadOnly,
+                    Handler = ObjectCommands.RefCount,
+                    FirstKey = 2,
+                    LastKey = 2,
+                    KeyStep = 1,
+                    Group = "generic",
+                    Since = "2.2.3",
+                    Complexity = "O(1)",
+                    Summary = "Get the number of references to the value of the key",
+                    Categories = ["keyspace"],
+                },
+            ],
+        },
+        new()
+        {
+            Name = "dump",
+            Arity = 2,
+            Flags = CommandFlags.ReadOnly,
+            Handler = DumpCommands.Dump,
+            FirstKey = 1,
+            LastKey = 1,
+            KeyStep = 1,
+            Group = "generic",
+            Since = "2.6.0",
+            Complexity =
+                "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis " +
+                "objects composing the value and M their average size. For small string values the time " +
+                "complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
+            Summary = "Return a serialized version of the value stored at the specified key.",
+            Categories = ["keyspace"],
+        },
+        new()
+        {
+            Name = "restore",
+            Arity = -4,
+            Flags = CommandFlags.Write | CommandFlags.DenyOom,
+            Handler = DumpCommands.Restore,
+            FirstKey = 1,
+            LastKey = 1,
+            KeyStep = 1,
+            Group = "generic",
+            Since = "2.6.0",
+            Complexity =
+                "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is " +
+                "the number of Redis objects composing the value and M their average size. For small string " +
+                "values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for " +
+                "sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is " +
+                "O(log(N)).",
+            Summary = "Create a key using the provided serialized value, previously obtained using DUMP.",
+            Categories = ["keyspace", "dangerous"],
+        },
+        new()
+        {
+            Name = "restore-asking",
+            Arity = -4,
+            Flags = CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Asking,
+            Handler = DumpCommands.Restore,
+            FirstKey = 1,
+            LastKey = 1,
+            KeyStep = 1,
+            Group = "server",
+            Since = "3.0.0",
+            Complexity =
+                "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is " +
+                "the number of Redis objects composing the value and M their average size. For small string " +
+                "values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for " +
+                "sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is " +
+                "O(log(N)).",
+            Summary = "An internal command for migrating keys in a cluster",
+            Categories = ["keyspace", "dangerous"],
+        },
+        new()
+        {
+            Name = "sort",
+            Arity = -2,
+            Flags = CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.MovableKeys,
+            Handler = SortCommands.Sort,
+            FirstKey = 1,
+            LastKey = 1,
+            KeyStep = 1,
+            Group = "generic",
+            Since = "1.0.0",
+            Complexity =
+                "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of " +
+                "returned elements. When the elements are not sorted, complexity is O(N).",
+            Summary = "Sort the elements in a list, set or sorted set",
+            Categories = ["set", "sortedset", "list", "dangerous"],
+        },
+        new()
+        {
+            Name = "sort_ro",
+            Arity = -2,
+            Flags = CommandFlags.ReadOnly | CommandFlags.MovableKeys,
+            Handler = SortCommands.SortReadOnly,
+            FirstKey = 1,
+            LastKey = 1,
+            KeyStep = 1,
+            Group = "generic",
+            Since = "7.0.0",
+            Complexity =
+                "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of " +
+                "returned elements. When the elements are not sorted, complexity is O(N).",
+            Summary = "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",
+            Categories = ["set", "sortedset", "list", "dangerous"],
+        },
+        new()
+        {
+            Name = "migrate",
+            Arity = -6,
+            Flags = CommandFlags.Write | CommandFlags.MovableKeys,
+            Handler = DumpCommands.Migrate,
+            FirstKey = 3,
+            LastKey = 3,
+            KeyStep = 1,
+            Group = "generic",
+            Since = "2.6.0",
+            Complexity =
+                "This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target " +
+                "instance. See the pages of these commands for time complexity. Also an O(N) data transfer " +
+                "between the two instances is performed.",
+            Summary = "Atomically transfer a key from a Redis instance to another one.",
+            Categories = ["keyspace", "dangerous"],
         },
         new()
         {

@@ -1,0 +1,118 @@
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Commands.Bitmaps;
+
+/// <summary>BITOP: whole strings combined bit by bit; the shorter ones are padded with zeros.</summary>
+internal static class BitOpCommand
+{
+    private enum Operation
+    {
+        And,
+        Or,
+        Xor,
+        Not,
+    }
+
+    public static void BitOp(CommandContext context)
+    {
+        if (!TryOperation(context.Argument(1), out Operation operation))
+        {
+            context.Reply.Error("ERR syntax error");
+            return;
+        }
+
+        if (operation == Operation.Not && context.ArgumentCount != 4)
+        {
+            context.Reply.Error("ERR BITOP NOT must be called with a single source key.");
+            return;
+        }
+
+        BytesBuffer result = context.Scratch;
+        result.Clear();
+        for (int i = 3; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> key = context.Argument(i);
+            if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+                return;
+            if (!found.Exists)
+                KeyAccess.Missed(context, key);
+            ReadOnlySpan<byte> source = KeyAccess.Content(context.Value);
+            if (i == 3)
+            {
+                result.Append(source);
+                continue;
+            }
+
+            int common = Math.Min(result.Length, source.Length);
+            Combine(operation, result.WrittenSpan[..common], source[..common]);
+            if (operation == Operation.And)
+                result.WrittenSpan[common..].Clear();
+            ReadOnlySpan<byte> rest = source[common..];
+            if (operation == Operation.And)
+            {
+                result.GetSpan(rest.Length)[..rest.Length].Clear();
+                result.Advance(rest.Length);
+            }
+            else
+            {
+                result.Append(rest);
+            }
+        }
+
+        if (operation == Operation.Not)
+        {
+            foreach (ref byte b in result.WrittenSpan)
+                b = (byte)~b;
+        }
+
+        ReadOnlySpan<byte> target = context.Argument(2);
+        KeyLookup previous = KeyAccess.FindKey(context, target);
+        if (result.Length != 0)
+        {
+            KeyAccess.Put(context, target, ValueHeader.RawString, result.WrittenSpan, expiresAtMs: 0, previous);
+            context.Changed(KeyEventClass.String, "set"u8, target);
+        }
+        else if (previous.Exists)
+        {
+            KeyAccess.Delete(context, target);
+            context.Changed(KeyEventClass.Generic, "del"u8, target);
+        }
+
+        context.Reply.Integer(result.Length);
+    }
+
+    private static bool TryOperation(ReadOnlySpan<byte> word, out Operation operation)
+    {
+        operation = Operation.And;
+        if (Words.Is(word, "and"u8))
+            return true;
+        operation = Operation.Or;
+        if (Words.Is(word, "or"u8))
+            return true;
+        operation = Operation.Xor;
+        if (Words.Is(word, "xor"u8))
+            return true;
+        operation = Operation.Not;
+        return Words.Is(word, "not"u8);
+    }
+
+    private static void Combine(Operation operation, Span<byte> result, ReadOnlySpan<byte> source)
+    {
+        Span<ulong> words = MemoryMarshal.Cast<byte, ulong>(result);
+        ReadOnlySpan<ulong> sourceWords = MemoryMarshal.Cast<byte, ulong>(source);
+        for (int i = 0; i < words.Length; i++)
+            words[i] = Combine(operation, words[i], sourceWords[i]);
+        for (int i = words.Length * 8; i < result.Length; i++)
+            result[i] = (byte)Combine(operation, result[i], source[i]);
+    }
+
+    private static ulong Combine(Operation operation, ulong a, ulong b) => operation switch
+    {
+        Operation.And => a & b,
+        Operation.Or => a | b,
+        _ => a ^ b,
+    };
+}

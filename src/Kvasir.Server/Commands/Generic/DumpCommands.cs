@@ -1,0 +1,134 @@
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Commands.Generic;
+
+/// <summary>Values in Redis's own serialised form, out and in.</summary>
+internal static class DumpCommands
+{
+    public static void Dump(CommandContext context)
+    {
+        ReadOnlySpan<byte> key = context.Argument(1);
+        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+            return;
+        if (!found.Exists)
+        {
+            context.Reply.Null();
+            KeyAccess.Missed(context, key);
+            return;
+        }
+
+        context.Scratch.Clear();
+        DumpFormat.AppendString(KeyAccess.Content(context.Value), context.Scratch);
+        context.Reply.BulkString(context.Scratch.WrittenSpan);
+    }
+
+    public static void Restore(CommandContext context)
+    {
+        if (!TryParse(context, out bool replace, out bool absolute))
+            return;
+        ReadOnlySpan<byte> key = context.Argument(1);
+        KeyLookup previous = KeyAccess.FindKey(context, key);
+        if (previous.Exists && !replace)
+        {
+            context.Reply.Error("BUSYKEY Target key name already exists.");
+            return;
+        }
+
+        if (!NumberText.TryArgument(context, 2, out long ttl))
+            return;
+        if (ttl < 0)
+        {
+            context.Reply.Error("ERR Invalid TTL value, must be >= 0");
+            return;
+        }
+
+        ReadOnlySpan<byte> payload = context.Argument(3);
+        if (DumpFormat.Verify(payload) != DumpStatus.Ok)
+        {
+            context.Reply.Error("ERR DUMP payload version or checksum are wrong");
+            return;
+        }
+
+        context.Scratch.Clear();
+        if (DumpFormat.ReadString(payload, context.Scratch) != DumpStatus.Ok)
+        {
+            context.Reply.Error("ERR Bad data format");
+            return;
+        }
+
+        if (ttl != 0 && !absolute)
+            ttl = unchecked(ttl + context.NowMs);
+        if (ttl != 0 && ttl <= context.NowMs)
+        {
+            if (previous.Exists)
+            {
+                KeyAccess.Delete(context, key);
+                context.Changed(KeyEventClass.Generic, "del"u8, key);
+            }
+        }
+        else
+        {
+            KeyAccess.Replace(
+                context, context.DatabaseIndex, key, ValueHeader.PlainString, context.Scratch.WrittenSpan, ttl, previous);
+            context.Changed(KeyEventClass.Generic, "restore"u8, key);
+        }
+
+        context.Reply.Ok();
+    }
+
+    /// <summary>Would have to connect to another server by itself.</summary>
+    public static void Migrate(CommandContext context) =>
+        context.Reply.Error("ERR MIGRATE is not supported; use DUMP here and RESTORE there");
+
+    /// <summary>IDLETIME and FREQ are checked, and mean nothing here: when a key was last used is not kept.</summary>
+    private static bool TryParse(CommandContext context, out bool replace, out bool absolute)
+    {
+        replace = false;
+        absolute = false;
+        bool idleGiven = false;
+        bool frequencyGiven = false;
+        for (int i = 4; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> word = context.Argument(i);
+            bool more = i + 1 < context.ArgumentCount;
+            if (Words.Is(word, "replace"u8))
+            {
+                replace = true;
+            }
+            else if (Words.Is(word, "absttl"u8))
+            {
+                absolute = true;
+            }
+            else if (more && !frequencyGiven && Words.Is(word, "idletime"u8))
+            {
+                if (!TryNumber(context, ++i, long.MaxValue, "ERR Invalid IDLETIME value, must be >= 0"))
+                    return false;
+                idleGiven = true;
+            }
+            else if (more && !idleGiven && Words.Is(word, "freq"u8))
+            {
+                if (!TryNumber(context, ++i, byte.MaxValue, "ERR Invalid FREQ value, must be >= 0 and <= 255"))
+                    return false;
+                frequencyGiven = true;
+            }
+            else
+            {
+                context.Reply.Error("ERR syntax error");
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static bool TryNumber(CommandContext context, int argument, long max, string error)
+    {
+        if (!NumberText.TryArgument(context, argument, out long value))
+            return false;
+        if (value >= 0 && value <= max)
+            return true;
+        context.Reply.Error(error);
+        return false;
+    }
+}

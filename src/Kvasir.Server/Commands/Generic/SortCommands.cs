@@ -1,0 +1,73 @@
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Commands.Generic;
+
+/// <summary>SORT: of the types that it sorts none exists yet, so a key is either missing or of the wrong type.</summary>
+internal static class SortCommands
+{
+    public static void Sort(CommandContext context) => Run(context, readOnly: false);
+
+    public static void SortReadOnly(CommandContext context) => Run(context, readOnly: true);
+
+    private static void Run(CommandContext context, bool readOnly)
+    {
+        if (!TryParse(context, readOnly, out int storeArgument))
+            return;
+        ReadOnlySpan<byte> key = context.Argument(1);
+        if (KeyAccess.Find(context, key).Exists)
+        {
+            KeyAccess.ReplyWrongType(context);
+            return;
+        }
+
+        if (storeArgument == 0)
+        {
+            context.Reply.ArrayHeader(0);
+            KeyAccess.Missed(context, key);
+            return;
+        }
+
+        ReadOnlySpan<byte> target = context.Argument(storeArgument);
+        if (KeyAccess.FindKey(context, target).Exists)
+        {
+            KeyAccess.Delete(context, target);
+            context.Changed(KeyEventClass.Generic, "del"u8, target);
+        }
+
+        context.Reply.Integer(0);
+    }
+
+    private static bool TryParse(CommandContext context, bool readOnly, out int storeArgument)
+    {
+        storeArgument = 0;
+        for (int i = 2; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> word = context.Argument(i);
+            int rest = context.ArgumentCount - i - 1;
+            if (Words.Is(word, "asc"u8) || Words.Is(word, "desc"u8) || Words.Is(word, "alpha"u8))
+                continue;
+            if (rest >= 2 && Words.Is(word, "limit"u8))
+            {
+                if (!NumberText.TryArgument(context, i + 1, out _) || !NumberText.TryArgument(context, i + 2, out _))
+                    return false;
+                i += 2;
+            }
+            else if (!readOnly && rest >= 1 && Words.Is(word, "store"u8))
+            {
+                storeArgument = ++i;
+            }
+            else if (rest >= 1 && (Words.Is(word, "by"u8) || Words.Is(word, "get"u8)))
+            {
+                i++;
+            }
+            else
+            {
+                context.Reply.Error("ERR syntax error");
+                return false;
+            }
+        }
+
+        return true;
+    }
+}
