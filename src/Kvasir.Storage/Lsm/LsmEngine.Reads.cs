@@ -96,7 +96,7 @@ internal sealed unsafe partial class LsmEngine
         if (result.Deleted || (result.ExpiresAtMs != 0 && result.ExpiresAtMs <= NowMs))
         {
             value?.Truncate(lengthBefore);
-            return new EntryInfo(Found: false, found, ExpiresAtMs: 0, ValueLength: 0);
+            return new EntryInfo(Found: false, found, result.Deleted ? 0 : result.ExpiresAtMs, ValueLength: 0);
         }
 
         if (useRows && value is not null)
@@ -112,8 +112,10 @@ internal sealed unsafe partial class LsmEngine
     {
         var sequence = new SequenceNumber(version->Trailer >> 8);
         long expiresAtMs = ValueVersion.ExpiresAtMs(version);
-        if (ValueVersion.IsTombstone(version) || (expiresAtMs != 0 && expiresAtMs <= NowMs))
+        if (ValueVersion.IsTombstone(version))
             return new EntryInfo(Found: false, sequence, ExpiresAtMs: 0, ValueLength: 0);
+        if (expiresAtMs != 0 && expiresAtMs <= NowMs)
+            return new EntryInfo(Found: false, sequence, expiresAtMs, ValueLength: 0);
         value?.Append(ValueVersion.Value(version));
         return new EntryInfo(Found: true, sequence, expiresAtMs, version->ValueLength);
     }

@@ -26,7 +26,11 @@ internal sealed class CommandLines(SeededRandom random)
         "1e40", "-1e-40", "0x1p-2", "0x1.8p1", ".5", "5.", "1e", "inf", "-inf", "nan", "1e5000", "1e-5000", "1e4930", "17179869184", "9007199254740993",
     ];
 
-    private static readonly string[] s_far = ["100000", "1000000", "50000"];
+    private static readonly string[] s_edges =
+    [
+        "0", "-1", "-1000", "9223372036854775807", "-9223372036854775808",
+        "9223372036854776", "-9223372036854776",
+    ];
 
     public static IEnumerable<byte[]> Keys => s_keys.Select(Encoding.Latin1.GetBytes);
 
@@ -44,7 +48,7 @@ internal sealed class CommandLines(SeededRandom random)
             5 => ["GETDEL", Key()],
             6 => ["GETSET", Key(), Value()],
             7 => ["SETNX", Key(), Value()],
-            8 => [Pick("SETEX", "PSETEX"), Key(), OneOf(s_far, Integer()), Value()],
+            8 => [Pick("SETEX", "PSETEX"), Key(), FarNumber(), Value()],
             9 => ["MGET", .. Several(Key)],
             10 => [Pick("MSET", "MSETNX"), .. Several(Key).SelectMany(k => new[] { k, Value() })],
             11 => ["APPEND", Key(), Value()],
@@ -62,7 +66,7 @@ internal sealed class CommandLines(SeededRandom random)
             25 => ["BITOP", Pick("AND", "or", "XOR", "NOT", "NOR"), Key(), .. Several(Key)],
             26 or 27 => [random.OneIn(5) ? "BITFIELD_RO" : "BITFIELD", Key(), .. BitFieldOperations()],
             28 => [Pick("DEL", "UNLINK", "EXISTS", "TOUCH"), .. Several(Key)],
-            29 => [Pick("EXPIRE", "PEXPIRE"), Key(), OneOf(s_far, Integer()), .. Options("NX", "XX", "GT", "LT")],
+            29 => [Pick("EXPIRE", "PEXPIRE"), Key(), FarNumber(), .. Options("NX", "XX", "GT", "LT")],
             30 => ["PEXPIREAT", Key(), Deadline(1), .. Options("NX", "XX", "GT", "LT")],
             31 => ["EXPIREAT", Key(), Deadline(1000), .. Options("NX", "XX", "GT", "LT")],
             32 => [Pick("TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"), Key()],
@@ -72,7 +76,7 @@ internal sealed class CommandLines(SeededRandom random)
             36 => ["MOVE", Key(), OneOf(["0", "1", "2", "16", "-1", "x"])],
             37 => ["SELECT", Pick("0", "0", "1", "2")],
             38 => ["TYPE", Key()],
-            39 => ["OBJECT", Pick("ENCODING", "encoding", "REFCOUNT"), Key()],
+            39 => ["OBJECT", Pick("ENCODING", "encoding"), Key()],
             40 => ["KEYS", Pattern()],
             41 => ["SCAN", "0", "COUNT", "1000", .. Options("MATCH:", "TYPE:")],
             42 => ["SORT", Key(), .. Options("ASC", "ALPHA", "BY:", "STORE:")],
@@ -128,9 +132,17 @@ internal sealed class CommandLines(SeededRandom random)
         : random.Next(300).ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Far in the future or in the past.</summary>
-    private string Deadline(long unit) => random.OneIn(6) ? Integer()
+    private string Deadline(long unit) => random.OneIn(6) ? OneOf(s_badNumbers)
         : random.OneIn(4) ? random.Next(1000).ToString(CultureInfo.InvariantCulture)
         : (33_000_000_000_000 / unit + random.Next(1000)).ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>A time to live that does not end before the run does.</summary>
+    private string FarNumber() => random.Next(12) switch
+    {
+        0 => OneOf(s_badNumbers),
+        1 or 2 => OneOf(s_edges),
+        _ => random.Next(50_000, 1_000_000_000).ToString(CultureInfo.InvariantCulture),
+    };
 
     private string Pattern() => random.Next(4) switch
     {
@@ -150,7 +162,7 @@ internal sealed class CommandLines(SeededRandom random)
             2 => ["GET"],
             3 => ["KeepTTL"],
             4 => ["PERSIST"],
-            5 => [Pick("EX", "px"), OneOf(s_far, Integer())],
+            5 => [Pick("EX", "px"), FarNumber()],
             6 => ["EXAT", Deadline(1000)],
             7 => ["PXAT", Deadline(1)],
             _ => [Value()],
@@ -212,6 +224,4 @@ internal sealed class CommandLines(SeededRandom random)
 
     /// <summary>One of the words, or rarely (once in <paramref name="n"/>) the other way round: see the callers.</summary>
     private string OneOf(string[] rare, string usual, int n) => random.OneIn(n) ? OneOf(rare) : usual;
-
-    private string OneOf(string[] usual, string rare) => random.OneIn(5) ? rare : OneOf(usual);
 }

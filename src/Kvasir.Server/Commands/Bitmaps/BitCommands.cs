@@ -33,12 +33,15 @@ internal static class BitCommands
         Span<byte> bytes = RangeCommands.Widen(context.Value, index + 1);
         byte mask = (byte)(0x80 >> (int)(offset & 7));
         bool before = (bytes[index] & mask) != 0;
-        if (!found.Exists || bytes.Length != lengthBefore || before != (bit == 1))
+        bool changed = !found.Exists || bytes.Length != lengthBefore || before != (bit == 1);
+        if (changed || found.Header != ValueHeader.RawString)
         {
             bytes[index] = (byte)((bytes[index] & ~mask) | (bit == 1 ? mask : 0));
             KeyAccess.Put(context, key, ValueHeader.RawString, bytes, found.ExpiresAtMs, found);
-            context.Changed(KeyEventClass.String, "setbit"u8, key);
         }
+
+        if (changed)
+            context.Changed(KeyEventClass.String, "setbit"u8, key);
 
         context.Reply.Integer(before ? 1 : 0);
     }
@@ -47,24 +50,19 @@ internal static class BitCommands
     {
         if (!BitOffset.TryArgument(context, 2, out long offset))
             return;
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+        if (!KeyAccess.TryReadString(context, context.Argument(1), out _))
             return;
-        if (!found.Exists)
-            KeyAccess.Missed(context, key);
         ReadOnlySpan<byte> bytes = KeyAccess.Content(context.Value);
         context.Reply.Integer(offset >> 3 < bytes.Length ? BitAt(bytes, offset) : 0);
     }
 
     public static void BitCount(CommandContext context)
     {
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+        if (!KeyAccess.TryReadString(context, context.Argument(1), out KeyLookup found))
             return;
         if (!found.Exists)
         {
             context.Reply.Integer(0);
-            KeyAccess.Missed(context, key);
             return;
         }
 
@@ -111,14 +109,12 @@ internal static class BitCommands
             return;
         }
 
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+        if (!KeyAccess.TryReadString(context, context.Argument(1), out KeyLookup found))
             return;
         if (!found.Exists)
         {
             // As if it were zeros without end.
             context.Reply.Integer(bit == 1 ? -1 : 0);
-            KeyAccess.Missed(context, key);
             return;
         }
 

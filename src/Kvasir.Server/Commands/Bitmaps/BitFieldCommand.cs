@@ -32,8 +32,8 @@ internal static class BitFieldCommand
         ReadOnlySpan<byte> key = context.Argument(1);
         if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
             return;
-        if (!found.Exists && lastWrittenBit < 0)
-            KeyAccess.Missed(context, key);
+        if (lastWrittenBit < 0)
+            KeyAccess.CountRead(context, key, found);
         int lengthBefore = KeyAccess.Content(context.Value).Length;
         Span<byte> bytes = RangeCommands.Widen(context.Value, (int)((lastWrittenBit + 8) >> 3));
         bool grown = lastWrittenBit >= 0 && (!found.Exists || bytes.Length != lengthBefore);
@@ -75,8 +75,9 @@ internal static class BitFieldCommand
             changed |= grown || before != after;
         }
 
-        // As in Redis, making room counts as a write even when every operation on it failed, but is not told of.
-        if (changed || grown)
+        // As in Redis, making room counts as a write even when every operation on it failed, but is not told of; and a
+        // string that was to be written is raw from then on.
+        if (changed || grown || (lastWrittenBit >= 0 && found.Header != ValueHeader.RawString))
             KeyAccess.Put(context, key, ValueHeader.RawString, bytes, found.ExpiresAtMs, found);
         if (changed)
             context.Changed(KeyEventClass.String, "setbit"u8, key);

@@ -53,24 +53,49 @@ internal readonly record struct BitFieldType(bool Signed, int Bits)
     /// <summary>The sum as the field holds it; false when it does not and <paramref name="overflow"/> says to fail.</summary>
     public bool TryAdd(long value, long delta, BitFieldOverflow overflow, out long result)
     {
-        // An operand of SET for an unsigned field counts as unsigned: -1 is far too large.
-        Int128 sum = (Signed ? (Int128)value : (Int128)(ulong)value) + delta;
-        Int128 max = (Int128.One << (Signed ? Bits - 1 : Bits)) - 1;
-        Int128 min = Signed ? -max - 1 : 0;
-        if (sum >= min && sum <= max)
-        {
-            result = (long)sum;
+        int direction = Signed ? SignedOverflow(value, delta, out long limit) : UnsignedOverflow((ulong)value, delta, out limit);
+        result = unchecked(value + delta);
+        if (direction == 0)
             return true;
-        }
-
         if (overflow == BitFieldOverflow.Saturate)
         {
-            result = (long)(sum > max ? max : min);
+            result = limit;
             return true;
         }
 
-        ulong low = unchecked((ulong)sum) << (64 - Bits);
+        ulong low = (ulong)result << (64 - Bits);
         result = Signed ? (long)low >> (64 - Bits) : (long)(low >> (64 - Bits));
         return overflow == BitFieldOverflow.Wrap;
+    }
+
+    // Both look for an overflow in Redis's own, wrapping arithmetic: for operands far outside of the field it finds the
+    // wrong side now and then, and what clients then get is part of its behaviour.
+    private int UnsignedOverflow(ulong value, long delta, out long limit)
+    {
+        ulong max = (1UL << Bits) - 1;
+        if (value > max || (delta > 0 && delta > unchecked((long)(max - value))))
+        {
+            limit = (long)max;
+            return 1;
+        }
+
+        limit = 0;
+        return delta < 0 && delta < unchecked(-(long)value) ? -1 : 0;
+    }
+
+    private int SignedOverflow(long value, long delta, out long limit)
+    {
+        long max = Bits == 64 ? long.MaxValue : (1L << (Bits - 1)) - 1;
+        long min = -max - 1;
+        long deltaMax = unchecked(max - value);
+        long deltaMin = unchecked(min - value);
+        if (value > max || (Bits != 64 && delta > deltaMax) || (value >= 0 && delta > 0 && delta > deltaMax))
+        {
+            limit = max;
+            return 1;
+        }
+
+        limit = min;
+        return value < min || (Bits != 64 && delta < deltaMin) || (value < 0 && delta < 0 && delta < deltaMin) ? -1 : 0;
     }
 }

@@ -34,11 +34,8 @@ internal static class BitOpCommand
         result.Clear();
         for (int i = 3; i < context.ArgumentCount; i++)
         {
-            ReadOnlySpan<byte> key = context.Argument(i);
-            if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+            if (!KeyAccess.TryReadString(context, context.Argument(i), out _))
                 return;
-            if (!found.Exists)
-                KeyAccess.Missed(context, key);
             ReadOnlySpan<byte> source = KeyAccess.Content(context.Value);
             if (i == 3)
             {

@@ -8,13 +8,11 @@ internal static class DumpCommands
 {
     public static void Dump(CommandContext context)
     {
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+        if (!KeyAccess.TryReadString(context, context.Argument(1), out KeyLookup found))
             return;
         if (!found.Exists)
         {
             context.Reply.Null();
-            KeyAccess.Missed(context, key);
             return;
         }
 

@@ -1,4 +1,3 @@
-using System.Text;
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
 
@@ -113,7 +112,12 @@ internal static class ExpireCommands
             Conditions condition = ConditionOf(word);
             if (condition == Conditions.None)
             {
-                context.Reply.Error($"ERR Unsupported option {Encoding.Latin1.GetString(word)}");
+                // As Redis prints it: C's %s ends at the first zero, and line ends are trimmed.
+                int end = word.IndexOf((byte)0);
+                context.Scratch.Clear();
+                context.Scratch.Append("ERR Unsupported option "u8);
+                context.Scratch.Append((end < 0 ? word : word[..end]).TrimEnd("\r\n"u8));
+                context.Reply.Error(context.Scratch.WrittenSpan);
                 return false;
             }
 
@@ -149,12 +153,10 @@ internal static class ExpireCommands
 
     private static void ReplyDeadline(CommandContext context, long baseMs, bool seconds)
     {
-        ReadOnlySpan<byte> key = context.Argument(1);
-        KeyLookup found = KeyAccess.FindKey(context, key);
+        KeyLookup found = KeyAccess.ReadKey(context, context.Argument(1));
         if (!found.Exists)
         {
             context.Reply.Integer(-2);
-            KeyAccess.Missed(context, key);
             return;
         }
 

@@ -32,11 +32,8 @@ internal static class KeyCommands
         int count = 0;
         for (int i = 1; i < context.ArgumentCount; i++)
         {
-            ReadOnlySpan<byte> key = context.Argument(i);
-            if (KeyAccess.FindKey(context, key).Exists)
+            if (KeyAccess.ReadKey(context, context.Argument(i)).Exists)
                 count++;
-            else
-                KeyAccess.Missed(context, key);
         }
 
         context.Reply.Integer(count);
@@ -44,11 +41,8 @@ internal static class KeyCommands
 
     public static void Type(CommandContext context)
     {
-        ReadOnlySpan<byte> key = context.Argument(1);
-        KeyLookup found = KeyAccess.Find(context, key);
+        KeyLookup found = KeyAccess.Read(context, context.Argument(1));
         context.Reply.SimpleString(found.Exists ? ValueHeader.NameOf(found.Header) : "none"u8);
-        if (!found.Exists)
-            KeyAccess.Missed(context, key);
     }
 
     public static void Rename(CommandContext context) => Rename(context, onlyIfAbsent: false);
@@ -123,11 +117,10 @@ internal static class KeyCommands
             return;
         }
 
-        KeyLookup found = KeyAccess.Find(context, from);
+        KeyLookup found = KeyAccess.Read(context, from);
         if (!found.Exists)
         {
             context.Reply.Integer(0);
-            KeyAccess.Missed(context, from);
             return;
         }
 

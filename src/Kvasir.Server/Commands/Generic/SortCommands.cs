@@ -14,8 +14,7 @@ internal static class SortCommands
     {
         if (!TryParse(context, readOnly, out int storeArgument))
             return;
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (KeyAccess.Find(context, key).Exists)
+        if (KeyAccess.Read(context, context.Argument(1)).Exists)
         {
             KeyAccess.ReplyWrongType(context);
             return;
@@ -24,7 +23,6 @@ internal static class SortCommands
         if (storeArgument == 0)
         {
             context.Reply.ArrayHeader(0);
-            KeyAccess.Missed(context, key);
             return;
         }
 

@@ -26,12 +26,11 @@ internal static class GetCommand
         }
 
         ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+        if (!KeyAccess.TryReadString(context, key, out KeyLookup found))
             return;
         if (!found.Exists)
         {
             context.Reply.Null();
-            KeyAccess.Missed(context, key);
             return;
         }
 
@@ -62,34 +61,23 @@ internal static class GetCommand
         context.Reply.ArrayHeader(context.ArgumentCount - 1);
         for (int i = 1; i < context.ArgumentCount; i++)
         {
-            ReadOnlySpan<byte> key = context.Argument(i);
-            KeyLookup found = KeyAccess.Find(context, key);
+            KeyLookup found = KeyAccess.Read(context, context.Argument(i));
             if (found.Exists && found.IsString)
-            {
                 context.Reply.BulkString(KeyAccess.Content(context.Value));
-                continue;
-            }
-
-            context.Reply.Null();
-            if (!found.Exists)
-                KeyAccess.Missed(context, key);
+            else
+                context.Reply.Null();
         }
     }
 
     /// <summary>Answers the value, or that there is none; false after answering that it is no string.</summary>
     private static bool TryReply(CommandContext context, out KeyLookup found)
     {
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out found))
+        if (!KeyAccess.TryReadString(context, context.Argument(1), out found))
             return false;
         if (found.Exists)
-        {
             context.Reply.BulkString(KeyAccess.Content(context.Value));
-            return true;
-        }
-
-        context.Reply.Null();
-        KeyAccess.Missed(context, key);
+        else
+            context.Reply.Null();
         return true;
     }
 

@@ -32,23 +32,16 @@ internal static class RangeCommands
 
     public static void StrLen(CommandContext context)
     {
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
-            return;
-        context.Reply.Integer(KeyAccess.Content(context.Value).Length);
-        if (!found.Exists)
-            KeyAccess.Missed(context, key);
+        if (KeyAccess.TryReadString(context, context.Argument(1), out _))
+            context.Reply.Integer(KeyAccess.Content(context.Value).Length);
     }
 
     public static void GetRange(CommandContext context)
     {
         if (!NumberText.TryArgument(context, 2, out long start) || !NumberText.TryArgument(context, 3, out long end))
             return;
-        ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup found))
+        if (!KeyAccess.TryReadString(context, context.Argument(1), out _))
             return;
-        if (!found.Exists)
-            KeyAccess.Missed(context, key);
         ReadOnlySpan<byte> value = KeyAccess.Content(context.Value);
         long length = value.Length;
         if (start < 0 && end < 0 && start > end)

@@ -47,9 +47,9 @@ internal static class SetCommand
         KeyLookup previous;
         if (get)
         {
-            if (!KeyAccess.TryFindString(context, key, out previous))
+            if (!KeyAccess.TryReadString(context, key, out previous))
                 return;
-            ReplyPrevious(context, key, previous);
+            ReplyPrevious(context, previous);
         }
         else
         {
@@ -91,9 +91,9 @@ internal static class SetCommand
     public static void GetSet(CommandContext context)
     {
         ReadOnlySpan<byte> key = context.Argument(1);
-        if (!KeyAccess.TryFindString(context, key, out KeyLookup previous))
+        if (!KeyAccess.TryReadString(context, key, out KeyLookup previous))
             return;
-        ReplyPrevious(context, key, previous);
+        ReplyPrevious(context, previous);
         SetKnown(context, key, context.Argument(2), expiresAtMs: 0, announceExpire: false, previous);
     }
 
@@ -133,16 +133,12 @@ internal static class SetCommand
         context.Reply.Ok();
     }
 
-    private static void ReplyPrevious(CommandContext context, ReadOnlySpan<byte> key, in KeyLookup previous)
+    private static void ReplyPrevious(CommandContext context, in KeyLookup previous)
     {
         if (previous.Exists)
-        {
             context.Reply.BulkString(KeyAccess.Content(context.Value));
-            return;
-        }
-
-        context.Reply.Null();
-        KeyAccess.Missed(context, key);
+        else
+            context.Reply.Null();
     }
 
     private static void SetBlind(CommandContext context, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)

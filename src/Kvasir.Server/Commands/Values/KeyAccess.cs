@@ -71,9 +71,44 @@ internal static class KeyAccess
 
     public static void ReplyWrongType(CommandContext context) => context.Reply.Error(WrongType);
 
-    /// <summary>Tells subscribers that a read found nothing.</summary>
-    public static void Missed(CommandContext context, ReadOnlySpan<byte> key) =>
+    /// <summary>As <see cref="Find(CommandContext, ReadOnlySpan{byte})"/>, for commands that read: counted as a hit or a miss.</summary>
+    public static KeyLookup Read(CommandContext context, ReadOnlySpan<byte> key)
+    {
+        KeyLookup found = Find(context, key);
+        CountRead(context, key, found);
+        return found;
+    }
+
+    /// <summary>As <see cref="FindKey(CommandContext, ReadOnlySpan{byte})"/>, counted.</summary>
+    public static KeyLookup ReadKey(CommandContext context, ReadOnlySpan<byte> key)
+    {
+        KeyLookup found = FindKey(context, key);
+        CountRead(context, key, found);
+        return found;
+    }
+
+    /// <summary>As <see cref="TryFindString(CommandContext, ReadOnlySpan{byte}, out KeyLookup)"/>, counted.</summary>
+    public static bool TryReadString(CommandContext context, ReadOnlySpan<byte> key, out KeyLookup found)
+    {
+        found = Read(context, key);
+        if (!found.Exists || found.IsString)
+            return true;
+        context.Reply.Error(WrongType);
+        return false;
+    }
+
+    /// <summary>Counts a read, and tells subscribers when it found nothing.</summary>
+    public static void CountRead(CommandContext context, ReadOnlySpan<byte> key, in KeyLookup found)
+    {
+        if (found.Exists)
+        {
+            context.Server.Statistics.KeyHits++;
+            return;
+        }
+
+        context.Server.Statistics.KeyMisses++;
         context.Server.Events.Notify(KeyEventClass.Miss, "keymiss"u8, context.DatabaseIndex, key);
+    }
 
     /// <summary>Sets a key of which nothing is known, without reading it.</summary>
     public static void PutBlind(CommandContext context, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
@@ -140,6 +175,7 @@ internal static class KeyAccess
         {
             Delete(context, database, key);
             Changed(context, database, KeyEventClass.Expired, "expired"u8, key);
+            context.Server.Statistics.ExpiredKeys++;
         }
 
         return default;
