@@ -34,6 +34,8 @@ internal sealed class FakeTableStore : ITableStore
 {
     private readonly FakeTableFiles _files;
     private readonly Lock _lock = new();
+    private readonly Lock _installing = new();
+    private readonly List<FakeTableSet> _replaced = [];
     private FakeTableSet _set;
     private int _flushesSinceCompaction;
 
@@ -91,14 +93,17 @@ internal sealed class FakeTableStore : ITableStore
 
         Assert.True(position >= _files.Position, "a flush whose position goes back");
         Assert.All(tombstones, tombstone => Assert.True(tombstone.Sequence <= lastSequence));
-        var versions = new List<FakeVersion>(_set.Versions);
-        versions.AddRange(flushed);
-        versions.Sort(FakeVersion.Compare);
-        for (int i = 1; i < versions.Count; i++)
-            Assert.True(FakeVersion.Compare(versions[i - 1], versions[i]) != 0, "a version flushed twice");
-        Flushes++;
-        _flushesSinceCompaction++;
-        Install(versions, [.. _set.Tombstones, .. tombstones], position, lastSequence);
+        lock (_installing)
+        {
+            var versions = new List<FakeVersion>(_set.Versions);
+            versions.AddRange(flushed);
+            versions.Sort(FakeVersion.Compare);
+            for (int i = 1; i < versions.Count; i++)
+                Assert.True(FakeVersion.Compare(versions[i - 1], versions[i]) != 0, "a version flushed twice");
+            Flushes++;
+            _flushesSinceCompaction++;
+            Install(versions, [.. _set.Tombstones, .. tombstones], position, lastSequence);
+        }
     }
 
     public bool RunCompaction(Func<ulong[]> snapshots)
@@ -106,11 +111,11 @@ internal sealed class FakeTableStore : ITableStore
         if (!CompactionDue)
             return false;
         _flushesSinceCompaction = 0;
-        Compact(snapshots());
+        Compact(snapshots);
         return true;
     }
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots) => Compact(snapshots());
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots) => Compact(snapshots);
 
     public void Checkpoint(string folder) => throw new NotSupportedException();
 
@@ -130,33 +135,35 @@ internal sealed class FakeTableStore : ITableStore
         Assert.False(Disposed);
         Disposed = true;
         _set.Release();
-        Assert.Equal(0, FakeTableSet.Live(this, _sets));
+        Assert.DoesNotContain(_replaced, set => set.References > 0);
     }
 
-    private readonly List<FakeTableSet> _sets = [];
-
-    private void Compact(ulong[] snapshots)
+    private void Compact(Func<ulong[]> snapshotsNow)
     {
-        var kept = new List<FakeVersion>();
-        FakeVersion? newer = null;
-        foreach (FakeVersion version in _set.Versions)
+        lock (_installing)
         {
-            bool newest = newer is null || !newer.Key.AsSpan().SequenceEqual(version.Key);
-            ulong replaced = newest ? ulong.MaxValue : newer!.Trailer.Sequence;
-            newer = version;
-            foreach (RangeTombstone tombstone in _set.Tombstones)
+            // After the input is settled: a snapshot taken later sees nothing older than what the input ends with.
+            ulong[] snapshots = snapshotsNow();
+            var kept = new List<FakeVersion>();
+            FakeVersion? newer = null;
+            foreach (FakeVersion version in _set.Versions)
             {
-                if (tombstone.Sequence > version.Trailer.Sequence && tombstone.Covers(version.Key))
-                    replaced = Math.Min(replaced, tombstone.Sequence);
+                bool newest = newer is null || !newer.Key.AsSpan().SequenceEqual(version.Key);
+                ulong replaced = newest ? ulong.MaxValue : newer!.Trailer.Sequence;
+                newer = version;
+                foreach (RangeTombstone tombstone in _set.Tombstones)
+                {
+                    if (tombstone.Sequence > version.Trailer.Sequence && tombstone.Covers(version.Key))
+                        replaced = Math.Min(replaced, tombstone.Sequence);
+                }
+
+                ulong sequence = version.Trailer.Sequence;
+                if (replaced == ulong.MaxValue || Array.Exists(snapshots, s => s >= sequence && s < replaced))
+                    kept.Add(version);
             }
 
-            ulong sequence = version.Trailer.Sequence;
-            bool seen = Array.Exists(snapshots, s => s >= sequence && s < replaced);
-            if (replaced == ulong.MaxValue || seen)
-                kept.Add(version);
+            Install(kept, [.. _set.Tombstones], _files.Position, _files.Sequence);
         }
-
-        Install(kept, [.. _set.Tombstones], _files.Position, _files.Sequence);
     }
 
     private void Install(List<FakeVersion> versions, List<RangeTombstone> tombstones, LogPosition position, ulong sequence)
@@ -165,7 +172,7 @@ internal sealed class FakeTableStore : ITableStore
         lock (_lock)
         {
             old = _set;
-            _sets.Add(old);
+            _replaced.Add(old);
             _set = new FakeTableSet([.. versions], [.. tombstones]);
             _files.Versions = versions;
             _files.Tombstones = tombstones;
@@ -187,11 +194,7 @@ internal sealed class FakeTableSet(FakeVersion[] versions, RangeTombstone[] tomb
 
     public IReadOnlyList<RangeTombstone> RangeTombstones => tombstones;
 
-    public static int Live(object owner, List<FakeTableSet> sets)
-    {
-        _ = owner;
-        return sets.Count(set => set._references > 0);
-    }
+    public int References => _references;
 
     public bool TryGet(ReadOnlySpan<byte> userKey, ulong keyHash, ulong sequence, BytesBuffer? value, out LookupResult result)
     {
