@@ -21,6 +21,7 @@ internal sealed class JournalRecovery
 {
     private readonly IFileSystem _files;
     private readonly SegmentFolder _folder;
+    private readonly List<SegmentHeader> _headers = [];
     private readonly List<RetainedSegment> _segments = [];
     private ulong _oldestRequired;
 
@@ -49,7 +50,11 @@ internal sealed class JournalRecovery
     /// <summary>The greatest position that a mark states to be durable.</summary>
     public LogPosition Durable { get; private set; }
 
-    public void Run(IReadOnlyList<ulong> sequences, LogPosition replayAfter, JournalReplayHandler replay)
+    /// <summary>
+    /// Checks all headers and the whole last segment: what is missing or damaged there stops the start before anything is
+    /// replayed.
+    /// </summary>
+    public void Examine(IReadOnlyList<ulong> sequences, LogPosition replayAfter)
     {
         for (int i = 1; i < sequences.Count; i++)
         {
@@ -57,30 +62,22 @@ internal sealed class JournalRecovery
                 throw new FileMissingException(_folder.PathOf(sequences[i - 1] + 1));
         }
 
-        // All headers first: a segment that is missing or damaged stops the start before anything is replayed.
-        var headers = new SegmentHeader[sequences.Count];
-        for (int i = 0; i < headers.Length; i++)
-            headers[i] = ReadHeader(sequences[i], i == 0 ? null : headers[i - 1]);
+        for (int i = 0; i < sequences.Count; i++)
+            _headers.Add(ReadHeader(sequences[i], i == 0 ? null : _headers[i - 1]));
+        LastHeader = _headers[^1];
 
-        for (int i = 0; i < headers.Length; i++)
+        // Marks of earlier segments can require no more than the header after them.
+        foreach (SegmentHeader header in _headers)
+            _oldestRequired = Math.Max(_oldestRequired, header.OldestSegment);
+        using (IFile file = _files.Open(_folder.PathOf(LastHeader.Sequence), FileOpenMode.Read))
         {
-            using IFile file = _files.Open(_folder.PathOf(sequences[i]), FileOpenMode.Read);
-            using var scanner = new SegmentScanner(file, headers[i]);
-            bool isLast = i == headers.Length - 1;
-            Scan(scanner, isLast ? ulong.MaxValue : headers[i + 1].PreviousEnd, replayAfter, replay);
-            if (isLast)
-                CheckTail(scanner, file.Path);
-            else
-                CheckEnd(scanner, file.Path, headers[i + 1]);
-            ulong end = isLast ? scanner.PositionAt(scanner.EndOffset) : headers[i + 1].PreviousEnd;
-            _segments.Add(new RetainedSegment(sequences[i], headers[i].BasePosition, end, scanner.FileLength));
-            LastHeader = headers[i];
-            EndPosition = end;
+            using var scanner = new SegmentScanner(file, LastHeader);
+            ScanMarks(scanner);
+            CheckTail(scanner, file.Path);
             EndOffset = scanner.EndOffset;
+            EndPosition = scanner.PositionAt(scanner.EndOffset);
         }
 
-        foreach (SegmentHeader header in headers)
-            _oldestRequired = Math.Max(_oldestRequired, header.OldestSegment);
         if (sequences[0] > _oldestRequired)
             throw new FileMissingException(_folder.PathOf(sequences[0] - 1));
         if (EndPosition < replayAfter.Value)
@@ -89,6 +86,32 @@ internal sealed class JournalRecovery
                 _folder.PathOf(LastHeader.Sequence),
                 EndOffset,
                 $"the journal ends at position {EndPosition}, but {replayAfter} was durable");
+        }
+    }
+
+    /// <summary>Reads all segments, oldest first.</summary>
+    public void Replay(LogPosition replayAfter, JournalReplayHandler replay)
+    {
+        for (int i = 0; i < _headers.Count; i++)
+        {
+            ulong end = i == _headers.Count - 1 ? EndPosition : _headers[i + 1].PreviousEnd;
+            using IFile file = _files.Open(_folder.PathOf(_headers[i].Sequence), FileOpenMode.Read);
+            using var scanner = new SegmentScanner(file, _headers[i]);
+
+            // What lies behind the end was dropped by an earlier recovery, or is a last mark.
+            while (scanner.PositionAt(scanner.EndOffset) < end && scanner.MoveNext())
+            {
+                if (scanner.Kind == JournalEntryKind.Record && scanner.Position > replayAfter)
+                    replay(scanner.Position, scanner.Payload);
+            }
+
+            if (scanner.PositionAt(scanner.EndOffset) != end)
+            {
+                throw new CorruptionException(
+                    file.Path, scanner.EndOffset, $"an entry is damaged, though everything up to position {end} was durable");
+            }
+
+            _segments.Add(new RetainedSegment(_headers[i].Sequence, _headers[i].BasePosition, end, scanner.FileLength));
         }
     }
 
@@ -106,37 +129,17 @@ internal sealed class JournalRecovery
         return header;
     }
 
-    /// <summary>
-    /// Replays up to <paramref name="limit"/>: what lies behind the end of a segment that has a successor was dropped by
-    /// an earlier recovery, or is a last mark.
-    /// </summary>
-    private void Scan(SegmentScanner scanner, ulong limit, LogPosition replayAfter, JournalReplayHandler replay)
+    private void ScanMarks(SegmentScanner scanner)
     {
-        ClosedCleanly = false;
-        while (scanner.PositionAt(scanner.EndOffset) < limit && scanner.MoveNext())
+        while (scanner.MoveNext())
         {
-            if (scanner.Kind == JournalEntryKind.Record)
-            {
-                ClosedCleanly = false;
-                if (scanner.Position > replayAfter)
-                    replay(scanner.Position, scanner.Payload);
-                continue;
-            }
-
             ClosedCleanly = scanner.Kind == JournalEntryKind.ClosingMark;
+            if (scanner.Kind == JournalEntryKind.Record)
+                continue;
             JournalMark mark = scanner.Mark;
             _oldestRequired = Math.Max(_oldestRequired, mark.OldestSegment);
             if (mark.Durable > Durable)
                 Durable = mark.Durable;
-        }
-    }
-
-    private static void CheckEnd(SegmentScanner scanner, string path, in SegmentHeader next)
-    {
-        if (scanner.PositionAt(scanner.EndOffset) != next.PreviousEnd)
-        {
-            throw new CorruptionException(
-                path, scanner.EndOffset, $"an entry is damaged, though everything up to position {next.PreviousEnd} was durable");
         }
     }
 

@@ -31,8 +31,9 @@ internal sealed record JournalTail(
         }
 
         var recovery = new JournalRecovery(files, folder);
-        recovery.Run(sequences, replayAfter, replay);
+        recovery.Examine(sequences, replayAfter);
         SecureTail(files, folder, path, recovery);
+        recovery.Replay(replayAfter, replay);
 
         List<RetainedSegment> retained = [.. recovery.Segments];
         RetainedSegment last = retained[^1];
@@ -81,7 +82,7 @@ internal sealed record JournalTail(
     /// <summary>
     /// What recovery read may be in the page cache only: after a kill because it was never synced, after a failed sync
     /// because the system took the pages for clean although they did not reach the disk. It is written once more, since a
-    /// sync alone would then write nothing, and synced, before anybody builds on it.
+    /// sync alone would then write nothing, and synced, before the first record is replayed.
     /// </summary>
     private static void SecureTail(IFileSystem files, SegmentFolder folder, string path, JournalRecovery recovery)
     {

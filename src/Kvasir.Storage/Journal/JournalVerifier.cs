@@ -35,7 +35,9 @@ public static class JournalVerifier
             return findings;
         try
         {
-            new JournalRecovery(files, segments).Run(sequences, LogPosition.Zero, static (_, _) => { });
+            var recovery = new JournalRecovery(files, segments);
+            recovery.Examine(sequences, LogPosition.Zero);
+            recovery.Replay(LogPosition.Zero, static (_, _) => { });
         }
         catch (CorruptionException exception)
         {

@@ -76,8 +76,8 @@ public sealed partial class JournalWriter : IDisposable
 
     /// <summary>
     /// Opens the journal in <paramref name="folder"/>, making it when there is none: checks what is there, calls
-    /// <paramref name="replay"/> for every record after <paramref name="replayAfter"/>, in order, and goes on behind the
-    /// last one. A torn tail is dropped; damage or a missing segment stops the start.
+    /// <paramref name="replay"/> for every record after <paramref name="replayAfter"/>, in order, all of them durable,
+    /// and goes on behind the last one. A torn tail is dropped; damage or a missing segment stops the start.
     /// </summary>
     public static JournalWriter Open(
         IFileSystem files,

@@ -1,0 +1,332 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.Store;
+
+/// <summary>
+/// A store of its own in one folder: a lock, a journal, and an engine below it. This is what embeds Kvasir in another
+/// program.
+/// <para>
+/// Writers queue. The first becomes the leader: it appends the batches of all who wait to the journal, has them written
+/// and synced once, then applies them to the engine in that order and answers everybody. So a write is visible only
+/// when it is as durable as was asked.
+/// </para>
+/// Every member may be called from any thread.
+/// </summary>
+public sealed class DurableStore : IDisposable
+{
+    private static readonly TimeSpan s_resumeInterval = TimeSpan.FromMilliseconds(200);
+
+    private readonly IScheduler _scheduler;
+    private readonly DurableStoreOptions _options;
+    private readonly IDisposable _folderLock;
+    private readonly IFileSystem _files;
+    private readonly JournalWriter _journal;
+    private readonly JournalKeeper _keeper;
+
+    // Under _lock.
+    private readonly Lock _lock = new();
+    private readonly Stack<QueuedWrite> _pool = new();
+    private readonly IWaitPoint _idle;
+    private List<QueuedWrite> _queue = [];
+    private bool _hasLeader;
+    private bool _disposed;
+
+    // The leader's.
+    private List<QueuedWrite> _group = [];
+    private long _resumeTriedAt = long.MinValue;
+
+    private DurableStore(
+        IFileSystem files,
+        IScheduler scheduler,
+        DurableStoreOptions options,
+        IDisposable folderLock,
+        JournalWriter journal,
+        IStorageEngine engine)
+    {
+        _files = files;
+        _scheduler = scheduler;
+        _options = options;
+        _folderLock = folderLock;
+        _journal = journal;
+        Engine = engine;
+        _idle = scheduler.CreateWaitPoint();
+        _keeper = new JournalKeeper(journal, engine, scheduler, options);
+    }
+
+    /// <summary>The engine below, for reading; writes come through <see cref="Write"/>.</summary>
+    public IStorageEngine Engine { get; }
+
+    public JournalFailure JournalFailure => _journal.Failure;
+
+    /// <summary>
+    /// Opens the store in <paramref name="folder"/>, or makes one. Fails closed: damage, a missing file, or somebody else
+    /// who has it open stops it.
+    /// </summary>
+    public static DurableStore Open(
+        IFileSystem files, IScheduler scheduler, string folder, IEngineFactory engines, DurableStoreOptions options)
+    {
+        files.CreateFolder(folder);
+        IDisposable folderLock = files.Lock(folder + "/LOCK");
+        IStorageEngine? engine = null;
+        try
+        {
+            bool exists = StoreIdentity.Check(files, folder, engines.Name);
+            var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes));
+            engine = engines.Open(folder + "/engine", environment);
+            IStorageEngine target = engine;
+            JournalWriter journal = JournalWriter.Open(
+                files,
+                scheduler,
+                folder + "/journal",
+                options.Journal with { MustExist = exists },
+                engine.FlushedPosition,
+                (position, payload) => Replay(target, scheduler, position, payload));
+            if (!exists)
+                StoreIdentity.Write(files, folder, engines.Name);
+            return new DurableStore(files, scheduler, options, folderLock, journal, engine);
+        }
+        catch
+        {
+            engine?.Dispose();
+            folderLock.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Applies a batch, whole or not at all. A <see cref="WritesStoppedException"/> over a full disk is definite: the batch
+    /// will never take effect. Over a failed disk it is not: the batch may be found after a restart.
+    /// </summary>
+    public void Write(WriteBatch batch, WriteDurability durability = WriteDurability.Sync)
+    {
+        if (batch.Count == 0)
+            return;
+        QueuedWrite write;
+        bool leads;
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (!_pool.TryPop(out QueuedWrite? pooled))
+                pooled = new QueuedWrite(_scheduler.CreateWaitPoint());
+            write = pooled;
+            write.Begin(batch, durability);
+            _queue.Add(write);
+            leads = !_hasLeader;
+            _hasLeader = true;
+        }
+
+        if (!leads)
+        {
+            write.Wait();
+            leads = !write.Done;
+        }
+
+        if (leads)
+            Lead();
+        Exception? failure = write.Failure;
+        lock (_lock)
+        {
+            write.Clear();
+            _pool.Push(write);
+        }
+
+        if (failure is not null)
+            throw new WritesStoppedException(failure.Message, failure);
+    }
+
+    /// <summary>See <see cref="IStorageEngine.Get"/>.</summary>
+    public EntryInfo Get(ReadOnlySpan<byte> key, BytesBuffer? value) => Engine.Get(key, DefaultView, value);
+
+    public EntryInfo Get(ReadOnlySpan<byte> key, EngineSnapshot snapshot, BytesBuffer? value) =>
+        Engine.Get(key, ReadView.At(snapshot), value);
+
+    public EngineSnapshot CreateSnapshot() => Engine.CreateSnapshot();
+
+    /// <summary>An iterator; <see cref="NotSupportedException"/> where the engine keeps no order.</summary>
+    public EngineIterator CreateIterator(in IteratorOptions options) =>
+        Engine is IOrderedEngine ordered
+            ? ordered.CreateIterator(options)
+            : throw new NotSupportedException("this engine keeps no order of keys");
+
+    /// <summary>Makes everything written so far durable in the engine's files, and the journal short.</summary>
+    public void Flush()
+    {
+        _journal.Commit(sync: true);
+        Engine.Flush();
+        Engine.WaitForFlush();
+        _keeper.RequestTrim();
+    }
+
+    /// <summary>
+    /// Writes an openable copy of everything written so far to a new folder on the same disk, by hard links.
+    /// </summary>
+    public void Checkpoint(string folder)
+    {
+        Flush();
+        _files.CreateFolder(folder);
+        Engine.Checkpoint(folder + "/engine");
+        _files.SyncFolder(folder);
+    }
+
+    /// <summary>Waits for the writers that are at work, and closes. Nothing is flushed: the next start replays.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+        }
+
+        _idle.WaitUntil(() =>
+        {
+            lock (_lock)
+                return !_hasLeader;
+        });
+        _keeper.Stop();
+        _journal.Dispose();
+        Engine.Dispose();
+        _folderLock.Dispose();
+    }
+
+    /// <summary>
+    /// Once the journal has failed for good, only what is certain to be found again after a restart.
+    /// </summary>
+    private ReadView DefaultView => _keeper.JournalLost ? ReadView.Stable : ReadView.Published;
+
+    private static void Replay(IStorageEngine engine, IScheduler scheduler, LogPosition position, ReadOnlySpan<byte> payload)
+    {
+        // Marked stable before, so that a replay larger than memory can be flushed on the way.
+        engine.MarkStable(position);
+        PauseAsSuggested(engine, scheduler, payload.Length);
+        var reader = new JournalPayloadReader(payload);
+        while (reader.MoveNext())
+            engine.Stage(reader.Bytes);
+        Check.That(!reader.Malformed, $"the record at position {position} is no list of entries");
+        engine.Publish(position);
+    }
+
+    private static void PauseAsSuggested(IStorageEngine engine, IScheduler scheduler, int bytes)
+    {
+        while (engine.BackgroundFailure is null && engine.SuggestWriteDelay(bytes) is var delay && delay > TimeSpan.Zero)
+            scheduler.Pause(delay);
+    }
+
+    private void Lead()
+    {
+        lock (_lock)
+            (_group, _queue) = (_queue, _group);
+        try
+        {
+            WriteGroup(_group);
+        }
+        catch (Exception exception)
+        {
+            foreach (QueuedWrite write in _group)
+                write.Failure ??= write.Applied ? null : exception;
+            if (exception is not StorageException)
+                throw;
+        }
+        finally
+        {
+            PassOn();
+        }
+    }
+
+    /// <summary>Answers the group and appoints the next leader.</summary>
+    private void PassOn()
+    {
+        foreach (QueuedWrite write in _group)
+            write.Finish();
+        _group.Clear();
+        QueuedWrite? next = null;
+        lock (_lock)
+        {
+            if (_queue.Count > 0)
+                next = _queue[0];
+            else
+                _hasLeader = false;
+        }
+
+        if (next is not null)
+            next.Appoint();
+        else
+            _idle.Pulse();
+    }
+
+    private void WriteGroup(List<QueuedWrite> group)
+    {
+        int bytes = 0;
+        bool sync = false;
+        bool interval = false;
+        foreach (QueuedWrite write in group)
+        {
+            bytes += write.Batch.Bytes.Length;
+            sync |= write.Durability == WriteDurability.Sync;
+            interval |= write.Durability == WriteDurability.Interval;
+        }
+
+        ResumeIfDue();
+        if (Engine.BackgroundFailure is { } failure)
+            throw new WritesStoppedException($"writes are stopped because the engine could not save: {failure.Message}", failure);
+        PauseAsSuggested(Engine, _scheduler, bytes);
+
+        LogPosition last = default;
+        try
+        {
+            foreach (QueuedWrite write in group)
+                write.Position = last = _journal.Append(write.Encode());
+            if (sync)
+                _journal.WaitDurable(last);
+            else
+                _journal.Commit(sync: false);
+        }
+        catch (WritesStoppedException)
+        {
+            // What became durable before the failure did happen, and its writers are told so.
+            Apply(group, _journal.DurablePosition);
+            throw;
+        }
+
+        Apply(group, last);
+        _keeper.AfterWrite(last, interval && !sync);
+    }
+
+    private void Apply(List<QueuedWrite> group, LogPosition upTo)
+    {
+        LogPosition last = default;
+        foreach (QueuedWrite write in group)
+        {
+            if (write.Position == LogPosition.Zero || write.Position > upTo)
+                break;
+            Engine.Stage(write.Batch.Bytes);
+            write.Applied = true;
+            last = write.Position;
+        }
+
+        if (last > LogPosition.Zero)
+            Engine.Publish(last);
+    }
+
+    /// <summary>After a full disk: looks now and then whether there is space again.</summary>
+    private void ResumeIfDue()
+    {
+        bool journalFull = _journal.Failure == JournalFailure.DiskFull;
+        if (!journalFull && Engine.BackgroundFailure is null)
+            return;
+        long now = _scheduler.Time.GetTimestamp();
+        if (_resumeTriedAt != long.MinValue && _scheduler.Time.GetElapsedTime(_resumeTriedAt, now) < s_resumeInterval)
+            return;
+        _resumeTriedAt = now;
+
+        // Nothing that the journal dropped was published, so the engine has nothing to forget.
+        if (Engine.BackgroundFailure is not null)
+            Engine.TryResume();
+        if (journalFull)
+            _journal.TryResume();
+    }
+}
