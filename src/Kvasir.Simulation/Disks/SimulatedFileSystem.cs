@@ -248,16 +248,13 @@ public sealed class SimulatedFileSystem : IFileSystem
             ThrowIf(Begin(DiskOperationKind.SyncFolder, path), "fsync", path);
             if (!_folders.Contains(path))
                 throw new FileMissingException(path);
-            int kept = 0;
             foreach (NameChange change in _unsyncedNames)
             {
-                if (FolderOf(change.Target ?? change.Source!) == path)
+                if (change.Folder == path)
                     change.ApplyTo(_durableNames);
-                else
-                    _unsyncedNames[kept++] = change;
             }
 
-            _unsyncedNames.RemoveRange(kept, _unsyncedNames.Count - kept);
+            _unsyncedNames.RemoveAll(change => change.Folder == path);
         }
     }
 
@@ -458,6 +455,8 @@ public sealed class SimulatedFileSystem : IFileSystem
     /// <summary>A name given (target), taken away (source), or both at once.</summary>
     private readonly record struct NameChange(string? Target, string? Source, SimulatedInode Inode)
     {
+        public string Folder => FolderOf(Target ?? Source!);
+
         public void ApplyTo(SortedDictionary<string, SimulatedInode> names)
         {
             if (Source is not null && names.TryGetValue(Source, out SimulatedInode? found) && found == Inode)

@@ -266,8 +266,11 @@ public sealed partial class JournalWriter : IDisposable
         {
             foreach ((ulong after, ulong upTo) in _dropped)
             {
-                if (position > after && position <= upTo)
-                    throw new WritesStoppedException("the disk was full: the record was not written and will not be");
+                if (position <= after || position > upTo)
+                    continue;
+                if (_failure != JournalFailure.None)
+                    ThrowStopped();
+                throw new WritesStoppedException("the disk was full: the record was not written and will not be");
             }
 
             if (_durable >= position)
