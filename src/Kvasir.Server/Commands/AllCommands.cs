@@ -6,6 +6,15 @@ internal static class AllCommands
     public static IEnumerable<CommandDefinition> List =>
     [
         .. ConnectionCommands.All,
+        .. ClientCommands.All,
+        .. ServerCommands.All,
+        .. ConfigCommands.All,
+        .. CommandCommands.All,
+        .. SlowLogCommands.All,
+        .. LatencyCommands.All,
+        .. MemoryCommands.All,
+        .. DebugCommands.All,
+        .. ScriptingCommands.All,
         .. TransactionCommands.All,
         .. PubSubCommands.All,
         .. DataCommands.All,

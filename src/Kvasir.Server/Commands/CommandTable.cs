@@ -26,6 +26,20 @@ internal sealed class CommandTable
     /// <summary>In the order of their names.</summary>
     public IReadOnlyList<CommandEntry> All { get; }
 
+    /// <summary>Each container followed by its subcommands.</summary>
+    public IEnumerable<CommandEntry> AllWithSubcommands
+    {
+        get
+        {
+            foreach (CommandEntry entry in All)
+            {
+                yield return entry;
+                foreach (CommandEntry sub in entry.Subcommands?.All ?? [])
+                    yield return sub;
+            }
+        }
+    }
+
     public CommandEntry? Find(ReadOnlySpan<byte> name) =>
         Name.TryCreate(name, out Name key) && _byName.TryGetValue(key, out CommandEntry? command) ? command : null;
 

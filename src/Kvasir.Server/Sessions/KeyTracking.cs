@@ -12,6 +12,8 @@ internal sealed class KeyTracking(ClientRegistry clients)
     private readonly Dictionary<byte[], List<long>> _readers = new(ByteKeyComparer.Instance);
     private readonly List<RespSession> _broadcasts = [];
 
+    public int PrefixCount => _broadcasts.Sum(static s => Math.Max(s.Client.Tracking!.Prefixes.Count, 1));
+
     /// <summary>Sessions that track.</summary>
     public int ClientCount { get; private set; }
 

@@ -84,6 +84,12 @@ internal sealed class ServerState
     [MemberNotNullWhen(true, nameof(Password))]
     public bool RequiresPassword => Password is not null;
 
+    /// <summary>What <see cref="KeyEvents.Changes"/> was at the last save.</summary>
+    public long ChangesAtSave { get; set; }
+
+    /// <summary>DEBUG RELOAD: closes the node and opens it again; null where that makes no sense.</summary>
+    public Action? ReloadNode { get; set; }
+
     public bool ActiveExpire { get; set; } = true;
 
     /// <summary>DEBUG is for those that enable-debug-command names.</summary>

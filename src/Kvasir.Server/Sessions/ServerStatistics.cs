@@ -10,10 +10,20 @@ internal sealed class ServerStatistics
     private long _rejectedConnections;
     private long _bytesIn;
     private long _bytesOut;
+    private long _reads;
+    private long _writes;
+    private long _sampledCommands;
+    private long _sampledAtMs;
 
     public long Commands { get; set; }
 
     public long DelayedWrites { get; set; }
+
+    public long CommandsPerSecond { get; private set; }
+
+    public long Reads => Volatile.Read(ref _reads);
+
+    public long Writes => Volatile.Read(ref _writes);
 
     public long ErrorReplies { get; private set; }
 
@@ -45,9 +55,28 @@ internal sealed class ServerStatistics
 
     public void ConnectionRejected() => Interlocked.Increment(ref _rejectedConnections);
 
-    public void Received(int bytes) => Interlocked.Add(ref _bytesIn, bytes);
+    public void Received(int bytes)
+    {
+        Interlocked.Add(ref _bytesIn, bytes);
+        Interlocked.Increment(ref _reads);
+    }
 
-    public void Sent(int bytes) => Interlocked.Add(ref _bytesOut, bytes);
+    public void Sent(int bytes)
+    {
+        Interlocked.Add(ref _bytesOut, bytes);
+        Interlocked.Increment(ref _writes);
+    }
+
+    /// <summary>Called now and then, for the rate.</summary>
+    public void Sample(long nowMs)
+    {
+        long elapsed = nowMs - _sampledAtMs;
+        if (elapsed < 1000)
+            return;
+        CommandsPerSecond = Math.Max(Commands - _sampledCommands, 0) * 1000 / elapsed;
+        _sampledCommands = Commands;
+        _sampledAtMs = nowMs;
+    }
 
     /// <summary>Takes an error reply's bytes, with the minus.</summary>
     public void CountError(ReadOnlySpan<byte> reply)

@@ -75,3 +75,21 @@ internal sealed class PauseState
 
     public void End() => UntilMs = 0;
 }
+
+/// <summary>SAVE: the client waits for the checkpoint; the others do not.</summary>
+internal sealed class SavingSuspension(ISnapshotter snapshotter) : Suspension
+{
+    // Looked at every few milliseconds; a checkpoint takes longer than that.
+    public override long DeadlineMs { get; } = 0;
+
+    public override bool TryResume(CommandContext context)
+    {
+        if (snapshotter.IsRunning)
+            return false;
+        if (snapshotter.LastFailed)
+            context.Reply.Error("ERR the checkpoint failed; the log says why");
+        else
+            context.Reply.Ok();
+        return true;
+    }
+}

@@ -159,7 +159,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
             foreach (EpollConnection connection in _suspended)
             {
                 long deadline = connection.Session.Suspended?.DeadlineMs ?? 0;
-                until = Math.Min(until, Environment.TickCount64 + Math.Max(Math.Min(deadline - wall, CronMs), 0));
+                until = Math.Min(until, Environment.TickCount64 + Math.Clamp(deadline - wall, 1, CronMs));
             }
         }
 
@@ -500,6 +500,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private void Cron()
     {
         _nextCronMs = _nowMs + CronMs;
+        _server.Statistics.Sample(_nowMs);
         if (_acceptPaused)
         {
             _acceptPaused = false;

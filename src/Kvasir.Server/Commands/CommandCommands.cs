@@ -1,0 +1,189 @@
+using System.Text;
+using Kvasir.Primitives;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>COMMAND: the table about itself.</summary>
+internal static class CommandCommands
+{
+    private const CommandFlags Answering = CommandFlags.Loading | CommandFlags.Stale;
+
+    public static IEnumerable<CommandDefinition> All =>
+    [
+        new()
+        {
+            Name = "command", Arity = -1, Flags = Answering, Group = "server", Summary = "Get array of Redis command details", Since = "2.8.13", Complexity = "O(N) where N is the total number of Redis commands",
+            Handler = static c => WriteAll(c, c.Server.Commands.All),
+            Subcommands =
+            [
+                Sub("count", 2, static c => c.Reply.Integer(c.Server.Commands.All.Count), "Get total number of Redis commands", "2.8.13", "O(1)"),
+                Sub("info", -2, Info, "Get array of specific Redis command details, or all when no argument is given.", "2.8.13", "O(N) where N is the number of commands to look up"),
+                Sub("docs", -2, Docs, "Get array of specific Redis command documentation", "7.0.0", "O(N) where N is the number of commands to look up"),
+                Sub("list", -2, List, "Get an array of Redis command names", "7.0.0", "O(N) where N is the total number of Redis commands"),
+                Sub("getkeys", -3, static c => GetKeys(c, flags: false), "Extract keys given a full Redis command", "2.8.13", "O(N) where N is the number of arguments to the command"),
+                Sub("getkeysandflags", -3, static c => GetKeys(c, flags: true), "Extract keys and access flags given a full Redis command", "7.0.0", "O(N) where N is the number of arguments to the command"),
+                Sub("help", 2, Help, "Show helpful text about the different subcommands", "5.0.0", "O(1)"),
+            ],
+        },
+    ];
+
+    private static CommandDefinition Sub(string name, int arity, CommandHandler handler, string summary, string since, string complexity) =>
+        new() { Name = name, Arity = arity, Flags = Answering, Handler = handler, Group = "server", Summary = summary, Since = since, Complexity = complexity };
+
+    private static void WriteAll(CommandContext context, IReadOnlyList<CommandEntry> entries)
+    {
+        context.Reply.ArrayHeader(entries.Count);
+        foreach (CommandEntry entry in entries)
+            CommandDescription.Write(context.Reply, entry);
+    }
+
+    private static void Info(CommandContext context)
+    {
+        if (context.ArgumentCount == 2)
+        {
+            WriteAll(context, context.Server.Commands.All);
+            return;
+        }
+
+        context.Reply.ArrayHeader(context.ArgumentCount - 2);
+        for (int i = 2; i < context.ArgumentCount; i++)
+        {
+            if (Find(context, context.Argument(i)) is { } entry)
+                CommandDescription.Write(context.Reply, entry);
+            else
+                context.Reply.NullArray();
+        }
+    }
+
+    private static void Docs(CommandContext context)
+    {
+        List<CommandEntry> entries = [];
+        if (context.ArgumentCount == 2)
+            entries.AddRange(context.Server.Commands.All);
+        for (int i = 2; i < context.ArgumentCount; i++)
+        {
+            if (Find(context, context.Argument(i)) is { } entry)
+                entries.Add(entry);
+        }
+
+        context.Reply.MapHeader(entries.Count);
+        foreach (CommandEntry entry in entries)
+        {
+            context.Reply.BulkString(entry.FullNameBytes);
+            CommandDescription.WriteDocs(context.Reply, entry);
+        }
+    }
+
+    private static void List(CommandContext context)
+    {
+        Func<CommandEntry, bool> filter = static _ => true;
+        if (context.ArgumentCount == 5 && Ascii.EqualsIgnoreCase(context.Argument(2), "filterby"u8))
+        {
+            string value = Encoding.UTF8.GetString(context.Argument(4));
+            byte[] pattern = context.Argument(4).ToArray();
+            if (Ascii.EqualsIgnoreCase(context.Argument(3), "module"u8))
+                filter = static _ => false;
+            else if (Ascii.EqualsIgnoreCase(context.Argument(3), "aclcat"u8))
+                filter = e => CommandDescription.Categories(e).Contains("@" + value.ToLowerInvariant(), StringComparer.Ordinal);
+            else if (Ascii.EqualsIgnoreCase(context.Argument(3), "pattern"u8))
+                filter = e => GlobPattern.Matches(pattern, e.FullNameBytes, ignoreCase: true);
+            else
+            {
+                context.Reply.Error("ERR syntax error");
+                return;
+            }
+        }
+        else if (context.ArgumentCount != 2)
+        {
+            context.Reply.Error("ERR syntax error");
+            return;
+        }
+
+        bool filtered = context.ArgumentCount > 2;
+        IEnumerable<CommandEntry> source = filtered ? context.Server.Commands.AllWithSubcommands : context.Server.Commands.All;
+        CommandEntry[] found = [.. source.Where(filter)];
+        context.Reply.ArrayHeader(found.Length);
+        foreach (CommandEntry entry in found)
+            context.Reply.BulkString(entry.FullNameBytes);
+    }
+
+    private static void GetKeys(CommandContext context, bool flags)
+    {
+        CommandEntry? entry = context.Server.Commands.Find(context.Argument(2));
+        if (entry?.Subcommands is not null && context.ArgumentCount > 3)
+            entry = entry.Subcommands.Find(context.Argument(3));
+        if (entry is null)
+        {
+            context.Reply.Error("ERR Invalid command specified");
+            return;
+        }
+
+        CommandDefinition definition = entry.Definition;
+        if (definition.FirstKey == 0 && (definition.Flags & CommandFlags.MovableKeys) == CommandFlags.None)
+        {
+            context.Reply.Error("ERR The command has no key arguments");
+            return;
+        }
+
+        int count = context.ArgumentCount - 2;
+        if (!entry.HasArity(count))
+        {
+            context.Reply.Error("ERR Invalid number of arguments specified for command");
+            return;
+        }
+
+        int last = definition.LastKey < 0 ? count + definition.LastKey : definition.LastKey;
+        List<int> keys = [];
+        for (int i = definition.FirstKey; i != 0 && i <= last && i < count; i += Math.Max(definition.KeyStep, 1))
+            keys.Add(i + 2);
+        if (keys.Count == 0)
+        {
+            context.Reply.Error("ERR Invalid arguments specified for command");
+            return;
+        }
+
+        context.Reply.ArrayHeader(keys.Count);
+        foreach (int key in keys)
+        {
+            if (!flags)
+            {
+                context.Reply.BulkString(context.Argument(key));
+                continue;
+            }
+
+            context.Reply.ArrayHeader(2);
+            context.Reply.BulkString(context.Argument(key));
+            CommandDescription.WriteKeyFlags(context.Reply, definition);
+        }
+    }
+
+    private static CommandEntry? Find(CommandContext context, ReadOnlySpan<byte> name)
+    {
+        int bar = name.IndexOf((byte)'|');
+        if (bar < 0)
+            return context.Server.Commands.Find(name);
+        return context.Server.Commands.Find(name[..bar])?.Subcommands?.Find(name[(bar + 1)..]);
+    }
+
+    private static void Help(CommandContext context) => HelpTexts.Write(
+        context,
+        "(no subcommand)",
+        "    Return details about all Redis commands.",
+        "COUNT",
+        "    Return the total number of commands in this Redis server.",
+        "LIST",
+        "    Return a list of all commands in this Redis server.",
+        "INFO [<command-name> ...]",
+        "    Return details about multiple Redis commands.",
+        "    If no command names are given, documentation details for all",
+        "    commands are returned.",
+        "DOCS [<command-name> ...]",
+        "    Return documentation details about multiple Redis commands.",
+        "    If no command names are given, documentation details for all",
+        "    commands are returned.",
+        "GETKEYS <full-command>",
+        "    Return the keys from a full Redis command.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Return the keys and the access flags from a full Redis command.");
+}

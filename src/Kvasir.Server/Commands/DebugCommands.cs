@@ -1,0 +1,302 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Kvasir.Primitives;
+using Kvasir.Server.Commands.Values;
+using Kvasir.Storage.Engines;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>DEBUG: what test tools use of it.</summary>
+internal static class DebugCommands
+{
+    private const CommandFlags Debugging =
+        CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Protected;
+
+    public static IEnumerable<CommandDefinition> All =>
+    [
+        new() { Name = "debug", Arity = -2, Flags = Debugging, Handler = Run, Group = "server", Summary = "A container for debugging commands", Complexity = "Depends on subcommand." },
+    ];
+
+    private static void Run(CommandContext context)
+    {
+        string word = Encoding.UTF8.GetString(context.Argument(1)).ToLowerInvariant();
+        switch (word, context.ArgumentCount)
+        {
+            case ("sleep", 3):
+                Sleep(context);
+                break;
+            case ("set-active-expire", 3):
+                context.Server.ActiveExpire = context.Argument(2).SequenceEqual("1"u8);
+                context.Reply.Ok();
+                break;
+            case ("reload", _):
+            case ("loadaof", 2):
+                Reload(context);
+                break;
+            case ("object", >= 3):
+                Describe(context);
+                break;
+            case ("digest", 2):
+                Digest(context);
+                break;
+            case ("digest-value", >= 2):
+                DigestValues(context);
+                break;
+            case ("stringmatch-len", 4):
+                MatchLength(context);
+                break;
+            case ("protocol", 3):
+                DebugProtocol.Write(context);
+                break;
+            case ("error", 3):
+                context.Reply.Error(context.Argument(2));
+                break;
+            case ("log", 3):
+            case ("jmap", _):
+            case ("quicklist-packed-threshold", 3):
+            case ("set-disable-deny-scripts", 3):
+            case ("change-repl-id", 2):
+            case ("pause-cron", 3):
+            case ("replybuffer", >= 3):
+            case ("config-rewrite-force-all", 2):
+            case ("dict-resizing", 3):
+            case ("client-enforce-reply-list", 3):
+            case ("stringsize", _):
+            case ("listpack-entries", _):
+                context.Reply.Ok();
+                break;
+            case ("structsize", 2):
+                context.Reply.SimpleString("bits:64 robj:16 dictentry:24 sdshdr5:1 sdshdr8:3 sdshdr16:5 sdshdr32:9 sdshdr64:17 "u8);
+                break;
+            case ("htstats", >= 3):
+                context.Reply.Verbatim("[Dictionary HT]\nNo stats available for empty dictionaries\n[Expires HT]\nNo stats available for empty dictionaries\n");
+                break;
+            case ("mallctl", _):
+            case ("mallctl-str", _):
+                context.Reply.Null();
+                break;
+            case ("help", 2):
+                Help(context);
+                break;
+            default:
+                context.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{CommandDispatcher.Text(context.Argument(1), 128)}'. Try DEBUG HELP.");
+                break;
+        }
+    }
+
+    private static void Sleep(CommandContext context)
+    {
+        // Blocks the whole node, as it does in Redis: that is what it is for.
+        if (double.TryParse(Encoding.ASCII.GetString(context.Argument(2)), NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds)
+            && seconds is >= 0 and < 3600)
+        {
+            Thread.Sleep(TimeSpan.FromSeconds(seconds));
+        }
+
+        context.Reply.Ok();
+    }
+
+    private static void Reload(CommandContext context)
+    {
+        for (int i = 2; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> option = context.Argument(i);
+            if (!Ascii.EqualsIgnoreCase(option, "nosave"u8) && !Ascii.EqualsIgnoreCase(option, "noflush"u8) && !Ascii.EqualsIgnoreCase(option, "merge"u8))
+            {
+                context.Reply.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+                return;
+            }
+        }
+
+        if (context.Session.Transaction.IsExecuting)
+        {
+            context.Reply.Error("ERR DEBUG RELOAD inside a transaction would lose it");
+            return;
+        }
+
+        context.Server.ReloadNode?.Invoke();
+        context.Reply.Ok();
+    }
+
+    private static void Describe(CommandContext context)
+    {
+        ReadOnlySpan<byte> key = context.Argument(2);
+        KeyLookup found = KeyAccess.Find(context, key);
+        if (!found.Exists)
+        {
+            context.Reply.Error("ERR no such key");
+            return;
+        }
+
+        ReadOnlySpan<byte> value = KeyAccess.Content(context.Value);
+        string encoding = RespRequestParser.TryNumber(value, out _) && value.Length <= 20 ? "int" : value.Length <= 44 ? "embstr" : "raw";
+        context.Reply.SimpleString(Encoding.ASCII.GetBytes(string.Create(
+            CultureInfo.InvariantCulture,
+            $"Value at:0x7f0000000000 refcount:1 encoding:{encoding} serializedlength:{value.Length + 1} lru:0 lru_seconds_idle:0")));
+    }
+
+    private static void MatchLength(CommandContext context)
+    {
+        if (!RespRequestParser.TryNumber(context.Argument(2), out long length) || length is < 0 or > 1 << 30)
+        {
+            context.Reply.Error("ERR value is not an integer or out of range");
+            return;
+        }
+
+        byte[] text = new byte[length];
+        text.AsSpan().Fill((byte)'a');
+        context.Reply.Integer(GlobPattern.Matches(context.Argument(3), text) ? 1 : 0);
+    }
+
+    /// <summary>A fingerprint of all data that does not depend on order: equal data, equal digest.</summary>
+    private static void Digest(CommandContext context)
+    {
+        Span<byte> sum = stackalloc byte[20];
+        sum.Clear();
+        BytesBuffer row = new();
+        for (int i = 0; i < context.Node.DatabaseCount; i++)
+        {
+            using EngineIterator iterator = context.Execution.CreateIterator(context.Node.Database(i), default);
+            for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            {
+                row.Clear();
+                row.Append((byte)i);
+                row.Append(iterator.Key);
+                row.Append((byte)0);
+                row.Append(iterator.Value);
+                row.Append(BitConverter.GetBytes(iterator.ExpiresAtMs));
+                Mix(sum, row.WrittenSpan);
+            }
+        }
+
+        context.Reply.SimpleString(Encoding.ASCII.GetBytes(Convert.ToHexStringLower(sum)));
+    }
+
+    private static void DigestValues(CommandContext context)
+    {
+        context.Reply.ArrayHeader(context.ArgumentCount - 2);
+        Span<byte> sum = stackalloc byte[20];
+        for (int i = 2; i < context.ArgumentCount; i++)
+        {
+            sum.Clear();
+            if (KeyAccess.Find(context, context.Argument(i)).Exists)
+                Mix(sum, context.Value.WrittenSpan);
+            context.Reply.SimpleString(Encoding.ASCII.GetBytes(Convert.ToHexStringLower(sum)));
+        }
+    }
+
+    private static void Mix(Span<byte> sum, ReadOnlySpan<byte> row)
+    {
+        Span<byte> hash = stackalloc byte[32];
+        SHA256.HashData(row, hash);
+        for (int i = 0; i < sum.Length; i++)
+            sum[i] ^= hash[i];
+    }
+
+    private static void Help(CommandContext context)
+    {
+        string[] lines =
+        [
+            "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+            "CHANGE-REPL-ID", "    Does nothing here.",
+            "DIGEST", "    Output a hex signature representing the current DB content.",
+            "DIGEST-VALUE <key> [<key> ...]", "    Output a hex signature of the values of all the specified keys.",
+            "ERROR <string>", "    Return a Redis protocol error with <string> as message.",
+            "JMAP", "    Does nothing here.",
+            "OBJECT <key>", "    Show low level info about `key` and associated value.",
+            "PROTOCOL <type>", "    Reply with a test value of the specified type.",
+            "RELOAD [option ...]", "    Close all files and open them again, as a restart would.",
+            "SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys in background.",
+            "SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed.",
+            "STRINGMATCH-LEN <len> <pattern>", "    Match a pattern against a string of the given length.",
+            "HELP", "    Prints this help.",
+        ];
+        context.Reply.ArrayHeader(lines.Length);
+        foreach (string line in lines)
+            context.Reply.SimpleString(Encoding.ASCII.GetBytes(line));
+    }
+}
+
+/// <summary>DEBUG PROTOCOL: one reply of each type.</summary>
+internal static class DebugProtocol
+{
+    public static void Write(CommandContext context)
+    {
+        RespWriter reply = context.Reply;
+        switch (Encoding.ASCII.GetString(context.Argument(2)).ToLowerInvariant())
+        {
+            case "string":
+                reply.BulkString("Hello World"u8);
+                break;
+            case "integer":
+                reply.Integer(12345);
+                break;
+            case "double":
+                reply.Double(3.141);
+                break;
+            case "null":
+                reply.Null();
+                break;
+            case "array":
+                reply.ArrayHeader(3);
+                Numbers(reply);
+                break;
+            case "set":
+                reply.SetHeader(3);
+                Numbers(reply);
+                break;
+            case "map":
+                reply.MapHeader(3);
+                for (int i = 0; i < 3; i++)
+                {
+                    reply.Integer(i);
+                    reply.Boolean(i == 1);
+                }
+
+                break;
+            case "attrib":
+                if (reply.Protocol >= 3)
+                {
+                    reply.Buffer.Append("|1\r\n"u8);
+                    reply.BulkString("key-popularity"u8);
+                    reply.ArrayHeader(2);
+                    reply.BulkString("key:123"u8);
+                    reply.Integer(90);
+                }
+
+                reply.BulkString("Some real reply following the attribute"u8);
+                break;
+            case "push":
+                reply.PushHeader(2);
+                reply.BulkString("server-cpu-usage"u8);
+                reply.Integer(42);
+                break;
+            case "verbatim":
+                reply.Verbatim("This is a verbatim\nstring");
+                break;
+            case "true":
+                reply.Boolean(true);
+                break;
+            case "false":
+                reply.Boolean(false);
+                break;
+            case "bignum":
+                if (reply.Protocol >= 3)
+                    reply.Buffer.Append("(1234567999999999999999999999999999999\r\n"u8);
+                else
+                    reply.BulkString("1234567999999999999999999999999999999"u8);
+                break;
+            default:
+                reply.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false");
+                break;
+        }
+    }
+
+    private static void Numbers(RespWriter reply)
+    {
+        for (int i = 0; i < 3; i++)
+            reply.Integer(i);
+    }
+}

@@ -1,0 +1,352 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>INFO's text, section by section. Field names are Redis's; where one means nothing here it has its resting value.</summary>
+internal sealed class InfoPage(ServerState server, Execution execution)
+{
+    private const int ExactKeysMax = 100_000;
+    private readonly StringBuilder _text = new();
+
+    public static readonly string[] DefaultSections =
+        ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "errorstats", "cluster", "keyspace"];
+
+    public static readonly string[] AllSections =
+        ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "commandstats", "errorstats", "latencystats", "cluster", "keyspace"];
+
+    public string Write(IEnumerable<string> sections)
+    {
+        foreach (string section in AllSections.Where(s => sections.Contains(s, StringComparer.Ordinal)))
+        {
+            if (_text.Length != 0)
+                _text.Append("\r\n");
+            Section(section);
+        }
+
+        return _text.ToString();
+    }
+
+    private void Section(string name)
+    {
+        _text.Append("# ").Append(char.ToUpperInvariant(name[0])).Append(name == "cpu" ? "PU" : name[1..]).Append("\r\n");
+        switch (name)
+        {
+            case "server":
+                Server();
+                break;
+            case "clients":
+                Clients();
+                break;
+            case "memory":
+                Memory();
+                break;
+            case "persistence":
+                Persistence();
+                break;
+            case "stats":
+                Stats();
+                break;
+            case "replication":
+                Replication();
+                break;
+            case "cpu":
+                Cpu();
+                break;
+            case "commandstats":
+                CommandStats();
+                break;
+            case "errorstats":
+                foreach ((string code, long count) in server.Statistics.Errors)
+                    Field("errorstat_" + code, $"count={count}");
+                break;
+            case "latencystats":
+                LatencyStats();
+                break;
+            case "cluster":
+                Field("cluster_enabled", "0");
+                break;
+            case "keyspace":
+                Keyspace();
+                break;
+        }
+    }
+
+    private void Server()
+    {
+        long uptime = (server.Clock.NowMs - server.Clock.StartedAt.ToUnixTimeMilliseconds()) / 1000;
+        Field("redis_version", ServerIdentity.RedisVersion);
+        Field("redis_git_sha1", "00000000");
+        Field("redis_git_dirty", "0");
+        Field("redis_build_id", "0");
+        Field("redis_mode", "standalone");
+        Field("kvasir_version", typeof(InfoPage).Assembly.GetName().Version?.ToString(3) ?? "0");
+        Field("os", RuntimeInformation.OSDescription + " " + RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant());
+        Field("arch_bits", "64");
+        Field("monotonic_clock", "POSIX clock_gettime");
+        Field("multiplexing_api", server.Identity.Loop);
+        Field("runtime", RuntimeInformation.FrameworkDescription);
+        Field("process_id", Environment.ProcessId);
+        Field("process_supervised", "no");
+        Field("run_id", server.Identity.RunId);
+        Field("tcp_port", server.Identity.Port);
+        Field("server_time_usec", server.Clock.NowMicroseconds);
+        Field("uptime_in_seconds", uptime);
+        Field("uptime_in_days", uptime / 86400);
+        Field("hz", server.Settings["hz"]);
+        Field("configured_hz", server.Settings["hz"]);
+        Field("lru_clock", (server.Clock.NowMs / 1000) & 0xFFFFFF);
+        Field("executable", Environment.ProcessPath ?? "");
+        Field("config_file", server.Identity.ConfigFile);
+        Field("io_threads_active", "0");
+    }
+
+    private void Clients()
+    {
+        RespSession[] sessions = server.Clients.All;
+        Field("connected_clients", sessions.Length);
+        Field("cluster_connections", "0");
+        Field("maxclients", server.Settings["maxclients"]);
+        Field("client_recent_max_input_buffer", sessions.Select(s => s.Input.Length).DefaultIfEmpty().Max());
+        Field("client_recent_max_output_buffer", sessions.Select(s => s.Output.Length).DefaultIfEmpty().Max());
+        Field("blocked_clients", sessions.Count(s => s.Suspended is BlockedSuspension));
+        Field("tracking_clients", server.Tracking.ClientCount);
+        Field("clients_in_timeout_table", sessions.Count(s => s.Suspended is BlockedSuspension { DeadlineMs: < long.MaxValue }));
+    }
+
+    private void Memory()
+    {
+        long managed = GC.GetTotalMemory(forceFullCollection: false);
+        long engines = Statistics().Sum(s => s.MemoryBytes);
+        long used = managed + engines;
+        long resident = Environment.WorkingSet;
+        using Process process = Process.GetCurrentProcess();
+        Bytes("used_memory", used);
+        Bytes("used_memory_rss", resident);
+        Bytes("used_memory_peak", Math.Max(process.PeakWorkingSet64, used));
+        Field("used_memory_peak_perc", "100.00%");
+        Field("used_memory_overhead", managed);
+        Field("used_memory_startup", "0");
+        Field("used_memory_dataset", engines);
+        Field("used_memory_dataset_perc", Percent(engines, used));
+        Field("allocator_allocated", used);
+        Field("allocator_active", used);
+        Field("allocator_resident", resident);
+        Bytes("total_system_memory", GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        Bytes("used_memory_lua", 0);
+        Field("used_memory_scripts_eval", "0");
+        Field("number_of_cached_scripts", "0");
+        Field("number_of_functions", "0");
+        Field("number_of_libraries", "0");
+        Field("used_memory_functions", "0");
+        Field("used_memory_scripts", "0");
+        Bytes("maxmemory", server.Settings.Number("maxmemory"));
+        Field("maxmemory_policy", server.Settings["maxmemory-policy"]);
+        Field("mem_fragmentation_ratio", ((double)resident / Math.Max(used, 1)).ToString("F2", CultureInfo.InvariantCulture));
+        Field("mem_fragmentation_bytes", resident - used);
+        Field("mem_not_counted_for_evict", "0");
+        Field("mem_replication_backlog", "0");
+        Field("mem_clients_slaves", "0");
+        Field("mem_clients_normal", server.Clients.All.Sum(s => (long)s.Output.Buffer.Capacity + (s.Input.Array?.Length ?? 0)));
+        Field("mem_cluster_links", "0");
+        Field("mem_aof_buffer", "0");
+        Field("mem_allocator", "dotnet");
+        Field("active_defrag_running", "0");
+        Field("lazyfree_pending_objects", "0");
+        Field("lazyfreed_objects", "0");
+        Field("kvasir_memtable_bytes", Statistics().Sum(s => s.MemTableBytes));
+        Field("kvasir_cache_bytes", Statistics().Sum(s => s.CacheBytes));
+    }
+
+    private void Persistence()
+    {
+        ISnapshotter? snapshotter = server.Snapshotter;
+        Field("loading", "0");
+        Field("async_loading", "0");
+        Field("rdb_changes_since_last_save", server.Events.Changes - server.ChangesAtSave);
+        Field("rdb_bgsave_in_progress", snapshotter?.IsRunning == true ? 1 : 0);
+        Field("rdb_last_save_time", snapshotter?.LastSaveSeconds ?? server.Clock.StartedAt.ToUnixTimeSeconds());
+        Field("rdb_last_bgsave_status", snapshotter?.LastFailed == true ? "err" : "ok");
+        Field("rdb_last_bgsave_time_sec", "-1");
+        Field("rdb_current_bgsave_time_sec", "-1");
+        Field("rdb_saves", "0");
+        Field("rdb_last_cow_size", "0");
+        Field("rdb_last_load_keys_expired", "0");
+        Field("rdb_last_load_keys_loaded", "0");
+        Field("aof_enabled", server.Settings.Flag("appendonly") ? 1 : 0);
+        Field("aof_rewrite_in_progress", "0");
+        Field("aof_rewrite_scheduled", "0");
+        Field("aof_last_rewrite_time_sec", "-1");
+        Field("aof_current_rewrite_time_sec", "-1");
+        Field("aof_last_bgrewrite_status", "ok");
+        Field("aof_last_write_status", server.Node.Log.Refusal is null ? "ok" : "err");
+        Field("aof_last_cow_size", "0");
+        Field("module_fork_in_progress", "0");
+        Field("module_fork_last_cow_size", "0");
+        Field("kvasir_journal_bytes", server.Node.Log.RetainedBytes);
+        Field("kvasir_journal_durable", server.Node.Log.DurablePosition.Value);
+        Field("kvasir_writes_refused", server.Node.Log.Refusal?.Message ?? "");
+    }
+
+    private void Stats()
+    {
+        ServerStatistics statistics = server.Statistics;
+        Field("total_connections_received", statistics.Connections);
+        Field("total_commands_processed", statistics.Commands);
+        Field("instantaneous_ops_per_sec", statistics.CommandsPerSecond);
+        Field("total_net_input_bytes", statistics.BytesIn);
+        Field("total_net_output_bytes", statistics.BytesOut);
+        Field("instantaneous_input_kbps", "0.00");
+        Field("instantaneous_output_kbps", "0.00");
+        Field("rejected_connections", statistics.RejectedConnections);
+        Field("sync_full", "0");
+        Field("sync_partial_ok", "0");
+        Field("sync_partial_err", "0");
+        Field("expired_keys", statistics.ExpiredKeys);
+        Field("expired_stale_perc", "0.00");
+        Field("expired_time_cap_reached_count", "0");
+        Field("expire_cycle_cpu_milliseconds", "0");
+        Field("evicted_keys", "0");
+        Field("evicted_clients", "0");
+        Field("keyspace_hits", statistics.KeyHits);
+        Field("keyspace_misses", statistics.KeyMisses);
+        Field("pubsub_channels", server.PubSub.Channels.Count);
+        Field("pubsub_patterns", server.PubSub.Patterns.Count);
+        Field("pubsubshard_channels", server.PubSub.ShardChannels.Count);
+        Field("latest_fork_usec", "0");
+        Field("total_forks", "0");
+        Field("migrate_cached_sockets", "0");
+        Field("slave_expires_tracked_keys", "0");
+        Field("active_defrag_hits", "0");
+        Field("active_defrag_misses", "0");
+        Field("tracking_total_keys", server.Tracking.KeyCount);
+        Field("tracking_total_items", server.Tracking.KeyCount);
+        Field("tracking_total_prefixes", server.Tracking.PrefixCount);
+        Field("unexpected_error_replies", "0");
+        Field("total_error_replies", statistics.ErrorReplies);
+        Field("dump_payload_sanitizations", "0");
+        Field("total_reads_processed", statistics.Reads);
+        Field("total_writes_processed", statistics.Writes);
+        Field("io_threaded_reads_processed", "0");
+        Field("io_threaded_writes_processed", "0");
+        Field("kvasir_delayed_writes", statistics.DelayedWrites);
+    }
+
+    private void Replication()
+    {
+        Field("role", "master");
+        Field("connected_slaves", "0");
+        Field("master_failover_state", "no-failover");
+        Field("master_replid", server.Identity.ReplicationId);
+        Field("master_replid2", "0000000000000000000000000000000000000000");
+        Field("master_repl_offset", "0");
+        Field("second_repl_offset", "-1");
+        Field("repl_backlog_active", "0");
+        Field("repl_backlog_size", server.Settings["repl-backlog-size"]);
+        Field("repl_backlog_first_byte_offset", "0");
+        Field("repl_backlog_histlen", "0");
+    }
+
+    private void Cpu()
+    {
+        using Process process = Process.GetCurrentProcess();
+        Field("used_cpu_sys", Seconds(process.PrivilegedProcessorTime));
+        Field("used_cpu_user", Seconds(process.UserProcessorTime));
+        Field("used_cpu_sys_children", "0.000000");
+        Field("used_cpu_user_children", "0.000000");
+    }
+
+    private void CommandStats()
+    {
+        foreach (CommandEntry entry in server.Commands.AllWithSubcommands)
+        {
+            CommandCounters counters = entry.Counters;
+            if (counters.Calls == 0 && counters.Rejected == 0 && counters.Failed == 0)
+                continue;
+            double perCall = counters.Calls == 0 ? 0 : (double)counters.Microseconds / counters.Calls;
+            Field("cmdstat_" + entry.FullName, string.Create(
+                CultureInfo.InvariantCulture,
+                $"calls={counters.Calls},usec={counters.Microseconds},usec_per_call={perCall:F2},rejected_calls={counters.Rejected},failed_calls={counters.Failed}"));
+        }
+    }
+
+    private void LatencyStats()
+    {
+        if (!server.Settings.Flag("latency-tracking"))
+            return;
+        string[] percentiles = server.Settings["latency-tracking-info-percentiles"].Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        foreach (CommandEntry entry in server.Commands.AllWithSubcommands)
+        {
+            if (entry.Counters.Calls == 0)
+                continue;
+            Field("latency_percentiles_usec_" + entry.FullName, string.Join(',', percentiles.Select(p => string.Create(
+                CultureInfo.InvariantCulture,
+                $"p{p}={entry.Counters.Percentile(double.Parse(p, CultureInfo.InvariantCulture)):F3}"))));
+        }
+    }
+
+    private void Keyspace()
+    {
+        for (int i = 0; i < server.Node.DatabaseCount; i++)
+        {
+            (long keys, long expires) = Count(server.Node.Database(i));
+            if (keys != 0)
+                Field("db" + i.ToString(CultureInfo.InvariantCulture), $"keys={keys},expires={expires},avg_ttl=0");
+        }
+    }
+
+    /// <summary>Counts keys one by one while they are few; beyond that the engine's estimate.</summary>
+    private (long Keys, long Expires) Count(Replica replica)
+    {
+        long keys = 0;
+        long expires = 0;
+        using EngineIterator iterator = execution.CreateIterator(replica, new IteratorOptions { KeysOnly = true, BypassCache = true });
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        {
+            keys++;
+            if (iterator.ExpiresAtMs != 0)
+                expires++;
+            if (keys == ExactKeysMax)
+                return (Math.Max(replica.Engine.GetStatistics().EstimatedKeys, keys), expires);
+        }
+
+        return (keys, expires);
+    }
+
+    private IEnumerable<EngineStatistics> Statistics()
+    {
+        for (int i = 0; i < server.Node.DatabaseCount; i++)
+            yield return server.Node.Database(i).Engine.GetStatistics();
+    }
+
+    private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("F6", CultureInfo.InvariantCulture);
+
+    private static string Percent(long part, long whole) =>
+        (100.0 * part / Math.Max(whole, 1)).ToString("F2", CultureInfo.InvariantCulture) + "%";
+
+    private void Bytes(string name, long bytes)
+    {
+        Field(name, bytes);
+        Field(name + "_human", Human(bytes));
+    }
+
+    internal static string Human(long bytes) => bytes switch
+    {
+        < 1024 => bytes.ToString(CultureInfo.InvariantCulture) + "B",
+        < 1L << 20 => (bytes / 1024.0).ToString("F2", CultureInfo.InvariantCulture) + "K",
+        < 1L << 30 => (bytes / (double)(1L << 20)).ToString("F2", CultureInfo.InvariantCulture) + "M",
+        < 1L << 40 => (bytes / (double)(1L << 30)).ToString("F2", CultureInfo.InvariantCulture) + "G",
+        _ => (bytes / (double)(1L << 40)).ToString("F2", CultureInfo.InvariantCulture) + "T",
+    };
+
+    private void Field(string name, long value) => Field(name, value.ToString(CultureInfo.InvariantCulture));
+
+    private void Field(string name, ulong value) => Field(name, value.ToString(CultureInfo.InvariantCulture));
+
+    private void Field(string name, string value) => _text.Append(name).Append(':').Append(value).Append("\r\n");
+}
