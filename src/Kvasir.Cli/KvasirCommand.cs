@@ -6,6 +6,8 @@ using System.Reflection;
 using Kvasir.Cli.Bench;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.Shell;
+using Kvasir.Cli.Simulate;
+using Kvasir.Cli.Torture;
 using Kvasir.Storage.Files;
 using Kvasir.Wire.Resp;
 
@@ -56,6 +58,8 @@ internal static class KvasirCommand
         {
             ShellCommand.Create(),
             BenchCommand.Create(),
+            SimulateCommand.Create(),
+            TortureCommand.Create(),
         };
         foreach (Option option in root.Options)
         {

@@ -27,6 +27,10 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           Measure
             bench server       Load a server over RESP: closed or open loop, mixed workloads, YCSB A to F
 
+          Try to break it
+            simulate disk      Crash a node at every disk operation of an imagined disk, recover it, check it
+            torture            Kill a real server at random moments and check that nothing answered is lost
+
         EXAMPLES
           kvasir shell                             Talk to 127.0.0.1:6379
           kvasir shell -p 7000 SET greeting hello  Send one command, print its reply

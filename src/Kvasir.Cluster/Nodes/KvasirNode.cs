@@ -1,49 +1,254 @@
+using System.Globalization;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Logs;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Nodes;
 
 /// <summary>
-/// A node: the keyspaces it hosts and the one log they share. The sixteen databases of the Redis protocol are the
-/// keyspaces <c>db0</c> to <c>db15</c>; they share one mailbox, so that a MULTI block is atomic across them.
+/// A node: the keyspaces it hosts, one engine each, over the one journal they share. The databases of the Redis protocol
+/// are the keyspaces <c>db0</c>, <c>db1</c>, ...; they share one mailbox, so that a MULTI block is atomic across them.
+/// <para>
+/// <b>Start.</b> Engines open with what their files hold, then the journal gives each of them every later write again.
+/// A file that is missing or damaged stops the start with its name; nothing is served from a part of the data.
+/// </para>
+/// <para>
+/// <b>Threads.</b> Members are thread-safe unless they say that they belong to the mailbox.
+/// </para>
 /// </summary>
 public sealed class KvasirNode : IDisposable
 {
-    private readonly Replica[] _databases;
-    private readonly Execution _execution;
+    internal const string KeyspacesFolder = "keyspaces";
+    internal const string JournalFolder = "journal";
 
-    /// <summary>A node over a log and engines that the caller has already recovered.</summary>
-    public KvasirNode(IReplicaLog log, IEnumerable<Replica> databases)
+    private readonly NodeOptions _options;
+    private readonly NodeEnvironment _environment;
+    private readonly MemoryBudget _memory;
+    private readonly JournalLog _log;
+    private readonly Replica[] _replicas;
+    private readonly NodeUpkeep _upkeep;
+    private readonly IDisposable _folderLock;
+    private ILogListener? _listener;
+
+    // By database index; SWAPDB permutes it. The system replica remembers the permutation.
+    private Replica[] _databases;
+    private bool _disposed;
+
+    private KvasirNode(NodeOptions options, NodeEnvironment environment, IDisposable folderLock, ulong identity)
     {
-        Log = log;
-        _databases = [.. databases];
-        _execution = new Execution(log);
-        Mailbox = new ReplicaMailbox(_execution);
+        _options = options;
+        _environment = environment;
+        _folderLock = folderLock;
+        Identity = identity;
+        _memory = new MemoryBudget(options.MemoryBytes);
+        _log = new JournalLog(OnDurable, OnFailed);
+        Mailbox = new ReplicaMailbox(new Execution(_log));
+        _replicas = new Replica[options.DatabaseCount + 1];
+        _databases = [];
+        _upkeep = new NodeUpkeep(this, options, environment.Scheduler, _log);
     }
 
-    public IReplicaLog Log { get; }
+    /// <summary>Drawn when the folder was made; never changes.</summary>
+    public ulong Identity { get; }
+
+    public NodeOptions Options => _options;
+
+    public IReplicaLog Log => _log;
 
     public ReplicaMailbox Mailbox { get; }
 
+    public MemoryBudget Memory => _memory;
+
+    public TimeProvider Time => _environment.Scheduler.Time;
+
     public int DatabaseCount => _databases.Length;
 
-    /// <summary>The replica that a database index stands for now.</summary>
+    /// <summary>Every replica of the node, the system keyspace's first.</summary>
+    public IReadOnlyList<Replica> Replicas => _replicas;
+
+    /// <summary>Why writes are refused now, or null.</summary>
+    public WriteRefusal? Refusal => _log.Refusal;
+
+    /// <summary>The wrapped journal's bytes, for metrics.</summary>
+    public long JournalBytes => _log.RetainedBytes;
+
+    /// <summary>Opens the folder's node, or makes a new one. Throws <see cref="StorageException"/>s that say what is wrong.</summary>
+    public static KvasirNode Open(NodeOptions options, NodeEnvironment environment)
+    {
+        IFileSystem files = environment.Files;
+        files.CreateFolder(options.Folder);
+        IDisposable folderLock = files.Lock(options.Folder + "/LOCK");
+        KvasirNode? node = null;
+        try
+        {
+            NodeIdentity identity = IdentityFile.ReadOrCreate(files, options.Folder, new SeededRandom(environment.Seed).NextUInt64());
+            node = new KvasirNode(options, environment, folderLock, identity.Id);
+            node.OpenStorage(identity.HasJournal);
+            if (!identity.HasJournal)
+                IdentityFile.Write(files, options.Folder, identity with { HasJournal = true });
+            node._upkeep.Start();
+            return node;
+        }
+        catch
+        {
+            if (node is not null)
+                node.CloseEngines();
+            folderLock.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Who is told when replies may leave. One listener, set before the first write.</summary>
+    public void SetLogListener(ILogListener listener) => _listener = listener;
+
+    /// <summary>The replica that a database index stands for now. Belongs to the mailbox.</summary>
     public Replica Database(int index)
     {
         Check.That((uint)index < (uint)_databases.Length);
         return _databases[index];
     }
 
-    /// <summary>Lets two database indexes trade places.</summary>
+    /// <summary>
+    /// Lets two database indexes trade places, durably with the execution's next commit. Belongs to the mailbox.
+    /// </summary>
     public void SwapDatabases(Execution execution, int first, int second)
     {
         Check.That((uint)first < (uint)_databases.Length && (uint)second < (uint)_databases.Length);
-        (_databases[first], _databases[second]) = (_databases[second], _databases[first]);
+        Replica[] swapped = [.. _databases];
+        (swapped[first], swapped[second]) = (swapped[second], swapped[first]);
+        DatabaseMapping.Write(execution, _replicas[0], swapped);
+        _databases = swapped;
     }
 
+    /// <summary>
+    /// Writes an openable copy of the node's data to a new folder: everything that was durable when it began. Blocks; not
+    /// from inside the mailbox.
+    /// </summary>
+    public void Checkpoint(string folder) => NodeCheckpoint.Write(this, _environment.Files, folder);
+
+    /// <summary>
+    /// Closes everything and opens it again from disk, as a restart would. Belongs to the mailbox; replies that wait for
+    /// the log have their answer before it begins.
+    /// </summary>
+    public void Reload()
+    {
+        _upkeep.Pause();
+        CloseStorage();
+        OpenStorage(journalMustExist: true);
+        _upkeep.Resume();
+    }
+
+    /// <summary>
+    /// Stops cleanly: everything answered is made durable, whatever its durability, then all files are closed. The caller
+    /// has stopped posting to the mailbox.
+    /// </summary>
     public void Dispose()
     {
-        foreach (Replica replica in _databases)
-            replica.Engine.Dispose();
+        if (_disposed)
+            return;
+        _disposed = true;
+        _upkeep.Stop();
+        CloseStorage();
+        _folderLock.Dispose();
+    }
+
+    internal void FlushAll()
+    {
+        foreach (Replica replica in _replicas)
+            replica.Engine.Flush();
+    }
+
+    private void OpenStorage(bool journalMustExist)
+    {
+        IFileSystem files = _environment.Files;
+        string keyspaces = _options.Folder + "/" + KeyspacesFolder;
+        files.CreateFolder(keyspaces);
+        EngineEnvironment shared = new(files, _environment.Scheduler, _memory);
+        for (int i = 0; i < _replicas.Length; i++)
+        {
+            KeyspaceOptions keyspace = OptionsOf(i);
+            IEngineFactory factory = _environment.Engines.FirstOrDefault(e => e.Name == keyspace.Engine)
+                ?? throw new StorageException($"keyspace {keyspace.Name} wants the engine {keyspace.Engine}, which this program does not have");
+            IStorageEngine engine = factory.Open(keyspaces + "/" + keyspace.Name, shared);
+            if (engine is not IOrderedEngine ordered)
+            {
+                engine.Dispose();
+                throw new StorageException($"keyspace {keyspace.Name} needs an ordered engine; {keyspace.Engine} is not one");
+            }
+
+            _replicas[i] = new Replica((uint)i, keyspace, ordered);
+        }
+
+        JournalReplay replay = new(_replicas, _environment.Scheduler);
+        JournalWriter journal = JournalWriter.Open(
+            files,
+            _environment.Scheduler,
+            _options.Folder + "/" + JournalFolder,
+            _options.Journal with { MustExist = journalMustExist, BeginAfter = replay.FlushedMax },
+            LogPosition.Zero,
+            replay.Apply);
+        _log.Attach(journal);
+        foreach (Replica replica in _replicas)
+            replica.Engine.MarkStable(journal.DurablePosition);
+        _databases = DatabaseMapping.Read(_replicas);
+    }
+
+    private KeyspaceOptions OptionsOf(int replica)
+    {
+        if (replica == 0)
+            return new KeyspaceOptions { Name = "system", Engine = _options.Engine, Durability = _options.Durability };
+        int database = replica - 1;
+        return new KeyspaceOptions
+        {
+            Name = "db" + database.ToString(CultureInfo.InvariantCulture),
+            Engine = _options.Engine,
+            Durability = _options.DatabaseDurability.TryGetValue(database, out Durability durability) ? durability : _options.Durability,
+        };
+    }
+
+    private void CloseStorage()
+    {
+        // The engines are not flushed: the journal has everything, and a stop should take no longer than a sync.
+        if (_log.Refusal is null)
+            _log.Journal.Commit(sync: true);
+        JournalWriter journal = _log.Detach();
+        CloseEngines();
+        journal.Dispose();
+    }
+
+    private void CloseEngines()
+    {
+        foreach (Replica? replica in _replicas)
+            replica?.Engine.Dispose();
+    }
+
+    private void OnDurable(LogPosition position)
+    {
+        foreach (Replica replica in _replicas)
+            replica.Engine.MarkStable(position);
+        _listener?.Durable(position);
+    }
+
+    private void OnFailed(JournalFailure failure, Exception cause, LogPosition durable)
+    {
+        Mailbox.Post(new DiscardItem(_replicas, durable));
+        _listener?.Failed(durable, failure == JournalFailure.DiskFull, _log.Refusal?.Message ?? cause.Message);
+    }
+
+    /// <summary>Forgets what was published ahead of a log that has failed. What is stable stays.</summary>
+    private sealed class DiscardItem(Replica[] replicas, LogPosition durable) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            foreach (Replica replica in replicas)
+            {
+                if (replica.Options.Durability == Durability.Sync)
+                    replica.Discard(durable);
+            }
+        }
     }
 }

@@ -35,7 +35,7 @@ public sealed class Execution
     {
         EntryInfo info = replica.Engine.Get(key, ReadView.Applied, value);
         if (info.Sequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
-            RaiseGate(_log.AppendedPosition);
+            RaiseGate(_log.AwaitedPosition);
         return info;
     }
 
@@ -43,7 +43,7 @@ public sealed class Execution
     public EngineIterator CreateIterator(Replica replica, in IteratorOptions options)
     {
         if (replica.Engine.LastSequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
-            RaiseGate(_log.AppendedPosition);
+            RaiseGate(_log.AwaitedPosition);
         return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
     }
 
@@ -82,7 +82,7 @@ public sealed class Execution
             gated |= replica.Options.Durability == Durability.Sync;
         }
 
-        LogPosition position = _log.Append(_record.WrittenSpan);
+        LogPosition position = _log.Append(_record.WrittenSpan, awaited: gated);
         foreach (Replica replica in _touched)
             replica.Publish(position);
         _touched.Clear();

@@ -11,10 +11,28 @@ public interface IReplicaLog
     /// <summary>Why writes are refused now, or null. Asked before anything is staged.</summary>
     WriteRefusal? Refusal { get; }
 
-    /// <summary>Adds a record; it is durable once <see cref="DurablePosition"/> has reached the position returned.</summary>
-    LogPosition Append(ReadOnlySpan<byte> payload);
+    /// <summary>
+    /// Adds a record; it is durable once <see cref="DurablePosition"/> has reached the position returned.
+    /// <paramref name="awaited"/>: somebody's reply waits for that. Nothing happens before <see cref="Commit"/>.
+    /// </summary>
+    LogPosition Append(ReadOnlySpan<byte> payload, bool awaited);
+
+    /// <summary>
+    /// Starts making what was appended durable, as far as anybody waits for it; once for all that came together, such as
+    /// one turn of an event loop. Returns at once. Any thread.
+    /// </summary>
+    void Commit();
+
+    /// <summary>
+    /// As <see cref="Commit"/>, on the calling thread, and back only when it is done: cheaper when there is nothing else
+    /// to do meanwhile. A failure is told to the listeners, not thrown.
+    /// </summary>
+    void CommitInline();
 
     LogPosition AppendedPosition { get; }
+
+    /// <summary>The last position appended as awaited: once the log is durable up to here, no reply waits.</summary>
+    LogPosition AwaitedPosition { get; }
 
     LogPosition DurablePosition { get; }
 

@@ -1,3 +1,5 @@
+using Kvasir.Primitives;
+
 namespace Kvasir.Storage.Journal;
 
 public sealed record JournalOptions
@@ -24,4 +26,10 @@ public sealed record JournalOptions
     /// The owner knows that the journal was made before: an empty folder is then an error, not a new journal.
     /// </summary>
     public bool MustExist { get; init; }
+
+    /// <summary>
+    /// Positions given out lie behind this one, even if the journal ends before it: engines whose writes nobody waited for
+    /// may have flushed what the journal lost, and a new journal may stand above engines that came with a checkpoint.
+    /// </summary>
+    public LogPosition BeginAfter { get; init; }
 }

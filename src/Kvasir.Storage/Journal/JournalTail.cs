@@ -27,7 +27,7 @@ internal sealed record JournalTail(
         {
             if (options.MustExist)
                 throw new FileMissingException($"{path} holds no journal segment, though a journal was there", inner: null);
-            return Create(folder, path, options, time, replayAfter);
+            return Create(folder, path, options, time, new LogPosition(Math.Max(replayAfter.Value, options.BeginAfter.Value)));
         }
 
         var recovery = new JournalRecovery(files, folder);
@@ -38,7 +38,8 @@ internal sealed record JournalTail(
         List<RetainedSegment> retained = [.. recovery.Segments];
         RetainedSegment last = retained[^1];
         SegmentHeader header = recovery.LastHeader;
-        if (recovery.ClosedCleanly)
+        ulong begin = Math.Max(last.EndPosition, options.BeginAfter.Value);
+        if (recovery.ClosedCleanly && begin == last.EndPosition)
         {
             retained.RemoveAt(retained.Count - 1);
             IFile file = files.Open(folder.PathOf(last.Sequence), FileOpenMode.ReadWrite);
@@ -53,12 +54,12 @@ internal sealed record JournalTail(
             // dies again and again at its start does not fill the disk; one position is skipped, so that nothing torn
             // in the old file fits the new header.
             retained.RemoveAt(retained.Count - 1);
-            next = header with { BasePosition = header.BasePosition + 1, OldestSegment = recovery.OldestRequired };
+            next = header with { BasePosition = Math.Max(header.BasePosition + 1, begin), OldestSegment = recovery.OldestRequired };
         }
         else
         {
             next = new SegmentHeader(
-                header.JournalId, last.Sequence + 1, last.EndPosition, last.EndPosition, recovery.OldestRequired);
+                header.JournalId, last.Sequence + 1, begin, last.EndPosition, recovery.OldestRequired);
         }
 
         return new JournalTail(header.JournalId, StartSegment(folder, options, next), retained, recovery.OldestRequired);

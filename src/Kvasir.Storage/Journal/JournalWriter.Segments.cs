@@ -103,9 +103,13 @@ public sealed partial class JournalWriter
             if (_closed)
                 return false;
             if (Failure == JournalFailure.None)
+            {
+                SealTrimMark();
                 CommitPending(sync: true);
-            if (Failure != JournalFailure.DiskFailed)
-                WriteMark(JournalEntryKind.Mark, sync: true);
+            }
+
+            if (Failure == JournalFailure.DiskFull && !TryAppendMarkWhileFull())
+                return false;
             if (Failure == JournalFailure.DiskFailed)
                 return false;
         }
@@ -123,6 +127,53 @@ public sealed partial class JournalWriter
             _folder.Remove(sequence, _options.SegmentBytes, sparesMax);
             lock (_lock)
                 _retained.RemoveAt(0);
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// Makes a chunk of a mark alone where no records wait. It must not be one that the next chunk overwrites: that write
+    /// may tear, and what it stood for, that older segments may be missing, would be forgotten.
+    /// </summary>
+    private void SealTrimMark()
+    {
+        lock (_lock)
+        {
+            if (_tail.HasRecords || _sealed.Count > 0)
+                return;
+            PendingChunk mark = _tail;
+            _sealed.Add(mark);
+            Volatile.Write(ref _appended, mark.End);
+            _tail = _pool.TryPop(out PendingChunk? pooled) ? pooled : new PendingChunk(PendingChunk.OrdinaryBytes);
+            _tail.Begin(_appended);
+        }
+    }
+
+    /// <summary>While the disk is full nothing else is written behind it: the segment ends with the mark, durably.</summary>
+    private bool TryAppendMarkWhileFull()
+    {
+        if (!_segment.HasRoomFor(JournalFormat.MarkBytes))
+            return false;
+        try
+        {
+            JournalFormat.WriteMark(_markBuffer, JournalEntryKind.Mark, CurrentMark(), _seed, _segment.EndPosition);
+            _segment.Write(_markBuffer);
+            _segment.Sync();
+        }
+        catch (StorageException exception)
+        {
+            Fail(JournalFailure.DiskFailed, exception);
+            return false;
+        }
+
+        lock (_lock)
+        {
+            if (_appended < _segment.EndPosition)
+            {
+                Volatile.Write(ref _appended, _segment.EndPosition);
+                _tail.Begin(_appended);
+            }
         }
 
         return true;

@@ -3,6 +3,21 @@ namespace Kvasir.Storage.Lsm;
 /// <summary>Settings of one LSM engine. The defaults are those the benchmarks are published with.</summary>
 public sealed record LsmOptions
 {
+    /// <summary>So small that a few hundred writes fill memtables, levels and blocks: for simulations and tests.</summary>
+    public static LsmOptions Tiny { get; } = new()
+    {
+        MemTableBytes = 8 << 10,
+        BlockBytes = 256,
+        RestartInterval = 4,
+        TableBytes = 4 << 10,
+        LevelBaseBytes = 16 << 10,
+        LevelSizeMultiplier = 3,
+        LevelZeroCompactionTrigger = 2,
+        LevelZeroStopTrigger = 8,
+        CompressFromLevel = 1,
+        OpenFilesMax = 4,
+    };
+
     /// <summary>A memtable that has grown to this many bytes is frozen and flushed.</summary>
     public long MemTableBytes { get; init; } = 64L << 20;
 

@@ -1,8 +1,6 @@
-using System.Globalization;
 using System.Text;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
-using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 using Kvasir.Simulation.Disks;
@@ -21,12 +19,10 @@ internal sealed class CommandWorld : IDisposable
     {
         var random = new SeededRandom(1);
         Scheduler = new SimulatedScheduler(random, new SimulatedClock(DateTimeOffset.UtcNow));
-        var environment = new EngineEnvironment(
-            new SimulatedFileSystem(random.Fork()), Scheduler, new MemoryBudget(MemoryBudget.MinimumBytes));
-        Node = new KvasirNode(new MemoryLog(), Enumerable.Range(0, 16).Select(i => new Replica(
-            (uint)i,
-            new KeyspaceOptions { Name = "db" + i.ToString(CultureInfo.InvariantCulture) },
-            ModelEngine.Open("db" + i.ToString(CultureInfo.InvariantCulture), environment))));
+        // Durability none: replies leave at once, so that scenarios need not run the journal.
+        Node = KvasirNode.Open(
+            new NodeOptions { Folder = "/data", Engine = "model", Durability = Durability.None, MemoryBytes = MemoryBudget.MinimumBytes },
+            new NodeEnvironment(new SimulatedFileSystem(random.Fork()), Scheduler, [new ModelEngineFactory()], Seed: 1));
         Server = new ServerState(Node, Scheduler.Time);
         _peer = Connect();
     }
@@ -46,22 +42,4 @@ internal sealed class CommandWorld : IDisposable
     public SessionPeer Connect() => new(Server);
 
     public void Dispose() => Node.Dispose();
-
-    /// <summary>A log that is durable at once and keeps nothing.</summary>
-    private sealed class MemoryLog : IReplicaLog
-    {
-        public WriteRefusal? Refusal => null;
-
-        public LogPosition AppendedPosition { get; private set; }
-
-        public LogPosition DurablePosition => AppendedPosition;
-
-        public long RetainedBytes => 0;
-
-        public LogPosition Append(ReadOnlySpan<byte> payload)
-        {
-            AppendedPosition = new LogPosition(AppendedPosition.Value + (ulong)payload.Length);
-            return AppendedPosition;
-        }
-    }
 }

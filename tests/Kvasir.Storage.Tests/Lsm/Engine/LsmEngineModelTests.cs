@@ -6,7 +6,6 @@ using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
-using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Tests.Lsm.Engine;
 
@@ -14,19 +13,18 @@ namespace Kvasir.Storage.Tests.Lsm.Engine;
 public class LsmEngineModelTests
 {
     [Theory]
-    [InlineData(1, 400, false)]
-    [InlineData(2, 60, false)]
-    [InlineData(3, 400, true)]
-    [InlineData(4, 60, true)]
-    public void RandomHistoriesAgreeWithTheModel(int group, int keys, bool onDisk)
+    [InlineData(1, 400)]
+    [InlineData(2, 400)]
+    [InlineData(3, 60)]
+    public void RandomHistoriesAgreeWithTheModel(int group, int keys)
     {
         for (ulong seed = 0; seed < 25; seed++)
-            Run(((ulong)group << 32) | seed, keys, onDisk, operations: 1500);
+            Run(((ulong)group << 32) | seed, keys, operations: 1500);
     }
 
-    private static void Run(ulong seed, int keys, bool onDisk, int operations)
+    private static void Run(ulong seed, int keys, int operations)
     {
-        var history = new History(seed, keys, onDisk);
+        var history = new History(seed, keys);
         try
         {
             for (int i = 0; i < operations; i++)
@@ -35,7 +33,7 @@ public class LsmEngineModelTests
         }
         catch (Exception exception)
         {
-            throw new InvalidOperationException($"seed {seed}, keys {keys}, on disk {onDisk}, step {history.Steps}: {exception.Message}", exception);
+            throw new InvalidOperationException($"seed {seed}, keys {keys}, step {history.Steps}: {exception.Message}", exception);
         }
     }
 
@@ -43,7 +41,6 @@ public class LsmEngineModelTests
     {
         private readonly SeededRandom _random;
         private readonly int _keys;
-        private readonly bool _onDisk;
         private readonly SimulatedScheduler _scheduler;
         private readonly EngineEnvironment _environment;
         private readonly FakeTableFiles _files = new();
@@ -58,11 +55,10 @@ public class LsmEngineModelTests
         private LogPosition _stable;
         private bool _sequencesAgree = true;
 
-        public History(ulong seed, int keys, bool onDisk)
+        public History(ulong seed, int keys)
         {
             _random = new SeededRandom(seed);
             _keys = keys;
-            _onDisk = onDisk;
             _scheduler = new SimulatedScheduler(_random.Fork());
             var files = new SimulatedFileSystem(_random.Fork());
             files.CreateFolder("/model");
@@ -144,20 +140,8 @@ public class LsmEngineModelTests
             Assert.Equal(0, _environment.Memory.CacheBytes);
         }
 
-        private LsmEngine Open()
-        {
-            var options = new LsmOptions
-            {
-                MemTableBytes = 20_000,
-                BlockBytes = 512,
-                TableBytes = 8_000,
-                LevelBaseBytes = 30_000,
-                LevelSizeMultiplier = 3,
-                CompressFromLevel = 1,
-            };
-            ITableStore tables = _onDisk ? TableStore.Open("/engine", _environment, options) : new FakeTableStore(_files);
-            return new LsmEngine(tables, _environment, options);
-        }
+        private LsmEngine Open() => new(
+            new FakeTableStore(_files), _environment, new LsmOptions { MemTableBytes = 20_000, BackgroundJobsMax = 2 });
 
         private byte[] Key()
         {

@@ -1,0 +1,131 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Text.Json;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Primitives;
+
+namespace Kvasir.Cli.Torture;
+
+/// <summary>
+/// <c>kvasir torture</c>: a real server, clients that write, SIGKILL at a random moment, restart, check; over and over on
+/// one data folder.
+/// </summary>
+internal static class TortureCommand
+{
+    public static Command Create()
+    {
+        Option<int> rounds = Flag.Number("--rounds", "N", "Kills to survive.", fallback: 200);
+        Option<int> clients = Flag.Number("--clients", "N", "Clients that write at once.", fallback: 8, max: 1000);
+        Option<int> longest = Flag.Number("--longest-ms", "MS", "The longest time a server lives.", fallback: 800);
+        Option<long> seed = Flag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
+        Option<string?> data = Flag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
+        Option<bool> json = Flag.Json();
+        Command command = new("torture", "Kills a real server at random moments and checks that nothing answered is lost.")
+        {
+            rounds, clients, longest, seed, data, json,
+        };
+        command.SetAction((result, stop) => Task.FromResult(Run(
+            result.GetValue(rounds), result.GetValue(clients), result.GetValue(longest), (ulong)result.GetValue(seed),
+            result.GetValue(data), result.GetValue(json), stop)));
+        return command;
+    }
+
+    private static int Run(int rounds, int clientCount, int longestMs, ulong seed, string? data, bool json, CancellationToken stop)
+    {
+        string folder = data ?? Directory.CreateTempSubdirectory("kvasir-torture-").FullName;
+        SeededRandom random = new(seed);
+        TortureClient[] clients = [.. Enumerable.Range(0, clientCount).Select(i => new TortureClient(i, random.Fork()))];
+        Stopwatch total = Stopwatch.StartNew();
+        double slowestStartMs = 0;
+        int done = 0;
+        try
+        {
+            for (; done < rounds && !stop.IsCancellationRequested; done++)
+            {
+                double startMs = Round(folder, clients, random.Next(20, Math.Max(longestMs, 21)));
+                slowestStartMs = Math.Max(slowestStartMs, startMs);
+                if (!Console.IsErrorRedirected)
+                    Console.Error.Write($"\r{done + 1}/{rounds} kills, {clients.Sum(c => (long)c.Answered)} transactions answered ");
+            }
+        }
+        catch (TortureFailedException e)
+        {
+            Console.Error.WriteLine();
+            Console.Error.WriteLine($"kvasir: round {done + 1}, seed {seed}: {e.Message}. The data is in {folder}");
+            return ExitCode.Negative;
+        }
+
+        if (data is null)
+            Directory.Delete(folder, recursive: true);
+        long answered = clients.Sum(c => (long)c.Answered);
+        if (!Console.IsErrorRedirected)
+            Console.Error.WriteLine();
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(new
+            {
+                kills = done,
+                clients = clientCount,
+                transactionsAnswered = answered,
+                lost = 0,
+                slowestStartMs,
+                seconds = total.Elapsed.TotalSeconds,
+                seed,
+            }));
+        }
+        else
+        {
+            Console.WriteLine($"{done} kills, {answered} rounds of writes answered, none lost, none half there; "
+                + $"slowest restart {slowestStartMs:F0} ms; {total.Elapsed.TotalSeconds:F0} s");
+        }
+
+        return ExitCode.Success;
+    }
+
+    private static double Round(string folder, TortureClient[] clients, int livesMs)
+    {
+        Stopwatch start = Stopwatch.StartNew();
+        using ServerProcess server = ServerProcess.Start(folder, "sync", TimeSpan.FromSeconds(60));
+        double startMs = start.Elapsed.TotalMilliseconds;
+        Exception? failure = null;
+        void OnAll(Action<TortureClient> action)
+        {
+            Thread[] threads = [.. clients.Select(client => new Thread(() =>
+            {
+                try
+                {
+                    action(client);
+                }
+                catch (Exception e)
+                {
+                    Interlocked.CompareExchange(ref failure, e, comparand: null);
+                }
+            }))];
+            foreach (Thread thread in threads)
+                thread.Start();
+            foreach (Thread thread in threads)
+                thread.Join();
+        }
+
+        OnAll(client => client.Verify(server.Address));
+        Rethrow(failure);
+        Thread killer = new(() =>
+        {
+            Thread.Sleep(livesMs);
+            server.Kill();
+        });
+        killer.Start();
+        OnAll(client => client.WriteUntilKilled(server.Address));
+        killer.Join();
+        Rethrow(failure);
+        return startMs;
+    }
+
+    private static void Rethrow(Exception? failure)
+    {
+        if (failure is TortureFailedException broken)
+            throw broken;
+        if (failure is not null)
+            throw new TortureFailedException($"{failure.GetType().Name}: {failure.Message}", failure);
+    }
+}

@@ -1,0 +1,124 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Logs;
+
+/// <summary>
+/// The log of a node that is alone: its journal, shared by all its replicas. Thread-safe as the journal is.
+/// </summary>
+internal sealed class JournalLog : IReplicaLog, IJournalListener
+{
+    // Bytes that nobody waits for are handed to the system in pieces of at least this size, or by the node's clock.
+    private const ulong EagerWriteBytes = 256 << 10;
+
+    private readonly Action<JournalFailure, Exception, LogPosition> _failed;
+    private readonly Action<LogPosition> _durable;
+    private JournalWriter? _journal;
+    private LogPosition _lastDurable;
+    private ulong _awaited;
+    private volatile WriteRefusal? _refusal;
+
+    public JournalLog(Action<LogPosition> durable, Action<JournalFailure, Exception, LogPosition> failed)
+    {
+        _durable = durable;
+        _failed = failed;
+    }
+
+    /// <summary>The journal, from <see cref="Attach"/> to <see cref="Detach"/>.</summary>
+    public JournalWriter Journal
+    {
+        get
+        {
+            Check.That(_journal is not null);
+            return _journal;
+        }
+    }
+
+    public WriteRefusal? Refusal => _refusal;
+
+    public LogPosition AppendedPosition => Journal.AppendedPosition;
+
+    public LogPosition AwaitedPosition => new(Volatile.Read(ref _awaited));
+
+    public LogPosition DurablePosition => _journal?.DurablePosition ?? _lastDurable;
+
+    public long RetainedBytes => Journal.RetainedBytes;
+
+    public void Attach(JournalWriter journal)
+    {
+        Check.That(_journal is null);
+        _journal = journal;
+        _awaited = 0;
+        _refusal = null;
+        journal.Listener = this;
+    }
+
+    public JournalWriter Detach()
+    {
+        JournalWriter journal = Journal;
+        journal.Listener = null;
+        _lastDurable = journal.DurablePosition;
+        _journal = null;
+        return journal;
+    }
+
+    public LogPosition Append(ReadOnlySpan<byte> payload, bool awaited)
+    {
+        LogPosition position = Journal.Append(payload);
+        if (awaited)
+            Volatile.Write(ref _awaited, position.Value);
+        return position;
+    }
+
+    public void Commit()
+    {
+        JournalWriter journal = Journal;
+        if (_refusal is not null)
+            return;
+        if (Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
+            journal.RequestCommit(sync: true);
+        else if (journal.AppendedPosition.Value - journal.WrittenPosition.Value >= EagerWriteBytes)
+            journal.RequestCommit(sync: false);
+    }
+
+    public void CommitInline()
+    {
+        JournalWriter journal = Journal;
+        if (_refusal is null && Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
+            journal.Commit(sync: true);
+    }
+
+    /// <summary>Hands to the system what nobody waits for; with <paramref name="sync"/>, makes it durable, too.</summary>
+    public void CommitUnawaited(bool sync)
+    {
+        JournalWriter journal = Journal;
+        if (_refusal is not null)
+            return;
+        LogPosition reached = sync ? journal.DurablePosition : journal.WrittenPosition;
+        if (journal.AppendedPosition > reached)
+            journal.RequestCommit(sync);
+    }
+
+    /// <summary>Refuses writes for a reason of the node's own (null: only the journal's).</summary>
+    public void Refuse(WriteRefusal? refusal) => _refusal = refusal;
+
+    /// <summary>After a full disk: true when writes are taken again.</summary>
+    public bool TryResume()
+    {
+        if (Journal.Failure == JournalFailure.DiskFailed || !Journal.TryResume())
+            return false;
+        _refusal = null;
+        return true;
+    }
+
+    void IJournalListener.Durable(LogPosition position) => _durable(position);
+
+    void IJournalListener.Failed(JournalFailure failure, Exception cause, LogPosition durable)
+    {
+        _refusal = failure == JournalFailure.DiskFull
+            ? new WriteRefusal("MISCONF", "disk full: writes are refused and reads go on; free some space and writes resume by themselves. " + cause.Message)
+            : new WriteRefusal("IOERR", "the disk failed: writes are refused and reads of what is durable go on; check the disk, then restart. " + cause.Message);
+        _failed(failure, cause, durable);
+    }
+}

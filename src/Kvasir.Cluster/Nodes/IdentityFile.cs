@@ -1,0 +1,78 @@
+using System.Buffers.Binary;
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// The file that makes a folder a node's: its format version and the node's identity (docs/formats/node.md). Written once,
+/// before anything else lies in the folder; a folder that has data and no identity is damaged, and refused.
+/// </summary>
+internal static class IdentityFile
+{
+    public const string Name = "NODE";
+    private const uint FormatVersion = 1;
+    private const int Length = 32;
+
+    private static ReadOnlySpan<byte> Magic => "KVNODE\r\n"u8;
+
+    public static NodeIdentity ReadOrCreate(IFileSystem files, string folder, ulong newIdentity)
+    {
+        string path = folder + "/" + Name;
+        if (files.FileExists(path))
+            return Read(files, path);
+        if (files.FolderExists(folder + "/" + KvasirNode.KeyspacesFolder))
+            throw new FileMissingException(path);
+        NodeIdentity created = new(newIdentity, HasJournal: false);
+        Write(files, folder, created);
+        return created;
+    }
+
+    public static void Write(IFileSystem files, string folder, NodeIdentity identity)
+    {
+        Span<byte> bytes = stackalloc byte[Length];
+        bytes.Clear();
+        Magic.CopyTo(bytes);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], FormatVersion);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], identity.HasJournal ? 1u : 0u);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], identity.Id);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[28..], Crc32C.Compute(bytes[..28]));
+
+        string path = folder + "/" + Name;
+        string temporary = path + ".new";
+        if (files.FileExists(temporary))
+            files.Delete(temporary);
+        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
+        {
+            file.Write(bytes, 0);
+            file.Sync(SyncMode.Full);
+        }
+
+        files.Rename(temporary, path);
+        files.SyncFolder(folder);
+    }
+
+    private static NodeIdentity Read(IFileSystem files, string path)
+    {
+        using IFile file = files.Open(path, FileOpenMode.Read);
+        Span<byte> bytes = stackalloc byte[Length];
+        if (file.Length != Length || file.Read(bytes, 0) != Length)
+            throw new CorruptionException(path, 0, $"it is {file.Length} bytes long instead of {Length}");
+        if (!bytes[..8].SequenceEqual(Magic))
+            throw new CorruptionException(path, 0, "it does not begin with the magic of a node's identity");
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[28..]) != Crc32C.Compute(bytes[..28]))
+            throw new CorruptionException(path, 0, "its checksum does not match");
+        uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]);
+        if (version > FormatVersion)
+            throw new FormatTooNewException(path, version, FormatVersion);
+        uint flags = BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]);
+        return new NodeIdentity(BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]), (flags & 1) != 0);
+    }
+}
+
+/// <summary>Who a folder's node is.</summary>
+/// <param name="Id">Drawn when the folder was made.</param>
+/// <param name="HasJournal">
+/// The folder has had a journal: one that is missing now is a loss. A checkpoint has none until it is first opened.
+/// </param>
+internal readonly record struct NodeIdentity(ulong Id, bool HasJournal);

@@ -1,0 +1,150 @@
+using Kvasir.Cluster.Logs;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// What a node does by the clock: hands unawaited writes to the system and syncs them by the interval, gives back journal
+/// that no engine needs, keeps memory and journal within their bounds by flushing whoever holds them, and resumes after a
+/// full disk.
+/// </summary>
+internal sealed class NodeUpkeep : IBackgroundJob
+{
+    private readonly KvasirNode _node;
+    private readonly NodeOptions _options;
+    private readonly IScheduler _scheduler;
+    private readonly JournalLog _log;
+    private readonly IWaitPoint _idle;
+    private readonly bool _syncsByInterval;
+    private ITimer? _timer;
+    private long _lastSync;
+
+    // 0 idle, 1 scheduled or running, 2 stopped or paused.
+    private int _state;
+
+    public NodeUpkeep(KvasirNode node, NodeOptions options, IScheduler scheduler, JournalLog log)
+    {
+        _node = node;
+        _options = options;
+        _scheduler = scheduler;
+        _log = log;
+        _idle = scheduler.CreateWaitPoint();
+        _syncsByInterval = options.Durability == Durability.Interval
+            || options.DatabaseDurability.Values.Contains(Durability.Interval);
+        _lastSync = scheduler.Time.GetTimestamp();
+    }
+
+    public string Name => "node upkeep";
+
+    public void Start() =>
+        _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, _options.WriteInterval, _options.WriteInterval);
+
+    public void Stop()
+    {
+        _timer?.Dispose();
+        Pause();
+    }
+
+    /// <summary>Returns when no upkeep runs, and none will until <see cref="Resume"/>.</summary>
+    public void Pause() => _idle.WaitUntil(() => Interlocked.CompareExchange(ref _state, 2, 0) is 0 or 2);
+
+    public void Resume() => Interlocked.CompareExchange(ref _state, 0, 2);
+
+    public void Run()
+    {
+        try
+        {
+            Unawaited();
+            Resume(_log.Refusal);
+            TrimJournal();
+            BoundMemory();
+        }
+        finally
+        {
+            Interlocked.CompareExchange(ref _state, 0, 1);
+            _idle.Pulse();
+        }
+    }
+
+    private void Tick()
+    {
+        if (Interlocked.CompareExchange(ref _state, 1, 0) == 0)
+            _scheduler.Schedule(this, JobPriority.Flush);
+    }
+
+    private void Unawaited()
+    {
+        bool sync = _syncsByInterval && _scheduler.Time.GetElapsedTime(_lastSync) >= _options.SyncInterval;
+        if (sync)
+            _lastSync = _scheduler.Time.GetTimestamp();
+        _log.CommitUnawaited(sync);
+    }
+
+    private void Resume(WriteRefusal? refusal)
+    {
+        bool enginesWork = true;
+        foreach (Replica replica in _node.Replicas)
+        {
+            if (replica.Engine.BackgroundFailure is { } failure && !replica.Engine.TryResume())
+            {
+                enginesWork = false;
+                if (refusal is null && replica.Engine.SuggestWriteDelay(0) > TimeSpan.Zero)
+                {
+                    _log.Refuse(new WriteRefusal(
+                        "MISCONF", $"keyspace {replica.Options.Name} cannot write its files: {failure.Message}. Reads go on; writes resume by themselves once it can"));
+                }
+            }
+        }
+
+        if (refusal is not null && enginesWork && _log.Journal.Failure != JournalFailure.DiskFailed)
+        {
+            if (_log.Journal.Failure == JournalFailure.DiskFull)
+                _log.TryResume();
+            else
+                _log.Refuse(refusal: null);
+        }
+    }
+
+    private void TrimJournal()
+    {
+        Replica? oldest = null;
+        LogPosition needed = LogPosition.Max;
+        foreach (Replica replica in _node.Replicas)
+        {
+            if (replica.Engine.OldestUnflushedPosition is { } position && position < needed)
+            {
+                needed = position;
+                oldest = replica;
+            }
+        }
+
+        LogPosition durable = _log.DurablePosition;
+        _log.Journal.TrimBefore(needed < durable ? needed : durable);
+        if (oldest is not null && _log.RetainedBytes > _options.JournalBytesMax)
+            oldest.Engine.Flush();
+    }
+
+    private void BoundMemory()
+    {
+        if (!_node.Memory.WriteLimitReached)
+            return;
+        Replica? largest = null;
+        long largestBytes = 0;
+        foreach (Replica replica in _node.Replicas)
+        {
+            long bytes = replica.Engine.GetStatistics().MemTableBytes;
+            if (bytes > largestBytes)
+            {
+                largest = replica;
+                largestBytes = bytes;
+            }
+        }
+
+        largest?.Engine.Flush();
+    }
+}

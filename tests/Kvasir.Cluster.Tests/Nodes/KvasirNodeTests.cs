@@ -1,0 +1,275 @@
+using System.Text;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+public sealed class KvasirNodeTests
+{
+    [Fact]
+    public void AnsweredWriteSurvivesPowerLoss()
+    {
+        using NodeInMemory world = new();
+        LogPosition gate = world.Put(0, "a", "1");
+        Assert.True(gate > world.Node.Log.DurablePosition);
+        world.Settle();
+        Assert.True(gate <= world.Node.Log.DurablePosition);
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.Equal("1", world.Get(0, "a"));
+    }
+
+    [Fact]
+    public void ReadOfAValueThatIsNotDurableWaitsForIt()
+    {
+        using NodeInMemory world = new();
+        LogPosition write = world.Put(0, "a", "1");
+        LogPosition read = world.Do(e => Assert.True(e.Get(world.Node.Database(0), "a"u8, value: null).Found));
+        Assert.Equal(write, read);
+        world.Settle();
+        Assert.Equal(LogPosition.Zero, world.Do(e => e.Get(world.Node.Database(0), "a"u8, value: null)));
+    }
+
+    [Fact]
+    public void ReadOfAnotherKeyDoesNotWait()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "durable", "1");
+        world.Settle();
+        world.Put(0, "a", "1");
+        Assert.Equal(LogPosition.Zero, world.Do(e => Assert.True(e.Get(world.Node.Database(0), "durable"u8, value: null).Found)));
+        Assert.Equal(LogPosition.Zero, world.Do(e => Assert.False(e.Get(world.Node.Database(0), "absent"u8, value: null).Found)));
+    }
+
+    [Fact]
+    public void DeletionThatIsNotDurableGatesTheReadThatMissesTheKey()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "1");
+        world.Settle();
+        LogPosition deletion = world.Do(e => e.Delete(world.Node.Database(0), "a"u8));
+        Assert.Equal(deletion, world.Do(e => Assert.False(e.Get(world.Node.Database(0), "a"u8, value: null).Found)));
+    }
+
+    [Theory]
+    [InlineData(Durability.Interval)]
+    [InlineData(Durability.None)]
+    public void WeakerDurabilityAnswersAtOnceAndSyncsOnACleanStop(Durability durability)
+    {
+        using NodeInMemory world = new(durability);
+        Assert.Equal(LogPosition.Zero, world.Put(0, "a", "1"));
+        world.Restart();
+        Assert.Equal("1", world.Get(0, "a"));
+    }
+
+    [Fact]
+    public void IntervalSyncsByTheClock()
+    {
+        using NodeInMemory world = new(Durability.Interval);
+        world.Put(0, "a", "1");
+        for (int i = 0; i < 200; i++)
+        {
+            world.Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(10));
+            world.Scheduler.RunAll();
+        }
+
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.Equal("1", world.Get(0, "a"));
+    }
+
+    [Fact]
+    public void TransactionAcrossDatabasesIsOneRecord()
+    {
+        using NodeInMemory world = new();
+        world.Do(e =>
+        {
+            e.Put(world.Node.Database(0), "a"u8, [], "1"u8, 0);
+            e.Put(world.Node.Database(3), "b"u8, [], "2"u8, 0);
+        });
+        world.Settle();
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.Equal("1", world.Get(0, "a"));
+        Assert.Equal("2", world.Get(3, "b"));
+        Assert.Null(world.Get(3, "a"));
+    }
+
+    [Fact]
+    public void StagedWritesAreSeenByTheirExecutionOnlyUntilCommitted()
+    {
+        using NodeInMemory world = new();
+        world.Do(e =>
+        {
+            Replica replica = world.Node.Database(0);
+            e.Put(replica, "a"u8, [], "1"u8, 0);
+            Assert.True(e.Get(replica, "a"u8, value: null).Found);
+            Assert.False(replica.Engine.Get("a"u8, Kvasir.Storage.Engines.ReadView.Published, value: null).Found);
+        });
+        Assert.Equal("1", world.Get(0, "a"));
+    }
+
+    [Fact]
+    public void SwappedDatabasesStaySwappedAfterARestart()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "zero");
+        world.Put(1, "a", "one");
+        world.Do(e => world.Node.SwapDatabases(e, 0, 1));
+        Assert.Equal("one", world.Get(0, "a"));
+        world.Restart();
+        Assert.Equal("one", world.Get(0, "a"));
+        Assert.Equal("zero", world.Get(1, "a"));
+    }
+
+    [Fact]
+    public void FullDiskRefusesWritesDefinitelyKeepsReadsAndResumes()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "kept", "1");
+        world.Settle();
+        world.Disk.CapacityBytes = 0;
+        RecordingListener listener = new();
+        world.Node.SetLogListener(listener);
+        byte[] large = new byte[1 << 20];
+        int written = 0;
+        while (world.Node.Refusal is null)
+        {
+            Assert.True(written < 500, "the disk never filled");
+            string key = "large" + written++;
+            world.Do(e => e.Put(world.Node.Database(0), Encoding.UTF8.GetBytes(key), [], large, 0));
+            world.Settle();
+        }
+
+        Assert.True(listener.Definite);
+        Assert.Equal("MISCONF", world.Node.Refusal!.Code);
+        Assert.Equal("1", world.Get(0, "kept"));
+        Assert.Null(world.Get(0, "large" + (written - 1)));
+
+        world.Disk.CapacityBytes = long.MaxValue;
+        for (int i = 0; i < 10 && world.Node.Refusal is not null; i++)
+        {
+            world.Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(10));
+            world.Scheduler.RunAll();
+        }
+
+        Assert.Null(world.Node.Refusal);
+        world.Put(0, "after", "2");
+        world.Settle();
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.Equal("2", world.Get(0, "after"));
+        Assert.Equal("1", world.Get(0, "kept"));
+        Assert.Null(world.Get(0, "large" + (written - 1)));
+    }
+
+    [Fact]
+    public void FailedSyncIsIndeterminateAndFinal()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "kept", "1");
+        world.Settle();
+        RecordingListener listener = new();
+        world.Node.SetLogListener(listener);
+        world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Sync, "journal"));
+        world.Put(0, "lost", "2");
+        world.Settle();
+        Assert.False(listener.Definite);
+        Assert.True(listener.WasTold);
+        Assert.Equal("IOERR", world.Node.Refusal!.Code);
+        Assert.Equal("1", world.Get(0, "kept"));
+        Assert.Null(world.Get(0, "lost"));
+        world.Disk.Faults.Clear();
+        world.Scheduler.Clock.Advance(TimeSpan.FromSeconds(10));
+        world.Scheduler.RunAll();
+        Assert.NotNull(world.Node.Refusal);
+    }
+
+    [Fact]
+    public void SecondNodeOnAFolderIsRefused()
+    {
+        using NodeInMemory world = new();
+        Assert.Throws<FolderInUseException>(() => KvasirNode.Open(
+            world.Options,
+            new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9)));
+    }
+
+    [Fact]
+    public void FolderWithDataAndWithoutIdentityIsRefused()
+    {
+        using NodeInMemory world = new();
+        world.Node.Dispose();
+        world.Disk.Delete("/data/NODE");
+        Assert.Throws<FileMissingException>(() => KvasirNode.Open(
+            world.Options,
+            new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9)));
+    }
+
+    [Fact]
+    public void EveryFlippedByteOfTheIdentityIsDetected()
+    {
+        using NodeInMemory world = new();
+        world.Node.Dispose();
+        byte[] whole = world.Disk.ReadAll("/data/NODE");
+        for (int i = 0; i < whole.Length; i++)
+        {
+            byte[] damaged = [.. whole];
+            damaged[i] ^= 0x10;
+            world.Disk.WriteAll("/data/NODE", damaged);
+            Assert.ThrowsAny<StorageException>(() => KvasirNode.Open(
+                world.Options,
+                new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9)));
+        }
+    }
+
+    [Fact]
+    public void CheckpointOpensAsANodeAndTakesWrites()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "1");
+        world.Put(2, "b", "2");
+        world.Settle();
+        world.Node.Checkpoint("/copy");
+        world.Put(0, "a", "later");
+        world.Settle();
+        world.Node.Dispose();
+        world.Options = world.Options with { Folder = "/copy" };
+        world.Restart();
+        Assert.Equal("1", world.Get(0, "a"));
+        Assert.Equal("2", world.Get(2, "b"));
+        world.Put(0, "a", "new");
+        world.Settle();
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.Equal("new", world.Get(0, "a"));
+    }
+
+    [Fact]
+    public void ReloadKeepsEverything()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "1");
+        world.Do(_ => world.Node.Reload());
+        Assert.Equal("1", world.Get(0, "a"));
+        world.Put(0, "b", "2");
+        world.Settle();
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.Equal("2", world.Get(0, "b"));
+    }
+
+    private sealed class RecordingListener : ILogListener
+    {
+        public bool Definite { get; private set; }
+
+        public bool WasTold { get; private set; }
+
+        public void Durable(LogPosition position)
+        {
+        }
+
+        public void Failed(LogPosition durable, bool definite, string reason)
+        {
+            WasTold = true;
+            Definite = definite;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+using System.Text;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Models;
+using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+/// <summary>A node on a simulated disk, with model engines, and verbs for tests.</summary>
+internal sealed class NodeInMemory : IDisposable
+{
+    public NodeInMemory(Durability durability = Durability.Sync, int databases = 4)
+    {
+        Options = new NodeOptions { Folder = "/data", Engine = "model", DatabaseCount = databases, Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes };
+        Disk = new SimulatedFileSystem(new SeededRandom(1));
+        Scheduler = new SimulatedScheduler(new SeededRandom(2));
+        Node = Open(Disk);
+    }
+
+    public NodeOptions Options { get; set; }
+
+    public SimulatedFileSystem Disk { get; private set; }
+
+    public SimulatedScheduler Scheduler { get; private set; }
+
+    public KvasirNode Node { get; private set; }
+
+    public LogPosition Do(Action<Execution> action)
+    {
+        LogPosition gate = LogPosition.Zero;
+        Node.Mailbox.Post(new ActionItem(execution =>
+        {
+            action(execution);
+            execution.Commit();
+            gate = execution.TakeGate();
+        }));
+        return gate;
+    }
+
+    public LogPosition Put(int database, string key, string value) =>
+        Do(e => e.Put(Node.Database(database), Encoding.UTF8.GetBytes(key), [], Encoding.UTF8.GetBytes(value), 0));
+
+    public string? Get(int database, string key)
+    {
+        string? result = null;
+        Do(e =>
+        {
+            BytesBuffer value = new();
+            if (e.Get(Node.Database(database), Encoding.UTF8.GetBytes(key), value).Found)
+                result = Encoding.UTF8.GetString(value.WrittenSpan);
+        });
+        return result;
+    }
+
+    /// <summary>Commits, and runs background work until nothing is left.</summary>
+    public void Settle()
+    {
+        Node.Log.Commit();
+        Scheduler.RunAll();
+    }
+
+    public void Restart()
+    {
+        Node.Dispose();
+        Scheduler.RunAll();
+        Node = Open(Disk);
+    }
+
+    public void Crash(CrashKind kind)
+    {
+        Disk = Disk.AfterCrash(new SeededRandom(3), kind);
+        Scheduler = new SimulatedScheduler(new SeededRandom(4));
+        Node = Open(Disk);
+    }
+
+    public void Dispose() => Node.Dispose();
+
+    private KvasirNode Open(SimulatedFileSystem disk) =>
+        KvasirNode.Open(Options, new NodeEnvironment(disk, Scheduler, [new ModelEngineFactory()], Seed: 5));
+}
+
+internal sealed class ActionItem(Action<Execution> action) : IMailboxItem
+{
+    public void Run(Execution execution) => action(execution);
+}
