@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Net.Sockets;
 using System.Reflection;
+using System.Runtime.InteropServices;
 using Kvasir.Cli.Bench;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.Shell;
@@ -28,15 +29,15 @@ internal static class KvasirCommand
         if (result.Errors.Count > 0 && result.Action is not HelpAction and not ManualAction)
             return Fail(ExitCode.Usage, Explain(result));
 
-        // SIGTERM and Ctrl-C cancel the action's token; what it then does decides, and a clean end is exit code 0.
-        var invocation = new InvocationConfiguration
-        {
-            EnableDefaultExceptionHandler = false,
-            ProcessTerminationTimeout = TimeSpan.FromSeconds(30),
-        };
+        // System.CommandLine listens to signals only once an action has returned its task, too late for one that works
+        // on this thread; so its own handling is off.
+        var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+        using var ending = new CancellationTokenSource();
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => End(c, ending));
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => End(c, ending));
         try
         {
-            return await result.InvokeAsync(invocation);
+            return await result.InvokeAsync(invocation, ending.Token);
         }
         catch (OperationCanceledException)
         {
@@ -68,6 +69,17 @@ internal static class KvasirCommand
         }
 
         return root;
+    }
+
+    /// <summary>The first signal asks for a clean end; a second one does not wait for it.</summary>
+    private static void End(PosixSignalContext context, CancellationTokenSource ending)
+    {
+        if (ending.IsCancellationRequested)
+            return;
+        context.Cancel = true;
+
+        // Those who listen may take a while; the thread that delivers signals must be free for the second one.
+        _ = ending.CancelAsync();
     }
 
     private static string Explain(ParseResult result)
@@ -106,7 +118,7 @@ internal static class KvasirCommand
         try
         {
             string report = Path.Combine(Path.GetTempPath(), $"kvasir-defect-{Environment.ProcessId}.txt");
-            File.WriteAllText(report, $"kvasir {Version} on {System.Runtime.InteropServices.RuntimeInformation.OSDescription}, "
+            File.WriteAllText(report, $"kvasir {Version} on {RuntimeInformation.OSDescription}, "
                 + $".NET {Environment.Version}{Environment.NewLine}{e}{Environment.NewLine}");
             Console.Error.WriteLine($"Please report it together with {report} and the command you ran.");
         }

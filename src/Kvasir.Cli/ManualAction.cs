@@ -25,6 +25,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
             shell              Interactive client: history, help, pretty replies; also one command, or a script
 
           Measure
+            bench engine       Drive the storage engine: writes, reads, seeks; latency, amplification, memory
             bench server       Load a server over RESP: closed or open loop, mixed workloads, YCSB A to F
 
           Try to break it
@@ -34,6 +35,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
         EXAMPLES
           kvasir shell                             Talk to 127.0.0.1:6379
           kvasir shell -p 7000 SET greeting hello  Send one command, print its reply
+          kvasir bench engine --workload fillrandom,readrandom --keys 1M
           kvasir bench server --workload ycsb-a --clients 50 --duration 30
 
         ENVIRONMENT

@@ -18,6 +18,13 @@ public sealed class UsageErrorTests
     [InlineData("bench server --keys 99999999999999999G", "--keys wants a number")]
     [InlineData("bench server --port 1 --duration 1", "no server answers")]
     [InlineData("bench server --workload set extra", "'extra'")]
+    [InlineData("bench engine", "--workload")]
+    [InlineData("bench engine --workload fillseq,dance", "'dance'")]
+    [InlineData("bench engine --workload readrandom", "readrandom needs data")]
+    [InlineData("bench engine --workload fillseq --use-existing", "--use-existing needs --dir")]
+    [InlineData("bench engine --workload readrandom --use-existing --dir /no/such/folder", "/no/such/folder")]
+    [InlineData("bench engine --workload fillseq --dir /proc", "/proc is not empty")]
+    [InlineData("bench engine --workload fillseq --engine cotree", "'cotree'")]
     [InlineData("bench server @/etc/passwd", "'@/etc/passwd'")]
     public async Task WhatIsWrongIsSaidInOneLine(string commandLine, string says)
     {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Kvasir.Cli.Bench.Engines;
 using Kvasir.Cli.Bench.Servers;
 
 namespace Kvasir.Cli.Bench;
@@ -8,6 +9,7 @@ internal static class BenchCommand
 {
     public static Command Create() => new("bench", "Measure the engine or a server.")
     {
+        EngineBenchCommand.Create(),
         ServerBenchCommand.Create(),
     };
 }

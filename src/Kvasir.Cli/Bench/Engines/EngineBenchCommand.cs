@@ -1,0 +1,93 @@
+using System.CommandLine;
+using Kvasir.Cli.CommandLine;
+
+namespace Kvasir.Cli.Bench.Engines;
+
+/// <summary><c>kvasir bench engine</c>: a storage engine with its journal, driven inside this process.</summary>
+internal static class EngineBenchCommand
+{
+    private static readonly string[] s_names = [.. Enum.GetValues<EngineWorkload>().Select(EngineBenchRun.Name)];
+
+    public static Command Create()
+    {
+        Option<string> engine = Flag.OneOf("--engine", "The engine.", "lsm", "lsm");
+        var workloads = new Option<EngineWorkload[]>("--workload")
+        {
+            HelpName = string.Join('|', s_names),
+            Description = "What to do; several, separated by commas, run one after the other on the same store.",
+            Required = true,
+            CustomParser = result => Parse(result),
+        };
+        Option<long> keys = Flag.Count("--keys", "N", "Size of the key space; each thread does as many operations.", 1_000_000);
+        Option<int> keySize = Flag.Number("--key-size", "BYTES", "A big-endian number, padded.", 16, 8, 65_535);
+        Option<int> valueSize = Flag.Number("--value-size", "BYTES", "Values are half compressible.", 100, 0, 64 << 20);
+        Option<int> threads = Flag.Number("--threads", "N", "Threads that work at once.", 1, 1, 1024);
+        Option<int> batch = Flag.Number("--batch", "N", "Mutations in one atomic write.", 1, 1, 1_000_000);
+        Option<bool> sync = Flag.Switch("--sync", "Every write waits for stable storage.");
+        Option<int> cache = Flag.Number("--cache-mib", "N", "Memory for cached blocks, beside that for memtables.", 64, 8, 1 << 20);
+        Option<int> memTable = Flag.Number("--memtable-mib", "N", "Size at which a memtable is flushed.", 64, 1, 4096);
+        Option<long> seed = Flag.Count("--seed", "N", "Seed of all random choices.", 1, 0);
+        Option<string?> folder = Flag.Text("--dir", "DIR", "Folder of the store (default: a temporary one, removed afterwards).");
+        Option<bool> useExisting = Flag.Switch("--use-existing", "Go on with the store in --dir.");
+        Option<long> reads = Flag.Count("--reads", "N", "Reads or seeks of each thread, instead of --keys.", 0, 0);
+        Option<long> writes = Flag.Count("--writes", "N", "Writes of each thread, instead of --keys.", 0, 0);
+        Option<int> duration = Flag.Number("--duration", "SECONDS", "Run for this long, whatever the counts.", 0, 0, 7 * 86_400);
+        Option<bool> settle = Flag.Switch("--settle", "After each workload flush and wait for compaction, not measured as work.");
+        Option<bool> json = Flag.Json();
+        var command = new Command("engine", "Drive a storage engine with its journal, with the data shapes of RocksDB's db_bench.")
+        {
+            engine, workloads, keys, keySize, valueSize, threads, batch, sync, cache, memTable, seed, folder, useExisting,
+            reads, writes, duration, settle, json,
+        };
+        command.SetAction((result, cancellation) =>
+        {
+            var options = new EngineBenchOptions
+            {
+                Engine = result.GetValue(engine)!,
+                Workloads = result.GetValue(workloads)!,
+                Keys = result.GetValue(keys),
+                KeyBytes = result.GetValue(keySize),
+                ValueBytes = result.GetValue(valueSize),
+                Threads = result.GetValue(threads),
+                Batch = result.GetValue(batch),
+                Sync = result.GetValue(sync),
+                CacheMebibytes = result.GetValue(cache),
+                MemTableMebibytes = result.GetValue(memTable),
+                Seed = (ulong)result.GetValue(seed),
+                Folder = result.GetValue(folder),
+                UseExisting = result.GetValue(useExisting),
+                Reads = result.GetValue(reads),
+                Writes = result.GetValue(writes),
+                Duration = TimeSpan.FromSeconds(result.GetValue(duration)),
+                Settle = result.GetValue(settle),
+            };
+            if (options.UseExisting && options.Folder is null)
+                throw new UsageException("--use-existing needs --dir");
+            IReadOnlyList<EngineReport> reports = EngineBenchRun.Run(options, cancellation);
+            if (result.GetValue(json))
+                Console.Out.Write(BenchJson.Serialize(reports));
+            else
+                Console.Out.Write(string.Join(Environment.NewLine, reports.Select(r => r.Table())));
+            return Task.FromResult(ExitCode.Success);
+        });
+        return command;
+    }
+
+    private static EngineWorkload[] Parse(System.CommandLine.Parsing.ArgumentResult result)
+    {
+        var parsed = new List<EngineWorkload>();
+        foreach (string name in result.Tokens.SelectMany(t => t.Value.Split(',')))
+        {
+            int index = Array.IndexOf(s_names, name);
+            if (index < 0)
+            {
+                result.AddError($"--workload wants one or more of {string.Join(", ", s_names)}, not '{name}'");
+                return [];
+            }
+
+            parsed.Add((EngineWorkload)index);
+        }
+
+        return [.. parsed];
+    }
+}
