@@ -20,11 +20,16 @@ internal sealed class CompactionPicker
 
     public CompactionPlan? Pick(TableSet set, LevelTargets targets, IReadOnlyList<CompactionPlan> running, long nowMs, ulong oldestSnapshot)
     {
+        bool levelZeroWaits = false;
         foreach ((_, int level) in Scores(set, targets))
         {
+            // Level zero needs the whole base level: two workers that take turns at its tables would keep it waiting.
+            if (level == targets.BaseLevel && levelZeroWaits)
+                continue;
             CompactionPlan? plan = level == 0 ? PickLevelZero(set, targets, running) : PickLevel(set, level, running, nowMs);
             if (plan is not null)
                 return plan;
+            levelZeroWaits |= level == 0;
         }
 
         return PickCollection(set, targets, running, nowMs, oldestSnapshot);

@@ -47,8 +47,7 @@ internal sealed class SSTableWriter : IDisposable
     private int _buffered;
     private long _fileOffset;
     private long _syncedOffset;
-    private ulong[] _hashes = [];
-    private int _hashCount;
+    private readonly HashList _hashes = new();
     private Trailer _lastTrailer;
     private int _pendingBlockLength = -1;
     private TableProperties _properties = new();
@@ -112,7 +111,7 @@ internal sealed class SSTableWriter : IDisposable
         if (!sameKey || _entryCount == 0)
         {
             if (_options.FilterBitsPerKey > 0)
-                AddHash(StableHash.Hash64(userKey));
+                _hashes.Add(StableHash.Hash64(userKey));
             if (_entryCount == 0)
                 _smallestKey.Append(userKey);
             _lastKey.Truncate(shared);
@@ -180,6 +179,7 @@ internal sealed class SSTableWriter : IDisposable
     public void Dispose()
     {
         _file.Dispose();
+        _hashes.Dispose();
         byte[] buffer = _buffer;
         _buffer = [];
         if (buffer.Length > 0)
@@ -248,21 +248,14 @@ internal sealed class SSTableWriter : IDisposable
         };
     }
 
-    private void AddHash(ulong hash)
-    {
-        if (_hashCount == _hashes.Length)
-            Array.Resize(ref _hashes, Math.Max(4096, _hashes.Length * 2));
-        _hashes[_hashCount++] = hash;
-    }
-
     private BlockHandle WriteFilter()
     {
         // A table of more keys than one filter block can hold goes without: slower, never wrong.
-        if (_hashCount == 0 || _hashCount > FilterKeysMax)
+        if (_hashes.Count == 0 || _hashes.Count > FilterKeysMax)
             return BlockHandle.None;
-        int size = BloomFilter.SizeBytes(_hashCount, _options.FilterBitsPerKey);
+        int size = BloomFilter.SizeBytes(_hashes.Count, _options.FilterBitsPerKey);
         byte[] bytes = ArrayPool<byte>.Shared.Rent(size);
-        BloomFilter.Build(_hashes.AsSpan(0, _hashCount), _options.FilterBitsPerKey, bytes.AsSpan(0, size));
+        BloomFilter.Build(_hashes.Span, _options.FilterBitsPerKey, bytes.AsSpan(0, size));
         BlockHandle handle = WriteBlock(bytes.AsSpan(0, size), BlockKind.Filter, BlockCompression.None);
         ArrayPool<byte>.Shared.Return(bytes);
         return handle;
