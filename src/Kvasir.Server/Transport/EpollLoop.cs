@@ -22,6 +22,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     private readonly ServerState _server;
     private readonly ConnectionAcceptor _acceptor;
+    private readonly bool _commitInline;
     private readonly int _epoll;
     private readonly int _wake;
     private readonly byte* _events;
@@ -44,11 +45,13 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private long _nextCronMs;
     private int _cronSlot;
     private bool _commitNeeded;
+    private LogPosition _appended;
 
-    public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name)
+    public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name, bool commitInline)
     {
         _server = server;
         _acceptor = acceptor;
+        _commitInline = commitInline;
         _epoll = Require(LinuxCalls.EpollCreate(), "epoll_create1");
         _wake = Require(LinuxCalls.EventCreate(), "eventfd");
         _events = (byte*)NativeMemory.AllocZeroed((nuint)(EventsMax * LinuxCalls.EventBytes));
@@ -280,7 +283,11 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         if (_commitNeeded)
         {
             _commitNeeded = false;
-            LogGate.Commit(_server.Node);
+            LogGate.Commit(_server.Node, _commitInline);
+        }
+        else
+        {
+            MaybeHandOver();
         }
 
         SendDirty();
@@ -289,6 +296,16 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
             _durableMoved = false;
             SendGated();
         }
+    }
+
+    /// <summary>Writes that nobody waits for: the log decides whether there are enough of them for the system.</summary>
+    private void MaybeHandOver()
+    {
+        LogPosition appended = _server.Node.Log.AppendedPosition;
+        if (appended == _appended)
+            return;
+        _appended = appended;
+        LogGate.Commit(_server.Node, inline: false);
     }
 
     private void SendDirty()

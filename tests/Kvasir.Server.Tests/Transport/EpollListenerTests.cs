@@ -14,7 +14,7 @@ public sealed class EpollListenerTests
         if (!OperatingSystem.IsLinux())
             return;
         using CommandWorld world = new();
-        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16);
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true);
         listener.Start();
         using TcpClient client = new();
         client.Connect(listener.EndPoints[0]);
@@ -37,7 +37,7 @@ public sealed class EpollListenerTests
         using CommandWorld world = new();
         world.Execute("CONFIG", "SET", "maxclients", "1");
         world.Server.Limits.ClientsMax = 1;
-        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16);
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true);
         listener.Start();
         using TcpClient first = new();
         first.Connect(listener.EndPoints[0]);

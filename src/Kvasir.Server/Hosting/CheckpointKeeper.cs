@@ -1,0 +1,66 @@
+using System.Globalization;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Files;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>SAVE and BGSAVE: a checkpoint under the data folder, the newest of which is kept. Thread-safe.</summary>
+internal sealed class CheckpointKeeper(
+    IFileSystem files, string folder, Action<string> checkpoint, TimeProvider time, ILogger logger) : ISnapshotter
+{
+    private int _running;
+    private long _lastSaveSeconds = time.GetUtcNow().ToUnixTimeSeconds();
+    private volatile bool _lastFailed;
+
+    public long LastSaveSeconds => Volatile.Read(ref _lastSaveSeconds);
+
+    public bool IsRunning => Volatile.Read(ref _running) != 0;
+
+    public bool LastFailed => _lastFailed;
+
+    public bool TryBegin()
+    {
+        if (Interlocked.CompareExchange(ref _running, 1, 0) != 0)
+            return false;
+        _ = Task.Run(Run);
+        return true;
+    }
+
+    private void Run()
+    {
+        try
+        {
+            files.CreateFolder(folder);
+            string name = time.GetUtcNow().ToUnixTimeMilliseconds().ToString("D15", CultureInfo.InvariantCulture);
+            checkpoint(folder + "/" + name);
+            foreach (string old in files.ListFolders(folder))
+            {
+                if (string.CompareOrdinal(old, name) < 0 && old.Length == name.Length)
+                    Delete(folder + "/" + old);
+            }
+
+            Volatile.Write(ref _lastSaveSeconds, time.GetUtcNow().ToUnixTimeSeconds());
+            _lastFailed = false;
+            HostLog.CheckpointDone(logger, folder + "/" + name);
+        }
+        catch (StorageException e)
+        {
+            _lastFailed = true;
+            HostLog.CheckpointFailed(logger, e);
+        }
+        finally
+        {
+            Volatile.Write(ref _running, 0);
+        }
+    }
+
+    private void Delete(string path)
+    {
+        foreach (string inner in files.ListFolders(path))
+            Delete(path + "/" + inner);
+        foreach (string file in files.ListFiles(path))
+            files.Delete(path + "/" + file);
+        files.DeleteFolder(path);
+    }
+}

@@ -1,0 +1,32 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>What a server writes to its log.</summary>
+internal static partial class HostLog
+{
+    [LoggerMessage(1, LogLevel.Information, "serving RESP on {EndPoint} by {Loop}, data in {Folder}, durability {Durability}")]
+    public static partial void Serving(ILogger logger, IPEndPoint endPoint, string loop, string folder, string durability);
+
+    [LoggerMessage(2, LogLevel.Information, "serving health and metrics on http://{EndPoint}")]
+    public static partial void ServingHttp(ILogger logger, IPEndPoint endPoint);
+
+    [LoggerMessage(3, LogLevel.Warning, "no password is set: clients from other hosts are refused (set requirepass, or protected-mode no to serve them)")]
+    public static partial void Unprotected(ILogger logger);
+
+    [LoggerMessage(4, LogLevel.Information, "stopping: {Reason}")]
+    public static partial void Stopping(ILogger logger, string reason);
+
+    [LoggerMessage(5, LogLevel.Information, "stopped, everything is on disk")]
+    public static partial void Stopped(ILogger logger);
+
+    [LoggerMessage(6, LogLevel.Error, "the log cannot make writes durable: {Reason}")]
+    public static partial void LogFailed(ILogger logger, string reason);
+
+    [LoggerMessage(7, LogLevel.Information, "checkpoint {Folder} is complete")]
+    public static partial void CheckpointDone(ILogger logger, string folder);
+
+    [LoggerMessage(8, LogLevel.Error, "a checkpoint failed")]
+    public static partial void CheckpointFailed(ILogger logger, Exception exception);
+}

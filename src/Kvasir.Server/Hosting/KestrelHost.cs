@@ -1,0 +1,161 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+using Kvasir.Server.Metrics;
+using Kvasir.Server.Sessions;
+using Kvasir.Server.Transport;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>What Kestrel serves: HTTP for health and metrics, RESP over TLS, and plain RESP where there is no epoll.</summary>
+internal sealed class KestrelHost : IAsyncDisposable
+{
+    private readonly WebApplication _application;
+    private readonly ServerState _server;
+    private readonly ServerOptions _options;
+    private readonly PrometheusPage _page;
+    private readonly bool _plainResp;
+
+    public KestrelHost(ServerState server, ServerOptions options, bool plainResp, ILoggerFactory logging)
+    {
+        _server = server;
+        _options = options;
+        _plainResp = plainResp;
+        _page = new PrometheusPage(server);
+        Handler = new KestrelRespHandler(server);
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.Services.AddSingleton(logging);
+        builder.Services.AddSingleton(Handler);
+        builder.Services.AddRoutingCore();
+        builder.Services.Configure<SocketTransportOptions>(o =>
+        {
+            o.UnsafePreferInlineScheduling = true;
+            o.Backlog = options.Backlog;
+        });
+        builder.WebHost.UseKestrelCore();
+        if (options.Tls is not null)
+            builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.ConfigureKestrel(Configure);
+        _application = builder.Build();
+        Map();
+    }
+
+    public KestrelRespHandler Handler { get; }
+
+    public IReadOnlyList<IPEndPoint> Resp { get; private set; } = [];
+
+    public IPEndPoint? Http { get; private set; }
+
+    public async Task Start()
+    {
+        await _application.StartAsync();
+        IPEndPoint[] bound = [.. _application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!
+            .Addresses.Select(static a => IPEndPoint.Parse(new Uri(a).Authority))];
+
+        // Kestrel reports addresses in the order in which they were configured.
+        int next = 0;
+        if (_options.Http is not null)
+            Http = bound[next++];
+        if (_plainResp)
+            Resp = bound[next..(next + _options.Resp.Count)];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        using CancellationTokenSource limit = new(TimeSpan.FromSeconds(2));
+        foreach (RespSession session in _server.Clients.All)
+        {
+            if (session.Owner is KestrelConnection)
+                session.Kill();
+        }
+
+        await _application.StopAsync(limit.Token);
+        await _application.DisposeAsync();
+        _page.Dispose();
+    }
+
+    private void Configure(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        if (_options.Http is not null)
+            kestrel.Listen(_options.Http);
+        if (_plainResp)
+        {
+            foreach (IPEndPoint endPoint in _options.Resp)
+                kestrel.Listen(endPoint, static listen => listen.UseConnectionHandler<KestrelRespHandler>());
+        }
+
+        foreach (IPEndPoint endPoint in _options.RespTls)
+        {
+            kestrel.Listen(endPoint, listen =>
+            {
+                listen.UseHttps(Tls(_options.Tls!));
+                listen.UseConnectionHandler<KestrelRespHandler>();
+            });
+        }
+    }
+
+    private static HttpsConnectionAdapterOptions Tls(TlsFiles files)
+    {
+        HttpsConnectionAdapterOptions tls = new();
+        try
+        {
+            // The chain's other certificates come from the same file; the key makes the first one the server's.
+            X509Certificate2 certificate = X509Certificate2.CreateFromPemFile(files.Certificate, files.Key);
+            tls.ServerCertificate = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), password: null);
+            X509Certificate2Collection chain = [];
+            chain.ImportFromPemFile(files.Certificate);
+            tls.ServerCertificateChain = chain;
+            if (files.ClientAuthority is null)
+                return tls;
+            X509Certificate2Collection authorities = [];
+            authorities.ImportFromPemFile(files.ClientAuthority);
+            tls.ClientCertificateMode = ClientCertificateMode.RequireCertificate;
+            tls.ClientCertificateValidation = (client, _, _) => IsSignedBy(client, authorities);
+            return tls;
+        }
+        catch (Exception e) when (e is System.Security.Cryptography.CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            throw new StartupException($"cannot use the certificate files: {e.Message}", e);
+        }
+    }
+
+    private static bool IsSignedBy(X509Certificate2 client, X509Certificate2Collection authorities)
+    {
+        using X509Chain chain = new();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        return chain.Build(client);
+    }
+
+    private void Map()
+    {
+        _application.Run(context => context.Request.Path.Value switch
+        {
+            "/health/live" => Answer(context, 200, "live\n"),
+            "/health/ready" => _server.Node.Log.Refusal is { } refusal
+                ? Answer(context, 503, refusal.Code + " " + refusal.Message + "\n")
+                : Answer(context, 200, "ready\n"),
+            "/metrics" => Answer(context, 200, _page.Write(), "text/plain; version=0.0.4; charset=utf-8"),
+            _ => Answer(context, 404, "there is /health/live, /health/ready and /metrics\n"),
+        });
+    }
+
+    private static Task Answer(HttpContext context, int status, string text, string type = "text/plain; charset=utf-8")
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = type;
+        return context.Response.WriteAsync(text);
+    }
+}

@@ -1,0 +1,96 @@
+using System.Globalization;
+using System.Net;
+using System.Runtime.InteropServices;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Server.Metrics;
+using Kvasir.Storage.Files;
+using Microsoft.Extensions.Logging;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>A server as a program runs it: opens the node, serves, and stops cleanly on a signal or on SHUTDOWN.</summary>
+public static class KvasirServer
+{
+    private const string ProcessIdFile = "kvasir.pid";
+
+    /// <summary>
+    /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0. What stands in the way of
+    /// a start is a <see cref="StartupException"/> with one line.
+    /// </summary>
+    /// <param name="options">What to serve.</param>
+    /// <param name="world">The disk, threads and engines to use.</param>
+    /// <param name="logging">Where log lines go.</param>
+    /// <param name="started">Called once it serves, with the addresses as bound.</param>
+    /// <param name="cancellation">Stops it.</param>
+    public static async Task<int> RunAsync(
+        ServerOptions options,
+        NodeEnvironment world,
+        ILoggerFactory logging,
+        Action<BoundAddresses>? started,
+        CancellationToken cancellation)
+    {
+        ILogger logger = logging.CreateLogger("Kvasir.Server");
+        using KvasirNode node = Open(options, world);
+        using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
+        using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
+        await using RespServer server = await RespServer.Start(node, options, world.Files, logging);
+        using MeterProvider? exporter = StartExport(options);
+        string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
+        await File.WriteAllTextAsync(processIdPath, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
+        started?.Invoke(new BoundAddresses(server.Resp, server.Http));
+        using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, server.ShutdownRequested);
+        TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using CancellationTokenRegistration registration = any.Token.Register(() => stopped.TrySetResult());
+        await stopped.Task;
+        HostLog.Stopping(logger, server.ShutdownRequested.IsCancellationRequested ? "a client asked for it" : "told to");
+        await server.DisposeAsync();
+        node.Dispose();
+        File.Delete(processIdPath);
+        HostLog.Stopped(logger);
+        return 0;
+    }
+
+    private static KvasirNode Open(ServerOptions options, NodeEnvironment world)
+    {
+        try
+        {
+            return KvasirNode.Open(
+                new NodeOptions
+                {
+                    Folder = options.DataFolder,
+                    DatabaseCount = options.Databases,
+                    Durability = options.Durability,
+                    DatabaseDurability = options.DatabaseDurability,
+                    SyncInterval = options.Interval,
+                    MemoryBytes = options.MemoryBytes,
+                },
+                world);
+        }
+        catch (FolderInUseException e)
+        {
+            throw new StartupException($"another server has the folder {options.DataFolder} open", e);
+        }
+        catch (StorageException e)
+        {
+            throw new StartupException(e.Message.ReplaceLineEndings(" "), e);
+        }
+    }
+
+    private static PosixSignalRegistration OnSignal(PosixSignal signal, CancellationTokenSource stop) =>
+        PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            stop.Cancel();
+        });
+
+    private static MeterProvider? StartExport(ServerOptions options) => options.OtlpEndpoint is null
+        ? null
+        : Sdk.CreateMeterProviderBuilder().AddMeter(ServerMeter.Name).AddOtlpExporter(o => o.Endpoint = options.OtlpEndpoint).Build();
+}
+
+/// <param name="Resp">Plain RESP, as bound.</param>
+/// <param name="Http">Health and metrics, as bound.</param>
+public sealed record BoundAddresses(IReadOnlyList<IPEndPoint> Resp, IPEndPoint? Http);

@@ -1,0 +1,19 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>Passes the log's progress on to those whose replies wait for it.</summary>
+internal sealed class LogWatcher(ServerState server, Action moved, ILogger logger) : ILogListener
+{
+    public void Durable(LogPosition position) => moved();
+
+    public void Failed(LogPosition durable, bool definite, string reason)
+    {
+        server.LogFailures.Add(durable, definite, reason);
+        HostLog.LogFailed(logger, reason);
+        moved();
+    }
+}

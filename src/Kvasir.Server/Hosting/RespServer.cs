@@ -1,0 +1,132 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Server.Metrics;
+using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
+using Kvasir.Server.Transport;
+using Kvasir.Storage.Files;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>A node's endpoints: RESP by the event loop, TLS and HTTP by Kestrel. Does not own the node.</summary>
+internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
+{
+    private readonly ServerOptions _options;
+    private readonly ILogger _logger;
+    private readonly EpollListener? _epoll;
+    private readonly KestrelHost? _kestrel;
+    private readonly ServerMeter _meter;
+    private readonly CancellationTokenSource _shutdown = new();
+
+    private RespServer(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging)
+    {
+        _options = options;
+        _logger = logging.CreateLogger("Kvasir.Server");
+        State = new ServerState(node, node.Time) { Shutdown = this, ReloadNode = node.Reload };
+        State.Identity.DataFolder = options.DataFolder;
+        State.Identity.ConfigFile = options.ConfigFile ?? "";
+        State.Snapshotter = new CheckpointKeeper(files, options.DataFolder + "/checkpoints", node.Checkpoint, node.Time, _logger);
+        ApplySettings(State, options);
+        _meter = new ServerMeter(State);
+        bool epoll = OperatingSystem.IsLinux() && !options.KestrelOnly;
+        State.Identity.Loop = epoll ? "epoll" : "kestrel";
+        try
+        {
+            if (epoll && options.Resp.Count != 0)
+                _epoll = new EpollListener(State, options.Resp, options.IoThreads, options.Backlog, options.CommitOnLoop && options.IoThreads == 1);
+            if (options.Http is not null || options.RespTls.Count != 0 || (!epoll && options.Resp.Count != 0))
+                _kestrel = new KestrelHost(State, options, plainResp: !epoll, logging);
+        }
+        catch (Exception e) when (e is SocketException or IOException)
+        {
+            _epoll?.Dispose();
+            _meter.Dispose();
+            throw new StartupException($"cannot listen on {string.Join(", ", options.Resp)}: {e.Message}", e);
+        }
+
+        node.SetLogListener(new LogWatcher(State, LogMoved, _logger));
+    }
+
+    public ServerState State { get; }
+
+    /// <summary>Cancelled when a client asked for SHUTDOWN.</summary>
+    public CancellationToken ShutdownRequested => _shutdown.Token;
+
+    /// <summary>Plain RESP as bound: with the port that the system chose for port 0.</summary>
+    public IReadOnlyList<IPEndPoint> Resp => _epoll?.EndPoints ?? _kestrel?.Resp ?? [];
+
+    public IPEndPoint? Http => _kestrel?.Http;
+
+    /// <summary>Binds, then serves. Throws <see cref="StartupException"/>.</summary>
+    public static async Task<RespServer> Start(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging)
+    {
+        RespServer server = new(node, options, files, logging);
+        try
+        {
+            if (server._kestrel is not null)
+                await server._kestrel.Start();
+        }
+        catch (Exception e) when (e is SocketException or IOException)
+        {
+            server._epoll?.Dispose();
+            throw new StartupException(e.Message, e);
+        }
+
+        server._epoll?.Start();
+        server.State.Identity.Port = server.Resp.Count == 0 ? 0 : server.Resp[0].Port;
+        server.State.Settings.Set("port", server.State.Identity.Port.ToString(CultureInfo.InvariantCulture));
+        foreach (IPEndPoint endPoint in server.Resp)
+            HostLog.Serving(server._logger, endPoint, server.State.Identity.Loop, options.DataFolder, DurabilityText(options));
+        if (server.Http is not null)
+            HostLog.ServingHttp(server._logger, server.Http);
+        if (options.Password is null && options.Resp.Any(static e => !IPAddress.IsLoopback(e.Address)) && server.State.Settings.Flag("protected-mode"))
+            HostLog.Unprotected(server._logger);
+        return server;
+    }
+
+    public void Request() => _shutdown.Cancel();
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_kestrel is not null)
+            await _kestrel.DisposeAsync();
+        _epoll?.Dispose();
+        _meter.Dispose();
+        _shutdown.Dispose();
+    }
+
+    internal static string DurabilityText(ServerOptions options) => options.Durability switch
+    {
+        Durability.Sync => "sync",
+        Durability.Interval => string.Create(CultureInfo.InvariantCulture, $"interval ({options.Interval.TotalMilliseconds} ms)"),
+        _ => "none",
+    };
+
+    private static void ApplySettings(ServerState server, ServerOptions options)
+    {
+        ServerSettings settings = server.Settings;
+        settings.Set("databases", options.Databases.ToString(CultureInfo.InvariantCulture));
+        settings.Set("maxclients", options.ClientsMax.ToString(CultureInfo.InvariantCulture));
+        settings.Set("proto-max-bulk-len", options.ValueBytesMax.ToString(CultureInfo.InvariantCulture));
+        settings.Set("tcp-backlog", options.Backlog.ToString(CultureInfo.InvariantCulture));
+        settings.Set("io-threads", options.IoThreads.ToString(CultureInfo.InvariantCulture));
+        settings.Set("requirepass", options.Password ?? "");
+        settings.Set("dir", Path.GetFullPath(options.DataFolder));
+        settings.Set("bind", string.Join(' ', options.Resp.Select(static e => e.Address.ToString()).Distinct(StringComparer.Ordinal)));
+        settings.Set("appendonly", options.Durability == Durability.None ? "no" : "yes");
+        settings.Set("appendfsync", options.Durability switch { Durability.Sync => "always", Durability.Interval => "everysec", _ => "no" });
+        foreach ((string name, string value) in options.Parameters)
+            settings.Set(name, value);
+        SettingEffects.ApplyAll(server);
+    }
+
+    private void LogMoved()
+    {
+        _epoll?.LogMoved();
+        _kestrel?.Handler.LogMoved();
+    }
+}

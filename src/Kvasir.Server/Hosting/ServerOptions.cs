@@ -1,0 +1,65 @@
+using System.Net;
+using Kvasir.Cluster.Keyspaces;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>What a server is told at its start. <see cref="ServerOptionsReader"/> makes it from file, environment and flags.</summary>
+public sealed record ServerOptions
+{
+    public string DataFolder { get; init; } = "./data";
+
+    /// <summary>Plain RESP.</summary>
+    public IReadOnlyList<IPEndPoint> Resp { get; init; } = [new(IPAddress.Loopback, 6379)];
+
+    /// <summary>RESP over TLS.</summary>
+    public IReadOnlyList<IPEndPoint> RespTls { get; init; } = [];
+
+    /// <summary>Health and metrics; null for none.</summary>
+    public IPEndPoint? Http { get; init; }
+
+    public TlsFiles? Tls { get; init; }
+
+    public Durability Durability { get; init; } = Durability.Sync;
+
+    /// <summary>Databases whose durability differs, by index.</summary>
+    public IReadOnlyDictionary<int, Durability> DatabaseDurability { get; init; } = new Dictionary<int, Durability>();
+
+    /// <summary>With <see cref="Durability.Interval"/>: the longest time between two syncs.</summary>
+    public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(1);
+
+    public long MemoryBytes { get; init; } = 1L << 30;
+
+    /// <summary>Null: no password, and then other addresses than loopback are refused unless protected-mode is off.</summary>
+    public string? Password { get; init; }
+
+    /// <summary>Event loops.</summary>
+    public int IoThreads { get; init; } = 1;
+
+    public int Databases { get; init; } = 16;
+
+    public int ClientsMax { get; init; } = 10_000;
+
+    public long ValueBytesMax { get; init; } = 64L << 20;
+
+    public int Backlog { get; init; } = 511;
+
+    /// <summary>Serve plain RESP through Kestrel instead of the event loop. Always so where there is no epoll.</summary>
+    public bool KestrelOnly { get; init; }
+
+    /// <summary>Syncs on the event loop's own thread, as Redis does; otherwise on the journal's.</summary>
+    public bool CommitOnLoop { get; init; } = true;
+
+    /// <summary>Where metrics are sent by OTLP; null for nowhere.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>The file that the options came from, for INFO.</summary>
+    public string? ConfigFile { get; init; }
+
+    /// <summary>Parameters as CONFIG SET knows them, to begin with.</summary>
+    public IReadOnlyDictionary<string, string> Parameters { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
+}
+
+/// <param name="Certificate">PEM file with the server's certificate and its chain.</param>
+/// <param name="Key">PEM file with its private key.</param>
+/// <param name="ClientAuthority">PEM file of the authority that clients' certificates must come from; null: clients need none.</param>
+public sealed record TlsFiles(string Certificate, string Key, string? ClientAuthority);

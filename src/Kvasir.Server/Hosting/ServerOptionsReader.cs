@@ -1,0 +1,194 @@
+using System.Globalization;
+using System.Net;
+using Kvasir.Cluster.Keyspaces;
+using Microsoft.Extensions.Configuration;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>
+/// Options from a file, the environment (<c>KVASIR_</c> and the key in capitals, _ for -) and flags; the later wins. The
+/// file has a key and its value on each line, # for remarks; a key that nobody knows is an error that names the line.
+/// </summary>
+public static class ServerOptionsReader
+{
+    private const string EnvironmentPrefix = "KVASIR_";
+
+    /// <summary>Every key, with what it means: what <c>server --help</c> lists.</summary>
+    public static IReadOnlyDictionary<string, string> Keys { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["data"] = "the data folder",
+        ["resp"] = "HOST:PORT of plain RESP; several with commas",
+        ["resp-tls"] = "HOST:PORT of RESP over TLS; several with commas",
+        ["http"] = "HOST:PORT of health and metrics",
+        ["tls-cert-file"] = "PEM file with the certificate",
+        ["tls-key-file"] = "PEM file with its private key",
+        ["tls-ca-cert-file"] = "PEM file of the authority that clients' certificates must come from",
+        ["durability"] = "sync, interval or none",
+        ["interval-ms"] = "milliseconds between syncs with durability interval",
+        ["memory-mib"] = "memory for memtables and caches",
+        ["requirepass"] = "the password",
+        ["io-threads"] = "event loops",
+        ["databases"] = "number of databases",
+        ["maxclients"] = "connections at most",
+        ["value-mib-max"] = "the largest value",
+        ["backlog"] = "connections that may wait to be accepted",
+        ["kestrel-only"] = "yes: no event loop of its own",
+        ["commit-on-loop"] = "no: sync on a thread of its own",
+        ["otlp-endpoint"] = "where metrics are sent",
+        ["protected-mode"] = "no: serve other hosts even without a password",
+    };
+
+    /// <summary>Reads all three sources. Throws <see cref="StartupException"/> with one line.</summary>
+    public static ServerOptions Read(string? file, IReadOnlyDictionary<string, string?> flags)
+    {
+        ConfigurationBuilder builder = new();
+        if (file is not null)
+            builder.AddInMemoryCollection(ReadFile(file));
+        builder.AddInMemoryCollection(ReadEnvironment());
+        foreach (string key in flags.Keys)
+        {
+            if (!Keys.ContainsKey(key))
+                throw new StartupException($"unknown option {key}");
+        }
+
+        builder.AddInMemoryCollection(flags.Where(static f => f.Value is not null));
+        return Make(builder.Build()) with { ConfigFile = file };
+    }
+
+    private static List<KeyValuePair<string, string?>> ReadFile(string file)
+    {
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StartupException($"cannot read {file}: {e.Message}", e);
+        }
+
+        List<KeyValuePair<string, string?>> pairs = [];
+        for (int i = 0; i < lines.Length; i++)
+        {
+            string line = lines[i].Trim();
+            if (line.Length == 0 || line[0] == '#')
+                continue;
+            int end = line.IndexOfAny([' ', '\t', '=']);
+            string key = (end < 0 ? line : line[..end]).ToLowerInvariant();
+            string value = end < 0 ? "" : line[(end + 1)..].TrimStart(' ', '\t', '=').Trim('"');
+            if (!Keys.ContainsKey(key))
+                throw new StartupException($"{file}:{i + 1}: unknown key {key}");
+            pairs.Add(new(key, value));
+        }
+
+        return pairs;
+    }
+
+    private static List<KeyValuePair<string, string?>> ReadEnvironment()
+    {
+        List<KeyValuePair<string, string?>> pairs = [];
+        foreach (string key in Keys.Keys)
+        {
+            string? value = Environment.GetEnvironmentVariable(EnvironmentPrefix + key.ToUpperInvariant().Replace('-', '_'));
+            if (value is not null)
+                pairs.Add(new(key, value));
+        }
+
+        return pairs;
+    }
+
+    private static ServerOptions Make(IConfiguration settings)
+    {
+        ServerOptions defaults = new();
+        string? certificate = settings["tls-cert-file"];
+        string? key = settings["tls-key-file"];
+        if (certificate is null != key is null)
+            throw new StartupException("tls-cert-file and tls-key-file go together");
+        IPEndPoint[] tls = EndPoints(settings, "resp-tls") ?? [];
+        if (tls.Length != 0 && certificate is null)
+            throw new StartupException("resp-tls needs tls-cert-file and tls-key-file");
+        Dictionary<string, string> parameters = new(StringComparer.Ordinal);
+        if (settings["protected-mode"] is { } mode)
+            parameters["protected-mode"] = YesNo("protected-mode", mode) ? "yes" : "no";
+        return defaults with
+        {
+            DataFolder = settings["data"] ?? defaults.DataFolder,
+            Resp = EndPoints(settings, "resp") ?? defaults.Resp,
+            RespTls = tls,
+            Http = EndPoints(settings, "http")?[0],
+            Tls = certificate is null ? null : new TlsFiles(certificate, key!, settings["tls-ca-cert-file"]),
+            Durability = Word(settings["durability"]) ?? defaults.Durability,
+            Interval = TimeSpan.FromMilliseconds(Number(settings, "interval-ms", (long)defaults.Interval.TotalMilliseconds, 1, 3_600_000)),
+            MemoryBytes = Number(settings, "memory-mib", defaults.MemoryBytes >> 20, 16, 1 << 24) << 20,
+            Password = string.IsNullOrEmpty(settings["requirepass"]) ? null : settings["requirepass"],
+            IoThreads = (int)Number(settings, "io-threads", defaults.IoThreads, 1, 128),
+            Databases = (int)Number(settings, "databases", defaults.Databases, 1, 1024),
+            ClientsMax = (int)Number(settings, "maxclients", defaults.ClientsMax, 1, 1_000_000),
+            ValueBytesMax = Number(settings, "value-mib-max", defaults.ValueBytesMax >> 20, 1, 512) << 20,
+            Backlog = (int)Number(settings, "backlog", defaults.Backlog, 1, 65535),
+            KestrelOnly = YesNo("kestrel-only", settings["kestrel-only"] ?? "no"),
+            CommitOnLoop = YesNo("commit-on-loop", settings["commit-on-loop"] ?? "yes"),
+            OtlpEndpoint = Address(settings["otlp-endpoint"]),
+            Parameters = parameters,
+        };
+    }
+
+    private static Durability? Word(string? text) => text?.ToLowerInvariant() switch
+    {
+        null => null,
+        "sync" => Durability.Sync,
+        "interval" => Durability.Interval,
+        "none" => Durability.None,
+        _ => throw new StartupException($"durability is sync, interval or none, not {text}"),
+    };
+
+    private static bool YesNo(string key, string text) => text.ToLowerInvariant() switch
+    {
+        "yes" or "true" or "1" => true,
+        "no" or "false" or "0" => false,
+        _ => throw new StartupException($"{key} is yes or no, not {text}"),
+    };
+
+    private static Uri? Address(string? text) =>
+        text is null ? null
+        : Uri.TryCreate(text, UriKind.Absolute, out Uri? address) ? address
+        : throw new StartupException($"otlp-endpoint {text} is not an address");
+
+    private static long Number(IConfiguration settings, string key, long standard, long min, long max)
+    {
+        string? text = settings[key];
+        if (text is null)
+            return standard;
+        if (!long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) || value < min || value > max)
+            throw new StartupException($"{key} is a number from {min} to {max}, not {text}");
+        return value;
+    }
+
+    private static IPEndPoint[]? EndPoints(IConfiguration settings, string key)
+    {
+        string? text = settings[key];
+        return text is null ? null : [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(t => EndPoint(key, t))];
+    }
+
+    private static IPEndPoint EndPoint(string key, string text)
+    {
+        int colon = text.LastIndexOf(':');
+        string host = colon < 0 ? "" : text[..colon].Trim('[', ']');
+        if (colon < 0 || !ushort.TryParse(text[(colon + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out ushort port))
+            throw new StartupException($"{key} is HOST:PORT, not {text}");
+        if (host.Length == 0 || host == "*")
+            return new IPEndPoint(IPAddress.Any, port);
+        if (string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase))
+            return new IPEndPoint(IPAddress.Loopback, port);
+        if (IPAddress.TryParse(host, out IPAddress? address))
+            return new IPEndPoint(address, port);
+        try
+        {
+            return new IPEndPoint(Dns.GetHostAddresses(host)[0], port);
+        }
+        catch (System.Net.Sockets.SocketException e)
+        {
+            throw new StartupException($"{key}: nobody knows the host {host}", e);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+using System.Diagnostics.Metrics;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Metrics;
+
+/// <summary>The server's instruments. All are read when somebody asks, so counting costs the hot path nothing more.</summary>
+internal sealed class ServerMeter : IDisposable
+{
+    public const string Name = "Kvasir.Server";
+    private readonly Meter _meter = new(Name);
+    private readonly ServerState _server;
+
+    public ServerMeter(ServerState server)
+    {
+        _server = server;
+        ServerStatistics statistics = server.Statistics;
+        Counter("kvasir.commands", "commands that ran", () => statistics.Commands);
+        Counter("kvasir.errors", "error replies", () => statistics.ErrorReplies);
+        Counter("kvasir.connections.accepted", "connections accepted", () => statistics.Connections);
+        Counter("kvasir.connections.rejected", "connections refused by a limit", () => statistics.RejectedConnections);
+        Counter("kvasir.network.received.bytes", "bytes received", () => statistics.BytesIn);
+        Counter("kvasir.network.sent.bytes", "bytes sent", () => statistics.BytesOut);
+        Counter("kvasir.writes.delayed", "writes that back-pressure made wait", () => statistics.DelayedWrites);
+        Counter("kvasir.keys.expired", "expired keys deleted", () => statistics.ExpiredKeys);
+        Gauge("kvasir.connections", "connections now", () => server.Clients.Count);
+        Gauge("kvasir.journal.bytes", "journal kept for replay", () => server.Node.Log.RetainedBytes);
+        Gauge("kvasir.journal.appended.position", "end of the journal", () => (long)server.Node.Log.AppendedPosition.Value);
+        Gauge("kvasir.journal.durable.position", "what of it is on stable storage", () => (long)server.Node.Log.DurablePosition.Value);
+        Gauge("kvasir.writes.refused", "1 while writes are refused", () => server.Node.Log.Refusal is null ? 0 : 1);
+        EngineGauge("kvasir.engine.memory.bytes", "memory of all engines", static s => s.MemoryBytes);
+        EngineGauge("kvasir.engine.memtable.bytes", "memtables", static s => s.MemTableBytes);
+        EngineGauge("kvasir.engine.cache.bytes", "block and row caches", static s => s.CacheBytes);
+        EngineGauge("kvasir.engine.disk.bytes", "bytes on disk", static s => s.DiskBytes);
+        EngineGauge("kvasir.engine.compaction.debt.bytes", "bytes that compactions owe", static s => s.CompactionDebtBytes);
+        EngineCounter("kvasir.engine.cache.hits", "reads that the cache answered", static s => s.CacheHits);
+        EngineCounter("kvasir.engine.cache.misses", "reads that went to the disk", static s => s.CacheMisses);
+        EngineCounter("kvasir.engine.user.bytes", "bytes that clients wrote", static s => s.UserBytesWritten);
+        EngineCounter("kvasir.engine.flush.bytes", "bytes that flushes wrote", static s => s.FlushBytesWritten);
+        EngineCounter("kvasir.engine.compaction.read.bytes", "bytes that compactions read", static s => s.CompactionBytesRead);
+        EngineCounter("kvasir.engine.compaction.written.bytes", "bytes that compactions wrote", static s => s.CompactionBytesWritten);
+        EngineCounter("kvasir.engine.stall.microseconds", "time that writers were made to wait", static s => s.StallMicroseconds);
+        Gauge("kvasir.gc.heap.bytes", "managed heap", static () => GC.GetTotalMemory(forceFullCollection: false));
+        Counter("kvasir.gc.allocated.bytes", "bytes allocated on the managed heap", static () => GC.GetTotalAllocatedBytes());
+    }
+
+    public void Dispose() => _meter.Dispose();
+
+    private void Counter(string name, string description, Func<long> value) =>
+        _meter.CreateObservableCounter(name, value, unit: null, description);
+
+    private void Gauge(string name, string description, Func<long> value) =>
+        _meter.CreateObservableGauge(name, value, unit: null, description);
+
+    private void EngineGauge(string name, string description, Func<EngineStatistics, long> value) =>
+        Gauge(name, description, () => Sum(value));
+
+    private void EngineCounter(string name, string description, Func<EngineStatistics, long> value) =>
+        Counter(name, description, () => Sum(value));
+
+    private long Sum(Func<EngineStatistics, long> value)
+    {
+        long sum = 0;
+        for (int i = 0; i < _server.Node.DatabaseCount; i++)
+            sum += value(_server.Node.Database(i).Engine.GetStatistics());
+        return sum;
+    }
+}
