@@ -47,22 +47,58 @@ public sealed class Execution
         return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
     }
 
-    /// <summary>Sets a key to <paramref name="prefix"/> followed by <paramref name="value"/>.</summary>
+    /// <summary>
+    /// Sets a key, of which nothing need be known, to <paramref name="prefix"/> followed by <paramref name="value"/>.
+    /// </summary>
     public void Put(Replica replica, ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         Touch(replica);
+        replica.Census.BeforeBlindPut(key, expiresAtMs);
         replica.Put(key, prefix, value, expiresAtMs);
     }
 
+    /// <summary>As the other overload, for a key that was looked up in this execution: what was found, and its deadline.</summary>
+    public void Put(
+        Replica replica,
+        ReadOnlySpan<byte> key,
+        ReadOnlySpan<byte> prefix,
+        ReadOnlySpan<byte> value,
+        long expiresAtMs,
+        bool existed,
+        long previousExpiresAtMs)
+    {
+        Touch(replica);
+        replica.Census.Put(existed, previousExpiresAtMs, expiresAtMs);
+        replica.Put(key, prefix, value, expiresAtMs);
+    }
+
+    /// <summary>Deletes a key of which nothing need be known.</summary>
     public void Delete(Replica replica, ReadOnlySpan<byte> key)
     {
         Touch(replica);
+        replica.Census.DeleteBlind();
         replica.Delete(key);
     }
 
+    /// <summary>Deletes a key that was looked up in this execution and is there, alive or expired.</summary>
+    /// <param name="replica">Where.</param>
+    /// <param name="key">What.</param>
+    /// <param name="previousExpiresAtMs">The deadline that the look-up found; 0 for none.</param>
+    public void Delete(Replica replica, ReadOnlySpan<byte> key, long previousExpiresAtMs)
+    {
+        Touch(replica);
+        replica.Census.Delete(previousExpiresAtMs);
+        replica.Delete(key);
+    }
+
+    /// <summary>Deletes every key in [start, end); an empty end means no bound.</summary>
     public void DeleteRange(Replica replica, ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
         Touch(replica);
+        if (start.IsEmpty && end.IsEmpty)
+            replica.Census.Clear();
+        else
+            replica.Census.Forget();
         replica.DeleteRange(start, end);
     }
 

@@ -17,6 +17,7 @@ public sealed class Replica
         StreamId = streamId;
         Options = options;
         Engine = engine;
+        Census = new KeyCensus(this);
     }
 
     /// <summary>Names this replica's part of a log record. Never reused.</summary>
@@ -26,6 +27,9 @@ public sealed class Replica
 
     /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
     public IOrderedEngine Engine { get; }
+
+    /// <summary>How many keys it holds.</summary>
+    public KeyCensus Census { get; }
 
     internal bool HasStaged => _staged.Count != 0;
 
@@ -63,6 +67,7 @@ public sealed class Replica
     internal void Discard(LogPosition after)
     {
         Engine.DiscardAfter(after);
+        Census.Forget();
         _staged.Clear();
     }
 }

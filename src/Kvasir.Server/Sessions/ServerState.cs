@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
+using Kvasir.Cluster.Expiry;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
 using Kvasir.Server.Commands;
@@ -29,6 +30,7 @@ internal sealed class ServerState
         Events = new KeyEvents(node, PubSub, Watches);
         Tracking = new KeyTracking(Clients);
         Dispatcher = new CommandDispatcher(this);
+        Expiry = new ExpirySweep(node, time, new ExpiryAnnouncer(this));
         SettingEffects.ApplyAll(this);
     }
 
@@ -57,6 +59,9 @@ internal sealed class ServerState
     public KeyEvents Events { get; }
 
     public KeyTracking Tracking { get; }
+
+    /// <summary>Whoever hosts starts it, and disposes it before the node.</summary>
+    public ExpirySweep Expiry { get; }
 
     public ScanCursors ScanCursors { get; } = new((ulong)Random.Shared.NextInt64());
 

@@ -203,8 +203,9 @@ public sealed class ModelEngine : IOrderedEngine
         lock (_lock)
         {
             byte[]? upper = options.UpperBound.IsEmpty ? null : options.UpperBound.ToArray();
+            long nowMs = options.IncludeExpired ? long.MinValue : NowMs;
             return new ModelIterator(
-                this, AddViewLocked(SequenceOf(options.View)), NowMs, options.LowerBound.ToArray(), upper);
+                this, AddViewLocked(SequenceOf(options.View)), nowMs, options.LowerBound.ToArray(), upper);
         }
     }
 

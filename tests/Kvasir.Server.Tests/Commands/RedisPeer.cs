@@ -12,18 +12,21 @@ internal sealed class RedisPeer : IDisposable
     public const string Version = "7.0.15";
     private static readonly string[] s_programs = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"];
 
-    private readonly Process _process;
+    private readonly Process? _process;
+    private readonly int _port;
     private readonly TcpClient _client;
     private readonly NetworkStream _stream;
     private readonly byte[] _buffer = new byte[1 << 16];
     private int _start;
     private int _end;
 
-    private RedisPeer(Process process, TcpClient client)
+    private RedisPeer(Process? process, int port)
     {
         _process = process;
-        _client = client;
-        _stream = client.GetStream();
+        _port = port;
+        _client = new TcpClient { NoDelay = true };
+        _client.Connect(IPAddress.Loopback, port);
+        _stream = _client.GetStream();
     }
 
     /// <summary>Null when no redis-server of the version is installed.</summary>
@@ -42,9 +45,7 @@ internal sealed class RedisPeer : IDisposable
         {
         }
 
-        var client = new TcpClient { NoDelay = true };
-        client.Connect(IPAddress.Loopback, port);
-        var peer = new RedisPeer(process, client);
+        var peer = new RedisPeer(process, port);
         string version = Encoding.Latin1.GetString(peer.Execute("INFO", "server"));
         if (version.Contains("redis_version:" + Version, StringComparison.Ordinal))
             return peer;
@@ -54,7 +55,7 @@ internal sealed class RedisPeer : IDisposable
 
     public byte[] Execute(params string[] arguments) => Execute([.. arguments.Select(Encoding.Latin1.GetBytes)]);
 
-    public byte[] Execute(byte[][] arguments)
+    public byte[] Execute(params byte[][] arguments)
     {
         var request = new MemoryStream();
         request.Write(Encoding.Latin1.GetBytes(string.Create(CultureInfo.InvariantCulture, $"*{arguments.Length}\r\n")));
@@ -66,6 +67,15 @@ internal sealed class RedisPeer : IDisposable
         }
 
         _stream.Write(request.ToArray());
+        return Receive();
+    }
+
+    /// <summary>Another connection to the same server.</summary>
+    public RedisPeer Connect() => new(process: null, _port);
+
+    /// <summary>The next reply or message.</summary>
+    public byte[] Receive()
+    {
         var reply = new MemoryStream();
         ReadReply(reply);
         return reply.ToArray();
@@ -74,6 +84,8 @@ internal sealed class RedisPeer : IDisposable
     public void Dispose()
     {
         _client.Dispose();
+        if (_process is null)
+            return;
         _process.Kill();
         _process.WaitForExit();
         _process.Dispose();

@@ -74,7 +74,7 @@ internal static class BitOpCommand
         }
         else if (previous.Exists)
         {
-            KeyAccess.Delete(context, target);
+            KeyAccess.Delete(context, target, previous);
             context.Changed(KeyEventClass.Generic, "del"u8, target);
         }
 

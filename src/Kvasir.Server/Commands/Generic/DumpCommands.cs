@@ -61,7 +61,7 @@ internal static class DumpCommands
         {
             if (previous.Exists)
             {
-                KeyAccess.Delete(context, key);
+                KeyAccess.Delete(context, key, previous);
                 context.Changed(KeyEventClass.Generic, "del"u8, key);
             }
         }

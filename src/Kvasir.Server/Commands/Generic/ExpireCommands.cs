@@ -79,7 +79,7 @@ internal static class ExpireCommands
 
         if (when <= context.NowMs)
         {
-            KeyAccess.Delete(context, key);
+            KeyAccess.Delete(context, key, found);
             context.Changed(KeyEventClass.Generic, "del"u8, key);
         }
         else

@@ -1,5 +1,4 @@
 using Kvasir.Server.Commands.Values;
-using Kvasir.Storage.Engines;
 
 namespace Kvasir.Server.Commands.Generic;
 
@@ -23,18 +22,8 @@ internal static class FlushCommands
         context.Reply.Ok();
     }
 
-    public static void DbSize(CommandContext context)
-    {
-        long count = 0;
-        using (EngineIterator iterator = context.Execution.CreateIterator(
-            context.Database, new IteratorOptions { KeysOnly = true, BypassCache = true }))
-        {
-            for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
-                count++;
-        }
-
-        context.Reply.Integer(count);
-    }
+    public static void DbSize(CommandContext context) =>
+        context.Reply.Integer(context.Database.Census.Count(context.Execution, context.NowMs).Keys);
 
     public static void SwapDb(CommandContext context)
     {

@@ -16,9 +16,10 @@ internal static class KeyCommands
         for (int i = 1; i < context.ArgumentCount; i++)
         {
             ReadOnlySpan<byte> key = context.Argument(i);
-            if (!KeyAccess.FindKey(context, key).Exists)
+            KeyLookup found = KeyAccess.FindKey(context, key);
+            if (!found.Exists)
                 continue;
-            KeyAccess.Delete(context, key);
+            KeyAccess.Delete(context, key, found);
             context.Changed(KeyEventClass.Generic, "del"u8, key);
             deleted++;
         }
@@ -75,7 +76,7 @@ internal static class KeyCommands
         }
 
         KeyAccess.Put(context, target, key, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous: default);
-        KeyAccess.Delete(context, key);
+        KeyAccess.Delete(context, key, found);
         KeyAccess.Changed(context, source, KeyEventClass.Generic, "move_from"u8, key);
         KeyAccess.Changed(context, target, KeyEventClass.Generic, "move_to"u8, key);
         context.Reply.Integer(1);
@@ -162,7 +163,7 @@ internal static class KeyCommands
 
         KeyAccess.Replace(
             context, context.DatabaseIndex, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
-        KeyAccess.Delete(context, from);
+        KeyAccess.Delete(context, from, found);
         context.Changed(KeyEventClass.Generic, "rename_from"u8, from);
         context.Changed(KeyEventClass.Generic, "rename_to"u8, to);
         ReplyRenamed(context, onlyIfAbsent, renamed: true);

@@ -27,9 +27,10 @@ internal static class SortCommands
         }
 
         ReadOnlySpan<byte> target = context.Argument(storeArgument);
-        if (KeyAccess.FindKey(context, target).Exists)
+        KeyLookup previous = KeyAccess.FindKey(context, target);
+        if (previous.Exists)
         {
-            KeyAccess.Delete(context, target);
+            KeyAccess.Delete(context, target, previous);
             context.Changed(KeyEventClass.Generic, "del"u8, target);
         }
 

@@ -13,7 +13,7 @@ internal static class GetCommand
         ReadOnlySpan<byte> key = context.Argument(1);
         if (!TryReply(context, out KeyLookup found) || !found.Exists)
             return;
-        KeyAccess.Delete(context, key);
+        KeyAccess.Delete(context, key, found);
         context.Changed(KeyEventClass.Generic, "del"u8, key);
     }
 
@@ -41,7 +41,7 @@ internal static class GetCommand
         context.Reply.BulkString(value);
         if (form is ExpireForm.UnixSeconds or ExpireForm.UnixMilliseconds && expiresAtMs <= context.NowMs)
         {
-            KeyAccess.Delete(context, key);
+            KeyAccess.Delete(context, key, found);
             context.Changed(KeyEventClass.Generic, "del"u8, key);
         }
         else if (form != ExpireForm.None)

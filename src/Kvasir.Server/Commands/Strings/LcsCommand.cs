@@ -13,8 +13,8 @@ internal static class LcsCommand
     public static void Lcs(CommandContext context)
     {
         BytesBuffer bufferB = context.Scratch;
-        KeyLookup foundA = KeyAccess.Find(context, context.Argument(1));
-        KeyLookup foundB = KeyAccess.Find(context, context.DatabaseIndex, context.Argument(2), bufferB);
+        KeyLookup foundA = KeyAccess.Read(context, context.Argument(1));
+        KeyLookup foundB = KeyAccess.Read(context, context.Argument(2), bufferB);
         if ((foundA.Exists && !foundA.IsString) || (foundB.Exists && !foundB.IsString))
         {
             context.Reply.Error("ERR The specified keys must contain string values");

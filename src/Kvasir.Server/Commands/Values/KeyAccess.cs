@@ -72,9 +72,11 @@ internal static class KeyAccess
     public static void ReplyWrongType(CommandContext context) => context.Reply.Error(WrongType);
 
     /// <summary>As <see cref="Find(CommandContext, ReadOnlySpan{byte})"/>, for commands that read: counted as a hit or a miss.</summary>
-    public static KeyLookup Read(CommandContext context, ReadOnlySpan<byte> key)
+    public static KeyLookup Read(CommandContext context, ReadOnlySpan<byte> key) => Read(context, key, context.Value);
+
+    public static KeyLookup Read(CommandContext context, ReadOnlySpan<byte> key, BytesBuffer into)
     {
-        KeyLookup found = Find(context, key);
+        KeyLookup found = Find(context, context.DatabaseIndex, key, into);
         CountRead(context, key, found);
         return found;
     }
@@ -110,9 +112,18 @@ internal static class KeyAccess
         context.Server.Events.Notify(KeyEventClass.Miss, "keymiss"u8, context.DatabaseIndex, key);
     }
 
-    /// <summary>Sets a key of which nothing is known, without reading it.</summary>
+    /// <summary>
+    /// Sets a string of which nothing is known, without reading it; but when subscribers would hear what was there before,
+    /// it is looked up.
+    /// </summary>
     public static void PutBlind(CommandContext context, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
     {
+        if ((context.Server.Events.Wanted & (KeyEventClass.New | KeyEventClass.Expired)) != 0)
+        {
+            Put(context, key, ValueHeader.PlainString, value, expiresAtMs, FindKey(context, key));
+            return;
+        }
+
         byte header = ValueHeader.PlainString;
         context.Execution.Put(context.Database, key, new ReadOnlySpan<byte>(in header), value, expiresAtMs);
     }
@@ -127,7 +138,14 @@ internal static class KeyAccess
         long expiresAtMs,
         in KeyLookup previous)
     {
-        context.Execution.Put(context.Node.Database(database), key, new ReadOnlySpan<byte>(in header), value, expiresAtMs);
+        context.Execution.Put(
+            context.Node.Database(database),
+            key,
+            new ReadOnlySpan<byte>(in header),
+            value,
+            expiresAtMs,
+            previous.Exists,
+            previous.ExpiresAtMs);
         if (!previous.Exists)
             context.Server.Events.Notify(KeyEventClass.New, "new"u8, database, key);
     }
@@ -152,10 +170,8 @@ internal static class KeyAccess
     }
 
     /// <summary>Deletes a key that was looked up and found.</summary>
-    public static void Delete(CommandContext context, int database, ReadOnlySpan<byte> key) =>
-        context.Execution.Delete(context.Node.Database(database), key);
-
-    public static void Delete(CommandContext context, ReadOnlySpan<byte> key) => Delete(context, context.DatabaseIndex, key);
+    public static void Delete(CommandContext context, ReadOnlySpan<byte> key, in KeyLookup found) =>
+        context.Execution.Delete(context.Database, key, found.ExpiresAtMs);
 
     /// <summary>As <see cref="CommandContext.Changed"/>, for a key of any database.</summary>
     public static void Changed(
@@ -173,7 +189,7 @@ internal static class KeyAccess
         // An engine that hides an expired value tells its deadline; a key that was never there has none.
         if (info.ExpiresAtMs != 0 && context.Execution.Refusal is null)
         {
-            Delete(context, database, key);
+            context.Execution.Delete(context.Node.Database(database), key, info.ExpiresAtMs);
             Changed(context, database, KeyEventClass.Expired, "expired"u8, key);
             context.Server.Statistics.ExpiredKeys++;
         }

@@ -1,0 +1,162 @@
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Expiry;
+
+/// <summary>
+/// Deletes expired keys that nobody asks for, so that their space comes back and those who listen hear of it in time. A
+/// timer posts it to the node's mailbox; each run walks a bounded slice of the databases that may hold expired keys, in
+/// key order, and goes on there the next time. A database whose keys are known to expire later, or never, is not looked
+/// at. As long as a slice finds much, the next one follows at once, behind whatever waits in the mailbox.
+/// <para>
+/// Correct answers never depend on it: reads hide expired keys, and compactions drop them without a word. What was
+/// dropped before a sweep came by is not told of.
+/// </para>
+/// </summary>
+public sealed class ExpirySweep : IMailboxItem, IDisposable
+{
+    /// <summary>Keys that one run walks, over all databases: well below a millisecond.</summary>
+    public const int KeysPerRunMax = 2000;
+
+    /// <summary>One expired key among so many is a reason to go on at once.</summary>
+    private const int DenseShare = 10;
+
+    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100);
+
+    private readonly KvasirNode _node;
+    private readonly TimeProvider _time;
+    private readonly IExpiryListener _listener;
+    private readonly List<Progress> _progress = [];
+    private readonly BytesBuffer _expired = new(4096);
+    private readonly List<Found> _found = [];
+    private ITimer? _timer;
+    private int _posted;
+
+    public ExpirySweep(KvasirNode node, TimeProvider time, IExpiryListener listener)
+    {
+        _node = node;
+        _time = time;
+        _listener = listener;
+    }
+
+    /// <summary>Begins to sweep by the clock.</summary>
+    public void Start() => _timer = _time.CreateTimer(_ => Post(), state: null, s_period, s_period);
+
+    public void Dispose() => _timer?.Dispose();
+
+    /// <summary>Any thread. Does nothing while the last one posted has not run.</summary>
+    public void Post()
+    {
+        if (Interlocked.Exchange(ref _posted, 1) == 0)
+            _node.Mailbox.Post(this);
+    }
+
+    void IMailboxItem.Run(Execution execution)
+    {
+        bool dense = Run(execution);
+        Volatile.Write(ref _posted, 0);
+        if (dense)
+            Post();
+    }
+
+    /// <summary>One slice; true when it found so much that the next should follow at once. Inside the mailbox.</summary>
+    public bool Run(Execution execution)
+    {
+        if (!_listener.SweepIsOn || execution.Refusal is not null)
+            return false;
+        long nowMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        int walked = 0;
+        int deleted = 0;
+        for (int i = 0; i < _node.DatabaseCount && walked < KeysPerRunMax; i++)
+        {
+            Progress progress = ProgressOf(_node.Database(i));
+            if (progress.IsUnderWay || progress.Replica.Census.NextExpiryMs <= nowMs)
+                walked += Sweep(execution, i, progress, nowMs, KeysPerRunMax - walked, ref deleted);
+        }
+
+        execution.Commit();
+        // Nobody waits for the answer of a sweep.
+        execution.TakeGate();
+        return deleted > walked / DenseShare;
+    }
+
+    private int Sweep(Execution execution, int database, Progress progress, long nowMs, int keysMax, ref int deleted)
+    {
+        Replica replica = progress.Replica;
+        KeyCensus census = replica.Census;
+        if (!progress.IsUnderWay)
+        {
+            census.BeginSweep();
+            progress.IsUnderWay = true;
+            progress.ResumeKey.Clear();
+        }
+
+        _expired.Clear();
+        _found.Clear();
+        int walked = 0;
+        using (EngineIterator iterator = execution.CreateIterator(
+            replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true }))
+        {
+            for (iterator.Seek(progress.ResumeKey.WrittenSpan); iterator.Valid && walked < keysMax; iterator.Next())
+            {
+                walked++;
+                long expiresAtMs = iterator.ExpiresAtMs;
+                if (expiresAtMs == 0)
+                    continue;
+                if (expiresAtMs > nowMs)
+                {
+                    census.NoteDeadline(expiresAtMs);
+                    continue;
+                }
+
+                _found.Add(new Found(_expired.Length, iterator.Key.Length, expiresAtMs));
+                _expired.Append(iterator.Key);
+            }
+
+            progress.IsUnderWay = iterator.Valid;
+            progress.ResumeKey.Clear();
+            if (iterator.Valid)
+                progress.ResumeKey.Append(iterator.Key);
+        }
+
+        foreach (Found found in _found)
+        {
+            ReadOnlySpan<byte> key = _expired.WrittenSpan.Slice(found.Offset, found.Length);
+            execution.Delete(replica, key, found.ExpiresAtMs);
+            _listener.Expired(database, key);
+        }
+
+        deleted += _found.Count;
+        return walked;
+    }
+
+    private Progress ProgressOf(Replica replica)
+    {
+        foreach (Progress progress in _progress)
+        {
+            if (ReferenceEquals(progress.Replica, replica))
+                return progress;
+        }
+
+        // A node that was reloaded has new replicas; the old ones' progress means nothing any more.
+        if (_progress.Count > 2 * _node.DatabaseCount)
+            _progress.Clear();
+        var added = new Progress(replica);
+        _progress.Add(added);
+        return added;
+    }
+
+    private readonly record struct Found(int Offset, int Length, long ExpiresAtMs);
+
+    private sealed class Progress(Replica replica)
+    {
+        public Replica Replica { get; } = replica;
+
+        public BytesBuffer ResumeKey { get; } = new(16);
+
+        /// <summary>Between its first key and its last.</summary>
+        public bool IsUnderWay { get; set; }
+    }
+}

@@ -1,0 +1,177 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Replicas;
+
+/// <summary>How many keys a replica holds, how many of them have a deadline, and how far away those are on average.</summary>
+public readonly record struct KeyNumbers(long Keys, long Expiring, long AverageTtlMs);
+
+/// <summary>
+/// The number of keys of a replica, kept up while that is cheap. The engine cannot tell it, because a blind write does
+/// not look whether its key is there; so after a count by iterator, a bounded number of blind writes do look, and keep the
+/// numbers exact for the next who asks; then they stop looking, and the next who asks counts again. Looking costs at most
+/// about as much as the count it saves, so nobody pays more than twice the cheaper way, whatever the mix.
+/// <para>
+/// Also remembers from when on the replica may hold expired keys, so that sweeps of others cost nothing. Mailbox only.
+/// </para>
+/// </summary>
+public sealed class KeyCensus
+{
+    /// <summary>Databases of up to this many keys are counted even for those who want an estimate only.</summary>
+    private const long CheapCountMax = 20_000;
+
+    private readonly Replica _replica;
+
+    // Meaningful while _known. A key counts from its put to its deletion, also when its deadline passes in between, except
+    // for those whose deadline had passed by _countedAtMs: they were left out.
+    private bool _known;
+    private long _keys;
+    private long _expiring;
+    private Int128 _deadlineSum;
+    private long _countedAtMs;
+
+    /// <summary>No key that was counted has an earlier deadline; once it has passed, the engine may drop keys by itself.</summary>
+    private long _earliestDeadlineMs;
+    private long _looksLeft;
+
+    internal KeyCensus(Replica replica) => _replica = replica;
+
+    /// <summary>Until then no key of the replica expires; 0 while nobody has looked.</summary>
+    public long NextExpiryMs { get; private set; }
+
+    /// <summary>The numbers as of now, exactly; counts one by one if they are not known.</summary>
+    public KeyNumbers Count(Execution execution, long nowMs)
+    {
+        if (!_known || nowMs >= _earliestDeadlineMs)
+            CountAll(execution, nowMs);
+        _looksLeft = Math.Max(1024, _keys / 8);
+        return Numbers(nowMs);
+    }
+
+    /// <summary>The numbers as far as they are known cheaply.</summary>
+    public KeyNumbers Estimate(Execution execution, long nowMs)
+    {
+        long estimate = _replica.Engine.GetStatistics().EstimatedKeys;
+        if (_known || estimate <= CheapCountMax)
+            return _known && nowMs < _earliestDeadlineMs ? Numbers(nowMs) : estimate <= CheapCountMax ? Count(execution, nowMs) : Numbers(nowMs);
+        long share = _keys == 0 ? 0 : (long)((Int128)_expiring * estimate / _keys);
+        return Numbers(nowMs) with { Keys = estimate, Expiring = Math.Min(share, estimate) };
+    }
+
+    /// <summary>A put by somebody who did not look. Call before it is staged.</summary>
+    internal void BeforeBlindPut(ReadOnlySpan<byte> key, long expiresAtMs)
+    {
+        if (_known)
+        {
+            if (_looksLeft > 0)
+            {
+                _looksLeft--;
+                EntryInfo info = _replica.Engine.Get(key, ReadView.Applied, value: null);
+                // A value that the engine hides still counts, if its deadline had not passed when the keys were counted.
+                bool counted = info.Found || info.ExpiresAtMs > _countedAtMs;
+                Put(counted, info.ExpiresAtMs, expiresAtMs);
+                return;
+            }
+
+            _known = false;
+        }
+
+        NoteDeadline(expiresAtMs);
+    }
+
+    /// <summary>A put over what a look-up found.</summary>
+    internal void Put(bool existed, long previousExpiresAtMs, long expiresAtMs)
+    {
+        if (existed)
+            Remove(previousExpiresAtMs);
+        _keys++;
+        if (expiresAtMs != 0)
+        {
+            _expiring++;
+            _deadlineSum += expiresAtMs;
+            _earliestDeadlineMs = Math.Min(_earliestDeadlineMs, expiresAtMs);
+        }
+
+        NoteDeadline(expiresAtMs);
+    }
+
+    /// <summary>A deletion by somebody who did not look.</summary>
+    internal void DeleteBlind() => _known = false;
+
+    /// <summary>A deletion of what a look-up found, alive or expired.</summary>
+    internal void Delete(long previousExpiresAtMs)
+    {
+        if (previousExpiresAtMs == 0 || previousExpiresAtMs > _countedAtMs)
+            Remove(previousExpiresAtMs);
+    }
+
+    /// <summary>Everything was deleted.</summary>
+    internal void Clear()
+    {
+        _known = true;
+        _keys = _expiring = 0;
+        _deadlineSum = 0;
+        _countedAtMs = 0;
+        _earliestDeadlineMs = NextExpiryMs = long.MaxValue;
+        _looksLeft = 1024;
+    }
+
+    /// <summary>Something happened that was not told.</summary>
+    internal void Forget()
+    {
+        _known = false;
+        NextExpiryMs = 0;
+    }
+
+    /// <summary>A sweep begins at the first key: from here on, what it passes is its to report.</summary>
+    internal void BeginSweep() => NextExpiryMs = long.MaxValue;
+
+    /// <summary>A live key with this deadline is there.</summary>
+    internal void NoteDeadline(long expiresAtMs)
+    {
+        if (expiresAtMs != 0 && expiresAtMs < NextExpiryMs)
+            NextExpiryMs = expiresAtMs;
+    }
+
+    private void Remove(long expiresAtMs)
+    {
+        _keys--;
+        if (expiresAtMs == 0)
+            return;
+        _expiring--;
+        _deadlineSum -= expiresAtMs;
+    }
+
+    private void CountAll(Execution execution, long nowMs)
+    {
+        _keys = _expiring = 0;
+        _deadlineSum = 0;
+        _earliestDeadlineMs = long.MaxValue;
+        using EngineIterator iterator = execution.CreateIterator(
+            _replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        {
+            long expiresAtMs = iterator.ExpiresAtMs;
+            if (expiresAtMs == 0)
+            {
+                _keys++;
+            }
+            else if (expiresAtMs > nowMs)
+            {
+                _keys++;
+                _expiring++;
+                _deadlineSum += expiresAtMs;
+                _earliestDeadlineMs = Math.Min(_earliestDeadlineMs, expiresAtMs);
+            }
+        }
+
+        _countedAtMs = nowMs;
+        _known = true;
+    }
+
+    private KeyNumbers Numbers(long nowMs)
+    {
+        long average = _expiring <= 0 ? 0 : (long)Int128.Max((_deadlineSum / _expiring) - nowMs, 0);
+        return new KeyNumbers(Math.Max(_keys, 0), Math.Max(_expiring, 0), average);
+    }
+}
