@@ -21,7 +21,7 @@ namespace Kvasir.Storage.Journal;
 /// </summary>
 public sealed partial class JournalWriter : IDisposable
 {
-    private const int PooledChunksMax = 8;
+    private const int PooledChunksMax = 32;
 
     private readonly IScheduler _scheduler;
     private readonly JournalOptions _options;

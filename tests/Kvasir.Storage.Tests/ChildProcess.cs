@@ -1,0 +1,109 @@
+using System.Diagnostics;
+using System.Text;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Machine;
+
+namespace Kvasir.Storage.Tests;
+
+/// <summary>
+/// The entry point of this assembly when a test starts it as a process of its own: what only two processes, or a tracer
+/// from outside, can show.
+/// </summary>
+internal static class ChildProcess
+{
+    public static int Main(string[] arguments)
+    {
+        switch (arguments)
+        {
+            case ["lock", var path]:
+                try
+                {
+                    using IDisposable held = new PosixFileSystem().Lock(path);
+                    Console.WriteLine("locked");
+                    Console.In.ReadToEnd();
+                    return 0;
+                }
+                catch (FolderInUseException exception)
+                {
+                    Console.WriteLine(exception.Message);
+                    return 3;
+                }
+
+            case ["sync", var path]:
+                using (IFile file = new PosixFileSystem().Open(path, FileOpenMode.ReadWrite))
+                {
+                    file.Write("bytes"u8, 0);
+                    Report(() => file.Sync(SyncMode.Data));
+                    Report(() => file.Sync(SyncMode.Full));
+                }
+
+                Report(() => new PosixFileSystem().SyncFolder(Path.GetDirectoryName(path)!));
+                return 0;
+
+            case ["journal", var folder]:
+                using (var scheduler = new ThreadScheduler(TimeProvider.System))
+                using (JournalWriter journal = JournalWriter.Open(
+                    new PosixFileSystem(), scheduler, folder, new JournalOptions(), default, (_, _) => { }))
+                {
+                    journal.Append("record"u8);
+                    Report(() => journal.Commit(sync: true));
+                    Report(() => journal.Commit(sync: true));
+                    Console.WriteLine(journal.Failure);
+                }
+
+                return 0;
+            default:
+                return 2;
+        }
+    }
+
+    public static Process Start(string? tracer, params string[] arguments)
+    {
+        var start = new ProcessStartInfo
+        {
+            UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        string[] command = ["exec", typeof(ChildProcess).Assembly.Location, .. arguments];
+        string host = Environment.ProcessPath is { } path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
+        start.FileName = tracer is null ? host : "strace";
+        if (tracer is not null)
+        {
+            foreach (string argument in tracer.Split(' '))
+                start.ArgumentList.Add(argument);
+            start.ArgumentList.Add(host);
+        }
+
+        foreach (string argument in command)
+            start.ArgumentList.Add(argument);
+        return Process.Start(start)!;
+    }
+
+    public static (int ExitCode, string Output) Run(string? tracer, params string[] arguments)
+    {
+        using Process process = Start(tracer, arguments);
+        process.StandardInput.Close();
+        var errors = new StringBuilder();
+        process.ErrorDataReceived += (_, line) => errors.AppendLine(line.Data);
+        process.BeginErrorReadLine();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, process.ExitCode == 0 ? output : output + errors);
+    }
+
+    private static void Report(Action action)
+    {
+        try
+        {
+            action();
+            Console.WriteLine("ok");
+        }
+        catch (StorageException exception)
+        {
+            Console.WriteLine($"{exception.GetType().Name}: {exception.Message}");
+        }
+    }
+}
