@@ -61,7 +61,8 @@ public interface IStorageEngine : IDisposable
 
     /// <summary>
     /// Forgets what is staged and every publication after <paramref name="position"/>, which is at or after the last
-    /// stable one. Views and iterators made before may still show what was forgotten.
+    /// stable one. Views and iterators made before may still show what was forgotten. Whether the sequence numbers of what
+    /// was forgotten are given again is up to the engine.
     /// </summary>
     void DiscardAfter(LogPosition position);
 
@@ -87,7 +88,10 @@ public interface IStorageEngine : IDisposable
     /// </summary>
     void Flush();
 
-    /// <summary>Waits until everything stable at the last <see cref="Flush"/> is in the files. Throws what stopped it.</summary>
+    /// <summary>
+    /// Waits until everything stable at the last <see cref="Flush"/> is in the files. Throws
+    /// <see cref="Files.WritesStoppedException"/>, with the cause inside, when a background failure stopped it.
+    /// </summary>
     void WaitForFlush();
 
     /// <summary>
@@ -118,11 +122,15 @@ public interface IOrderedEngine : IStorageEngine
 
     /// <summary>
     /// Takes strictly ascending keys straight into the files, without log or memory. The keys may not overlap anything
-    /// that is there; sequence numbers continue. Called by the writer. Durable on return.
+    /// that is there; sequence numbers continue. Called by the writer, with nothing staged and everything published
+    /// stable. Durable on return.
     /// </summary>
     void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted);
 
-    /// <summary>Compacts the whole of [start, end) down, dropping everything droppable. Blocks until done.</summary>
+    /// <summary>
+    /// Compacts the whole of [start, end) down, dropping everything droppable. Blocks until done. Takes what is in the
+    /// files: call <see cref="IStorageEngine.Flush"/> first to include the latest writes.
+    /// </summary>
     void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
 }
 

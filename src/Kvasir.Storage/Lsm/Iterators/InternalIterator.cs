@@ -34,6 +34,13 @@ public abstract class InternalIterator : IDisposable
 
     public abstract void Previous();
 
+    /// <summary>
+    /// A hint: of the keys in [<paramref name="start"/>, <paramref name="end"/>), an empty end meaning no bound, nothing
+    /// below <paramref name="sequence"/> is of interest. A source that knows that it has nothing else there may leave
+    /// the range, in the direction of travel; one that does not know stays. The source may be invalid, or outside.
+    /// </summary>
+    public virtual void SkipCovered(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, ulong sequence, bool forward) { }
+
     public void Dispose()
     {
         Dispose(disposing: true);

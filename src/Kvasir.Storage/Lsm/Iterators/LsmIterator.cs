@@ -17,6 +17,9 @@ internal sealed class LsmIterator : EngineIterator
     // Versions of one key that are stepped over before a seek is thought cheaper.
     private const int StepsBeforeSeek = 8;
 
+    // Covered keys that are stepped over between two offers to the sources to leave the covered range.
+    private const int StepsBetweenSkips = 64;
+
     private readonly InternalIterator _source;
     private readonly RangeTombstoneFragments? _tombstones;
     private readonly IDisposable _resources;
@@ -30,6 +33,8 @@ internal sealed class LsmIterator : EngineIterator
     private long _expiresAtMs;
     private ulong _entrySequence;
     private int _fragment = -1;
+    private int _coveredSteps;
+    private bool _covered;
     private bool _valid;
     private bool _forward = true;
 
@@ -97,15 +102,9 @@ internal sealed class LsmIterator : EngineIterator
     {
         if (!_valid)
             return;
+        // Going backwards the source may have left covered ranges, so it is not one step away: past the current key.
         if (!_forward)
-        {
-            // The source stands before all versions of the current key, or nowhere when there is nothing before them.
-            if (_source.Valid)
-                _source.Next();
-            else
-                _source.Seek(_key.WrittenSpan, new Trailer(ulong.MaxValue));
-        }
-
+            _source.Seek(_key.WrittenSpan, default);
         SkipKey();
         FindForward();
     }
@@ -149,6 +148,7 @@ internal sealed class LsmIterator : EngineIterator
                 return;
             }
 
+            SkipCovered();
             SkipKey();
         }
 
@@ -180,7 +180,19 @@ internal sealed class LsmIterator : EngineIterator
                 _source.Previous();
             }
             while (_source.Valid && _source.UserKey.SequenceEqual(_key.WrittenSpan));
+            if (!_valid)
+                SkipCovered();
         }
+    }
+
+    /// <summary>After a key that is not shown: where a range tombstone is the reason, it may be so for many.</summary>
+    private void SkipCovered()
+    {
+        if (!_covered || _coveredSteps++ % StepsBetweenSkips != 0)
+            return;
+        RangeTombstoneFragments tombstones = _tombstones!;
+        ulong sequence = tombstones.Sequences(_fragment)[^1];
+        _source.SkipCovered(tombstones.Start(_fragment), tombstones.End(_fragment), sequence, _forward);
     }
 
     /// <summary>Moves the source past every version of the current key that it still has before it.</summary>
@@ -200,6 +212,7 @@ internal sealed class LsmIterator : EngineIterator
     {
         _entrySequence = trailer.Sequence;
         _expiresAtMs = 0;
+        _covered = false;
         if (trailer.Kind == ValueKind.Tombstone)
             return false;
         if (trailer.Kind == ValueKind.ExpiringValue)
@@ -209,7 +222,8 @@ internal sealed class LsmIterator : EngineIterator
                 return false;
         }
 
-        return _tombstones is null || !IsCovered(_tombstones, trailer.Sequence);
+        _covered = _tombstones is not null && IsCovered(_tombstones, trailer.Sequence);
+        return !_covered;
     }
 
     private bool IsCovered(RangeTombstoneFragments tombstones, ulong sequence)

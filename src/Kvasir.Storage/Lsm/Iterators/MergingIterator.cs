@@ -90,6 +90,14 @@ internal sealed class MergingIterator : InternalIterator
         FixTop();
     }
 
+    public override void SkipCovered(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, ulong sequence, bool forward)
+    {
+        Check.That(forward == _forward);
+        foreach (InternalIterator source in _sources)
+            source.SkipCovered(start, end, sequence, forward);
+        BuildHeap(forward);
+    }
+
     protected override void Dispose(bool disposing)
     {
         foreach (InternalIterator source in _sources)

@@ -72,6 +72,11 @@ internal sealed class RangeTombstoneFragments
         (index < 0 || key.SequenceCompareTo(_bounds[index]) >= 0)
         && (index + 1 >= _bounds.Length || key.SequenceCompareTo(_bounds[index + 1]) < 0);
 
+    public ReadOnlySpan<byte> Start(int index) => _bounds[index];
+
+    /// <summary>Empty for no bound.</summary>
+    public ReadOnlySpan<byte> End(int index) => index + 1 < _bounds.Length ? _bounds[index + 1] : default;
+
     /// <summary>Sequence numbers of the tombstones over the fragment, ascending.</summary>
     public ReadOnlySpan<ulong> Sequences(int index) => index < 0 ? default : _sequences[index];
 }

@@ -173,8 +173,9 @@ internal sealed unsafe class MemTable
     public void AddIterators(List<InternalIterator> iterators, ulong sequence)
     {
         sequence = Math.Min(sequence, SequenceLimit);
+        ulong largest = Math.Min(sequence, LastSequence);
         foreach (OrderRun run in AcquireOrder())
-            iterators.Add(new VisibleVersionIterator(run, sequence));
+            iterators.Add(new VisibleVersionIterator(run, sequence, largest));
     }
 
     /// <summary>

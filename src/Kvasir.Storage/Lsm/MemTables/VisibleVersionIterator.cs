@@ -16,17 +16,21 @@ internal sealed unsafe class VisibleVersionIterator : InternalIterator
 
     private readonly OrderRun _run;
     private readonly ulong _sequence;
+    private readonly ulong _largestSequence;
     private readonly int _count;
     private readonly KeyNode** _nodes;
     private KeyNode* _node;
     private ValueVersion* _version;
     private int _index;
 
-    /// <summary>Takes over one reference to the run.</summary>
-    public VisibleVersionIterator(OrderRun run, ulong sequence)
+    /// <summary>
+    /// Takes over one reference to the run, which holds nothing above <paramref name="largestSequence"/> that is seen.
+    /// </summary>
+    public VisibleVersionIterator(OrderRun run, ulong sequence, ulong largestSequence)
     {
         _run = run;
         _sequence = sequence;
+        _largestSequence = largestSequence;
         _count = run.Count;
         _nodes = run.Nodes;
     }
@@ -71,6 +75,16 @@ internal sealed unsafe class VisibleVersionIterator : InternalIterator
     public override void Next() => ShowForward(_index + 1);
 
     public override void Previous() => ShowBackward(_index - 1);
+
+    public override void SkipCovered(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, ulong sequence, bool forward)
+    {
+        if (!Valid || _largestSequence >= sequence)
+            return;
+        if (forward && (end.IsEmpty || UserKey.SequenceCompareTo(end) < 0))
+            ShowForward(end.IsEmpty ? _count : _run.LowerBound(end));
+        else if (!forward && UserKey.SequenceCompareTo(start) >= 0)
+            ShowBackward(_run.LowerBound(start) - 1);
+    }
 
     protected override void Dispose(bool disposing)
     {

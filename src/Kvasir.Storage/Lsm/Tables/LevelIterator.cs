@@ -77,12 +77,55 @@ internal sealed class LevelIterator : InternalIterator
             SkipBackward();
     }
 
+    public override void SkipCovered(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, ulong sequence, bool forward)
+    {
+        if (!Valid)
+            return;
+        int index = _index;
+        if (forward)
+        {
+            while (index < _tables.Length && IsBelow(index, sequence) && (end.IsEmpty || _tables[index].Bounds.EndsBefore(end)))
+                index++;
+            if (index != _index)
+            {
+                Move(index);
+                _current?.SeekToFirst();
+                SkipForward();
+            }
+
+            if (Valid && IsBelow(_index, sequence) && !end.IsEmpty && UserKey.SequenceCompareTo(end) < 0)
+            {
+                _current!.Seek(end, new Trailer(ulong.MaxValue));
+                SkipForward();
+            }
+
+            return;
+        }
+
+        while (index >= 0 && IsBelow(index, sequence) && start.SequenceCompareTo(_tables[index].Bounds.Start) <= 0)
+            index--;
+        if (index != _index)
+        {
+            Move(index);
+            _current?.SeekToLast();
+            SkipBackward();
+        }
+
+        if (Valid && IsBelow(_index, sequence) && UserKey.SequenceCompareTo(start) >= 0)
+        {
+            _current!.SeekForPrevious(start, new Trailer(ulong.MaxValue));
+            SkipBackward();
+        }
+    }
+
     protected override void Dispose(bool disposing)
     {
         _current?.Dispose();
         _current = null;
         _keep?.Release();
     }
+
+    private bool IsBelow(int index, ulong sequence) => _tables[index].Properties.LargestSequence < sequence;
 
     /// <summary>A table may hold nothing but range tombstones.</summary>
     private void SkipForward()
