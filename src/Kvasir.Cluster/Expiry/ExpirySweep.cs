@@ -31,7 +31,10 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     private readonly List<Progress> _progress = [];
     private readonly BytesBuffer _expired = new(4096);
     private readonly List<Found> _found = [];
+    // Held by a sweep that runs, so that its end can wait for it. Never contended otherwise.
+    private readonly Lock _lifetime = new();
     private ITimer? _timer;
+    private bool _disposed;
     private int _posted;
 
     public ExpirySweep(KvasirNode node, TimeProvider time, IExpiryListener listener)
@@ -44,7 +47,13 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     /// <summary>Begins to sweep by the clock.</summary>
     public void Start() => _timer = _time.CreateTimer(_ => Post(), state: null, s_period, s_period);
 
-    public void Dispose() => _timer?.Dispose();
+    /// <summary>When it returns, no sweep runs and none will: the node may go.</summary>
+    public void Dispose()
+    {
+        _timer?.Dispose();
+        lock (_lifetime)
+            _disposed = true;
+    }
 
     /// <summary>Any thread. Does nothing while the last one posted has not run.</summary>
     public void Post()
@@ -55,7 +64,9 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
     void IMailboxItem.Run(Execution execution)
     {
-        bool dense = Run(execution);
+        bool dense;
+        lock (_lifetime)
+            dense = !_disposed && Run(execution);
         Volatile.Write(ref _posted, 0);
         if (dense)
             Post();
@@ -77,8 +88,10 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         }
 
         execution.Commit();
-        // Nobody waits for the answer of a sweep.
+        // Nobody waits for the answer of a sweep, so nobody else would ask for its record to be written.
         execution.TakeGate();
+        if (deleted != 0)
+            _node.Log.Commit();
         return deleted > walked / DenseShare;
     }
 

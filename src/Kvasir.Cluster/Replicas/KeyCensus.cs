@@ -17,8 +17,8 @@ public readonly record struct KeyNumbers(long Keys, long Expiring, long AverageT
 /// </summary>
 public sealed class KeyCensus
 {
-    /// <summary>Databases of up to this many keys are counted even for those who want an estimate only.</summary>
-    private const long CheapCountMax = 20_000;
+    /// <summary>So many keys are counted even for those who want an estimate only.</summary>
+    private const long CheapCountMax = 50_000;
 
     private readonly Replica _replica;
 
@@ -43,19 +43,19 @@ public sealed class KeyCensus
     public KeyNumbers Count(Execution execution, long nowMs)
     {
         if (!_known || nowMs >= _earliestDeadlineMs)
-            CountAll(execution, nowMs);
+            TryCountAll(execution, nowMs, long.MaxValue);
         _looksLeft = Math.Max(1024, _keys / 8);
         return Numbers(nowMs);
     }
 
-    /// <summary>The numbers as far as they are known cheaply.</summary>
+    /// <summary>The numbers as of now where that is cheap; else those of the first keys, projected on the engine's estimate.</summary>
     public KeyNumbers Estimate(Execution execution, long nowMs)
     {
-        long estimate = _replica.Engine.GetStatistics().EstimatedKeys;
-        if (_known || estimate <= CheapCountMax)
-            return _known && nowMs < _earliestDeadlineMs ? Numbers(nowMs) : estimate <= CheapCountMax ? Count(execution, nowMs) : Numbers(nowMs);
-        long share = _keys == 0 ? 0 : (long)((Int128)_expiring * estimate / _keys);
-        return Numbers(nowMs) with { Keys = estimate, Expiring = Math.Min(share, estimate) };
+        if ((_known && nowMs < _earliestDeadlineMs) || TryCountAll(execution, nowMs, CheapCountMax))
+            return Numbers(nowMs);
+        KeyNumbers sample = Numbers(nowMs);
+        long keys = Math.Max(_replica.Engine.GetStatistics().EstimatedKeys, sample.Keys);
+        return sample with { Keys = keys, Expiring = (long)((Int128)sample.Expiring * keys / Math.Max(sample.Keys, 1)) };
     }
 
     /// <summary>A put by somebody who did not look. Call before it is staged.</summary>
@@ -142,31 +142,32 @@ public sealed class KeyCensus
         _deadlineSum -= expiresAtMs;
     }
 
-    private void CountAll(Execution execution, long nowMs)
+    /// <summary>Counts up to so many keys; false, and numbers of those only, when there are more.</summary>
+    private bool TryCountAll(Execution execution, long nowMs, long keysMax)
     {
         _keys = _expiring = 0;
         _deadlineSum = 0;
         _earliestDeadlineMs = long.MaxValue;
+        _countedAtMs = nowMs;
+        _looksLeft = 0;
         using EngineIterator iterator = execution.CreateIterator(
             _replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
         {
             long expiresAtMs = iterator.ExpiresAtMs;
+            if (expiresAtMs != 0 && expiresAtMs <= nowMs)
+                continue;
+            if (_keys == keysMax)
+                return _known = false;
+            _keys++;
             if (expiresAtMs == 0)
-            {
-                _keys++;
-            }
-            else if (expiresAtMs > nowMs)
-            {
-                _keys++;
-                _expiring++;
-                _deadlineSum += expiresAtMs;
-                _earliestDeadlineMs = Math.Min(_earliestDeadlineMs, expiresAtMs);
-            }
+                continue;
+            _expiring++;
+            _deadlineSum += expiresAtMs;
+            _earliestDeadlineMs = Math.Min(_earliestDeadlineMs, expiresAtMs);
         }
 
-        _countedAtMs = nowMs;
-        _known = true;
+        return _known = true;
     }
 
     private KeyNumbers Numbers(long nowMs)

@@ -11,7 +11,6 @@ namespace Kvasir.Server.Commands;
 /// <summary>INFO's text, section by section. Field names are Redis's; where one means nothing here it has its resting value.</summary>
 internal sealed class InfoPage(ServerState server, Execution execution)
 {
-    private const int ExactKeysMax = 100_000;
     private readonly StringBuilder _text = new();
 
     public static readonly string[] DefaultSections =
@@ -294,28 +293,14 @@ internal sealed class InfoPage(ServerState server, Execution execution)
     {
         for (int i = 0; i < server.Node.DatabaseCount; i++)
         {
-            (long keys, long expires) = Count(server.Node.Database(i));
-            if (keys != 0)
-                Field("db" + i.ToString(CultureInfo.InvariantCulture), $"keys={keys},expires={expires},avg_ttl=0");
+            KeyNumbers numbers = server.Node.Database(i).Census.Estimate(execution, server.Clock.NowMs);
+            if (numbers.Keys != 0)
+            {
+                Field(
+                    "db" + i.ToString(CultureInfo.InvariantCulture),
+                    $"keys={numbers.Keys},expires={numbers.Expiring},avg_ttl={numbers.AverageTtlMs}");
+            }
         }
-    }
-
-    /// <summary>Counts keys one by one while they are few; beyond that the engine's estimate.</summary>
-    private (long Keys, long Expires) Count(Replica replica)
-    {
-        long keys = 0;
-        long expires = 0;
-        using EngineIterator iterator = execution.CreateIterator(replica, new IteratorOptions { KeysOnly = true, BypassCache = true });
-        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
-        {
-            keys++;
-            if (iterator.ExpiresAtMs != 0)
-                expires++;
-            if (keys == ExactKeysMax)
-                return (Math.Max(replica.Engine.GetStatistics().EstimatedKeys, keys), expires);
-        }
-
-        return (keys, expires);
     }
 
     private IEnumerable<EngineStatistics> Statistics()

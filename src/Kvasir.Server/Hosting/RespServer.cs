@@ -77,6 +77,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
         }
 
         server._epoll?.Start();
+        server.State.Expiry.Start();
         server.State.Identity.Port = server.Resp.Count == 0 ? 0 : server.Resp[0].Port;
         server.State.Settings.Set("port", server.State.Identity.Port.ToString(CultureInfo.InvariantCulture));
         foreach (IPEndPoint endPoint in server.Resp)
@@ -92,6 +93,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
 
     public async ValueTask DisposeAsync()
     {
+        State.Expiry.Dispose();
         if (_kestrel is not null)
             await _kestrel.DisposeAsync();
         _epoll?.Dispose();

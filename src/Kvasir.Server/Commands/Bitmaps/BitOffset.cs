@@ -16,7 +16,7 @@ internal static class BitOffset
         {
             if (scaled)
                 offset = unchecked(offset * width);
-            if (offset >= 0 && offset >> 3 < StringLimits.BytesMax)
+            if (offset >= 0 && offset >> 3 < StringLimits.BytesMax(context))
                 return true;
         }
 

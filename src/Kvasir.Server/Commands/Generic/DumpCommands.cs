@@ -49,7 +49,7 @@ internal static class DumpCommands
         }
 
         context.Scratch.Clear();
-        if (DumpFormat.ReadString(payload, context.Scratch) != DumpStatus.Ok)
+        if (DumpFormat.ReadString(payload, context.Scratch, StringLimits.BytesMax(context)) != DumpStatus.Ok)
         {
             context.Reply.Error("ERR Bad data format");
             return;

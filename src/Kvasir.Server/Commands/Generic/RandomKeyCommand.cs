@@ -5,12 +5,14 @@ using Kvasir.Storage.Engines;
 namespace Kvasir.Server.Commands.Generic;
 
 /// <summary>
-/// RANDOMKEY over an ordered engine: walks down the tree of key prefixes, drawing at each level a byte between the
+/// RANDOMKEY over an ordered engine. Few keys are counted, and one drawn fairly. Among many it walks down the tree of key prefixes, drawing at each level a byte between the
 /// smallest and the largest that follow the prefix, then takes a few steps on. Every key can be drawn; keys in crowded
 /// regions are drawn less often than keys in sparse ones.
 /// </summary>
 internal static class RandomKeyCommand
 {
+    /// <summary>Up to so many versions of keys, by the engine's estimate, the keys are counted.</summary>
+    private const int FewKeys = 4096;
     private const int LevelsMax = 24;
     private const int StepsMax = 16;
 
@@ -24,15 +26,38 @@ internal static class RandomKeyCommand
             return;
         }
 
-        Descend(iterator, context.Scratch);
+        if (context.Database.Engine.GetStatistics().EstimatedKeys <= FewKeys)
+            DrawFairly(iterator);
+        else
+            DrawByPrefix(iterator, context.Scratch);
+        context.Reply.BulkString(iterator.Key);
+    }
+
+    private static void DrawFairly(EngineIterator iterator)
+    {
+        // The n-th key replaces the draw so far with one chance in n.
+        int drawn = 0;
+        int count = 0;
+        for (; iterator.Valid; iterator.Next())
+        {
+            if (Random.Shared.Next(++count) == 0)
+                drawn = count;
+        }
+
+        iterator.SeekToFirst();
+        for (int i = 1; i < drawn; i++)
+            iterator.Next();
+    }
+
+    private static void DrawByPrefix(EngineIterator iterator, BytesBuffer prefix)
+    {
+        Descend(iterator, prefix);
         for (int steps = Random.Shared.Next(StepsMax); steps > 0; steps--)
         {
             iterator.Next();
             if (!iterator.Valid)
                 iterator.SeekToFirst();
         }
-
-        context.Reply.BulkString(iterator.Key);
     }
 
     /// <summary>Leaves the iterator, which is at the first key, at some key.</summary>

@@ -65,8 +65,11 @@ internal static class DumpFormat
             : DumpStatus.WrongVersionOrChecksum;
     }
 
-    /// <summary>Appends the string of a verified payload to <paramref name="destination"/>.</summary>
-    public static DumpStatus ReadString(ReadOnlySpan<byte> payload, BytesBuffer destination)
+    /// <summary>
+    /// Appends the string of a verified payload to <paramref name="destination"/>; one longer than <paramref name="bytesMax"/> is
+    /// refused before memory is taken for it.
+    /// </summary>
+    public static DumpStatus ReadString(ReadOnlySpan<byte> payload, BytesBuffer destination, long bytesMax)
     {
         ReadOnlySpan<byte> rest = payload[..^FooterBytes];
         if (rest.IsEmpty || rest[0] != StringObject)
@@ -75,7 +78,7 @@ internal static class DumpFormat
         if (rest.IsEmpty)
             return DumpStatus.BadFormat;
         if (rest[0] >> 6 == LengthSpecial)
-            return TryReadSpecial(rest[0] & 0x3F, rest[1..], destination) ? DumpStatus.Ok : DumpStatus.BadFormat;
+            return TryReadSpecial(rest[0] & 0x3F, rest[1..], destination, bytesMax) ? DumpStatus.Ok : DumpStatus.BadFormat;
         if (!TryReadLength(ref rest, out int length) || length > rest.Length)
             return DumpStatus.BadFormat;
         destination.Append(rest[..length]);
@@ -167,14 +170,14 @@ internal static class DumpFormat
                 break;
         }
 
-        if (value > StringLimits.BytesMax)
+        if (value > int.MaxValue / 2)
             return false;
         length = (int)value;
         rest = rest[used..];
         return true;
     }
 
-    private static bool TryReadSpecial(int encoding, ReadOnlySpan<byte> rest, BytesBuffer destination)
+    private static bool TryReadSpecial(int encoding, ReadOnlySpan<byte> rest, BytesBuffer destination, long bytesMax)
     {
         switch (encoding)
         {
@@ -187,7 +190,7 @@ internal static class DumpFormat
             case Lzf:
                 // A length that so few bytes cannot make is refused before memory is taken for it.
                 if (!TryReadLength(ref rest, out int packed) || !TryReadLength(ref rest, out int length)
-                    || packed > rest.Length || length > (long)packed * LzfCompression.CopyLengthMax)
+                    || packed > rest.Length || length > bytesMax || length > (long)packed * LzfCompression.CopyLengthMax)
                 {
                     return false;
                 }

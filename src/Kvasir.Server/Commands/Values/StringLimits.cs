@@ -1,15 +1,20 @@
 namespace Kvasir.Server.Commands.Values;
 
-/// <summary>How long a string may become by growing in place; what arrives over the wire is limited there.</summary>
+/// <summary>
+/// How long a string may become by growing in place: as long as one that arrives over the wire (proto-max-bulk-len).
+/// </summary>
 internal static class StringLimits
 {
-    /// <summary>Redis's default for proto-max-bulk-len, so that the same arguments are refused with the same words.</summary>
-    public const long BytesMax = 512L << 20;
+    /// <summary>Whatever the setting says: a value and its header must fit one buffer.</summary>
+    private const long BytesMaxHard = 1L << 30;
+
+    public static long BytesMax(CommandContext context) => Math.Min(context.Server.RequestLimits.BulkBytesMax, BytesMaxHard);
 
     /// <summary>False, after answering so, when a string of this length is too long.</summary>
     public static bool Allow(CommandContext context, long length, long added)
     {
-        if (length <= BytesMax && added <= BytesMax - length)
+        long max = BytesMax(context);
+        if (length <= max && added <= max - length)
             return true;
         context.Reply.Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return false;
