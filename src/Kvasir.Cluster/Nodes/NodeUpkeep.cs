@@ -15,6 +15,9 @@ namespace Kvasir.Cluster.Nodes;
 /// </summary>
 internal sealed class NodeUpkeep : IBackgroundJob
 {
+    // The dearer part of upkeep, which looks at every engine.
+    private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(100);
+
     private readonly KvasirNode _node;
     private readonly NodeOptions _options;
     private readonly IScheduler _scheduler;
@@ -23,6 +26,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly bool _syncsByInterval;
     private ITimer? _timer;
     private long _lastSync;
+    private long _lastRound;
 
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
@@ -41,8 +45,13 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     public string Name => "node upkeep";
 
-    public void Start() =>
-        _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, _options.WriteInterval, _options.WriteInterval);
+    public void Start()
+    {
+        bool allAwaited = _options.Durability == Durability.Sync
+            && _options.DatabaseDurability.Values.All(d => d == Durability.Sync);
+        TimeSpan period = allAwaited ? s_round : _options.WriteInterval;
+        _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, period, period);
+    }
 
     public void Stop()
     {
@@ -60,6 +69,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
         try
         {
             Unawaited();
+            if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round)
+                return;
+            _lastRound = _scheduler.Time.GetTimestamp();
             Resume(_log.Refusal);
             TrimJournal();
             BoundMemory();

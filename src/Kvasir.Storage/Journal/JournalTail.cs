@@ -76,7 +76,7 @@ internal sealed record JournalTail(
     private static ActiveSegment StartSegment(SegmentFolder folder, JournalOptions options, in SegmentHeader header)
     {
         if (!folder.HasSpare(options.FirstSegmentBytes))
-            folder.MakeSpare(options.FirstSegmentBytes);
+            folder.MakeSpare(options.FirstSegmentBytes, written: true);
         return ActiveSegment.Start(folder, header, options.FirstSegmentBytes);
     }
 

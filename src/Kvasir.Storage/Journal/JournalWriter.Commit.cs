@@ -137,6 +137,7 @@ public sealed partial class JournalWriter
         if (_durable == _written)
             return;
         _segment.Sync();
+        _segmentSyncs++;
         lock (_lock)
             Volatile.Write(ref _durable, _written);
         Listener?.Durable(new LogPosition(_durable));

@@ -9,7 +9,11 @@ public sealed partial class JournalWriter
 {
     private const int SegmentGrowth = 4;
 
+    // A segment with fewer syncs than this is not worth being written ahead.
+    private const int ManySyncs = 16;
+
     private readonly PrepareJob _prepareJob;
+    private int _segmentSyncs;
 
     // Under _lock. Segments before the active one, oldest first.
     private readonly List<RetainedSegment> _retained;
@@ -179,13 +183,15 @@ public sealed partial class JournalWriter
         return true;
     }
 
+    private bool SyncsAreMany => Volatile.Read(ref _segmentSyncs) >= ManySyncs;
+
     private void StartSegment(ulong basePosition, int firstBytes)
     {
         long needed = ActiveSegment.LengthFor(firstBytes);
         if (!_folder.HasSpare(needed))
             WaitForRunningPrepare();
         if (!_folder.HasSpare(needed))
-            _folder.MakeSpare(Math.Max(needed, _options.FirstSegmentBytes));
+            _folder.MakeSpare(Math.Max(needed, _options.FirstSegmentBytes), SyncsAreMany);
 
         ulong oldest;
         lock (_lock)
@@ -197,6 +203,7 @@ public sealed partial class JournalWriter
         {
             _retained.Add(previous.ToRetained());
             _segment = next;
+            _segmentSyncs = 0;
             if (_prepare == PrepareState.Failed)
                 _prepare = PrepareState.Idle;
         }
@@ -237,7 +244,7 @@ public sealed partial class JournalWriter
         try
         {
             if (!_folder.HasSpare(length))
-                _folder.MakeSpare(length);
+                _folder.MakeSpare(length, SyncsAreMany);
         }
         catch (StorageException)
         {

@@ -86,10 +86,11 @@ internal sealed class SegmentFolder
     }
 
     /// <summary>
-    /// Makes a file of zeros, written block by block and synced: a later write then changes neither length nor
-    /// extents, and its sync is one disk write. Fails without a trace when the disk is full.
+    /// Makes a file of zeros. <paramref name="written"/>: block by block, so that a later write changes neither length nor
+    /// extents and its sync is one disk write; that costs writing everything twice, which pays only where syncs are
+    /// many. Otherwise the blocks are only reserved. Fails without a trace when the disk is full.
     /// </summary>
-    public void MakeSpare(long length)
+    public void MakeSpare(long length, bool written)
     {
         ulong number;
         lock (_lock)
@@ -100,7 +101,7 @@ internal sealed class SegmentFolder
             using (IFile file = _files.Open(making, FileOpenMode.CreateNew))
             {
                 file.Allocate(length);
-                for (long offset = 0; offset < length; offset += ZeroBytes)
+                for (long offset = 0; written && offset < length; offset += ZeroBytes)
                     file.Write(s_zeros.AsSpan(0, (int)Math.Min(ZeroBytes, length - offset)), offset);
                 file.Sync(SyncMode.Full);
             }

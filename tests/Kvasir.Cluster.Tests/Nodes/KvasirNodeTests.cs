@@ -150,7 +150,7 @@ public sealed class KvasirNodeTests
         world.Disk.CapacityBytes = long.MaxValue;
         for (int i = 0; i < 10 && world.Node.Refusal is not null; i++)
         {
-            world.Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(10));
+            world.Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
             world.Scheduler.RunAll();
         }
 
