@@ -51,6 +51,17 @@ internal static class TableFixture
         CompressFromLevel = 3,
     };
 
+    /// <summary>So small that a hundred keys fill several levels.</summary>
+    public static LsmOptions DeepOptions => SmallOptions with
+    {
+        BlockBytes = 128,
+        TableBytes = 400,
+        LevelBaseBytes = 600,
+        LevelSizeMultiplier = 2,
+        LevelCount = 6,
+        CompressFromLevel = 4,
+    };
+
     public static List<Version> ReadAll(InternalIterator iterator)
     {
         var all = new List<Version>();

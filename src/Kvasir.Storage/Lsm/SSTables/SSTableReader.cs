@@ -15,6 +15,8 @@ namespace Kvasir.Storage.Lsm.SSTables;
 /// </summary>
 internal sealed unsafe class SSTableReader
 {
+    private const int ScratchBytes = 64 << 10;
+
     [ThreadStatic]
     private static byte[]? s_scratch;
 
@@ -244,7 +246,7 @@ internal sealed unsafe class SSTableReader
             }
         }
 
-        byte[] scratch = size <= 1 << 20 ? s_scratch ??= new byte[1 << 20] : new byte[size];
+        byte[] scratch = size <= ScratchBytes ? s_scratch ??= new byte[ScratchBytes] : new byte[size];
         Span<byte> bytes = scratch.AsSpan(0, size);
         SSTableFormat.ReadExactly(_file, bytes, handle.Offset);
         return Unpack(bytes, handle.Offset);

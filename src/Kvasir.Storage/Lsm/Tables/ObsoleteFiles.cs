@@ -13,6 +13,8 @@ internal sealed class ObsoleteFiles : IBackgroundJob
     private readonly string _folder;
     private readonly TableCache _tables;
     private readonly IScheduler _scheduler;
+    /// <summary>Held while files are deleted; taken before <c>_lock</c>, which nobody holds while the disk works.</summary>
+    private readonly Lock _purging = new();
     private readonly Lock _lock = new();
     private readonly List<TableFile> _dropped = [];
     private bool _scheduled;
@@ -57,15 +59,10 @@ internal sealed class ObsoleteFiles : IBackgroundJob
 
     public void Purge()
     {
-        while (true)
+        lock (_purging)
         {
-            TableFile table;
-            lock (_lock)
+            while (TryTake(out TableFile? table))
             {
-                if (_stopped || _dropped.Count == 0)
-                    return;
-                table = _dropped[^1];
-                _dropped.RemoveAt(_dropped.Count - 1);
                 _tables.Close(table);
                 try
                 {
@@ -82,7 +79,21 @@ internal sealed class ObsoleteFiles : IBackgroundJob
     /// <summary>From now on nothing is deleted.</summary>
     public void Stop()
     {
+        lock (_purging)
+        {
+            lock (_lock)
+                _stopped = true;
+        }
+    }
+
+    private bool TryTake([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out TableFile? table)
+    {
         lock (_lock)
-            _stopped = true;
+        {
+            table = _stopped || _dropped.Count == 0 ? null : _dropped[^1];
+            if (table is not null)
+                _dropped.RemoveAt(_dropped.Count - 1);
+            return table is not null;
+        }
     }
 }

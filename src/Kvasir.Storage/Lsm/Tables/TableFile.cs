@@ -20,6 +20,8 @@ internal sealed class TableFile
         SizeBytes = sizeBytes;
         Properties = properties;
         Bounds = new KeyBounds(properties.SmallestKey, properties.LargestKey, properties.LargestInclusive);
+        SmallestSequence = properties.SmallestSequence;
+        HasRangeTombstones = properties.RangeTombstoneCount > 0;
         _cache = cache;
         FileId = cache.NewFileId();
     }
@@ -34,7 +36,9 @@ internal sealed class TableFile
 
     public ulong FileId { get; }
 
-    public bool HasRangeTombstones => Properties.RangeTombstoneCount > 0;
+    public bool HasRangeTombstones { get; }
+
+    public ulong SmallestSequence { get; }
 
     /// <summary>A compaction reads it. Under the store's lock.</summary>
     public bool Busy { get; set; }

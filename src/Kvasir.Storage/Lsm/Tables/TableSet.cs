@@ -88,7 +88,7 @@ internal sealed class TableSet : ITableSet
         ulong covering = 0;
         foreach (TableFile table in _levels[0])
         {
-            if (table.Properties.SmallestSequence <= sequence && table.Bounds.Contains(userKey)
+            if (table.SmallestSequence <= sequence && table.Bounds.Contains(userKey)
                 && Look(table, userKey, keyHash, sequence, value, ref covering, out result))
                 return true;
         }
