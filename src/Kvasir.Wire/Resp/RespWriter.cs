@@ -11,6 +11,9 @@ namespace Kvasir.Wire.Resp;
 /// </summary>
 public sealed class RespWriter
 {
+    // Of the last bulk string that others appended: "$100\r\n".
+    private int _lastHeaderLength = 6;
+
     public RespWriter(BytesBuffer buffer) => Buffer = buffer;
 
     public BytesBuffer Buffer { get; }
@@ -88,6 +91,49 @@ public sealed class RespWriter
         span[at] = (byte)'\r';
         span[at + 1] = (byte)'\n';
         Buffer.Advance(at + 2);
+    }
+
+    /// <summary>
+    /// Begins a bulk string that somebody else appends to <see cref="Buffer"/>, behind a prefix of
+    /// <paramref name="prefixLength"/> bytes that is not part of it. Returns a mark for <see cref="EndBulkString"/>; to give
+    /// up, cut the buffer to the mark.
+    /// </summary>
+    public int BeginBulkString(int prefixLength)
+    {
+        // Room for a header like the last one's, which the prefix's bytes are part of: mostly nothing need be moved then.
+        int mark = Buffer.Length;
+        int room = Math.Max(_lastHeaderLength - prefixLength, 0);
+        _ = Buffer.GetSpan(room);
+        Buffer.Advance(room);
+        return mark;
+    }
+
+    /// <summary>Where what is appended after <see cref="BeginBulkString"/> begins: with the prefix.</summary>
+    public ReadOnlySpan<byte> AppendedSince(int mark, int prefixLength) =>
+        Buffer.WrittenSpan[(mark + Math.Max(_lastHeaderLength - prefixLength, 0))..];
+
+    public void EndBulkString(int mark, int prefixLength)
+    {
+        int room = Math.Max(_lastHeaderLength - prefixLength, 0) + prefixLength;
+        int length = Buffer.Length - mark - room;
+        Span<byte> header = stackalloc byte[16];
+        int headerLength = Header(header, (byte)'$', length);
+        if (headerLength != room)
+        {
+            int grown = headerLength - room;
+            if (grown > 0)
+            {
+                _ = Buffer.GetSpan(grown);
+                Buffer.Advance(grown);
+            }
+
+            Buffer.WrittenSpan.Slice(mark + room, length).CopyTo(Buffer.WrittenSpan[(mark + headerLength)..]);
+            Buffer.Truncate(mark + headerLength + length);
+            _lastHeaderLength = headerLength;
+        }
+
+        header[..headerLength].CopyTo(Buffer.WrittenSpan[mark..]);
+        Buffer.Append("\r\n"u8);
     }
 
     /// <summary>A number as a bulk string, as INCRBYFLOAT and OBJECT answer.</summary>

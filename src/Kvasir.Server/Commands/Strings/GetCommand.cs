@@ -6,12 +6,12 @@ namespace Kvasir.Server.Commands.Strings;
 /// <summary>The commands that answer whole values.</summary>
 internal static class GetCommand
 {
-    public static void Get(CommandContext context) => TryReply(context, out _);
+    public static void Get(CommandContext context) => KeyAccess.TryReplyString(context, context.Argument(1), out _);
 
     public static void GetDel(CommandContext context)
     {
         ReadOnlySpan<byte> key = context.Argument(1);
-        if (!TryReply(context, out KeyLookup found) || !found.Exists)
+        if (!KeyAccess.TryReplyString(context, key, out KeyLookup found) || !found.Exists)
             return;
         KeyAccess.Delete(context, key, found);
         context.Changed(KeyEventClass.Generic, "del"u8, key);
@@ -67,18 +67,6 @@ internal static class GetCommand
             else
                 context.Reply.Null();
         }
-    }
-
-    /// <summary>Answers the value, or that there is none; false after answering that it is no string.</summary>
-    private static bool TryReply(CommandContext context, out KeyLookup found)
-    {
-        if (!KeyAccess.TryReadString(context, context.Argument(1), out found))
-            return false;
-        if (found.Exists)
-            context.Reply.BulkString(KeyAccess.Content(context.Value));
-        else
-            context.Reply.Null();
-        return true;
     }
 
     private static bool TryParse(CommandContext context, out bool persist, out ExpireForm form, out int expireArgument)

@@ -2,6 +2,7 @@ using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
+using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands.Values;
 
@@ -97,6 +98,37 @@ internal static class KeyAccess
             return true;
         context.Reply.Error(WrongType);
         return false;
+    }
+
+    /// <summary>
+    /// Answers the string at a key, or that there is none: the engine writes its bytes straight into the reply. False, after
+    /// answering so, when the key holds another type.
+    /// </summary>
+    public static bool TryReplyString(CommandContext context, ReadOnlySpan<byte> key, out KeyLookup found)
+    {
+        RespWriter reply = context.Reply;
+        int mark = reply.BeginBulkString(prefixLength: 1);
+        EntryInfo info = context.Execution.Get(context.Database, key, reply.Buffer);
+        if (info.Found && !IsExpired(context, info.ExpiresAtMs))
+        {
+            context.Server.Statistics.KeyHits++;
+            found = new KeyLookup(Exists: true, reply.AppendedSince(mark, prefixLength: 1)[0], info.ExpiresAtMs);
+            if (found.IsString)
+            {
+                reply.EndBulkString(mark, prefixLength: 1);
+                return true;
+            }
+
+            reply.Buffer.Truncate(mark);
+            reply.Error(WrongType);
+            return false;
+        }
+
+        reply.Buffer.Truncate(mark);
+        reply.Null();
+        found = Absent(context, context.DatabaseIndex, key, info);
+        CountRead(context, key, found);
+        return true;
     }
 
     /// <summary>Counts a read, and tells subscribers when it found nothing.</summary>
