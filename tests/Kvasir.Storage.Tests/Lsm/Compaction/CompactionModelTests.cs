@@ -149,7 +149,7 @@ public sealed class CompactionModelTests
     {
         for (int skip = 0; skip < 70; skip++)
         {
-            var random = new SeededRandom(seed);
+            var random = new SeededRandom(seed + ((ulong)skip << 32));
             var disk = new SimulatedFileSystem(random.Fork());
             var scheduler = new SimulatedScheduler(random.Fork());
             var environment = new EngineEnvironment(disk, scheduler, new MemoryBudget(MemoryBudget.MinimumBytes));
