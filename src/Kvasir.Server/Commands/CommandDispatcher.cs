@@ -225,25 +225,14 @@ internal sealed class CommandDispatcher
         return (flags & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0 || session.Transaction.IsOpen;
     }
 
-    /// <summary>Back-pressure: small delays add up until one is worth a pause of this session.</summary>
+    /// <summary>Back-pressure: the session waits as long as the engine asks, then the engine is asked again.</summary>
     private bool MayWriteNow(RespSession session)
     {
         TimeSpan delay = _server.Node.Database(session.DatabaseIndex).Engine.SuggestWriteDelay(session.Parser.Consumed);
         if (delay <= TimeSpan.Zero)
             return true;
-        if (session.DelayPaid)
-        {
-            session.DelayPaid = false;
-            return true;
-        }
-
-        session.DelayOwed += delay;
-        if (session.DelayOwed < TimeSpan.FromMilliseconds(1))
-            return true;
         _statistics.DelayedWrites++;
-        session.Suspended = new DelaySuspension(_server.Clock.NowMs + (long)Math.Ceiling(session.DelayOwed.TotalMilliseconds));
-        session.DelayOwed = TimeSpan.Zero;
-        session.DelayPaid = true;
+        session.Suspended = session.Delay.Until(_server.Clock.NowMicroseconds + (delay.Ticks / TimeSpan.TicksPerMicrosecond));
         return false;
     }
 

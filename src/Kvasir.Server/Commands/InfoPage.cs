@@ -121,7 +121,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
     private void Memory()
     {
         long managed = GC.GetTotalMemory(forceFullCollection: false);
-        long engines = Statistics().Sum(s => s.MemoryBytes);
+        long engines = server.Node.Memory.WriteBytes + server.Node.Memory.CacheBytes;
         long used = managed + engines;
         long resident = Environment.WorkingSet;
         using Process process = Process.GetCurrentProcess();
@@ -158,8 +158,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("active_defrag_running", "0");
         Field("lazyfree_pending_objects", "0");
         Field("lazyfreed_objects", "0");
-        Field("kvasir_memtable_bytes", Statistics().Sum(s => s.MemTableBytes));
-        Field("kvasir_cache_bytes", Statistics().Sum(s => s.CacheBytes));
+        Field("kvasir_memtable_bytes", server.Node.Memory.WriteBytes);
+        Field("kvasir_cache_bytes", server.Node.Memory.CacheBytes);
     }
 
     private void Persistence()
@@ -301,12 +301,6 @@ internal sealed class InfoPage(ServerState server, Execution execution)
                     $"keys={numbers.Keys},expires={numbers.Expiring},avg_ttl={numbers.AverageTtlMs}");
             }
         }
-    }
-
-    private IEnumerable<EngineStatistics> Statistics()
-    {
-        for (int i = 0; i < server.Node.DatabaseCount; i++)
-            yield return server.Node.Database(i).Engine.GetStatistics();
     }
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("F6", CultureInfo.InvariantCulture);

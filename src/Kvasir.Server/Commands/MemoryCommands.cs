@@ -69,9 +69,7 @@ internal static class MemoryCommands
 
     private static void Stats(CommandContext context)
     {
-        long engines = 0;
-        for (int i = 0; i < context.Node.DatabaseCount; i++)
-            engines += context.Node.Database(i).Engine.GetStatistics().MemoryBytes;
+        long engines = context.Node.Memory.WriteBytes + context.Node.Memory.CacheBytes;
         long managed = GC.GetTotalMemory(forceFullCollection: false);
         (string Name, long Value)[] rows =
         [

@@ -13,6 +13,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Kvasir.Server.Hosting;
@@ -36,7 +37,7 @@ internal sealed class KestrelHost : IAsyncDisposable
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(logging);
         builder.Services.AddSingleton(Handler);
-        builder.Services.AddRoutingCore();
+        builder.Services.AddSingleton<IHostLifetime, QuietLifetime>();
         builder.Services.Configure<SocketTransportOptions>(o =>
         {
             o.UnsafePreferInlineScheduling = true;
@@ -158,4 +159,12 @@ internal sealed class KestrelHost : IAsyncDisposable
         context.Response.ContentType = type;
         return context.Response.WriteAsync(text);
     }
+}
+
+/// <summary>The program itself hears signals and starts the server; Kestrel's host only follows.</summary>
+internal sealed class QuietLifetime : IHostLifetime
+{
+    public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

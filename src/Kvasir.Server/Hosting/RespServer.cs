@@ -21,6 +21,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
     private readonly KestrelHost? _kestrel;
     private readonly ServerMeter _meter;
     private readonly CancellationTokenSource _shutdown = new();
+    private bool _disposed;
 
     private RespServer(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging)
     {
@@ -93,6 +94,9 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
 
     public async ValueTask DisposeAsync()
     {
+        if (_disposed)
+            return;
+        _disposed = true;
         State.Expiry.Dispose();
         if (_kestrel is not null)
             await _kestrel.DisposeAsync();

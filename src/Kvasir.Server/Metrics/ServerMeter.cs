@@ -28,9 +28,9 @@ internal sealed class ServerMeter : IDisposable
         Gauge("kvasir.journal.appended.position", "end of the journal", () => (long)server.Node.Log.AppendedPosition.Value);
         Gauge("kvasir.journal.durable.position", "what of it is on stable storage", () => (long)server.Node.Log.DurablePosition.Value);
         Gauge("kvasir.writes.refused", "1 while writes are refused", () => server.Node.Log.Refusal is null ? 0 : 1);
-        EngineGauge("kvasir.engine.memory.bytes", "memory of all engines", static s => s.MemoryBytes);
-        EngineGauge("kvasir.engine.memtable.bytes", "memtables", static s => s.MemTableBytes);
-        EngineGauge("kvasir.engine.cache.bytes", "block and row caches", static s => s.CacheBytes);
+        Gauge("kvasir.memory.budget.bytes", "what memtables and caches may use", () => server.Node.Memory.TotalBytes);
+        Gauge("kvasir.memory.memtable.bytes", "memtables of all databases", () => server.Node.Memory.WriteBytes);
+        Gauge("kvasir.memory.cache.bytes", "caches of all databases", () => server.Node.Memory.CacheBytes);
         EngineGauge("kvasir.engine.disk.bytes", "bytes on disk", static s => s.DiskBytes);
         EngineGauge("kvasir.engine.compaction.debt.bytes", "bytes that compactions owe", static s => s.CompactionDebtBytes);
         EngineCounter("kvasir.engine.cache.hits", "reads that the cache answered", static s => s.CacheHits);

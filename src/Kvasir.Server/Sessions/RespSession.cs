@@ -69,11 +69,8 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Null, or why it does not read on for now.</summary>
     public Suspension? Suspended { get; set; }
 
-    /// <summary>Back-pressure not yet paid for: the engine asked for it in pieces too small to wait for.</summary>
-    public TimeSpan DelayOwed { get; set; }
-
-    /// <summary>The command that comes next has waited.</summary>
-    public bool DelayPaid { get; set; }
+    /// <summary>Used when the engine asks writers to wait.</summary>
+    public DelaySuspension Delay { get; } = new();
 
     /// <summary>No more is read; the connection ends when what is on its way has left.</summary>
     public bool ClosesAfterReplies { get; set; }

@@ -2,11 +2,14 @@ using Kvasir.Server.Commands;
 
 namespace Kvasir.Server.Sessions;
 
-/// <summary>Why a session does not go on for now. Looked at again at <see cref="DeadlineMs"/>, and whenever it is woken.</summary>
+/// <summary>Why a session does not go on for now. Looked at again at its deadline, and whenever it is woken.</summary>
 internal abstract class Suspension
 {
     /// <summary>Unix milliseconds; <see cref="long.MaxValue"/> for never by itself.</summary>
     public abstract long DeadlineMs { get; }
+
+    /// <summary>The same in microseconds, for those that are finer.</summary>
+    public virtual long DeadlineMicroseconds => DeadlineMs > long.MaxValue / 1000 ? long.MaxValue : DeadlineMs * 1000;
 
     /// <summary>What CLIENT UNBLOCK may end.</summary>
     public virtual bool IsBlockedCommand => false;
@@ -23,12 +26,27 @@ internal sealed class PausedSuspension(ServerState server) : Suspension
     public override bool TryResume(CommandContext context) => !server.Pause.IsActive(server.Clock.Refresh());
 }
 
-/// <summary>Back-pressure: the engine asked writers to wait a little.</summary>
-internal sealed class DelaySuspension(long deadlineMs) : Suspension
+/// <summary>Back-pressure: the engine asked writers to wait a little, and is asked again after that.</summary>
+internal sealed class DelaySuspension : Suspension
 {
-    public override long DeadlineMs => deadlineMs;
+    private long _deadline;
 
-    public override bool TryResume(CommandContext context) => context.Server.Clock.Refresh() >= deadlineMs;
+    public override long DeadlineMs => _deadline / 1000;
+
+    public override long DeadlineMicroseconds => _deadline;
+
+    /// <summary>Begins again: one a session, so that waiting allocates nothing.</summary>
+    public DelaySuspension Until(long microseconds)
+    {
+        _deadline = microseconds;
+        return this;
+    }
+
+    public override bool TryResume(CommandContext context)
+    {
+        context.Server.Clock.Refresh();
+        return context.Server.Clock.NowMicroseconds >= _deadline;
+    }
 }
 
 /// <summary>A command that answers later: WAIT.</summary>

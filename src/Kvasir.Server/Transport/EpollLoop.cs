@@ -99,6 +99,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     /// <summary>Stops accepting, sends what may still leave, closes all connections, and ends the thread.</summary>
     public void Dispose()
     {
+        Check.That(!_stopping, "a loop is disposed once");
         _stopping = true;
         Signal();
         if (_thread.IsAlive)
@@ -151,23 +152,25 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
             Cron();
     }
 
-    private int Timeout()
+    /// <summary>Microseconds until something is due by the clock.</summary>
+    private long Timeout()
     {
         if (!_woken.IsEmpty || _durableMoved)
             return 0;
-        long until = _nextCronMs;
-        if (_suspended.Count != 0)
+        long wait = Math.Clamp(_nextCronMs - Environment.TickCount64, 0, CronMs) * 1000;
+        if (_suspended.Count == 0)
+            return wait;
+        long now = WallMicroseconds();
+        foreach (EpollConnection connection in _suspended)
         {
-            long wall = _server.Time.GetUtcNow().ToUnixTimeMilliseconds();
-            foreach (EpollConnection connection in _suspended)
-            {
-                long deadline = connection.Session.Suspended?.DeadlineMs ?? 0;
-                until = Math.Min(until, Environment.TickCount64 + Math.Clamp(deadline - wall, 1, CronMs));
-            }
+            long deadline = connection.Session.Suspended?.DeadlineMicroseconds ?? 0;
+            wait = Math.Min(wait, Math.Max(deadline - now, 100));
         }
 
-        return (int)Math.Clamp(until - Environment.TickCount64, 0, CronMs);
+        return wait;
     }
+
+    private long WallMicroseconds() => (_server.Time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
     private void Dispatch(int events, ulong token)
     {
@@ -427,7 +430,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     private void ResumeSuspended()
     {
-        long wall = _server.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        long now = WallMicroseconds();
         for (int i = _suspended.Count - 1; i >= 0; i--)
         {
             EpollConnection connection = _suspended[i];
@@ -436,7 +439,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
                 connection.IsSuspended = false;
                 _suspended.RemoveAt(i);
             }
-            else if (!connection.Session.IsRunning && connection.Session.Suspended!.DeadlineMs <= wall)
+            else if (!connection.Session.IsRunning && connection.Session.Suspended!.DeadlineMicroseconds <= now)
             {
                 Execute(connection);
             }
