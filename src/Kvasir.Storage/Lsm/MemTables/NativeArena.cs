@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 
@@ -13,10 +12,10 @@ namespace Kvasir.Storage.Lsm.MemTables;
 internal sealed unsafe class NativeArena
 {
     public const int FirstChunkBytes = 64 << 10;
-    public const int ChunkBytesMax = 1 << 20;
+    public const int ChunkBytesMax = BulkMemory.HugePageBytes;
 
     private readonly MemoryBudget _budget;
-    private readonly List<nint> _chunks = [];
+    private readonly List<(nint Memory, long Bytes)> _chunks = [];
     private byte* _next;
     private byte* _end;
     private int _chunkBytes = FirstChunkBytes;
@@ -47,7 +46,7 @@ internal sealed unsafe class NativeArena
     /// <summary>Zeroed memory of its own, for tables that are replaced as they grow but must outlive their readers.</summary>
     public byte* AllocateZeroed(long bytes)
     {
-        byte* piece = (byte*)NativeMemory.AllocZeroed((nuint)bytes);
+        byte* piece = (byte*)BulkMemory.AllocateZeroed(bytes);
         Keep(piece, bytes);
         _used += bytes;
         return piece;
@@ -55,8 +54,8 @@ internal sealed unsafe class NativeArena
 
     public void Free()
     {
-        foreach (nint chunk in _chunks)
-            NativeMemory.Free((void*)chunk);
+        foreach ((nint memory, long bytes) in _chunks)
+            BulkMemory.Free((void*)memory, bytes);
         _chunks.Clear();
         _budget.AddWrite(-_allocated);
         _allocated = 0;
@@ -70,12 +69,12 @@ internal sealed unsafe class NativeArena
         // What is large gets a chunk of its own, so that the rest of the current one is not wasted.
         if (bytes > _chunkBytes / 4)
         {
-            byte* own = (byte*)NativeMemory.Alloc((nuint)bytes);
+            byte* own = (byte*)BulkMemory.Allocate(bytes);
             Keep(own, bytes);
             return own;
         }
 
-        byte* chunk = (byte*)NativeMemory.Alloc((nuint)_chunkBytes);
+        byte* chunk = (byte*)BulkMemory.Allocate(_chunkBytes);
         Keep(chunk, _chunkBytes);
         _next = chunk + bytes;
         _end = chunk + _chunkBytes;
@@ -87,7 +86,7 @@ internal sealed unsafe class NativeArena
     {
         // The hash index keeps 16 bits of the hash above 48 bits of address.
         Check.That((ulong)memory >> 48 == 0, $"an address above 48 bits");
-        _chunks.Add((nint)memory);
+        _chunks.Add(((nint)memory, bytes));
         Volatile.Write(ref _allocated, _allocated + bytes);
         _budget.AddWrite(bytes);
     }

@@ -343,8 +343,7 @@ internal sealed unsafe class RowStripe
         ushort* oldOffered = _offered;
         _bucketCount = _bucketCount == 0 ? BucketsMin : _bucketCount * 2;
         long bytes = IndexBytes;
-        _slots = (ulong*)NativeMemory.AlignedAlloc((nuint)SlotCount * 8, 64);
-        NativeMemory.Clear(_slots, (nuint)SlotCount * 8);
+        _slots = AllocateSlots(SlotCount);
         _offered = (ushort*)NativeMemory.AllocZeroed((nuint)SlotCount * 2);
         Volatile.Write(ref _count, 0);
         for (int i = 0; i < oldCount; i++)
@@ -358,18 +357,36 @@ internal sealed unsafe class RowStripe
                 *slot |= read;
         }
 
-        NativeMemory.AlignedFree(old);
+        FreeSlots(old, oldCount);
         NativeMemory.Free(oldOffered);
         long grown = bytes - (oldCount * 10L);
         _budget.Add(grown);
         Volatile.Write(ref _bytes, _bytes + grown);
     }
 
+    // A bucket is a cache line.
+    private static ulong* AllocateSlots(int count)
+    {
+        if (count * 8L >= BulkMemory.HugePageBytes)
+            return (ulong*)BulkMemory.AllocateZeroed(count * 8L);
+        ulong* slots = (ulong*)NativeMemory.AlignedAlloc((nuint)count * 8, 64);
+        NativeMemory.Clear(slots, (nuint)count * 8);
+        return slots;
+    }
+
+    private static void FreeSlots(ulong* slots, int count)
+    {
+        if (count * 8L >= BulkMemory.HugePageBytes)
+            BulkMemory.Free(slots, count * 8L);
+        else
+            NativeMemory.AlignedFree(slots);
+    }
+
     private long IndexBytes => SlotCount * 10L;
 
     private void FreeIndex()
     {
-        NativeMemory.AlignedFree(_slots);
+        FreeSlots(_slots, SlotCount);
         NativeMemory.Free(_offered);
         _budget.Add(-IndexBytes);
         Volatile.Write(ref _bytes, _bytes - IndexBytes);
