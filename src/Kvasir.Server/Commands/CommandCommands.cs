@@ -52,7 +52,7 @@ internal static class CommandCommands
             if (Find(context, context.Argument(i)) is { } entry)
                 CommandDescription.Write(context.Reply, entry);
             else
-                context.Reply.NullArray();
+                context.Reply.Null();
         }
     }
 

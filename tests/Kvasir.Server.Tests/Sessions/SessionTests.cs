@@ -35,7 +35,7 @@ public sealed class SessionTests
         { "WAIT 0 0", ":0\r\n" },
         { "COMMAND GETKEYS MSET a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n" },
         { "COMMAND GETKEYS ECHO x", "-ERR The command has no key arguments\r\n" },
-        { "COMMAND INFO nosuch", "*1\r\n*-1\r\n" },
+        { "COMMAND INFO nosuch", "*1\r\n$-1\r\n" },
         { "LATENCY RESET", ":0\r\n" },
         { "LATENCY HISTORY x", "*0\r\n" },
         { "SLOWLOG LEN", ":0\r\n" },
