@@ -4,6 +4,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Tests.Nodes;
@@ -31,6 +32,24 @@ public sealed class KvasirNodeTests
         Assert.Equal(write, read);
         world.Settle();
         Assert.Equal(LogPosition.Zero, world.Do(e => e.Get(world.Node.Database(0), "a"u8, value: null)));
+    }
+
+    [Fact]
+    public void IteratorOverWhatIsNotDurableGatesWhoeverReadsThroughIt()
+    {
+        using NodeInMemory world = new();
+        LogPosition write = world.Put(0, "a", "1");
+        Assert.Equal(write, world.Do(e => Walk(e, 0)));
+        Assert.Equal(LogPosition.Zero, world.Do(e => Walk(e, 1)));
+        world.Settle();
+        Assert.Equal(LogPosition.Zero, world.Do(e => Walk(e, 0)));
+
+        void Walk(Execution execution, int database)
+        {
+            using EngineIterator iterator = execution.CreateIterator(world.Node.Database(database), default);
+            iterator.SeekToFirst();
+            Assert.Equal(database == 0, iterator.Valid);
+        }
     }
 
     [Fact]

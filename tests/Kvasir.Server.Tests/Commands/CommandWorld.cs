@@ -15,19 +15,22 @@ internal sealed class CommandWorld : IDisposable
 {
     private readonly SessionPeer _peer;
 
-    public CommandWorld()
+    /// <param name="durability">With none, replies leave at once, so that scenarios need not run the journal.</param>
+    public CommandWorld(Durability durability = Durability.None)
     {
         var random = new SeededRandom(1);
         Scheduler = new SimulatedScheduler(random, new SimulatedClock(DateTimeOffset.UtcNow));
-        // Durability none: replies leave at once, so that scenarios need not run the journal.
+        Disk = new SimulatedFileSystem(random.Fork());
         Node = KvasirNode.Open(
-            new NodeOptions { Folder = "/data", Engine = "model", Durability = Durability.None, MemoryBytes = MemoryBudget.MinimumBytes },
-            new NodeEnvironment(new SimulatedFileSystem(random.Fork()), Scheduler, [new ModelEngineFactory()], Seed: 1));
+            new NodeOptions { Folder = "/data", Engine = "model", Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes },
+            new NodeEnvironment(Disk, Scheduler, [new ModelEngineFactory()], Seed: 1));
         Server = new ServerState(Node, Scheduler.Time);
         _peer = Connect();
     }
 
     public SimulatedScheduler Scheduler { get; }
+
+    public SimulatedFileSystem Disk { get; }
 
     public KvasirNode Node { get; }
 
