@@ -106,7 +106,10 @@ internal static class CommandDescription
             yield return "@blocking";
         yield return (flags & CommandFlags.Fast) != CommandFlags.None ? "@fast" : "@slow";
         foreach (string category in definition.Categories)
-            yield return "@" + category;
+        {
+            if ("@" + category != own)
+                yield return "@" + category;
+        }
     }
 
     private static void WriteKeySpecification(RespWriter reply, CommandDefinition definition)

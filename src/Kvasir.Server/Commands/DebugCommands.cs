@@ -116,7 +116,8 @@ internal static class DebugCommands
             return;
         }
 
-        context.Server.ReloadNode?.Invoke();
+        lock (context.Server.ReloadLock)
+            context.Server.ReloadNode?.Invoke();
         context.Reply.Ok();
     }
 

@@ -95,6 +95,9 @@ internal sealed class ServerState
     /// <summary>DEBUG RELOAD: closes the node and opens it again; null where that makes no sense.</summary>
     public Action? ReloadNode { get; set; }
 
+    /// <summary>Held while the node closes and opens again, and by whoever touches its log from outside the mailbox.</summary>
+    public Lock ReloadLock { get; } = new();
+
     public bool ActiveExpire { get; set; } = true;
 
     /// <summary>DEBUG is for those that enable-debug-command names.</summary>

@@ -286,7 +286,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         if (_commitNeeded)
         {
             _commitNeeded = false;
-            LogGate.Commit(_server.Node, _commitInline);
+            LogGate.Commit(_server, _commitInline);
         }
         else
         {
@@ -304,11 +304,11 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     /// <summary>Writes that nobody waits for: the log decides whether there are enough of them for the system.</summary>
     private void MaybeHandOver()
     {
-        LogPosition appended = _server.Node.Log.AppendedPosition;
+        LogPosition appended = LogGate.Appended(_server);
         if (appended == _appended)
             return;
         _appended = appended;
-        LogGate.Commit(_server.Node, inline: false);
+        LogGate.Commit(_server, inline: false);
     }
 
     private void SendDirty()

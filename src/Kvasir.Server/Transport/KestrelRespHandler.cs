@@ -147,7 +147,7 @@ internal sealed class KestrelConnection : ISessionOwner
         if (Session.Output.HasGates)
         {
             AwaitsLog = true;
-            LogGate.Commit(_server.Node, inline: false);
+            LogGate.Commit(_server, inline: false);
         }
 
         bool flushed = true;

@@ -1,5 +1,6 @@
-using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Transport;
 
@@ -10,12 +11,21 @@ internal static class LogGate
     /// <paramref name="inline"/>: on this thread, back when done. Nothing else could be sent meanwhile, so with one loop
     /// the hop to another thread would only add to the wait.
     /// </summary>
-    public static void Commit(KvasirNode node, bool inline)
+    public static void Commit(ServerState server, bool inline)
     {
-        IReplicaLog log = node.Log;
-        if (inline)
-            log.CommitInline();
-        else
-            log.Commit();
+        lock (server.ReloadLock)
+        {
+            IReplicaLog log = server.Node.Log;
+            if (inline)
+                log.CommitInline();
+            else
+                log.Commit();
+        }
+    }
+
+    public static LogPosition Appended(ServerState server)
+    {
+        lock (server.ReloadLock)
+            return server.Node.Log.AppendedPosition;
     }
 }
