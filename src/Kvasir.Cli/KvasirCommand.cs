@@ -6,6 +6,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using Kvasir.Cli.Bench;
 using Kvasir.Cli.CommandLine;
+using Kvasir.Cli.DataFiles;
 using Kvasir.Cli.Shell;
 using Kvasir.Cli.Simulate;
 using Kvasir.Cli.Torture;
@@ -58,6 +59,9 @@ internal static class KvasirCommand
         var root = new RootCommand("A durable key-value database that speaks Redis.")
         {
             ShellCommand.Create(),
+            InspectCommand.Create(),
+            VerifyCommand.Create(),
+            CheckpointCommand.Create(),
             BenchCommand.Create(),
             SimulateCommand.Create(),
             TortureCommand.Create(),

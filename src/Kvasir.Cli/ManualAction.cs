@@ -24,6 +24,11 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           Talk to a server
             shell              Interactive client: history, help, pretty replies; also one command, or a script
 
+          Look after data
+            inspect FILE       Print a journal segment, SSTable, manifest or identity file, with offsets
+            verify DIR         Check every byte of a data folder; name the file and offset of all damage
+            checkpoint DIR TO  Copy a stopped server's data by hard links
+
           Measure
             bench engine       Drive the storage engine: writes, reads, seeks; latency, amplification, memory
             bench server       Load a server over RESP: closed or open loop, mixed workloads, YCSB A to F

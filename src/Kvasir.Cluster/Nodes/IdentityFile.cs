@@ -52,7 +52,7 @@ internal static class IdentityFile
         files.SyncFolder(folder);
     }
 
-    private static NodeIdentity Read(IFileSystem files, string path)
+    public static NodeIdentity Read(IFileSystem files, string path)
     {
         using IFile file = files.Open(path, FileOpenMode.Read);
         Span<byte> bytes = stackalloc byte[Length];

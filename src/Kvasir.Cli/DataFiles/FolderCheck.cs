@@ -1,0 +1,98 @@
+using Kvasir.Cli.CommandLine;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Lsm.Tables;
+
+namespace Kvasir.Cli.DataFiles;
+
+/// <summary>
+/// Checks everything in a folder, whoever made it: a server, an embedded store, or an engine alone. Changes nothing but
+/// the lock that it holds meanwhile.
+/// </summary>
+internal sealed class FolderCheck(IFileSystem files, Action<string, long> progress)
+{
+    private readonly List<DamageFinding> _findings = [];
+
+    public IReadOnlyList<DamageFinding> Run(string folder)
+    {
+        if (!files.FolderExists(folder))
+            throw new UsageException($"there is no folder {folder}");
+        bool isNode = files.FileExists(NodeInspector.IdentityPath(folder)) || NodeInspector.KeyspaceFolders(files, folder).Count > 0;
+        bool isStore = files.FileExists(folder + "/STORE") || files.FolderExists(folder + "/engine");
+        bool isEngine = files.FileExists(folder + "/CURRENT");
+        if (!isNode && !isStore && !isEngine)
+            throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE and CURRENT");
+        if (isEngine)
+        {
+            CheckEngine(folder);
+            return _findings;
+        }
+
+        using IDisposable locked = Lock(folder);
+        if (isNode)
+            CheckNode(folder);
+        else
+            CheckStore(folder);
+        return _findings;
+    }
+
+    private IDisposable Lock(string folder)
+    {
+        try
+        {
+            return files.Lock(NodeInspector.LockPath(folder));
+        }
+        catch (FolderInUseException e)
+        {
+            throw new UsageException($"{folder} is open in another process; stop it, or verify a checkpoint of it", e);
+        }
+    }
+
+    private void CheckNode(string folder)
+    {
+        string identity = NodeInspector.IdentityPath(folder);
+        try
+        {
+            InspectedPart part = NodeInspector.Inspect(files, identity);
+            progress(identity, part.Length);
+            CheckJournal(NodeInspector.JournalFolder(folder), mustExist: part.Fields.Any(f => f is { Key: "has journal", Value: "yes" }));
+        }
+        catch (StorageException e)
+        {
+            _findings.Add(Finding(e, identity));
+            CheckJournal(NodeInspector.JournalFolder(folder), mustExist: false);
+        }
+
+        foreach (string engine in NodeInspector.KeyspaceFolders(files, folder))
+            CheckEngine(engine);
+    }
+
+    private void CheckStore(string folder)
+    {
+        // A checkpoint of a store has an engine and no journal.
+        CheckJournal(folder + "/journal", mustExist: files.FileExists(folder + "/STORE"));
+        CheckEngine(folder + "/engine");
+    }
+
+    private void CheckJournal(string folder, bool mustExist)
+    {
+        if (!files.FolderExists(folder) && !mustExist)
+            return;
+        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder))
+            _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
+        if (!files.FolderExists(folder))
+            return;
+        foreach (string name in files.ListFiles(folder))
+        {
+            if (name.EndsWith(".segment", StringComparison.Ordinal))
+                progress(folder + "/" + name, files.FileLength(folder + "/" + name));
+        }
+    }
+
+    private void CheckEngine(string folder) => _findings.AddRange(TableVerifier.Verify(files, folder, progress));
+
+    private static DamageFinding Finding(StorageException e, string path) => e is CorruptionException { Path: not null } damage
+        ? new DamageFinding(damage.Path, damage.Offset, damage.Message)
+        : new DamageFinding(path, 0, e.Message);
+}

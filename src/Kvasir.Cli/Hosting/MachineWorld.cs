@@ -1,0 +1,31 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Lsm;
+using Kvasir.Storage.Machine;
+
+namespace Kvasir.Cli.Hosting;
+
+/// <summary>The real world: this machine's disk, clock, threads and chance. Only programs make one.</summary>
+internal sealed class MachineWorld : IDisposable
+{
+    // Flushes and compactions of all engines together; two keep level zero moving while a large compaction runs.
+    private const int BackgroundThreads = 2;
+
+    private readonly ThreadScheduler _scheduler = new(TimeProvider.System, BackgroundThreads);
+
+    public MachineWorld()
+    {
+        Span<byte> seed = stackalloc byte[8];
+        RandomNumberGenerator.Fill(seed);
+        Environment = new NodeEnvironment(
+            new PosixFileSystem(), _scheduler, [new LsmEngineFactory()], BinaryPrimitives.ReadUInt64LittleEndian(seed));
+    }
+
+    public NodeEnvironment Environment { get; }
+
+    public IFileSystem Files => Environment.Files;
+
+    public void Dispose() => _scheduler.Dispose();
+}

@@ -1,0 +1,32 @@
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>Where things lie in a node's folder, and what its identity says: for tools that look without opening it.</summary>
+public static class NodeInspector
+{
+    public static string IdentityPath(string folder) => folder + "/" + IdentityFile.Name;
+
+    public static string JournalFolder(string folder) => folder + "/" + KvasirNode.JournalFolder;
+
+    /// <summary>The file whose lock says that a process has the folder open.</summary>
+    public static string LockPath(string folder) => folder + "/LOCK";
+
+    /// <summary>Folders of the keyspaces' engines, in order.</summary>
+    public static IReadOnlyList<string> KeyspaceFolders(IFileSystem files, string folder)
+    {
+        string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
+        return files.FolderExists(keyspaces) ? [.. files.ListFolders(keyspaces).Select(name => keyspaces + "/" + name)] : [];
+    }
+
+    /// <summary>The identity file's one part; throws where it is damaged.</summary>
+    public static InspectedPart Inspect(IFileSystem files, string path)
+    {
+        NodeIdentity identity = IdentityFile.Read(files, path);
+        return new InspectedPart(0, files.FileLength(path), "node",
+        [
+            new("identity", identity.Id.ToString("x16", System.Globalization.CultureInfo.InvariantCulture)),
+            new("has journal", identity.HasJournal ? "yes" : "no"),
+        ]);
+    }
+}
