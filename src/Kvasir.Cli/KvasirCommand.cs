@@ -7,7 +7,9 @@ using System.Runtime.InteropServices;
 using Kvasir.Cli.Bench;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.DataFiles;
+using Kvasir.Cli.Hosting;
 using Kvasir.Cli.Shell;
+using Kvasir.Server.Hosting;
 using Kvasir.Cli.Simulate;
 using Kvasir.Cli.Torture;
 using Kvasir.Storage.Files;
@@ -58,6 +60,8 @@ internal static class KvasirCommand
     {
         var root = new RootCommand("A durable key-value database that speaks Redis.")
         {
+            UpCommand.Create(),
+            ServerCommand.Create(),
             ShellCommand.Create(),
             InspectCommand.Create(),
             VerifyCommand.Create(),
@@ -104,7 +108,7 @@ internal static class KvasirCommand
     }
 
     private static bool UserCanRepair(Exception e) =>
-        e is UsageException or StorageException or SocketException or IOException or UnauthorizedAccessException
+        e is UsageException or StartupException or StorageException or SocketException or IOException or UnauthorizedAccessException
             or RespFormatException;
 
     private static int Fail(int code, string message)

@@ -21,6 +21,10 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           stable storage; a process killed at any instant loses none. Any Redis client can use the server.
 
         COMMANDS
+          Serve
+            up                 A server to try, on this machine: durable, data in ./data, prints what to do next
+            server             The server for production: every setting by flag, environment or file
+
           Talk to a server
             shell              Interactive client: history, help, pretty replies; also one command, or a script
 
@@ -38,12 +42,15 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
             torture            Kill a real server at random moments and check that nothing answered is lost
 
         EXAMPLES
+          kvasir up                                Start a server in this terminal
+          kvasir server --data /var/lib/kvasir --resp 127.0.0.1:6379 --http 127.0.0.1:6380
           kvasir shell                             Talk to 127.0.0.1:6379
           kvasir shell -p 7000 SET greeting hello  Send one command, print its reply
           kvasir bench engine --workload fillrandom,readrandom --keys 1M
           kvasir bench server --workload ycsb-a --clients 50 --duration 30
 
         ENVIRONMENT
+          KVASIR_DATA, KVASIR_RESP, ...  Settings of `server`: KVASIR_ and the flag in capitals, _ for -
           KVASIR_HISTORY   File for the shell's history (default: kvasir/history below XDG_STATE_HOME or
                            ~/.local/state); empty for none
           KVASIR_PASSWORD  Password for `shell` and `bench server`, so that it need not stand on a command line

@@ -1,0 +1,93 @@
+using System.CommandLine;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Server.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Cli.Hosting;
+
+/// <summary><c>kvasir server</c>: the server in the foreground, for service managers and containers.</summary>
+internal static class ServerCommand
+{
+    // What the help page shows first; every other setting of the reader follows in its own order.
+    private static readonly string[] s_first =
+        ["data", "resp", "http", "durability", "interval-ms", "memory-mib", "requirepass"];
+
+    private static readonly Dictionary<string, string> s_placeholders = new(StringComparer.Ordinal)
+    {
+        ["data"] = "DIR",
+        ["resp"] = "HOST:PORT",
+        ["resp-tls"] = "HOST:PORT",
+        ["http"] = "HOST:PORT",
+        ["durability"] = "sync|interval|none",
+        ["requirepass"] = "PASSWORD",
+        ["otlp-endpoint"] = "URL",
+        ["kestrel-only"] = "yes|no",
+        ["commit-on-loop"] = "yes|no",
+        ["protected-mode"] = "yes|no",
+        ["tls-cert-file"] = "FILE",
+        ["tls-key-file"] = "FILE",
+        ["tls-ca-cert-file"] = "FILE",
+    };
+
+    public static Command Create()
+    {
+        var settings = new Dictionary<string, Option<string?>>(StringComparer.Ordinal);
+        var command = new Command("server",
+            "Run the server in the foreground. Each setting may also stand in a configuration file (a key and its value a "
+            + "line) or in the environment (KVASIR_ and the key in capitals, _ for -); flags win over environment over file.");
+        foreach (string key in s_first.Concat(ServerOptionsReader.Keys.Keys.Except(s_first, StringComparer.Ordinal)))
+        {
+            Option<string?> option = Flag.Text("--" + key, s_placeholders.GetValueOrDefault(key, "N"), Sentence(ServerOptionsReader.Keys[key]));
+            settings.Add(key, option);
+            command.Options.Add(option);
+        }
+
+        Option<string?> config = Flag.Text("--config", "FILE", "Configuration file.");
+        Option<string> level = Flag.OneOf("--log-level", "Least level of log lines.", "info", ServerLog.Levels);
+        Option<string> format = Flag.OneOf("--log-format", "Log lines for people or one JSON object each, on standard error.", "text", "text", "json");
+        Option<bool> json = Flag.Switch("--json", "Once it serves, print the addresses and the process id as one line of JSON.");
+        command.Options.Add(config);
+        command.Options.Add(level);
+        command.Options.Add(format);
+        command.Options.Add(json);
+        command.SetAction((result, cancellation) =>
+        {
+            ServerOptions options = ServerOptionsReader.Read(
+                result.GetValue(config), settings.ToDictionary(s => s.Key, s => result.GetValue(s.Value), StringComparer.Ordinal));
+            return Run(options, ServerLog.Create(result.GetValue(level)!, result.GetValue(format) == "json"),
+                addresses => Announce(options, addresses, result.GetValue(json)), cancellation);
+        });
+        return command;
+    }
+
+    /// <summary>Runs a server on this machine until it is told to stop.</summary>
+    public static async Task<int> Run(
+        ServerOptions options, ILoggerFactory logging, Action<BoundAddresses> started, CancellationToken cancellation)
+    {
+        using (logging)
+        {
+            using var world = new MachineWorld();
+            return await KvasirServer.RunAsync(
+                options with { DataFolder = Path.GetFullPath(options.DataFolder) }, world.Environment, logging, started, cancellation);
+        }
+    }
+
+    private static void Announce(ServerOptions options, BoundAddresses addresses, bool json)
+    {
+        string[] resp = [.. addresses.Resp.Select(a => a.ToString())];
+        if (json)
+        {
+            Console.Out.WriteLine("{" + $"\"pid\":{Environment.ProcessId},\"resp\":[{string.Join(',', resp.Select(a => $"\"{a}\""))}],"
+                + $"\"http\":{(addresses.Http is null ? "null" : $"\"{addresses.Http}\"")},\"durability\":\"{options.Durability.ToString().ToLowerInvariant()}\"" + "}");
+        }
+        else
+        {
+            Console.Out.WriteLine($"kvasir {KvasirCommand.Version} serves RESP at {string.Join(", ", resp)}"
+                + (addresses.Http is null ? "" : $", health and metrics at http://{addresses.Http}") + $"; data in {options.DataFolder}, durability {options.Durability.ToString().ToLowerInvariant()}");
+        }
+
+        Console.Out.Flush();
+    }
+
+    private static string Sentence(string text) => char.ToUpperInvariant(text[0]) + text[1..] + ".";
+}
