@@ -37,7 +37,10 @@ internal static class UpCommand
     private static void Welcome(ServerOptions options, BoundAddresses addresses)
     {
         IPEndPoint resp = addresses.Resp[0];
-        IAnsiConsole console = AnsiConsole.Console;
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = Console.IsOutputRedirected ? AnsiSupport.No : AnsiSupport.Detect,
+        });
         console.MarkupLineInterpolated($"[bold]Kvasir {KvasirCommand.Version}[/] is up: one node, every acknowledged write is on stable storage.");
         console.WriteLine();
         console.WriteLine($"  RESP (Redis clients)  {resp}");

@@ -21,7 +21,9 @@ internal sealed class EpollListener : IDisposable
                 _sockets.Add(socket);
                 if (endPoint.AddressFamily == AddressFamily.InterNetworkV6)
                     socket.DualMode = endPoint.Address.Equals(IPAddress.IPv6Any);
-                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, optionValue: true);
+
+                // Bind asks for SO_REUSEADDR by itself. The platform's ReuseAddress would ask for SO_REUSEPORT, too, and
+                // two servers would share a port without a word.
                 socket.Bind(endPoint);
                 socket.Listen(backlog);
             }

@@ -25,7 +25,7 @@ internal static class EngineBenchRun
             using var store = new BenchStore(folder, options);
             foreach (EngineWorkload workload in options.Workloads)
             {
-                if (cancellation.IsCancellationRequested)
+                if (reports.Count > 0 && cancellation.IsCancellationRequested)
                     break;
                 reports.Add(Measure(store, options, workload, folder, cancellation));
             }

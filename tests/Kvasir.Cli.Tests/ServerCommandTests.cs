@@ -1,0 +1,120 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+
+namespace Kvasir.Cli.Tests;
+
+public sealed class ServerCommandTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-test-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private string Data => Path.Combine(_folder, "data");
+
+    [Fact]
+    public async Task WhatWasWrittenIsThereAfterATermSignalAndARestart()
+    {
+        using (Process first = Start())
+        {
+            string port = await PortOf(first);
+            Assert.Equal("OK\n", (await KvasirProcess.Run("shell", "-p", port, "SET", "greeting", "hello")).AssertSuccess().Output);
+            Assert.Contains("is open in another process", (await KvasirProcess.Run("verify", Data)).AssertUsageError(), StringComparison.Ordinal);
+            Outcome second = await KvasirProcess.Run("server", "--data", Data, "--resp", "127.0.0.1:0", "--log-level", "error");
+            Assert.Contains("another server has the folder", second.AssertUsageError(), StringComparison.Ordinal);
+            Outcome taken = await KvasirProcess.Run(
+                "server", "--data", Path.Combine(_folder, "other"), "--resp", "127.0.0.1:" + port, "--log-level", "error");
+            Assert.Contains(port, taken.AssertUsageError(), StringComparison.Ordinal);
+            await Terminate(first);
+        }
+
+        Assert.Contains("sound", (await KvasirProcess.Run("verify", Data)).AssertSuccess().Output, StringComparison.Ordinal);
+        string copy = Path.Combine(_folder, "copy");
+        (await KvasirProcess.Run("checkpoint", Data, copy)).AssertSuccess();
+        foreach (string folder in new[] { Data, copy })
+        {
+            using Process again = Start("--data", folder);
+            string port = await PortOf(again);
+            Assert.Equal("hello\n", (await KvasirProcess.Run("shell", "-p", port, "GET", "greeting")).AssertSuccess().Output);
+            await Terminate(again);
+        }
+    }
+
+    [Fact]
+    public async Task DamageIsFoundWithItsFileAndOffset()
+    {
+        using (Process server = Start())
+        {
+            string port = await PortOf(server);
+            (await KvasirProcess.Run("shell", "-p", port, "SET", "a", "b")).AssertSuccess();
+            await Terminate(server);
+        }
+
+        string identity = Path.Combine(Data, "NODE");
+        Assert.Contains("identity", (await KvasirProcess.Run("inspect", identity)).AssertSuccess().Output, StringComparison.Ordinal);
+        byte[] bytes = await File.ReadAllBytesAsync(identity);
+        bytes[17] ^= 4;
+        await File.WriteAllBytesAsync(identity, bytes);
+        Outcome outcome = await KvasirProcess.Run("verify", "--json", Data);
+        Assert.Equal(1, outcome.ExitCode);
+        JsonElement report = JsonDocument.Parse(outcome.Output).RootElement;
+        Assert.False(report.GetProperty("sound").GetBoolean());
+        Assert.Equal(identity, report.GetProperty("damage")[0].GetProperty("file").GetString());
+    }
+
+    [Theory]
+    [InlineData("server --durability maybe", "maybe")]
+    [InlineData("server --resp nowhere", "HOST:PORT")]
+    [InlineData("server --memory-mib 1", "memory-mib")]
+    [InlineData("server --config /no/such/file", "/no/such/file")]
+    [InlineData("up --nodes 3", "--nodes can only be 1")]
+    [InlineData("up --resp-port 99999", "99999")]
+    [InlineData("verify /no/such/folder", "/no/such/folder")]
+    [InlineData("inspect /proc/version", "no file that Kvasir knows")]
+    [InlineData("inspect /proc", "is a folder")]
+    [InlineData("checkpoint /proc /tmp/x", "no data folder")]
+    public async Task WhatIsWrongIsSaidInOneLine(string commandLine, string says) =>
+        Assert.Contains(says, (await KvasirProcess.Run(commandLine.Split(' '))).AssertUsageError(), StringComparison.Ordinal);
+
+    [Fact]
+    public async Task UpSaysThreeThingsToTry()
+    {
+        using Process process = KvasirProcess.Start("up", "--data", Data, "--resp-port", FreePort(), "--http-port", FreePort());
+        var lines = new List<string>();
+        while (await process.StandardOutput.ReadLineAsync() is { } line && !line.StartsWith("Ctrl-C", StringComparison.Ordinal))
+            lines.Add(line);
+        string all = string.Join('\n', lines);
+        Assert.Contains("redis-cli -p", all, StringComparison.Ordinal);
+        Assert.Contains("./kvasir shell -p", all, StringComparison.Ordinal);
+        Assert.Contains("curl http://127.0.0.1:", all, StringComparison.Ordinal);
+        Assert.DoesNotContain('\e', all);
+        await Terminate(process);
+    }
+
+    private Process Start(params string[] flags) =>
+        KvasirProcess.Start(["server", .. flags.Contains("--data") ? [] : new[] { "--data", Data }, "--resp", "127.0.0.1:0", "--json", "--log-level", "warning", .. flags]);
+
+    private static async Task<string> PortOf(Process server)
+    {
+        string? line = await server.StandardOutput.ReadLineAsync();
+        if (line is null)
+            Assert.Fail("the server did not start: " + await server.StandardError.ReadToEndAsync());
+        string address = JsonDocument.Parse(line).RootElement.GetProperty("resp")[0].GetString()!;
+        return address[(address.LastIndexOf(':') + 1)..];
+    }
+
+    private static async Task Terminate(Process process)
+    {
+        using (Process kill = Process.Start("kill", ["-TERM", process.Id.ToString()]))
+            await kill.WaitForExitAsync();
+        (await KvasirProcess.Finish(process)).AssertSuccess();
+    }
+
+    private static string FreePort()
+    {
+        using var probe = new TcpListener(IPAddress.Loopback, 0);
+        probe.Start();
+        return ((IPEndPoint)probe.LocalEndpoint).Port.ToString();
+    }
+}
