@@ -27,7 +27,12 @@ public sealed record ServerOptions
     /// <summary>With <see cref="Durability.Interval"/>: the longest time between two syncs.</summary>
     public TimeSpan Interval { get; init; } = TimeSpan.FromSeconds(1);
 
-    public long MemoryBytes { get; init; } = 1L << 30;
+    /// <summary>A quarter of what the process may have, between 256 MiB and 16 GiB.</summary>
+    public static long DefaultMemoryBytes { get; } =
+        Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, 256L << 20, 16L << 30);
+
+    /// <summary>Memtables and caches of all databases together.</summary>
+    public long MemoryBytes { get; init; } = DefaultMemoryBytes;
 
     /// <summary>Null: no password, and then other addresses than loopback are refused unless protected-mode is off.</summary>
     public string? Password { get; init; }

@@ -15,7 +15,11 @@ public sealed class MemoryBudget
     {
         Check.That(totalBytes >= MinimumBytes, $"a memory budget of {totalBytes} bytes is below the minimum of {MinimumBytes}");
         TotalBytes = totalBytes;
+        Spares = new SpareChunks(this, WriteLimitBytes / 8);
     }
+
+    /// <summary>Chunks between two memtables.</summary>
+    public SpareChunks Spares { get; }
 
     /// <summary>The smallest budget that works: 16 MiB.</summary>
     public const long MinimumBytes = 16L << 20;

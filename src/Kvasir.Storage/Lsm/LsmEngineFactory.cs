@@ -3,18 +3,21 @@ using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm;
 
-/// <summary>Opens log-structured merge trees.</summary>
+/// <summary>Opens log-structured merge trees, with the options given or those that suit the memory they share.</summary>
 public sealed class LsmEngineFactory : IEngineFactory
 {
-    private readonly LsmOptions _options;
+    private readonly LsmOptions? _options;
 
-    public LsmEngineFactory(LsmOptions? options = null) => _options = options ?? new LsmOptions();
+    public LsmEngineFactory(LsmOptions? options = null) => _options = options;
 
     public string Name => "lsm";
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) => OpenOrdered(folder, environment);
 
     /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
-    public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment) =>
-        new LsmEngine(TableStore.Open(folder, environment, _options), environment, _options);
+    public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)
+    {
+        LsmOptions options = _options ?? LsmOptions.ForMemory(environment.Memory.TotalBytes);
+        return new LsmEngine(TableStore.Open(folder, environment, options), environment, options);
+    }
 }

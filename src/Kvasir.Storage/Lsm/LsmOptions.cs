@@ -3,6 +3,16 @@ namespace Kvasir.Storage.Lsm;
 /// <summary>Settings of one LSM engine. The defaults are those the benchmarks are published with.</summary>
 public sealed record LsmOptions
 {
+    /// <summary>
+    /// Settings for a process that gives its engines <paramref name="memoryBytes"/> in all: the more there is, the larger
+    /// the memtables and the more of them may wait, so that bursts are absorbed and overwrites meet in memory.
+    /// </summary>
+    public static LsmOptions ForMemory(long memoryBytes) => new()
+    {
+        MemTableBytes = Math.Clamp(memoryBytes / 16, 1L << 20, 256L << 20),
+        FrozenMemTablesMax = 8,
+    };
+
     /// <summary>So small that a few hundred writes fill memtables, levels and blocks: for simulations and tests.</summary>
     public static LsmOptions Tiny { get; } = new()
     {

@@ -25,6 +25,9 @@ internal sealed class WriteController
     // Below this a pause costs more than it brings: the bucket is left to fill.
     private static readonly TimeSpan s_delayMin = TimeSpan.FromMicroseconds(500);
 
+    // Small writes are charged together: the clock and the lock cost as much as they do.
+    private const int ChargeBytes = 4 << 10;
+
     private const double TrickleBytesPerSecond = 1 << 20;
     private const double InitialBytesPerSecond = 64 << 20;
 
@@ -42,6 +45,7 @@ internal sealed class WriteController
     private long _bucketEmptyAt;
     private long _windowStart;
     private long _windowBytes;
+    private long _uncharged;
     private bool _throttling;
     private long _stallMicroseconds;
 
@@ -93,11 +97,15 @@ internal sealed class WriteController
         _windowBytes += bytes;
         if (!Volatile.Read(ref _throttling))
             return;
+        _uncharged += bytes;
+        if (_uncharged < ChargeBytes)
+            return;
         lock (_lock)
         {
             long now = _time.GetTimestamp();
             Smooth(now);
-            double seconds = bytes / Rate();
+            double seconds = _uncharged / Rate();
+            _uncharged = 0;
             _bucketEmptyAt = Math.Max(_bucketEmptyAt, now - Ticks(s_delayMin)) + (long)(seconds * _time.TimestampFrequency);
         }
     }
@@ -130,7 +138,7 @@ internal sealed class WriteController
 
     private double Target(in WriteLoad load)
     {
-        double frozen = Share(load.FrozenMemTables, 1, _options.FrozenMemTablesMax);
+        double frozen = Share(load.FrozenMemTables, _options.FrozenMemTablesMax / 4.0, _options.FrozenMemTablesMax);
         double memory = Share(load.MemoryShare, 0.6, 1.0);
         double levelZero = Share(
             load.LevelZeroTables, _options.LevelZeroCompactionTrigger + 2, _options.LevelZeroStopTrigger);
@@ -145,13 +153,17 @@ internal sealed class WriteController
 
     private void Smooth(long now)
     {
-        double seconds = _time.GetElapsedTime(_assessedAt, now).TotalSeconds;
-        _assessedAt = now;
         if (_target >= _pressure)
         {
+            _assessedAt = now;
             _pressure = _target;
             return;
         }
+
+        double seconds = _time.GetElapsedTime(_assessedAt, now).TotalSeconds;
+        if (seconds < 0.001)
+            return;
+        _assessedAt = now;
 
         _pressure = _target + ((_pressure - _target) * Math.Exp(-FallPerSecond * seconds));
         if (_pressure - _target < 0.001)

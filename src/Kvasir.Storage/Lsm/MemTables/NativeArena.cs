@@ -12,7 +12,7 @@ namespace Kvasir.Storage.Lsm.MemTables;
 internal sealed unsafe class NativeArena
 {
     public const int FirstChunkBytes = 64 << 10;
-    public const int ChunkBytesMax = BulkMemory.HugePageBytes;
+    public const int ChunkBytesMax = SpareChunks.ChunkBytes;
 
     private readonly MemoryBudget _budget;
     private readonly List<(nint Memory, long Bytes)> _chunks = [];
@@ -46,7 +46,8 @@ internal sealed unsafe class NativeArena
     /// <summary>Zeroed memory of its own, for tables that are replaced as they grow but must outlive their readers.</summary>
     public byte* AllocateZeroed(long bytes)
     {
-        byte* piece = (byte*)BulkMemory.AllocateZeroed(bytes);
+        byte* piece = Obtain(bytes);
+        new Span<byte>(piece, checked((int)bytes)).Clear();
         Keep(piece, bytes);
         _used += bytes;
         return piece;
@@ -55,7 +56,13 @@ internal sealed unsafe class NativeArena
     public void Free()
     {
         foreach ((nint memory, long bytes) in _chunks)
-            BulkMemory.Free((void*)memory, bytes);
+        {
+            if (bytes == SpareChunks.ChunkBytes)
+                _budget.Spares.Return((byte*)memory);
+            else
+                BulkMemory.Free((void*)memory, bytes);
+        }
+
         _chunks.Clear();
         _budget.AddWrite(-_allocated);
         _allocated = 0;
@@ -69,18 +76,21 @@ internal sealed unsafe class NativeArena
         // What is large gets a chunk of its own, so that the rest of the current one is not wasted.
         if (bytes > _chunkBytes / 4)
         {
-            byte* own = (byte*)BulkMemory.Allocate(bytes);
+            byte* own = Obtain(bytes);
             Keep(own, bytes);
             return own;
         }
 
-        byte* chunk = (byte*)BulkMemory.Allocate(_chunkBytes);
+        byte* chunk = Obtain(_chunkBytes);
         Keep(chunk, _chunkBytes);
         _next = chunk + bytes;
         _end = chunk + _chunkBytes;
         _chunkBytes = Math.Min(_chunkBytes * 2, ChunkBytesMax);
         return chunk;
     }
+
+    private byte* Obtain(long bytes) =>
+        bytes == SpareChunks.ChunkBytes ? _budget.Spares.Take() : (byte*)BulkMemory.Allocate(bytes);
 
     private void Keep(byte* memory, long bytes)
     {
