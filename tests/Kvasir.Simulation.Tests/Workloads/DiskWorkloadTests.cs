@@ -8,9 +8,24 @@ public sealed class DiskWorkloadTests
     [Fact]
     public void TwentyThousandCrashPointsKeepThePromises()
     {
-        long crashPoints = 0;
+        long crashPoints = 0, failures = 0;
         for (ulong seed = 1; crashPoints < 20_000; seed++)
-            crashPoints += DiskWorkload.Run(Options(seed)).CrashPoints;
+        {
+            DiskWorkloadResult result = DiskWorkload.Run(Options(seed));
+            crashPoints += result.CrashPoints;
+            failures += result.Failures;
+        }
+
+        Assert.True(failures > 10, $"a bad disk was noticed {failures} times");
+    }
+
+    [Fact]
+    public void DisksThatFillUpAndFailKeepThePromises()
+    {
+        long failures = 0;
+        for (ulong seed = 1; seed <= 60; seed++)
+            failures += DiskWorkload.Run(Options(seed) with { Steps = 400, CrashEvery = 40 }).Failures;
+        Assert.True(failures > 100, $"a bad disk was noticed {failures} times");
     }
 
     [Fact]

@@ -141,7 +141,8 @@ public sealed class JournalWriterTests
         List<(LogPosition Position, string Payload)> written = [];
         for (int i = 0; i < 3000; i++)
         {
-            string payload = $"{i}:" + new string('r', 90);
+            // All of one length, so that what a recycled segment held fits exactly behind what it holds now.
+            string payload = $"{i:D4}:" + new string('r', 90);
             written.Add((JournalWorld.Append(journal, payload), payload));
             journal.WaitDurable(written[^1].Position);
             if (i % 100 == 99)
@@ -150,6 +151,14 @@ public sealed class JournalWriterTests
                 journal.TrimBefore(written[0].Position);
                 Assert.True(journal.RetainedBytes < 4 * JournalWorld.SmallOptions.SegmentBytes);
             }
+
+            if (i > 2800)
+            {
+                // Behind the last record the segment shows what it held before.
+                var crashed = new JournalWorld(8, world.Files.AfterCrash(world.Random.Fork(), CrashKind.LoseUnsynced));
+                using (crashed.Open(new LogPosition(written[0].Position.Value - 1)))
+                    Assert.Equal(written, crashed.Replayed);
+            }
         }
 
         Assert.True(world.Files.Paths.Count <= 6, string.Join(' ', world.Files.Paths));
@@ -157,6 +166,19 @@ public sealed class JournalWriterTests
         world.Crash(CrashKind.LoseUnsynced);
         using (world.Open(after))
             Assert.Equal(written, world.Replayed);
+    }
+
+    [Fact]
+    public void WhatASegmentHoldsUnsyncedIsDurableBeforeTheNextOneBegins()
+    {
+        var world = new JournalWorld(11);
+        JournalWriter journal = world.Open();
+        JournalWorld.Append(journal, "written only");
+        journal.Commit(sync: false);
+        journal.WaitDurable(JournalWorld.Append(journal, new string('n', 20_000)));
+        world.Crash(CrashKind.LoseUnsynced);
+        using (world.Open())
+            Assert.Equal(["written only", new string('n', 20_000)], world.Replayed.Select(record => record.Payload));
     }
 
     [Fact]
