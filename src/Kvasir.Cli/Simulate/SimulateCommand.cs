@@ -31,7 +31,7 @@ internal static class SimulateCommand
     private static int RunDisk(ulong first, long count, int steps, int crashEvery, bool json, CancellationToken stop)
     {
         Stopwatch watch = Stopwatch.StartNew();
-        long done = 0, crashPoints = 0, operations = 0, transactions = 0;
+        long done = 0, crashPoints = 0, operations = 0, transactions = 0, failures = 0;
         ulong fingerprint = 0;
         for (; done < count && !stop.IsCancellationRequested; done++)
         {
@@ -58,6 +58,7 @@ internal static class SimulateCommand
             crashPoints += result.CrashPoints;
             operations += result.Operations;
             transactions += result.Transactions;
+            failures += result.Failures;
             fingerprint = (fingerprint * 31) + result.Fingerprint;
             if (!Console.IsErrorRedirected)
                 Console.Error.Write($"\r{done + 1}/{count} seeds, {crashPoints} crash points ");
@@ -74,13 +75,14 @@ internal static class SimulateCommand
                 crashPoints,
                 operations,
                 transactions,
+                failures,
                 fingerprint = fingerprint.ToString("x16", System.Globalization.CultureInfo.InvariantCulture),
                 seconds = watch.Elapsed.TotalSeconds,
             }));
         }
         else
         {
-            Console.WriteLine($"{done} seeds, {transactions} transactions, {crashPoints} crash points recovered and checked, "
+            Console.WriteLine($"{done} seeds, {transactions} transactions, {crashPoints} crash points recovered and checked, {failures} times a bad disk, "
                 + $"no promise broken; {watch.Elapsed.TotalSeconds:F0} s; fingerprint {fingerprint:x16}");
         }
 

@@ -18,7 +18,7 @@ namespace Kvasir.Simulation.Workloads;
 /// nothing half there, nothing from later. Then the recovered node must take writes and survive another stop.
 /// </para>
 /// </summary>
-public sealed class DiskWorkload
+public sealed partial class DiskWorkload
 {
     private const string Folder = "/data";
     private const int Databases = 2;
@@ -64,7 +64,7 @@ public sealed class DiskWorkload
 
         ulong fingerprint = workload._disk.Fingerprint ^ workload._scheduler.Fingerprint ^ workload._random.NextUInt64();
         return new DiskWorkloadResult(
-            options.Seed, workload._disk.OperationCount, workload._crashPoints, workload._history.Count - 1, fingerprint);
+            options.Seed, workload._disk.OperationCount, workload._crashPoints, workload._history.Count - 1, workload._failures, fingerprint);
     }
 
     private void RunSteps()
@@ -72,6 +72,7 @@ public sealed class DiskWorkload
         _node = Open(_disk, _scheduler);
         for (int step = 0; step < _options.Steps; step++)
             Step();
+        HealDisk();
         Settle();
         CheckContent(_node, _history.Count - 1, "at the end");
         Close();
@@ -82,10 +83,15 @@ public sealed class DiskWorkload
 
     private void Step()
     {
+        if (_options.Faults && !_diskIsBad && _random.OneIn(40))
+            SpoilDisk();
+        else if (_diskIsBad && _random.OneIn(12))
+            HealDisk();
         KvasirNode node = _node!;
         switch (_random.Next(40))
         {
             case 0:
+                HealDisk();
                 Close();
                 _node = Open(_disk, _scheduler);
                 CheckContent(_node, _history.Count - 1, "after reopening");
@@ -97,16 +103,18 @@ public sealed class DiskWorkload
                 CheckWithSnapshot(node);
                 break;
             case 3:
-                Checkpoint(node);
+                HealDisk();
+                Checkpoint(_node!);
                 break;
             case 4:
-                CheckContent(node, _history.Count - 1, "while running");
+                CheckContent(node, Visible, "while running");
                 break;
             case < 12:
                 _scheduler.RunOne();
                 break;
             case 12:
-                _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(_random.Next(40)));
+                // Now and then far enough for the node's upkeep to trim the journal.
+                _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(_random.Next(_random.OneIn(3) ? 300 : 40)));
                 break;
             default:
                 Transact(node);
@@ -119,6 +127,8 @@ public sealed class DiskWorkload
     /// <summary>One transaction over both databases, and its number.</summary>
     private void Transact(KvasirNode node)
     {
+        if (node.Refusal is not null)
+            return;
         DatabaseModel model = _history[^1];
         int number = _history.Count;
         List<Action<Execution>> effects = [];
@@ -163,16 +173,19 @@ public sealed class DiskWorkload
         NoteAnswers(node);
     }
 
-    /// <summary>Lets background work go on until everything committed is durable.</summary>
-    private void Settle()
+    /// <summary>Lets background work go on until everything committed is durable; false when a bad disk prevents it.</summary>
+    private bool Settle()
     {
         KvasirNode node = _node!;
         node.Log.Commit();
         while (node.Log.DurablePosition < node.Log.AwaitedPosition && _scheduler.RunOne())
             NoteAnswers(node);
         NoteAnswers(node);
+        if (node.Refusal is not null && _diskIsBad)
+            return false;
         if (_answered != _history.Count - 1)
             throw Broken($"nothing is left to do, and transaction {_answered + 1} of {_history.Count - 1} is not durable");
+        return true;
     }
 
     private void NoteAnswers(KvasirNode node)
@@ -208,7 +221,8 @@ public sealed class DiskWorkload
 
     private void CheckWithSnapshot(KvasirNode node)
     {
-        Settle();
+        if (!Settle())
+            return;
         int at = _history.Count - 1;
         EngineSnapshot[] snapshots = [.. Enumerable.Range(0, Databases).Select(d => node.Database(d).Engine.CreateSnapshot())];
         for (int i = 0; i < 5; i++)
@@ -240,7 +254,10 @@ public sealed class DiskWorkload
                     answered++;
             }
 
-            Recover(_disk.AfterCrash(_crashRandom.Fork(), kind), answered, $"crash ({kind}) before operation {operation}");
+            // Whoever restarts the machine has seen to it that there is space.
+            SimulatedFileSystem left = _disk.AfterCrash(_crashRandom.Fork(), kind);
+            left.CapacityBytes = long.MaxValue;
+            Recover(left, answered, $"crash ({kind}) before operation {operation}");
             _crashPoints++;
         }
         finally
@@ -346,7 +363,12 @@ public sealed class DiskWorkload
         }
     }
 
-    private KvasirNode Open(IFileSystem disk, SimulatedScheduler scheduler) => Open(disk, scheduler, Folder, _random.NextUInt64());
+    private KvasirNode Open(IFileSystem disk, SimulatedScheduler scheduler)
+    {
+        KvasirNode node = Open(disk, scheduler, Folder, _random.NextUInt64());
+        node.SetLogListener(new FailureListener(this));
+        return node;
+    }
 
     private KvasirNode Open(IFileSystem disk, SimulatedScheduler scheduler, string folder, ulong seed) => KvasirNode.Open(
         new NodeOptions

@@ -16,7 +16,7 @@ public sealed record DiskWorkloadOptions
     /// <summary>One crash is tried in this many disk operations: 1 for all.</summary>
     public int CrashEvery { get; init; } = 1;
 
-    /// <summary>Inject ENOSPC and EIO, too.</summary>
+    /// <summary>Lets the disk fill up (ENOSPC) or fail (EIO) for a while, too.</summary>
     public bool Faults { get; init; } = true;
 }
 
@@ -25,8 +25,10 @@ public sealed record DiskWorkloadOptions
 /// <param name="Operations">Disk operations of the run itself.</param>
 /// <param name="CrashPoints">Crashes that were recovered from and checked.</param>
 /// <param name="Transactions">Transactions committed.</param>
+/// <param name="Failures">Times that a bad disk kept the node from writing.</param>
 /// <param name="Fingerprint">Digest of everything that happened: equal for two runs of one seed.</param>
-public sealed record DiskWorkloadResult(ulong Seed, long Operations, long CrashPoints, long Transactions, ulong Fingerprint);
+public sealed record DiskWorkloadResult(
+    ulong Seed, long Operations, long CrashPoints, long Transactions, long Failures, ulong Fingerprint);
 
 /// <summary>A promise was broken. The message says which, and how to see it again.</summary>
 public sealed class WorkloadFailedException : Exception

@@ -1,0 +1,129 @@
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+
+namespace Kvasir.Simulation.Workloads;
+
+/// <content>
+/// A disk that fills up or fails while the node runs. Reads go on; what was refused definitely never comes back; what
+/// was refused with an unknown outcome may, but only from the end of the history; writes resume by themselves when there
+/// is space again, and after a restart when the disk had failed.
+/// </content>
+public sealed partial class DiskWorkload
+{
+    private const string JournalFolder = Folder + "/journal/";
+    private const string KeyspacesFolder = Folder + "/keyspaces/";
+
+    private static readonly DiskOperationKind[] s_failing =
+        [DiskOperationKind.Write, DiskOperationKind.Sync, DiskOperationKind.Create, DiskOperationKind.Rename, DiskOperationKind.SyncFolder];
+
+    private bool _diskIsBad;
+    private long _failures;
+
+    // Set once the log has failed for good: the last transaction that is certain, which readers see until the restart.
+    private int? _certain;
+
+    private int Visible => _certain ?? _history.Count - 1;
+
+    private void SpoilDisk()
+    {
+        _diskIsBad = true;
+        int skip = _random.Next(8);
+        switch (_random.Next(4))
+        {
+            case 0:
+                long used = long.MaxValue - _disk.FreeBytes(Folder);
+                _disk.CapacityBytes = used + _random.Next(96 << 10);
+                break;
+            case 1:
+                DiskOperationKind kind = _random.OneIn(2) ? DiskOperationKind.Write : DiskOperationKind.Sync;
+                _disk.Faults.Add(new FaultRule(DiskFault.Failed, kind, JournalFolder) { Skip = skip, Times = 1 });
+                break;
+            case 2:
+                _disk.Faults.Add(RandomRule(DiskFault.Failed, KeyspacesFolder, skip));
+                break;
+            default:
+                string folder = _random.OneIn(2) ? KeyspacesFolder : JournalFolder;
+                _disk.Faults.Add(RandomRule(DiskFault.Full, folder, skip));
+                break;
+        }
+    }
+
+    private FaultRule RandomRule(DiskFault fault, string folder, int skip) =>
+        new(fault, s_failing[_random.Next(s_failing.Length)], folder) { Skip = skip, Times = _random.Next(1, 4) };
+
+    /// <summary>Makes the disk good again and waits until the node takes writes.</summary>
+    private void HealDisk()
+    {
+        if (!_diskIsBad)
+            return;
+        _diskIsBad = false;
+        if (!IsWell(_node!))
+            _failures++;
+        _disk.Faults.Clear();
+        _disk.CapacityBytes = long.MaxValue;
+        CheckContent(_node!, Visible, "on a bad disk");
+        for (int i = 0; i < 50 && _certain is null && !IsWell(_node!); i++)
+        {
+            _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            _scheduler.RunAll();
+            NoteAnswers(_node!);
+        }
+
+        if (_certain is { } certain)
+            RestartAfterFailure(certain);
+        else if (!IsWell(_node!))
+            throw Broken($"the disk is good again, and writes do not resume: {_node!.Refusal?.Message}");
+        CheckContent(_node!, Visible, "after the disk was bad");
+    }
+
+    private static bool IsWell(KvasirNode node) =>
+        node.Refusal is null && node.Replicas.All(r => r.Engine.BackgroundFailure is null);
+
+    /// <summary>Some of the transactions with an unknown outcome may be there; those decide what comes next.</summary>
+    private void RestartAfterFailure(int certain)
+    {
+        _node!.Dispose();
+        _node = null;
+        _scheduler.RunAll();
+        KvasirNode node = Open(_disk, _scheduler);
+        int found = FoundNumber(node);
+        if (found < certain || found >= _history.Count)
+            throw Broken($"transactions up to {certain} are certain and {_history.Count - 1} were made; after a restart there are {found}");
+        Forget(found);
+        _answered = found;
+        _certain = null;
+        _node = node;
+    }
+
+    private void Forget(int last)
+    {
+        _history.RemoveRange(last + 1, _history.Count - last - 1);
+        _positions.RemoveRange(last + 1, _positions.Count - last - 1);
+    }
+
+    private void OnLogFailed(LogPosition durable, bool definite)
+    {
+        if (_history.Count != _positions.Count)
+            throw Broken("the log failed inside the mailbox");
+        int last = _positions.FindLastIndex(position => position <= durable);
+        if (_certain is { } certain)
+            last = Math.Min(last, certain);
+        if (last < _answered)
+            throw Broken($"the log failed after transaction {last}, and {_answered} was answered");
+        if (definite && _certain is null)
+            Forget(last);
+        else
+            _certain = last;
+    }
+
+    private sealed class FailureListener(DiskWorkload owner) : ILogListener
+    {
+        public void Durable(LogPosition position)
+        {
+        }
+
+        public void Failed(LogPosition durable, bool definite, string reason) => owner.OnLogFailed(durable, definite);
+    }
+}
