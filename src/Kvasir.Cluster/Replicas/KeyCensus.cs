@@ -48,6 +48,17 @@ public sealed class KeyCensus
         return Numbers(nowMs);
     }
 
+    /// <summary>Keys that are stored, expired ones too, counted one by one.</summary>
+    public long CountStored(Execution execution)
+    {
+        long keys = 0;
+        using EngineIterator iterator = execution.CreateIterator(
+            _replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            keys++;
+        return keys;
+    }
+
     /// <summary>The numbers as of now where that is cheap; else those of the first keys, projected on the engine's estimate.</summary>
     public KeyNumbers Estimate(Execution execution, long nowMs)
     {

@@ -320,7 +320,7 @@ internal static class ClientLine
             flags.Append('P');
         if (session.Transaction.IsOpen)
             flags.Append('x');
-        if (session.Suspended is BlockedSuspension)
+        if (session.Suspended is BlockedSuspension or PausedSuspension)
             flags.Append('b');
         if (session.Client.Tracking is { } tracking)
             flags.Append(tracking.Broadcast ? "tB" : "t");

@@ -12,6 +12,8 @@ namespace Kvasir.Server.Commands;
 /// </summary>
 internal sealed class CommandDispatcher
 {
+    public const string OutOfMemory = "OOM command not allowed when used memory > 'maxmemory'.";
+    public const string NoReplicas = "NOREPLICAS Not enough good replicas to write.";
     private const int KeyBytesMax = 64 << 10;
     private readonly ServerState _server;
     private readonly ServerStatistics _statistics;
@@ -38,6 +40,7 @@ internal sealed class CommandDispatcher
         }
 
         context.Entry = entry;
+        session.Client.LastCommand = entry.FullName;
         CommandFlags flags = entry.Definition.Flags;
         if (!entry.HasArity(context.ArgumentCount))
         {
@@ -76,8 +79,6 @@ internal sealed class CommandDispatcher
     /// <summary>Runs a command that may run: counts it, and hands it to the slow log. Does not commit.</summary>
     public void Call(CommandContext context, CommandEntry entry)
     {
-        if (_server.Monitors.Count != 0 && (entry.Definition.Flags & (CommandFlags.SkipMonitor | CommandFlags.Admin)) == 0)
-            _server.FeedMonitors(context);
         int start = context.Reply.Buffer.Length;
         ServerClock clock = _server.Clock;
         long began = clock.NowMicroseconds;
@@ -90,7 +91,6 @@ internal sealed class CommandDispatcher
         _statistics.Commands++;
         RespSession session = context.Session;
         session.Client.LastCommandAtMs = clock.NowMs;
-        session.Client.LastCommand = entry.FullName;
         Span<byte> written = context.Reply.Buffer.WrittenSpan;
         if (written.Length > start && written[start] == (byte)'-')
         {
@@ -98,6 +98,9 @@ internal sealed class CommandDispatcher
             _statistics.CountError(written[start..]);
         }
 
+        // After it ran, as Redis does: EXEC is shown after the commands of its block.
+        if (_server.Monitors.Count != 0 && (entry.Definition.Flags & (CommandFlags.SkipMonitor | CommandFlags.Admin)) == 0)
+            _server.FeedMonitors(context);
         if (took >= _server.SlowLog.ThresholdMicroseconds && _server.SlowLog.IsOn
             && (entry.Definition.Flags & CommandFlags.SkipSlowlog) == 0)
         {
@@ -185,6 +188,18 @@ internal sealed class CommandDispatcher
         if (longestArgument > KeyBytesMax && HasLongKey(context, entry.Definition))
         {
             reply.Error($"ERR key is longer than {KeyBytesMax} bytes");
+            return false;
+        }
+
+        if (_server.IsMemoryTooSmall && !(session.Transaction.IsOpen ? RunsInsideMulti(entry) : (flags & CommandFlags.DenyOom) == 0))
+        {
+            reply.Error(OutOfMemory);
+            return false;
+        }
+
+        if ((flags & CommandFlags.Write) != 0 && _server.LacksReplicas)
+        {
+            reply.Error(NoReplicas);
             return false;
         }
 

@@ -178,7 +178,7 @@ internal static class ConnectionCommands
 
         if (!context.Session.Client.Authenticated && context.Server.RequiresPassword)
         {
-            context.Reply.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time");
+            context.Reply.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time");
             return;
         }
 

@@ -50,6 +50,9 @@ internal static class DebugCommands
             case ("protocol", 3):
                 DebugProtocol.Write(context);
                 break;
+            case ("populate", >= 3 and <= 5):
+                Populate(context);
+                break;
             case ("error", 3):
                 context.Reply.Error(context.Argument(2));
                 break;
@@ -118,6 +121,43 @@ internal static class DebugCommands
 
         lock (context.Server.ReloadLock)
             context.Server.ReloadNode?.Invoke();
+        context.Reply.Ok();
+    }
+
+    /// <summary>POPULATE count [prefix] [size]: keys prefix:0, prefix:1 ... where there are none; values padded or cut to size.</summary>
+    private static void Populate(CommandContext context)
+    {
+        long size = 0;
+        if (!NumberText.TryArgument(context, 2, out long count)
+            || (context.ArgumentCount == 5 && !NumberText.TryArgument(context, 4, out size)))
+        {
+            return;
+        }
+
+        if (count < 0 || size < 0 || size > StringLimits.BytesMax(context))
+        {
+            context.Reply.Error("ERR value is out of range, must be positive");
+            return;
+        }
+
+        byte[] prefix = context.ArgumentCount > 3 ? context.Argument(3).ToArray() : "key"u8.ToArray();
+        BytesBuffer key = new();
+        for (long i = 0; i < count; i++)
+        {
+            string number = i.ToString(CultureInfo.InvariantCulture);
+            key.Clear();
+            key.Append(prefix);
+            key.Append(Encoding.ASCII.GetBytes(":" + number));
+            KeyLookup found = KeyAccess.FindKey(context, key.WrittenSpan);
+            if (found.Exists)
+                continue;
+            byte[] value = Encoding.ASCII.GetBytes("value:" + number);
+            if (size != 0)
+                Array.Resize(ref value, (int)size);
+            KeyAccess.Put(context, key.WrittenSpan, ValueHeader.PlainString, value, expiresAtMs: 0, found);
+            context.Server.Events.Modified(context.DatabaseIndex, key.WrittenSpan);
+        }
+
         context.Reply.Ok();
     }
 
@@ -207,6 +247,7 @@ internal static class DebugCommands
             "ERROR <string>", "    Return a Redis protocol error with <string> as message.",
             "JMAP", "    Does nothing here.",
             "OBJECT <key>", "    Show low level info about `key` and associated value.",
+            "POPULATE <count> [<prefix>] [<size>]", "    Create <count> string keys named key:<num>.",
             "PROTOCOL <type>", "    Reply with a test value of the specified type.",
             "RELOAD [option ...]", "    Close all files and open them again, as a restart would.",
             "SET-ACTIVE-EXPIRE <0|1>", "    Setting it to 0 disables expiring keys in background.",
@@ -290,7 +331,7 @@ internal static class DebugProtocol
                     reply.BulkString("1234567999999999999999999999999999999"u8);
                 break;
             default:
-                reply.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false");
+                reply.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false");
                 break;
         }
     }

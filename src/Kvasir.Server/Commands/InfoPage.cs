@@ -113,7 +113,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("maxclients", server.Settings["maxclients"]);
         Field("client_recent_max_input_buffer", sessions.Select(s => s.Input.Length).DefaultIfEmpty().Max());
         Field("client_recent_max_output_buffer", sessions.Select(s => s.Output.Length).DefaultIfEmpty().Max());
-        Field("blocked_clients", sessions.Count(s => s.Suspended is BlockedSuspension));
+        Field("blocked_clients", sessions.Count(s => s.Suspended is BlockedSuspension or PausedSuspension));
         Field("tracking_clients", server.Tracking.ClientCount);
         Field("clients_in_timeout_table", sessions.Count(s => s.Suspended is BlockedSuspension { DeadlineMs: < long.MaxValue }));
     }

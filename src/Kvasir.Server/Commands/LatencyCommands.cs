@@ -176,6 +176,6 @@ internal static class LatencyCommands
         "    Reset latency data of one or more <event> classes.",
         "    (default: reset all data for all event classes)",
         "HISTOGRAM [COMMAND ...]",
-        "    Return a cumulative distribution of commands in the format of a latency histogram.",
-        "    If no commands are specified then all histograms are returned");
+        "    Return a cumulative distribution of latencies in the format of a histogram for the specified command names.",
+        "    If no commands are specified then all histograms are replied.");
 }

@@ -1,6 +1,7 @@
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
+using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;
 
@@ -83,6 +84,7 @@ internal static class TransactionCommands
 
         bool hasErrors = transaction.HasErrors;
         bool hasWrites = transaction.HasWrites;
+        bool deniedOnOom = transaction.HasDenyOom;
         bool broken = transaction.WatchBroken || HasExpiredWatch(context);
         context.Server.Watches.RemoveAll(session);
         (QueuedCommand[] commands, byte[] bytes) = transaction.Take();
@@ -95,6 +97,15 @@ internal static class TransactionCommands
         if (broken)
         {
             context.Reply.NullArray();
+            return;
+        }
+
+        string? denied = deniedOnOom && context.Server.IsMemoryTooSmall ? CommandDispatcher.OutOfMemory
+            : hasWrites && context.Server.LacksReplicas ? CommandDispatcher.NoReplicas
+            : null;
+        if (denied is not null)
+        {
+            context.Reply.Error("EXECABORT Transaction discarded because of: " + denied);
             return;
         }
 
@@ -111,6 +122,7 @@ internal static class TransactionCommands
     {
         TransactionState transaction = context.Session.Transaction;
         CommandEntry exec = context.Entry;
+        byte[] execBytes = "EXEC"u8.ToArray();
         transaction.IsExecuting = true;
         try
         {
@@ -126,6 +138,7 @@ internal static class TransactionCommands
         {
             transaction.IsExecuting = false;
             context.Entry = exec;
+            context.SetArguments(execBytes, 0, [new ArgumentRange(0, execBytes.Length)], 1);
         }
     }
 

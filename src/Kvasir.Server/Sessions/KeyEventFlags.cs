@@ -40,8 +40,6 @@ internal static class KeyEventFlags
         if ((flags & KeyEventClass.All) == KeyEventClass.All)
         {
             text.Append('A');
-            if ((flags & KeyEventClass.New) != 0)
-                text.Append('n');
         }
         else
         {

@@ -32,6 +32,16 @@ internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchReg
             tracking.Modified(key, Current);
     }
 
+    /// <summary>An expired key was deleted: a change only for those who saw it alive.</summary>
+    public void Expired(int database, ReadOnlySpan<byte> key)
+    {
+        Changes++;
+        if (watches.Count != 0)
+            watches.TouchSeen(database, key);
+        if (Tracking is { } tracking)
+            tracking.Modified(key, Current);
+    }
+
     /// <summary>Null while no client tracks keys.</summary>
     public KeyTracking? Tracking { get; set; }
 

@@ -100,6 +100,15 @@ internal sealed class ServerState
 
     public bool ActiveExpire { get; set; } = true;
 
+    /// <summary>
+    /// maxmemory is below what an engine works with at all, so no command that may need memory runs. Above that it refuses
+    /// nothing: data lie on disk, and the engines keep to a budget of their own.
+    /// </summary>
+    public bool IsMemoryTooSmall { get; set; }
+
+    /// <summary>min-replicas-to-write asks for replicas, and there are none.</summary>
+    public bool LacksReplicas { get; set; }
+
     /// <summary>DEBUG is for those that enable-debug-command names.</summary>
     public bool AllowsProtected(RespSession session) => Settings["enable-debug-command"] switch
     {
@@ -139,7 +148,7 @@ internal sealed class ServerState
         for (int i = 0; i < context.ArgumentCount; i++)
         {
             line.Append((byte)' ');
-            QuotedText.Append(line, context.Argument(i));
+            QuotedText.Append(line, Redaction.Hides(context, i) ? Redaction.Text : context.Argument(i));
         }
 
         line.Append("\r\n"u8);

@@ -30,7 +30,7 @@ internal sealed class SlowLog
         byte[][] arguments = new byte[count][];
         for (int i = 0; i < count; i++)
         {
-            ReadOnlySpan<byte> argument = context.Argument(i);
+            ReadOnlySpan<byte> argument = Redaction.Hides(context, i) ? Redaction.Text : context.Argument(i);
             if (i == ArgumentsMax - 1 && context.ArgumentCount > ArgumentsMax)
                 arguments[i] = Utf8($"... ({context.ArgumentCount - ArgumentsMax + 1} more arguments)");
             else if (argument.Length > ArgumentBytesMax)

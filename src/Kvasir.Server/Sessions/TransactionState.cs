@@ -41,6 +41,9 @@ internal sealed class TransactionState
 
     public bool HasWrites { get; private set; }
 
+    /// <summary>A queued command may need memory.</summary>
+    public bool HasDenyOom { get; private set; }
+
     public void Begin() => IsOpen = true;
 
     public void Add(CommandContext context, CommandEntry command)
@@ -55,6 +58,7 @@ internal sealed class TransactionState
         }
 
         HasWrites |= (command.Definition.Flags & CommandFlags.Write) != 0;
+        HasDenyOom |= (command.Definition.Flags & CommandFlags.DenyOom) != 0;
         _commands.Add(new QueuedCommand(command, ranges));
         Check.That(start <= _bytes.Length);
     }
@@ -73,6 +77,7 @@ internal sealed class TransactionState
         IsOpen = false;
         HasErrors = false;
         HasWrites = false;
+        HasDenyOom = false;
         _commands.Clear();
         _bytes.ClearAndTrim(16);
     }

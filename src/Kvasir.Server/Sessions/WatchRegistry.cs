@@ -57,6 +57,17 @@ internal sealed class WatchRegistry
         }
     }
 
+    /// <summary>As <see cref="Touch"/>, for sessions whose WATCH found the key.</summary>
+    public void TouchSeen(int database, ReadOnlySpan<byte> key)
+    {
+        if (_byDatabase[database] is { } keys
+            && keys.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out List<RespSession>? watchers))
+        {
+            foreach (RespSession session in watchers)
+                session.Transaction.WatchBroken |= session.Transaction.HasSeen(database, key);
+        }
+    }
+
     /// <summary>
     /// A database was emptied or replaced: touches the watched keys that existed there, or exist now. Whether a key existed
     /// is as WATCH saw it: had it changed since, the watch would be broken already.

@@ -1,4 +1,5 @@
 using Kvasir.Server.Sessions;
+using Kvasir.Storage.Engines;
 
 namespace Kvasir.Server.Settings;
 
@@ -35,6 +36,13 @@ internal static class SettingEffects
             case "notify-keyspace-events":
                 _ = KeyEventFlags.TryParse(settings[name], out KeyEventClass flags);
                 server.Events.Wanted = flags;
+                break;
+            case "maxmemory":
+                server.IsMemoryTooSmall = settings.Number(name) is > 0 and < MemoryBudget.MinimumBytes;
+                break;
+            case "min-replicas-to-write":
+            case "min-replicas-max-lag":
+                server.LacksReplicas = settings.Number("min-replicas-to-write") > 0 && settings.Number("min-replicas-max-lag") > 0;
                 break;
             case "maxclients":
                 server.Limits.ClientsMax = (int)Math.Min(settings.Number(name), int.MaxValue);

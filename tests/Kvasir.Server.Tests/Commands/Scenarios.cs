@@ -315,5 +315,65 @@ internal static partial class Scenarios
             SCAN -1 => ?
             SCAN "" => ["0" ["k"]]
             """,
+        ["stale watches"] = """
+            SET x foo PX 1
+            @advance 2
+            WATCH x => +OK
+            EXISTS x => :0
+            MULTI => +OK
+            PING => +QUEUED
+            EXEC => [+PONG]
+            SET x foo PX 100
+            WATCH x => +OK
+            @advance 101
+            EXISTS x => :0
+            MULTI => +OK
+            PING => +QUEUED
+            EXEC => ?
+            """,
+        ["expired keys that may not be deleted"] = """
+            @advance 0
+            CONFIG SET enable-debug-command yes => ?
+            SET a 1 PX 10 => +OK
+            SET b 1 PX 10 => +OK
+            CLIENT PAUSE 100000 WRITE => +OK
+            @advance 11
+            GET a => nil
+            DBSIZE => :2
+            CLIENT UNPAUSE => +OK
+            GET a => nil
+            DBSIZE => :0
+            """,
+        ["too little memory"] = """
+            SET foo bar => +OK
+            CONFIG SET maxmemory 1 => +OK
+            SET foo 1 => -OOM command not allowed when used memory > 'maxmemory'.
+            GET foo => "bar"
+            DEL nothing => :0
+            MULTI => +OK
+            GET foo => -OOM command not allowed when used memory > 'maxmemory'.
+            EXEC => -EXECABORT Transaction discarded because of previous errors.
+            MULTI => +OK
+            DISCARD => +OK
+            CONFIG SET maxmemory 0 => +OK
+            SET foo 1 => +OK
+            """,
+        ["no replicas"] = """
+            MULTI => +OK
+            SET foo 1 => +QUEUED
+            CONFIG SET min-replicas-to-write 2 => +QUEUED
+            EXEC => [+OK +OK]
+            SET foo 2 => -NOREPLICAS Not enough good replicas to write.
+            GET foo => "1"
+            CONFIG SET min-replicas-to-write 0 => +OK
+            SET foo 2 => +OK
+            """,
+        ["object under lfu"] = """
+            SET foo bar => +OK
+            OBJECT IDLETIME foo => :0
+            CONFIG SET maxmemory-policy allkeys-lfu => +OK
+            OBJECT FREQ foo => ?
+            OBJECT IDLETIME foo => -ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.
+            """,
     };
 }

@@ -22,8 +22,14 @@ internal static class FlushCommands
         context.Reply.Ok();
     }
 
-    public static void DbSize(CommandContext context) =>
-        context.Reply.Integer(context.Database.Census.Count(context.Execution, context.NowMs).Keys);
+    /// <summary>While expired keys are kept from deletion, they count, as in Redis; else they are gone the moment they expire.</summary>
+    public static void DbSize(CommandContext context)
+    {
+        bool keepsExpired = !context.Server.ActiveExpire || context.Server.Pause.IsActive(context.NowMs);
+        context.Reply.Integer(keepsExpired
+            ? context.Database.Census.CountStored(context.Execution)
+            : context.Database.Census.Count(context.Execution, context.NowMs).Keys);
+    }
 
     public static void SwapDb(CommandContext context)
     {

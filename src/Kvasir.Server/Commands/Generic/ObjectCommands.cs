@@ -11,6 +11,9 @@ internal static class ObjectCommands
     /// <summary>Small integers are one shared object each, which counts as referred to without end.</summary>
     private const int SharedIntegers = 10_000;
 
+    private const string SwitchingHint =
+        " Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";
+
     private static readonly string[] s_help =
     [
         "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
@@ -51,19 +54,27 @@ internal static class ObjectCommands
     /// <summary>When a key was last read is not kept: every key answers as if just used.</summary>
     public static void IdleTime(CommandContext context)
     {
-        if (TryFind(context, out _))
+        if (!TryFind(context, out _))
+            return;
+        if (IsLfu(context))
+            context.Reply.Error("ERR An LFU maxmemory policy is selected, idle time not tracked." + SwitchingHint);
+        else
             context.Reply.Integer(0);
     }
 
+    /// <summary>Nor is how often: every key answers as if new.</summary>
     public static void Freq(CommandContext context)
     {
-        if (TryFind(context, out _))
-        {
-            context.Reply.Error(
-                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when "
-                + "switching between policies at runtime LRU and LFU data will take some time to adjust.");
-        }
+        if (!TryFind(context, out _))
+            return;
+        if (IsLfu(context))
+            context.Reply.Integer(0);
+        else
+            context.Reply.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked." + SwitchingHint);
     }
+
+    private static bool IsLfu(CommandContext context) =>
+        context.Server.Settings["maxmemory-policy"].EndsWith("-lfu", StringComparison.Ordinal);
 
     public static void Help(CommandContext context)
     {
@@ -75,6 +86,10 @@ internal static class ObjectCommands
     private static bool TryFind(CommandContext context, out KeyLookup found)
     {
         found = KeyAccess.Find(context, context.Argument(2));
+        if (found.Exists)
+            context.Server.Statistics.KeyHits++;
+        else
+            context.Server.Statistics.KeyMisses++;
         if (!found.Exists)
             context.Reply.Null();
         return found.Exists;

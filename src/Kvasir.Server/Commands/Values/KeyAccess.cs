@@ -219,10 +219,12 @@ internal static class KeyAccess
     private static KeyLookup Absent(CommandContext context, int database, ReadOnlySpan<byte> key, in EntryInfo info)
     {
         // An engine that hides an expired value tells its deadline; a key that was never there has none.
-        if (info.ExpiresAtMs != 0 && context.Execution.Refusal is null)
+        // While clients are paused nothing is deleted, so that what others copy meanwhile stays as it is.
+        if (info.ExpiresAtMs != 0 && context.Execution.Refusal is null && !context.Server.Pause.IsActive(context.NowMs))
         {
             context.Execution.Delete(context.Node.Database(database), key, info.ExpiresAtMs);
-            Changed(context, database, KeyEventClass.Expired, "expired"u8, key);
+            context.Server.Events.Expired(database, key);
+            context.Server.Events.Notify(KeyEventClass.Expired, "expired"u8, database, key);
             context.Server.Statistics.ExpiredKeys++;
         }
 
