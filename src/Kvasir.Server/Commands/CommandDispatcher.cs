@@ -98,6 +98,8 @@ internal sealed class CommandDispatcher
             _statistics.CountError(written[start..]);
         }
 
+        if (session.Client.Tracking is { } tracking)
+            Track(context, entry, tracking);
         // After it ran, as Redis does: EXEC is shown after the commands of its block.
         if (_server.Monitors.Count != 0 && (entry.Definition.Flags & (CommandFlags.SkipMonitor | CommandFlags.Admin)) == 0)
             _server.FeedMonitors(context);
@@ -109,6 +111,22 @@ internal sealed class CommandDispatcher
 
         if (took >= _server.Latency.ThresholdMicroseconds)
             _server.Latency.AddCommand(entry, clock.NowMs, took);
+    }
+
+    /// <summary>Remembers the keys that a client which caches has read; what CLIENT CACHING said holds for one command or block.</summary>
+    private void Track(CommandContext context, CommandEntry entry, TrackingState tracking)
+    {
+        CommandDefinition definition = entry.Definition;
+        if ((definition.Flags & CommandFlags.ReadOnly) != 0 && tracking.Remembers)
+        {
+            int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : definition.LastKey;
+            for (int i = definition.FirstKey; i != 0 && i <= last && i < context.ArgumentCount; i += Math.Max(definition.KeyStep, 1))
+                _server.Tracking.Read(context.Session, context.Argument(i));
+        }
+
+        TransactionState transaction = context.Session.Transaction;
+        if (!transaction.IsOpen && !transaction.IsExecuting && entry.Parent?.Definition.Name != "client")
+            tracking.Caching = null;
     }
 
     private CommandEntry? Resolve(CommandContext context)

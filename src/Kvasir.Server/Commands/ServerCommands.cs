@@ -17,7 +17,7 @@ internal static class ServerCommands
         Row("lastsave", 1, Answering | CommandFlags.Fast, static c => c.Reply.Integer(LastSave(c)), "Get the UNIX time stamp of the last successful save to disk", "1.0.0"),
         Row("save", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading | CommandFlags.NoMulti, Save, "Synchronously save the dataset to disk", "1.0.0"),
         Row("bgsave", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, BackgroundSave, "Asynchronously save the dataset to disk", "1.0.0"),
-        Row("bgrewriteaof", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, static c => c.Reply.SimpleString("Background append only file rewriting started"u8), "Asynchronously rewrite the append-only file", "1.0.0"),
+        Row("bgrewriteaof", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, RewriteLog, "Asynchronously rewrite the append-only file", "1.0.0"),
         Row("monitor", 1, Administrating, Monitor, "Listen for all requests received by the server in real time", "1.0.0"),
         Row("wait", 3, CommandFlags.NoScript, Wait, "Wait for the synchronous replication of all the write commands sent in the context of the current connection", "3.0.0", "generic"),
         Row("role", 1, CommandFlags.NoScript | Answering | CommandFlags.Fast, Role, "Return the role of the instance in the context of replication", "2.8.12"),
@@ -78,6 +78,11 @@ internal static class ServerCommands
         context.Server.ChangesAtSave = context.Server.Events.Changes;
         context.Session.Suspended = new SavingSuspension(snapshotter);
     }
+
+    /// <summary>The journal is cut as it is flushed: there is nothing to rewrite.</summary>
+    private static void RewriteLog(CommandContext context) => context.Reply.SimpleString(context.Session.Transaction.IsExecuting
+        ? "Background append only file rewriting scheduled"u8
+        : "Background append only file rewriting started"u8);
 
     private static void BackgroundSave(CommandContext context)
     {

@@ -65,6 +65,9 @@ internal static class TrackingCommands
             return;
         }
 
+        if (context.Session.Client.Tracking is { Broadcast: true } current)
+            state.Prefixes.AddRange(current.Prefixes.Where(p => !state.Prefixes.Exists(q => q.AsSpan().SequenceEqual(p))));
+        state.Prefixes.Sort(static (a, b) => a.AsSpan().SequenceCompareTo(b));
         context.Server.Tracking.Enable(context.Session, state);
         context.Server.Events.Tracking = context.Server.Tracking;
         context.Reply.Ok();
@@ -73,7 +76,7 @@ internal static class TrackingCommands
     public static void Caching(CommandContext context)
     {
         TrackingState? state = context.Session.Client.Tracking;
-        if (state is null || state is { OptIn: false, OptOut: false })
+        if (state is null)
         {
             context.Reply.Error("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled");
             return;
@@ -168,6 +171,12 @@ internal static class TrackingCommands
             return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.";
         for (int i = 0; i < wanted.Prefixes.Count; i++)
         {
+            foreach (byte[] prefix in current?.Prefixes ?? [])
+            {
+                if (wanted.Prefixes[i].AsSpan().StartsWith(prefix) != prefix.AsSpan().StartsWith(wanted.Prefixes[i]))
+                    return $"ERR Prefix '{Encoding.UTF8.GetString(wanted.Prefixes[i])}' overlaps with an existing prefix '{Encoding.UTF8.GetString(prefix)}'. Prefixes for a single client must not overlap.";
+            }
+
             for (int j = 0; j < wanted.Prefixes.Count; j++)
             {
                 if (i != j && wanted.Prefixes[i].AsSpan().StartsWith(wanted.Prefixes[j]))

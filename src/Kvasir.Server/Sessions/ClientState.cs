@@ -58,6 +58,9 @@ internal sealed class TrackingState
     public bool? Caching { get; set; }
 
     public List<byte[]> Prefixes { get; } = [];
+
+    /// <summary>Whether what the next command reads is remembered.</summary>
+    public bool Remembers => !Broadcast && (!OptIn || Caching == true) && (!OptOut || Caching != false);
 }
 
 /// <summary>CLIENT REPLY.</summary>

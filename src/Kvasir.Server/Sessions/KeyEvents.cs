@@ -62,8 +62,10 @@ internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchReg
         Changes++;
         if (watches.Count != 0)
             watches.TouchAll(database, existsNow: null);
-        Tracking?.Flushed(Current);
     }
+
+    /// <summary>Once after one or several databases were emptied: clients that cache forget everything.</summary>
+    public void FlushedAll() => Tracking?.Flushed(Current);
 
     /// <summary>Two databases traded places: transactions that watch a key that is in either will not execute.</summary>
     public void Swapped(int first, int second)

@@ -9,6 +9,7 @@ namespace Kvasir.Server.Sessions;
 /// </summary>
 internal sealed class KeyTracking(ClientRegistry clients)
 {
+    private const int KeysMax = 1_000_000;
     private readonly Dictionary<byte[], List<long>> _readers = new(ByteKeyComparer.Instance);
     private readonly List<RespSession> _broadcasts = [];
 
@@ -40,6 +41,9 @@ internal sealed class KeyTracking(ClientRegistry clients)
     /// <summary>A tracking client has read a key.</summary>
     public void Read(RespSession session, ReadOnlySpan<byte> key)
     {
+        // Whoever caches so much forgets all at once.
+        if (_readers.Count >= KeysMax)
+            Flushed(current: null);
         byte[] copy = key.ToArray();
         if (!_readers.TryGetValue(copy, out List<long>? readers))
             _readers.Add(copy, readers = []);

@@ -73,7 +73,7 @@ internal static class SettingTable
         new("hash-max-listpack-value", SettingKind.Memory, "64") { Alias = "hash-max-ziplist-value" },
         new("hll-sparse-max-bytes", SettingKind.Memory, "3000"),
         new("hz", SettingKind.Number, "10") { Max = 2147483647 },
-        new("ignore-warnings", SettingKind.Text, "") { Fixed = true },
+        new("ignore-warnings", SettingKind.Text, ""),
         new("io-threads", SettingKind.Number, "1") { Fixed = true, Min = 1, Max = 128 },
         new("io-threads-do-reads", SettingKind.Flag, "no") { Fixed = true },
         new("jemalloc-bg-thread", SettingKind.Flag, "yes"),

@@ -43,7 +43,9 @@ internal static class SettingValue
                 return CheckPercentiles(text, out normal);
             case SettingKind.OomScores:
                 string[] scores = Words(text);
-                return scores.Length == 3 && scores.All(s => int.TryParse(s, CultureInfo.InvariantCulture, out int n) && n is >= -2000 and <= 2000)
+                if (scores.Length != 3)
+                    return "wrong number of arguments";
+                return scores.All(s => int.TryParse(s, CultureInfo.InvariantCulture, out int n) && n is >= -2000 and <= 2000)
                     ? null : "Invalid oom-score-adj-values, elements must be between -2000 and 2000.";
             default:
                 return null;
@@ -143,8 +145,10 @@ internal static class SettingValue
         normal = string.Join(' ', words);
         foreach (string word in words)
         {
-            if (!double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out double p) || p is < 0 or > 100)
+            if (!double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out double p))
                 return "Invalid latency-tracking-info-percentiles parameters";
+            if (p is < 0 or > 100)
+                return "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
         }
 
         return null;

@@ -56,6 +56,34 @@ public sealed partial class SeveralClientsTests : IDisposable
         Assert.Contains(" cmd=client|info ", Encoding.Latin1.GetString(_world.Execute("CLIENT", "INFO")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void ReadersThatTrackHearOfChanges()
+    {
+        const string Invalidated = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+        SessionPeer reader = _world.Connect();
+        reader.Execute("HELLO 3");
+        reader.Execute("CLIENT TRACKING on");
+        reader.Execute("GET k");
+        _world.Execute("SET", "k", "1");
+        Assert.Equal(Invalidated, Encoding.Latin1.GetString(reader.Receive()));
+        _world.Execute("SET", "k", "2");
+        Assert.Empty(reader.Receive());
+        reader.Execute("MGET a k");
+        _world.Execute("FLUSHALL");
+        Assert.Equal(">2\r\n$10\r\ninvalidate\r\n_\r\n", Encoding.Latin1.GetString(reader.Receive()));
+        reader.Execute("CLIENT TRACKING off");
+        reader.Execute("CLIENT TRACKING on OPTIN");
+        reader.Execute("GET k");
+        _world.Execute("SET", "k", "3");
+        Assert.Empty(reader.Receive());
+        reader.Execute("CLIENT CACHING yes");
+        reader.Execute("GET k");
+        reader.Execute("GET other");
+        _world.Execute("SET", "other", "3");
+        _world.Execute("SET", "k", "4");
+        Assert.Equal(Invalidated, Encoding.Latin1.GetString(reader.Receive()));
+    }
+
     public void Dispose() => _world.Dispose();
 
     [GeneratedRegex(@"^\+\d+\.\d{6} \[[^\]]*\] ", RegexOptions.None, 1000)]

@@ -10,6 +10,7 @@ internal static class FlushCommands
         if (!AcceptsMode(context))
             return;
         Flush(context, context.DatabaseIndex);
+        context.Server.Events.FlushedAll();
         context.Reply.Ok();
     }
 
@@ -19,6 +20,7 @@ internal static class FlushCommands
             return;
         for (int i = 0; i < context.Node.DatabaseCount; i++)
             Flush(context, i);
+        context.Server.Events.FlushedAll();
         context.Reply.Ok();
     }
 
