@@ -311,9 +311,17 @@ internal static class DebugProtocol
                 reply.BulkString("Some real reply following the attribute"u8);
                 break;
             case "push":
+                if (reply.Protocol < 3)
+                {
+                    reply.Error("ERR RESP2 is not supported by this command");
+                    break;
+                }
+
                 reply.PushHeader(2);
                 reply.BulkString("server-cpu-usage"u8);
                 reply.Integer(42);
+                // A push is no reply: the command's own follows.
+                reply.BulkString("Some real reply following the push reply"u8);
                 break;
             case "verbatim":
                 reply.Verbatim("This is a verbatim\nstring");

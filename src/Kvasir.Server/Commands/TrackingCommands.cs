@@ -166,7 +166,7 @@ internal static class TrackingCommands
         if (wanted.Broadcast && (wanted.OptIn || wanted.OptOut))
             return "ERR OPTIN and OPTOUT are not compatible with BCAST";
         if (wanted.OptIn && wanted.OptOut)
-            return "ERR You can't use both OPTIN and OPTOUT";
+            return "ERR You can't specify both OPTIN mode and OPTOUT mode";
         if (current is not null && ((wanted.OptIn && current.OptOut) || (wanted.OptOut && current.OptIn)))
             return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.";
         for (int i = 0; i < wanted.Prefixes.Count; i++)

@@ -375,5 +375,11 @@ internal static partial class Scenarios
             OBJECT FREQ foo => ?
             OBJECT IDLETIME foo => -ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.
             """,
+        ["what suites ask of settings"] = """
+            CONFIG SET ignore-warnings "" => +OK
+            CONFIG SET oom-score-adj-values "1 2" => -ERR CONFIG SET failed (possibly related to argument 'oom-score-adj-values') - wrong number of arguments
+            CONFIG SET latency-tracking-info-percentiles "50 101" => -ERR CONFIG SET failed (possibly related to argument 'latency-tracking-info-percentiles') - latency-tracking-info-percentiles parameters should sit between [0.0,100.0]
+            CLIENT TRACKING on OPTIN OPTOUT => -ERR You can't specify both OPTIN mode and OPTOUT mode
+            """,
     };
 }
