@@ -37,7 +37,7 @@ internal sealed class RedisPeer : IDisposable
             return null;
         var info = new ProcessStartInfo(program) { RedirectStandardOutput = true, UseShellExecute = false };
         int port = FreePort();
-        foreach (string argument in new[] { "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no" })
+        foreach (string argument in new[] { "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "yes" })
             info.ArgumentList.Add(argument);
         Process process = Process.Start(info)!;
         // It says little after this, so that the pipe does not fill up.
