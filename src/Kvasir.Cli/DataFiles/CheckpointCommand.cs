@@ -14,7 +14,7 @@ internal static class CheckpointCommand
     {
         var folder = new Argument<string>("DIR") { Description = "The data folder of a server that does not run; a running one makes its own with SAVE or BGSAVE." };
         var target = new Argument<string>("TO") { Description = "The folder to make, on the same disk." };
-        Option<bool> json = Flag.Json();
+        Option<bool> json = CommandFlag.Json();
         var command = new Command("checkpoint", "Copy a data folder by hard links: takes moments, and opens as a data folder of its own.")
         {
             folder, target, json,

@@ -14,8 +14,8 @@ internal static class InspectCommand
     public static Command Create()
     {
         var path = new Argument<string>("FILE") { Description = "A journal segment, SSTable, manifest, CURRENT or NODE file." };
-        Option<bool> entries = Flag.Switch("--entries", "Show every entry of blocks and every operation of records.");
-        Option<bool> json = Flag.Switch("--json", "Print one JSON object a line.");
+        Option<bool> entries = CommandFlag.Switch("--entries", "Show every entry of blocks and every operation of records.");
+        Option<bool> json = CommandFlag.Switch("--json", "Print one JSON object a line.");
         var command = new Command("inspect", "Print a file of Kvasir for a person: headers, blocks, records, with their offsets.")
         {
             path, entries, json,

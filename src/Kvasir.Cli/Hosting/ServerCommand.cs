@@ -37,15 +37,15 @@ internal static class ServerCommand
             + "line) or in the environment (KVASIR_ and the key in capitals, _ for -); flags win over environment over file.");
         foreach (string key in s_first.Concat(ServerOptionsReader.Keys.Keys.Except(s_first, StringComparer.Ordinal)))
         {
-            Option<string?> option = Flag.Text("--" + key, s_placeholders.GetValueOrDefault(key, "N"), Sentence(ServerOptionsReader.Keys[key]));
+            Option<string?> option = CommandFlag.Text("--" + key, s_placeholders.GetValueOrDefault(key, "N"), Sentence(ServerOptionsReader.Keys[key]));
             settings.Add(key, option);
             command.Options.Add(option);
         }
 
-        Option<string?> config = Flag.Text("--config", "FILE", "Configuration file.");
-        Option<string> level = Flag.OneOf("--log-level", "Least level of log lines.", "info", ServerLog.Levels);
-        Option<string> format = Flag.OneOf("--log-format", "Log lines for people or one JSON object each, on standard error.", "text", "text", "json");
-        Option<bool> json = Flag.Switch("--json", "Once it serves, print the addresses and the process id as one line of JSON.");
+        Option<string?> config = CommandFlag.Text("--config", "FILE", "Configuration file.");
+        Option<string> level = CommandFlag.OneOf("--log-level", "Least level of log lines.", "info", ServerLog.Levels);
+        Option<string> format = CommandFlag.OneOf("--log-format", "Log lines for people or one JSON object each, on standard error.", "text", "text", "json");
+        Option<bool> json = CommandFlag.Switch("--json", "Once it serves, print the addresses and the process id as one line of JSON.");
         command.Options.Add(config);
         command.Options.Add(level);
         command.Options.Add(format);

@@ -11,10 +11,10 @@ internal static class UpCommand
 {
     public static Command Create()
     {
-        Option<string?> data = Flag.Text("--data", "DIR", "The data folder; made when missing.", "./data");
-        Option<int> port = Flag.Port("--resp-port", "Port of RESP on loopback.", 6379);
-        Option<int> http = Flag.Port("--http-port", "Port of health and metrics on loopback.", 6380);
-        Option<int> nodes = Flag.Number("--nodes", "N", "Nodes to start.", 1);
+        Option<string?> data = CommandFlag.Text("--data", "DIR", "The data folder; made when missing.", "./data");
+        Option<int> port = CommandFlag.Port("--resp-port", "Port of RESP on loopback.", 6379);
+        Option<int> http = CommandFlag.Port("--http-port", "Port of health and metrics on loopback.", 6380);
+        Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes to start.", 1);
         var command = new Command("up", "Start a durable server on this machine and say how to try it. Ctrl-C stops it cleanly.")
         {
             data, port, http, nodes,

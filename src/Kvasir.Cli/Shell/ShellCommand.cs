@@ -14,15 +14,15 @@ internal static class ShellCommand
 
     public static Command Create()
     {
-        Option<string?> host = Flag.Text("--host", "HOST", "Where the server is.", "127.0.0.1");
-        Option<int> port = Flag.Number("--port", "PORT", "Its RESP port.", 6379, 1, 65535);
+        Option<string?> host = CommandFlag.Text("--host", "HOST", "Where the server is.", "127.0.0.1");
+        Option<int> port = CommandFlag.Number("--port", "PORT", "Its RESP port.", 6379, 1, 65535);
         port.Aliases.Add("-p");
-        Option<string?> password = Flag.Text("--password", "P", "Password; better in KVASIR_PASSWORD.");
+        Option<string?> password = CommandFlag.Text("--password", "P", "Password; better in KVASIR_PASSWORD.");
         password.Aliases.Add("-a");
-        Option<int> database = Flag.Number("--db", "N", "Database to select first.", 0, 0, int.MaxValue);
+        Option<int> database = CommandFlag.Number("--db", "N", "Database to select first.", 0, 0, int.MaxValue);
         database.Aliases.Add("-n");
-        Option<bool> json = Flag.Switch("--json", "Print each reply as one line of JSON.");
-        Option<bool> raw = Flag.Switch("--raw", "Print the bytes of replies, unquoted (the default when piped).");
+        Option<bool> json = CommandFlag.Switch("--json", "Print each reply as one line of JSON.");
+        Option<bool> raw = CommandFlag.Switch("--raw", "Print the bytes of replies, unquoted (the default when piped).");
         var words = new Argument<string[]>("command")
         {
             Description = "A command to send, then end. Without one: lines from standard input, or an interactive shell.",

@@ -12,11 +12,11 @@ internal static class SimulateCommand
 {
     public static Command Create()
     {
-        Option<long> seeds = Flag.Count("--seeds", "N", "Runs, with consecutive seeds.", fallback: 20);
-        Option<long> seed = Flag.Count("--seed", "S", "The first seed; with --seeds 1 or alone, the only one.", fallback: 1, min: 0);
-        Option<int> steps = Flag.Number("--steps", "N", "Transactions and other steps of a run.", fallback: 120);
-        Option<int> crashEvery = Flag.Number("--crash-every", "N", "Crash before one in N disk operations on average; 1 for all.", fallback: 1);
-        Option<bool> json = Flag.Json();
+        Option<long> seeds = CommandFlag.Count("--seeds", "N", "Runs, with consecutive seeds.", fallback: 20);
+        Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; with --seeds 1 or alone, the only one.", fallback: 1, min: 0);
+        Option<int> steps = CommandFlag.Number("--steps", "N", "Transactions and other steps of a run.", fallback: 120);
+        Option<int> crashEvery = CommandFlag.Number("--crash-every", "N", "Crash before one in N disk operations on average; 1 for all.", fallback: 1);
+        Option<bool> json = CommandFlag.Json();
         Command disk = new("disk", "Crashes a node at every disk operation, recovers it, and compares it with what was promised.")
         {
             seeds, seed, steps, crashEvery, json,

@@ -14,12 +14,12 @@ internal static class TortureCommand
 {
     public static Command Create()
     {
-        Option<int> rounds = Flag.Number("--rounds", "N", "Kills to survive.", fallback: 200);
-        Option<int> clients = Flag.Number("--clients", "N", "Clients that write at once.", fallback: 8, max: 1000);
-        Option<int> longest = Flag.Number("--longest-ms", "MS", "The longest time a server lives.", fallback: 800);
-        Option<long> seed = Flag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
-        Option<string?> data = Flag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
-        Option<bool> json = Flag.Json();
+        Option<int> rounds = CommandFlag.Number("--rounds", "N", "Kills to survive.", fallback: 200);
+        Option<int> clients = CommandFlag.Number("--clients", "N", "Clients that write at once.", fallback: 8, max: 1000);
+        Option<int> longest = CommandFlag.Number("--longest-ms", "MS", "The longest time a server lives.", fallback: 800);
+        Option<long> seed = CommandFlag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
+        Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
+        Option<bool> json = CommandFlag.Json();
         Command command = new("torture", "Kills a real server at random moments and checks that nothing answered is lost.")
         {
             rounds, clients, longest, seed, data, json,

@@ -28,9 +28,9 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     private readonly KvasirNode _node;
     private readonly TimeProvider _time;
     private readonly IExpiryListener _listener;
-    private readonly List<Progress> _progress = [];
+    private readonly List<SweepProgress> _progress = [];
     private readonly BytesBuffer _expired = new(4096);
-    private readonly List<Found> _found = [];
+    private readonly List<ExpiredKey> _found = [];
     // Held by a sweep that runs, so that its end can wait for it. Never contended otherwise.
     private readonly Lock _lifetime = new();
     private ITimer? _timer;
@@ -82,7 +82,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         int deleted = 0;
         for (int i = 0; i < _node.DatabaseCount && walked < KeysPerRunMax; i++)
         {
-            Progress progress = ProgressOf(_node.Database(i));
+            SweepProgress progress = ProgressOf(_node.Database(i));
             if (progress.IsUnderWay || progress.Replica.Census.NextExpiryMs <= nowMs)
                 walked += Sweep(execution, i, progress, nowMs, KeysPerRunMax - walked, ref deleted);
         }
@@ -95,7 +95,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         return deleted > walked / DenseShare;
     }
 
-    private int Sweep(Execution execution, int database, Progress progress, long nowMs, int keysMax, ref int deleted)
+    private int Sweep(Execution execution, int database, SweepProgress progress, long nowMs, int keysMax, ref int deleted)
     {
         Replica replica = progress.Replica;
         KeyCensus census = replica.Census;
@@ -124,7 +124,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
                     continue;
                 }
 
-                _found.Add(new Found(_expired.Length, iterator.Key.Length, expiresAtMs));
+                _found.Add(new ExpiredKey(_expired.Length, iterator.Key.Length, expiresAtMs));
                 _expired.Append(iterator.Key);
             }
 
@@ -134,7 +134,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
                 progress.ResumeKey.Append(iterator.Key);
         }
 
-        foreach (Found found in _found)
+        foreach (ExpiredKey found in _found)
         {
             ReadOnlySpan<byte> key = _expired.WrittenSpan.Slice(found.Offset, found.Length);
             execution.Delete(replica, key, found.ExpiresAtMs);
@@ -145,9 +145,9 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         return walked;
     }
 
-    private Progress ProgressOf(Replica replica)
+    private SweepProgress ProgressOf(Replica replica)
     {
-        foreach (Progress progress in _progress)
+        foreach (SweepProgress progress in _progress)
         {
             if (ReferenceEquals(progress.Replica, replica))
                 return progress;
@@ -156,14 +156,14 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         // A node that was reloaded has new replicas; the old ones' progress means nothing any more.
         if (_progress.Count > 2 * _node.DatabaseCount)
             _progress.Clear();
-        var added = new Progress(replica);
+        var added = new SweepProgress(replica);
         _progress.Add(added);
         return added;
     }
 
-    private readonly record struct Found(int Offset, int Length, long ExpiresAtMs);
+    private readonly record struct ExpiredKey(int Offset, int Length, long ExpiresAtMs);
 
-    private sealed class Progress(Replica replica)
+    private sealed class SweepProgress(Replica replica)
     {
         public Replica Replica { get; } = replica;
 

@@ -1,3 +1,5 @@
+using Kvasir.Server.Sessions;
+
 namespace Kvasir.Server.Commands;
 
 /// <summary>Every family. A new one is its own file and one line here.</summary>

@@ -1,5 +1,6 @@
 using System.Text;
 using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;

@@ -1,3 +1,4 @@
+using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;

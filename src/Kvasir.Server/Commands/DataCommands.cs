@@ -1,6 +1,7 @@
 using Kvasir.Server.Commands.Bitmaps;
 using Kvasir.Server.Commands.Generic;
 using Kvasir.Server.Commands.Strings;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands;
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
 using Kvasir.Wire.Resp;
 

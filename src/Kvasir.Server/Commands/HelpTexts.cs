@@ -1,4 +1,5 @@
 using System.Text;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands;
 

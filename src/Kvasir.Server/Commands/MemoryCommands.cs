@@ -1,4 +1,5 @@
 using System.Text;
+using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
 using Kvasir.Wire.Resp;
 

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
+using Kvasir.Server.Commands;
 using Kvasir.Server.Metrics;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Settings;
@@ -27,7 +28,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
     {
         _options = options;
         _logger = logging.CreateLogger("Kvasir.Server");
-        State = new ServerState(node, node.Time) { Shutdown = this, ReloadNode = node.Reload };
+        State = new ServerState(node, node.Time, AllCommands.List) { Shutdown = this, ReloadNode = node.Reload };
         State.Identity.DataFolder = options.DataFolder;
         State.Identity.ConfigFile = options.ConfigFile ?? "";
         State.Snapshotter = new CheckpointKeeper(files, options.DataFolder + "/checkpoints", node.Checkpoint, node.Time, _logger);

@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Expiry;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Sessions;
 

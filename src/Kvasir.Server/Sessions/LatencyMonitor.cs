@@ -1,4 +1,3 @@
-using Kvasir.Server.Commands;
 
 namespace Kvasir.Server.Sessions;
 

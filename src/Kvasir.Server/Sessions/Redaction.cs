@@ -1,5 +1,5 @@
-using Kvasir.Server.Commands;
-using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Settings;
+
 
 namespace Kvasir.Server.Sessions;
 
@@ -25,8 +25,8 @@ internal static class Redaction
     }
 
     private static bool FollowsAuth(CommandContext context, int argument) =>
-        (argument >= 3 && Words.Is(context.Argument(argument - 1), "auth"u8))
-        || (argument >= 4 && Words.Is(context.Argument(argument - 2), "auth"u8));
+        (argument >= 3 && OptionWords.Is(context.Argument(argument - 1), "auth"u8))
+        || (argument >= 4 && OptionWords.Is(context.Argument(argument - 2), "auth"u8));
 
     private static bool IsSecret(ReadOnlySpan<byte> setting)
     {

@@ -1,6 +1,5 @@
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
-using Kvasir.Server.Commands;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;

@@ -4,8 +4,6 @@ using System.Text;
 using Kvasir.Cluster.Expiry;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
-using Kvasir.Server.Commands;
-using Kvasir.Server.Commands.Generic;
 using Kvasir.Server.Settings;
 using Kvasir.Wire.Resp;
 
@@ -14,18 +12,16 @@ namespace Kvasir.Server.Sessions;
 /// <summary>What all sessions of one server share. Inside the mailbox, where a member does not say otherwise.</summary>
 internal sealed class ServerState
 {
-    public ServerState(KvasirNode node)
-        : this(node, TimeProvider.System)
-    {
-    }
-
-    public ServerState(KvasirNode node, TimeProvider time)
+    /// <param name="node">What it serves.</param>
+    /// <param name="time">Its clock.</param>
+    /// <param name="commands">All it knows; the families are above, and handed in.</param>
+    public ServerState(KvasirNode node, TimeProvider time, IEnumerable<CommandDefinition> commands)
     {
         Node = node;
         Time = time;
         Clock = new ServerClock(time);
         LogFailures = new LogFailures(() => node.Log.Refusal);
-        Commands = new CommandTable(AllCommands.List);
+        Commands = new CommandTable(commands);
         Watches = new WatchRegistry(node.DatabaseCount);
         Events = new KeyEvents(node, PubSub, Watches);
         Tracking = new KeyTracking(Clients);

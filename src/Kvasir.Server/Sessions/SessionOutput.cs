@@ -11,7 +11,7 @@ namespace Kvasir.Server.Sessions;
 internal sealed class SessionOutput
 {
     private const int KeptBytes = 64 << 10;
-    private Gate[] _gates = [];
+    private ReplyGate[] _gates = [];
     private int _firstGate;
     private int _gateCount;
     private int _sent;
@@ -32,7 +32,7 @@ internal sealed class SessionOutput
     {
         if (_firstGate + _gateCount == _gates.Length)
             MakeRoom();
-        _gates[_firstGate + _gateCount++] = new Gate(position, start, Buffer.Length, replies);
+        _gates[_firstGate + _gateCount++] = new ReplyGate(position, start, Buffer.Length, replies);
     }
 
     /// <summary>Bytes that may be sent now that the log is durable up to <paramref name="durable"/>.</summary>
@@ -77,7 +77,7 @@ internal sealed class SessionOutput
         byte[] old = Buffer.WrittenSpan.ToArray();
         int copied = _sent;
         Buffer.Clear();
-        foreach (ref readonly Gate gate in _gates.AsSpan(_firstGate, _gateCount))
+        foreach (ref readonly ReplyGate gate in _gates.AsSpan(_firstGate, _gateCount))
         {
             if (gate.Position <= durable)
                 continue;
@@ -112,7 +112,7 @@ internal sealed class SessionOutput
         }
         else
         {
-            Gate[] larger = new Gate[Math.Max(16, _gates.Length * 2)];
+            ReplyGate[] larger = new ReplyGate[Math.Max(16, _gates.Length * 2)];
             Array.Copy(_gates, _firstGate, larger, 0, _gateCount);
             _gates = larger;
         }
@@ -126,10 +126,10 @@ internal sealed class SessionOutput
         int length = rest.Length;
         rest.CopyTo(Buffer.WrittenSpan);
         Buffer.Truncate(length);
-        foreach (ref Gate gate in _gates.AsSpan(_firstGate, _gateCount))
+        foreach (ref ReplyGate gate in _gates.AsSpan(_firstGate, _gateCount))
             gate = gate with { Start = gate.Start - _sent, End = gate.End - _sent };
         _sent = 0;
     }
 
-    private readonly record struct Gate(LogPosition Position, int Start, int End, int Replies);
+    private readonly record struct ReplyGate(LogPosition Position, int Start, int End, int Replies);
 }

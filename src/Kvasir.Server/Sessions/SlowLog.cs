@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Kvasir.Server.Commands;
 
 namespace Kvasir.Server.Sessions;
 

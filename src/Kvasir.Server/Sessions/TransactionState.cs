@@ -1,5 +1,4 @@
 using Kvasir.Primitives;
-using Kvasir.Server.Commands;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;

@@ -37,7 +37,7 @@ internal enum SettingKind
     Folder,
     Save,
     OutputLimits,
-    KeyEvents,
+    NotificationClasses,
     Percentiles,
     OomScores,
 }

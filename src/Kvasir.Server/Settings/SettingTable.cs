@@ -102,7 +102,7 @@ internal static class SettingTable
         new("min-replicas-max-lag", SettingKind.Number, "10") { Alias = "min-slaves-max-lag", Max = 2147483647 },
         new("min-replicas-to-write", SettingKind.Number, "0") { Alias = "min-slaves-to-write", Max = 2147483647 },
         new("no-appendfsync-on-rewrite", SettingKind.Flag, "no"),
-        new("notify-keyspace-events", SettingKind.KeyEvents, ""),
+        new("notify-keyspace-events", SettingKind.NotificationClasses, ""),
         new("oom-score-adj", SettingKind.Choice, "no") { Choices = ["no", "yes", "relative", "absolute"] },
         new("oom-score-adj-values", SettingKind.OomScores, "0 200 800"),
         new("pidfile", SettingKind.Text, "") { Fixed = true },

@@ -30,7 +30,7 @@ internal static class SettingValue
                 return CheckNumber(setting, text, memory: true, out normal) is null ? null : "argument must be a memory or percent value";
             case SettingKind.Octal:
                 return text.Length is > 0 and <= 4 && text.All(c => c is >= '0' and <= '7') ? null : "argument couldn't be parsed as an octal number";
-            case SettingKind.KeyEvents:
+            case SettingKind.NotificationClasses:
                 if (!KeyEventFlags.TryParse(text, out KeyEventClass flags))
                     return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
                 normal = KeyEventFlags.Format(flags);

@@ -10,7 +10,7 @@ internal sealed class DiskImage
 {
     private const int PageBytes = 4096;
 
-    private readonly List<Page?> _pages = [];
+    private readonly List<ImagePage?> _pages = [];
     private object _token = new();
 
     public long Length { get; private set; }
@@ -72,7 +72,7 @@ internal sealed class DiskImage
             WritablePage(last).AsSpan(at).Clear();
     }
 
-    private static (int Page, int At) Locate(long offset) => ((int)(offset / PageBytes), (int)(offset % PageBytes));
+    private static (int ImagePage, int At) Locate(long offset) => ((int)(offset / PageBytes), (int)(offset % PageBytes));
 
     private void Grow(long length)
     {
@@ -85,14 +85,14 @@ internal sealed class DiskImage
 
     private byte[] WritablePage(int index)
     {
-        Page? page = _pages[index];
+        ImagePage? page = _pages[index];
         if (page?.Owner == _token)
             return page.Bytes;
-        var copy = new Page(new byte[PageBytes], _token);
+        var copy = new ImagePage(new byte[PageBytes], _token);
         page?.Bytes.CopyTo(copy.Bytes, 0);
         _pages[index] = copy;
         return copy.Bytes;
     }
 
-    private sealed record Page(byte[] Bytes, object Owner);
+    private sealed record ImagePage(byte[] Bytes, object Owner);
 }

@@ -10,11 +10,11 @@ internal sealed class SimulatedInode
 {
     private const int SectorBytes = 512;
 
-    private readonly List<Change> _unsynced;
+    private readonly List<UnsyncedChange> _unsynced;
 
     public SimulatedInode() : this(new DiskImage(), new DiskImage(), []) { }
 
-    private SimulatedInode(DiskImage current, DiskImage durable, List<Change> unsynced)
+    private SimulatedInode(DiskImage current, DiskImage durable, List<UnsyncedChange> unsynced)
     {
         Current = current;
         Durable = durable;
@@ -28,18 +28,18 @@ internal sealed class SimulatedInode
     public void Write(ReadOnlySpan<byte> source, long offset)
     {
         Current.Write(source, offset);
-        _unsynced.Add(new Change(source.ToArray(), offset));
+        _unsynced.Add(new UnsyncedChange(source.ToArray(), offset));
     }
 
     public void SetLength(long length)
     {
         Current.SetLength(length);
-        _unsynced.Add(new Change(Bytes: null, length));
+        _unsynced.Add(new UnsyncedChange(Bytes: null, length));
     }
 
     public void Sync()
     {
-        foreach (Change change in _unsynced)
+        foreach (UnsyncedChange change in _unsynced)
             change.ApplyTo(Durable);
         _unsynced.Clear();
     }
@@ -52,7 +52,7 @@ internal sealed class SimulatedInode
     {
         if (random.OneIn(2))
             return;
-        foreach (Change change in _unsynced)
+        foreach (UnsyncedChange change in _unsynced)
         {
             if (random.OneIn(2))
                 change.ApplyTo(Durable);
@@ -81,7 +81,7 @@ internal sealed class SimulatedInode
         DiskImage left = Durable.Clone();
         if (kind != CrashKind.LoseUnsynced)
         {
-            foreach (Change change in _unsynced)
+            foreach (UnsyncedChange change in _unsynced)
             {
                 if (random.OneIn(2))
                     continue;
@@ -112,7 +112,7 @@ internal sealed class SimulatedInode
     }
 
     /// <summary>Bytes at an offset, or (null bytes) a new length.</summary>
-    private readonly record struct Change(byte[]? Bytes, long Offset)
+    private readonly record struct UnsyncedChange(byte[]? Bytes, long Offset)
     {
         public void ApplyTo(DiskImage image)
         {

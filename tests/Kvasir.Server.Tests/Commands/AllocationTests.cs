@@ -2,6 +2,7 @@ using System.Text;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
+using Kvasir.Server.Commands;
 using Kvasir.Server.Sessions;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
@@ -31,7 +32,7 @@ public sealed class AllocationTests
             new SimulatedFileSystem(random.Fork()), scheduler, [new LsmEngineFactory()], Seed: 1);
         using KvasirNode node = KvasirNode.Open(
             new NodeOptions { Folder = "/data", Durability = Durability.None, MemoryBytes = 64 << 20 }, environment);
-        var server = new ServerState(node, scheduler.Time);
+        var server = new ServerState(node, scheduler.Time, AllCommands.List);
         var peer = new SessionPeer(server);
         peer.Execute("SET key:000000000007 hello");
         byte[] request = Encode(line);

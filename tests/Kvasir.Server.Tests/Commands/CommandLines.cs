@@ -82,7 +82,7 @@ internal sealed class CommandLines(SeededRandom random)
             42 => ["SORT", Key(), .. Options("ASC", "ALPHA", "BY:", "STORE:")],
             43 => ["DBSIZE"],
             44 => random.OneIn(10) ? [Pick("FLUSHDB", "FLUSHALL"), .. Options("ASYNC", "SYNC")] : ["SWAPDB", Pick("0", "1", "2"), Pick("0", "1", "2", "16", "x")],
-            _ => ["RESTORE", Key(), Integer(), Value(), .. Options("REPLACE", "ABSTTL", "IDLETIME:", "FREQ:")],
+            _ => ["RESTORE", Key(), FarNumber(), Value(), .. Options("REPLACE", "ABSTTL", "IDLETIME:", "FREQ:")],
         };
     }
 

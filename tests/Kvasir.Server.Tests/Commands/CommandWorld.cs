@@ -2,6 +2,7 @@ using System.Text;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
+using Kvasir.Server.Commands;
 using Kvasir.Server.Sessions;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Models;
@@ -24,7 +25,7 @@ internal sealed class CommandWorld : IDisposable
         Node = KvasirNode.Open(
             new NodeOptions { Folder = "/data", Engine = "model", Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes },
             new NodeEnvironment(Disk, Scheduler, [new ModelEngineFactory()], Seed: 1));
-        Server = new ServerState(Node, Scheduler.Time);
+        Server = new ServerState(Node, Scheduler.Time, AllCommands.List);
         _peer = Connect();
     }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
+using Kvasir.Server.Settings;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Server.Tests.Commands;
@@ -133,7 +134,7 @@ public sealed class ExpirySweepTests
     private static SessionPeer Subscribe(CommandWorld world)
     {
         world.Execute("CONFIG", "SET", "notify-keyspace-events", "Ex");
-        world.Server.Events.Wanted = Kvasir.Server.Sessions.KeyEventClass.Keyevent | Kvasir.Server.Sessions.KeyEventClass.Expired;
+        world.Server.Events.Wanted = Kvasir.Server.Settings.KeyEventClass.Keyevent | Kvasir.Server.Settings.KeyEventClass.Expired;
         SessionPeer listener = world.Connect();
         listener.Execute("PSUBSCRIBE *");
         return listener;

@@ -1,6 +1,7 @@
 using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Tests.Commands;
 

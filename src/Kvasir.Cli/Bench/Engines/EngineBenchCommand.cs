@@ -10,7 +10,7 @@ internal static class EngineBenchCommand
 
     public static Command Create()
     {
-        Option<string> engine = Flag.OneOf("--engine", "The engine.", "lsm", "lsm");
+        Option<string> engine = CommandFlag.OneOf("--engine", "The engine.", "lsm", "lsm");
         var workloads = new Option<EngineWorkload[]>("--workload")
         {
             HelpName = string.Join('|', s_names),
@@ -18,22 +18,22 @@ internal static class EngineBenchCommand
             Required = true,
             CustomParser = result => Parse(result),
         };
-        Option<long> keys = Flag.Count("--keys", "N", "Size of the key space; each thread does as many operations.", 1_000_000);
-        Option<int> keySize = Flag.Number("--key-size", "BYTES", "A big-endian number, padded.", 16, 8, 65_535);
-        Option<int> valueSize = Flag.Number("--value-size", "BYTES", "Values are half compressible.", 100, 0, 64 << 20);
-        Option<int> threads = Flag.Number("--threads", "N", "Threads that work at once.", 1, 1, 1024);
-        Option<int> batch = Flag.Number("--batch", "N", "Mutations in one atomic write.", 1, 1, 1_000_000);
-        Option<bool> sync = Flag.Switch("--sync", "Every write waits for stable storage.");
-        Option<int> cache = Flag.Number("--cache-mib", "N", "Memory for cached blocks, beside that for memtables.", 64, 8, 1 << 20);
-        Option<int> memTable = Flag.Number("--memtable-mib", "N", "Size at which a memtable is flushed.", 64, 1, 4096);
-        Option<long> seed = Flag.Count("--seed", "N", "Seed of all random choices.", 1, 0);
-        Option<string?> folder = Flag.Text("--dir", "DIR", "Folder of the store (default: a temporary one, removed afterwards).");
-        Option<bool> useExisting = Flag.Switch("--use-existing", "Go on with the store in --dir.");
-        Option<long> reads = Flag.Count("--reads", "N", "Reads or seeks of each thread, instead of --keys.", 0, 0);
-        Option<long> writes = Flag.Count("--writes", "N", "Writes of each thread, instead of --keys.", 0, 0);
-        Option<int> duration = Flag.Number("--duration", "SECONDS", "Run for this long, whatever the counts.", 0, 0, 7 * 86_400);
-        Option<bool> settle = Flag.Switch("--settle", "After each workload flush and wait for compaction, not measured as work.");
-        Option<bool> json = Flag.Json();
+        Option<long> keys = CommandFlag.Count("--keys", "N", "Size of the key space; each thread does as many operations.", 1_000_000);
+        Option<int> keySize = CommandFlag.Number("--key-size", "BYTES", "A big-endian number, padded.", 16, 8, 65_535);
+        Option<int> valueSize = CommandFlag.Number("--value-size", "BYTES", "Values are half compressible.", 100, 0, 64 << 20);
+        Option<int> threads = CommandFlag.Number("--threads", "N", "Threads that work at once.", 1, 1, 1024);
+        Option<int> batch = CommandFlag.Number("--batch", "N", "Mutations in one atomic write.", 1, 1, 1_000_000);
+        Option<bool> sync = CommandFlag.Switch("--sync", "Every write waits for stable storage.");
+        Option<int> cache = CommandFlag.Number("--cache-mib", "N", "Memory for cached blocks, beside that for memtables.", 64, 8, 1 << 20);
+        Option<int> memTable = CommandFlag.Number("--memtable-mib", "N", "Size at which a memtable is flushed.", 64, 1, 4096);
+        Option<long> seed = CommandFlag.Count("--seed", "N", "Seed of all random choices.", 1, 0);
+        Option<string?> folder = CommandFlag.Text("--dir", "DIR", "Folder of the store (default: a temporary one, removed afterwards).");
+        Option<bool> useExisting = CommandFlag.Switch("--use-existing", "Go on with the store in --dir.");
+        Option<long> reads = CommandFlag.Count("--reads", "N", "Reads or seeks of each thread, instead of --keys.", 0, 0);
+        Option<long> writes = CommandFlag.Count("--writes", "N", "Writes of each thread, instead of --keys.", 0, 0);
+        Option<int> duration = CommandFlag.Number("--duration", "SECONDS", "Run for this long, whatever the counts.", 0, 0, 7 * 86_400);
+        Option<bool> settle = CommandFlag.Switch("--settle", "After each workload flush and wait for compaction, not measured as work.");
+        Option<bool> json = CommandFlag.Json();
         var command = new Command("engine", "Drive a storage engine with its journal, with the data shapes of RocksDB's db_bench.")
         {
             engine, workloads, keys, keySize, valueSize, threads, batch, sync, cache, memTable, seed, folder, useExisting,

@@ -9,24 +9,24 @@ internal static class ServerBenchCommand
 {
     public static Command Create()
     {
-        Option<string?> host = Flag.Text("--host", "HOST", "Where the server is.", "127.0.0.1");
-        Option<int> port = Flag.Number("--port", "PORT", "Its RESP port.", 6379, 1, 65535);
+        Option<string?> host = CommandFlag.Text("--host", "HOST", "Where the server is.", "127.0.0.1");
+        Option<int> port = CommandFlag.Number("--port", "PORT", "Its RESP port.", 6379, 1, 65535);
         port.Aliases.Add("-p");
-        Option<string?> password = Flag.Text("--password", "P", "Password; better in KVASIR_PASSWORD.");
-        Option<string> workload = Flag.OneOf("--workload", "What to ask for.", "mixed", LoadWorkload.Names);
-        Option<int> clients = Flag.Number("--clients", "N", "Connections.", 50, 1, 100_000);
-        Option<int> pipeline = Flag.Number("--pipeline", "N", "Requests sent at once on a connection (closed loop).", 1, 1, 100_000);
-        Option<int> threads = Flag.Number("--threads", "N", "Threads that drive the connections.", 1, 1, 256);
-        Option<long> keys = Flag.Count("--keys", "N", "Size of the key space.", 1_000_000);
-        Option<int> valueSize = Flag.Number("--value-size", "BYTES", "Bytes of a value, half compressible (default: 100; YCSB: 1000).", 0, 0, 512 << 20);
-        Option<int> readPercent = Flag.Number("--read-percent", "N", "Reads in the workload `mixed`.", 50, 0, 100);
-        Option<long> requests = Flag.Count("--requests", "N", "Requests in all, instead of a duration.", 0, 0);
-        Option<int> duration = Flag.Number("--duration", "SECONDS", "How long to run.", 10, 1, 7 * 86_400);
-        Option<long> rate = Flag.Count("--rate", "N", "Open loop: requests a second in all, sent by the clock (0: closed loop).", 0, 0);
-        Option<bool> load = Flag.Switch("--load", "First set every key once (YCSB always does, unless --no-load).");
-        Option<bool> noLoad = Flag.Switch("--no-load", "Run YCSB on the keys that are there.");
-        Option<long> seed = Flag.Count("--seed", "N", "Seed of all random choices.", 1, 0);
-        Option<bool> json = Flag.Json();
+        Option<string?> password = CommandFlag.Text("--password", "P", "Password; better in KVASIR_PASSWORD.");
+        Option<string> workload = CommandFlag.OneOf("--workload", "What to ask for.", "mixed", LoadWorkload.Names);
+        Option<int> clients = CommandFlag.Number("--clients", "N", "Connections.", 50, 1, 100_000);
+        Option<int> pipeline = CommandFlag.Number("--pipeline", "N", "Requests sent at once on a connection (closed loop).", 1, 1, 100_000);
+        Option<int> threads = CommandFlag.Number("--threads", "N", "Threads that drive the connections.", 1, 1, 256);
+        Option<long> keys = CommandFlag.Count("--keys", "N", "Size of the key space.", 1_000_000);
+        Option<int> valueSize = CommandFlag.Number("--value-size", "BYTES", "Bytes of a value, half compressible (default: 100; YCSB: 1000).", 0, 0, 512 << 20);
+        Option<int> readPercent = CommandFlag.Number("--read-percent", "N", "Reads in the workload `mixed`.", 50, 0, 100);
+        Option<long> requests = CommandFlag.Count("--requests", "N", "Requests in all, instead of a duration.", 0, 0);
+        Option<int> duration = CommandFlag.Number("--duration", "SECONDS", "How long to run.", 10, 1, 7 * 86_400);
+        Option<long> rate = CommandFlag.Count("--rate", "N", "Open loop: requests a second in all, sent by the clock (0: closed loop).", 0, 0);
+        Option<bool> load = CommandFlag.Switch("--load", "First set every key once (YCSB always does, unless --no-load).");
+        Option<bool> noLoad = CommandFlag.Switch("--no-load", "Run YCSB on the keys that are there.");
+        Option<long> seed = CommandFlag.Count("--seed", "N", "Seed of all random choices.", 1, 0);
+        Option<bool> json = CommandFlag.Json();
         var command = new Command("server", "Load a server over RESP, in a closed or an open loop.")
         {
             host, port, password, workload, clients, pipeline, threads, keys, valueSize, readPercent, requests, duration,

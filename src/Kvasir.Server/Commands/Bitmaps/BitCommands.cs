@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Kvasir.Server.Commands.Strings;
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Bitmaps;
 
@@ -161,8 +162,8 @@ internal static class BitCommands
     private static bool TryUnit(CommandContext context, int argument, out bool bits)
     {
         ReadOnlySpan<byte> word = context.Argument(argument);
-        bits = Words.Is(word, "bit"u8);
-        if (bits || Words.Is(word, "byte"u8))
+        bits = OptionWords.Is(word, "bit"u8);
+        if (bits || OptionWords.Is(word, "byte"u8))
             return true;
         context.Reply.Error(SyntaxError);
         return false;

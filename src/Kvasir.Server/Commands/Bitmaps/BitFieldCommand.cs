@@ -1,13 +1,14 @@
 using Kvasir.Server.Commands.Strings;
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Bitmaps;
 
 /// <summary>BITFIELD: integers of 1 to 64 bits at any bit of a string.</summary>
 internal static class BitFieldCommand
 {
-    private enum Action
+    private enum BitFieldAction
     {
         Get,
         Set,
@@ -42,16 +43,16 @@ internal static class BitFieldCommand
         BitFieldOverflow overflow = BitFieldOverflow.Wrap;
         for (int i = 2; i < context.ArgumentCount; i++)
         {
-            if (Words.Is(context.Argument(i), "overflow"u8))
+            if (OptionWords.Is(context.Argument(i), "overflow"u8))
             {
                 _ = TryOverflow(context.Argument(++i), out overflow);
                 continue;
             }
 
-            Action action = ActionOf(context.Argument(i));
+            BitFieldAction action = ActionOf(context.Argument(i));
             _ = BitFieldType.TryParse(context.Argument(i + 1), out BitFieldType type);
             _ = BitOffset.TryArgument(context, i + 2, out long offset, type.Bits);
-            if (action == Action.Get)
+            if (action == BitFieldAction.Get)
             {
                 context.Reply.Integer(type.Read(bytes, offset));
                 i += 2;
@@ -61,7 +62,7 @@ internal static class BitFieldCommand
             _ = NumberText.TryParseInt64(context.Argument(i + 3), out long operand);
             i += 3;
             long before = type.Read(bytes, offset);
-            bool fits = action == Action.Set
+            bool fits = action == BitFieldAction.Set
                 ? type.TryAdd(operand, 0, overflow, out long after)
                 : type.TryAdd(before, operand, overflow, out after);
             if (!fits)
@@ -70,7 +71,7 @@ internal static class BitFieldCommand
                 continue;
             }
 
-            context.Reply.Integer(action == Action.Set ? before : after);
+            context.Reply.Integer(action == BitFieldAction.Set ? before : after);
             type.Write(bytes, offset, after);
             changed |= grown || before != after;
         }
@@ -91,7 +92,7 @@ internal static class BitFieldCommand
         {
             ReadOnlySpan<byte> word = context.Argument(i);
             int rest = context.ArgumentCount - i - 1;
-            if (rest >= 1 && Words.Is(word, "overflow"u8))
+            if (rest >= 1 && OptionWords.Is(word, "overflow"u8))
             {
                 if (TryOverflow(context.Argument(++i), out _))
                     continue;
@@ -99,8 +100,8 @@ internal static class BitFieldCommand
                 return false;
             }
 
-            bool isGet = rest >= 2 && Words.Is(word, "get"u8);
-            if (!isGet && !(rest >= 3 && (Words.Is(word, "set"u8) || Words.Is(word, "incrby"u8))))
+            bool isGet = rest >= 2 && OptionWords.Is(word, "get"u8);
+            if (!isGet && !(rest >= 3 && (OptionWords.Is(word, "set"u8) || OptionWords.Is(word, "incrby"u8))))
             {
                 context.Reply.Error("ERR syntax error");
                 return false;
@@ -129,22 +130,22 @@ internal static class BitFieldCommand
         return true;
     }
 
-    private static Action ActionOf(ReadOnlySpan<byte> word)
+    private static BitFieldAction ActionOf(ReadOnlySpan<byte> word)
     {
-        if (Words.Is(word, "get"u8))
-            return Action.Get;
-        return Words.Is(word, "set"u8) ? Action.Set : Action.IncrBy;
+        if (OptionWords.Is(word, "get"u8))
+            return BitFieldAction.Get;
+        return OptionWords.Is(word, "set"u8) ? BitFieldAction.Set : BitFieldAction.IncrBy;
     }
 
     private static bool TryOverflow(ReadOnlySpan<byte> word, out BitFieldOverflow overflow)
     {
         overflow = BitFieldOverflow.Wrap;
-        if (Words.Is(word, "wrap"u8))
+        if (OptionWords.Is(word, "wrap"u8))
             return true;
         overflow = BitFieldOverflow.Saturate;
-        if (Words.Is(word, "sat"u8))
+        if (OptionWords.Is(word, "sat"u8))
             return true;
         overflow = BitFieldOverflow.Fail;
-        return Words.Is(word, "fail"u8);
+        return OptionWords.Is(word, "fail"u8);
     }
 }

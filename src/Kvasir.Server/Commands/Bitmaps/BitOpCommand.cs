@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Bitmaps;
 
@@ -84,16 +85,16 @@ internal static class BitOpCommand
     private static bool TryOperation(ReadOnlySpan<byte> word, out Operation operation)
     {
         operation = Operation.And;
-        if (Words.Is(word, "and"u8))
+        if (OptionWords.Is(word, "and"u8))
             return true;
         operation = Operation.Or;
-        if (Words.Is(word, "or"u8))
+        if (OptionWords.Is(word, "or"u8))
             return true;
         operation = Operation.Xor;
-        if (Words.Is(word, "xor"u8))
+        if (OptionWords.Is(word, "xor"u8))
             return true;
         operation = Operation.Not;
-        return Words.Is(word, "not"u8);
+        return OptionWords.Is(word, "not"u8);
     }
 
     private static void Combine(Operation operation, Span<byte> result, ReadOnlySpan<byte> source)

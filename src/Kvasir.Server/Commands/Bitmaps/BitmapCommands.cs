@@ -1,3 +1,5 @@
+using Kvasir.Server.Sessions;
+
 namespace Kvasir.Server.Commands.Bitmaps;
 
 /// <summary>Commands that see strings as arrays of bits. Metadata as COMMAND of Redis 7.0.15 gives it.</summary>

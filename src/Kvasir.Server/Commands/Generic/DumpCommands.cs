@@ -1,5 +1,6 @@
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Generic;
 
@@ -90,21 +91,21 @@ internal static class DumpCommands
         {
             ReadOnlySpan<byte> word = context.Argument(i);
             bool more = i + 1 < context.ArgumentCount;
-            if (Words.Is(word, "replace"u8))
+            if (OptionWords.Is(word, "replace"u8))
             {
                 replace = true;
             }
-            else if (Words.Is(word, "absttl"u8))
+            else if (OptionWords.Is(word, "absttl"u8))
             {
                 absolute = true;
             }
-            else if (more && !frequencyGiven && Words.Is(word, "idletime"u8))
+            else if (more && !frequencyGiven && OptionWords.Is(word, "idletime"u8))
             {
                 if (!TryNumber(context, ++i, long.MaxValue, "ERR Invalid IDLETIME value, must be >= 0"))
                     return false;
                 idleGiven = true;
             }
-            else if (more && !idleGiven && Words.Is(word, "freq"u8))
+            else if (more && !idleGiven && OptionWords.Is(word, "freq"u8))
             {
                 if (!TryNumber(context, ++i, byte.MaxValue, "ERR Invalid FREQ value, must be >= 0 and <= 255"))
                     return false;

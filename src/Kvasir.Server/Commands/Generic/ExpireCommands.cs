@@ -1,5 +1,6 @@
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Generic;
 
@@ -142,13 +143,13 @@ internal static class ExpireCommands
 
     private static Conditions ConditionOf(ReadOnlySpan<byte> word)
     {
-        if (Words.Is(word, "nx"u8))
+        if (OptionWords.Is(word, "nx"u8))
             return Conditions.WithoutDeadline;
-        if (Words.Is(word, "xx"u8))
+        if (OptionWords.Is(word, "xx"u8))
             return Conditions.WithDeadline;
-        if (Words.Is(word, "gt"u8))
+        if (OptionWords.Is(word, "gt"u8))
             return Conditions.Later;
-        return Words.Is(word, "lt"u8) ? Conditions.Earlier : Conditions.None;
+        return OptionWords.Is(word, "lt"u8) ? Conditions.Earlier : Conditions.None;
     }
 
     private static void ReplyDeadline(CommandContext context, long baseMs, bool seconds)

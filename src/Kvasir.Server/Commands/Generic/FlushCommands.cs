@@ -1,4 +1,6 @@
+using Kvasir.Server.Settings;
 using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands.Generic;
 
@@ -61,7 +63,7 @@ internal static class FlushCommands
     private static bool AcceptsMode(CommandContext context)
     {
         if (context.ArgumentCount == 1 || (context.ArgumentCount == 2
-            && (Words.Is(context.Argument(1), "async"u8) || Words.Is(context.Argument(1), "sync"u8))))
+            && (OptionWords.Is(context.Argument(1), "async"u8) || OptionWords.Is(context.Argument(1), "sync"u8))))
         {
             return true;
         }

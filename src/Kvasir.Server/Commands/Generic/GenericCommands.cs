@@ -1,3 +1,5 @@
+using Kvasir.Server.Sessions;
+
 namespace Kvasir.Server.Commands.Generic;
 
 /// <summary>Commands on keys of any type, and on whole databases. Metadata as COMMAND of Redis 7.0.15 gives it.</summary>

@@ -1,5 +1,6 @@
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Generic;
 
@@ -89,11 +90,11 @@ internal static class KeyCommands
         for (int i = 3; i < context.ArgumentCount; i++)
         {
             ReadOnlySpan<byte> word = context.Argument(i);
-            if (Words.Is(word, "replace"u8))
+            if (OptionWords.Is(word, "replace"u8))
             {
                 replace = true;
             }
-            else if (Words.Is(word, "db"u8) && i + 1 < context.ArgumentCount)
+            else if (OptionWords.Is(word, "db"u8) && i + 1 < context.ArgumentCount)
             {
                 if (!NumberText.TryInt32Argument(context, ++i, out target))
                     return;

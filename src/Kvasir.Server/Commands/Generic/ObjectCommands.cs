@@ -1,4 +1,5 @@
 using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands.Generic;
 

@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Server.Commands.Generic;

@@ -1,7 +1,9 @@
+using Kvasir.Server.Settings;
 using System.Buffers.Text;
 using System.Globalization;
 using Kvasir.Primitives;
 using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Server.Commands.Generic;
@@ -48,7 +50,7 @@ internal static class ScanCommands
         {
             ReadOnlySpan<byte> word = context.Argument(i);
             bool more = i + 1 < context.ArgumentCount;
-            if (more && Words.Is(word, "count"u8))
+            if (more && OptionWords.Is(word, "count"u8))
             {
                 if (!NumberText.TryArgument(context, ++i, out count))
                     return;
@@ -58,11 +60,11 @@ internal static class ScanCommands
                     return;
                 }
             }
-            else if (more && Words.Is(word, "match"u8))
+            else if (more && OptionWords.Is(word, "match"u8))
             {
                 patternArgument = ++i;
             }
-            else if (more && Words.Is(word, "type"u8))
+            else if (more && OptionWords.Is(word, "type"u8))
             {
                 typeArgument = ++i;
             }
@@ -101,7 +103,7 @@ internal static class ScanCommands
 
                 if (IsExpired(context, iterator) || !(all || GlobPattern.Matches(pattern, iterator.Key)))
                     continue;
-                if (typeArgument != 0 && !Words.Is(context.Argument(typeArgument), ValueHeader.NameOf(iterator.Value[0])))
+                if (typeArgument != 0 && !OptionWords.Is(context.Argument(typeArgument), ValueHeader.NameOf(iterator.Value[0])))
                     continue;
                 AppendBulk(found, iterator.Key);
                 matched++;

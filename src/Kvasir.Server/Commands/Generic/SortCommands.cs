@@ -1,5 +1,6 @@
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Generic;
 
@@ -44,19 +45,19 @@ internal static class SortCommands
         {
             ReadOnlySpan<byte> word = context.Argument(i);
             int rest = context.ArgumentCount - i - 1;
-            if (Words.Is(word, "asc"u8) || Words.Is(word, "desc"u8) || Words.Is(word, "alpha"u8))
+            if (OptionWords.Is(word, "asc"u8) || OptionWords.Is(word, "desc"u8) || OptionWords.Is(word, "alpha"u8))
                 continue;
-            if (rest >= 2 && Words.Is(word, "limit"u8))
+            if (rest >= 2 && OptionWords.Is(word, "limit"u8))
             {
                 if (!NumberText.TryArgument(context, i + 1, out _) || !NumberText.TryArgument(context, i + 2, out _))
                     return false;
                 i += 2;
             }
-            else if (!readOnly && rest >= 1 && Words.Is(word, "store"u8))
+            else if (!readOnly && rest >= 1 && OptionWords.Is(word, "store"u8))
             {
                 storeArgument = ++i;
             }
-            else if (rest >= 1 && (Words.Is(word, "by"u8) || Words.Is(word, "get"u8)))
+            else if (rest >= 1 && (OptionWords.Is(word, "by"u8) || OptionWords.Is(word, "get"u8)))
             {
                 i++;
             }

@@ -1,6 +1,7 @@
 using Kvasir.Primitives;
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Strings;
 

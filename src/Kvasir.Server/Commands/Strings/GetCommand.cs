@@ -1,5 +1,6 @@
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Strings;
 
@@ -77,7 +78,7 @@ internal static class GetCommand
         for (int i = 2; i < context.ArgumentCount; i++)
         {
             ReadOnlySpan<byte> word = context.Argument(i);
-            if (Words.Is(word, "persist"u8) && form == ExpireForm.None)
+            if (OptionWords.Is(word, "persist"u8) && form == ExpireForm.None)
             {
                 persist = true;
                 continue;

@@ -1,5 +1,7 @@
+using Kvasir.Server.Settings;
 using Kvasir.Primitives;
 using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands.Strings;
@@ -28,19 +30,19 @@ internal static class LcsCommand
         for (int i = 3; i < context.ArgumentCount; i++)
         {
             ReadOnlySpan<byte> word = context.Argument(i);
-            if (Words.Is(word, "idx"u8))
+            if (OptionWords.Is(word, "idx"u8))
             {
                 indexes = true;
             }
-            else if (Words.Is(word, "len"u8))
+            else if (OptionWords.Is(word, "len"u8))
             {
                 lengthOnly = true;
             }
-            else if (Words.Is(word, "withmatchlen"u8))
+            else if (OptionWords.Is(word, "withmatchlen"u8))
             {
                 withMatchLength = true;
             }
-            else if (Words.Is(word, "minmatchlen"u8) && i + 1 < context.ArgumentCount)
+            else if (OptionWords.Is(word, "minmatchlen"u8) && i + 1 < context.ArgumentCount)
             {
                 if (!NumberText.TryArgument(context, ++i, out matchLengthMin))
                     return;

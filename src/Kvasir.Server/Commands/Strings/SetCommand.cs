@@ -1,5 +1,6 @@
 using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 
 namespace Kvasir.Server.Commands.Strings;
 
@@ -7,7 +8,7 @@ namespace Kvasir.Server.Commands.Strings;
 internal static class SetCommand
 {
     [Flags]
-    private enum Options
+    private enum SetOptions
     {
         None = 0,
         IfAbsent = 1,
@@ -25,7 +26,7 @@ internal static class SetCommand
             return;
         }
 
-        if (!TryParse(context, out Options options, out ExpireForm form, out int expireArgument))
+        if (!TryParse(context, out SetOptions options, out ExpireForm form, out int expireArgument))
         {
             context.Reply.Error("ERR syntax error");
             return;
@@ -36,14 +37,14 @@ internal static class SetCommand
             return;
         ReadOnlySpan<byte> key = context.Argument(1);
         ReadOnlySpan<byte> value = context.Argument(2);
-        if (options == Options.None)
+        if (options == SetOptions.None)
         {
             SetBlind(context, key, value, expiresAtMs);
             context.Reply.Ok();
             return;
         }
 
-        bool get = (options & Options.Get) != 0;
+        bool get = (options & SetOptions.Get) != 0;
         KeyLookup previous;
         if (get)
         {
@@ -56,14 +57,14 @@ internal static class SetCommand
             previous = KeyAccess.FindKey(context, key);
         }
 
-        if ((options & Options.IfAbsent) != 0 && previous.Exists || (options & Options.IfPresent) != 0 && !previous.Exists)
+        if ((options & SetOptions.IfAbsent) != 0 && previous.Exists || (options & SetOptions.IfPresent) != 0 && !previous.Exists)
         {
             if (!get)
                 context.Reply.Null();
             return;
         }
 
-        if ((options & Options.KeepTtl) != 0)
+        if ((options & SetOptions.KeepTtl) != 0)
             expiresAtMs = previous.ExpiresAtMs;
         SetKnown(context, key, value, expiresAtMs, form != ExpireForm.None, previous);
         if (!get)
@@ -171,36 +172,36 @@ internal static class SetCommand
         return false;
     }
 
-    private static bool TryParse(CommandContext context, out Options options, out ExpireForm form, out int expireArgument)
+    private static bool TryParse(CommandContext context, out SetOptions options, out ExpireForm form, out int expireArgument)
     {
-        options = Options.None;
+        options = SetOptions.None;
         form = ExpireForm.None;
         expireArgument = 0;
         for (int i = 3; i < context.ArgumentCount; i++)
         {
             ReadOnlySpan<byte> word = context.Argument(i);
-            if (Words.Is(word, "nx"u8) && (options & Options.IfPresent) == 0)
+            if (OptionWords.Is(word, "nx"u8) && (options & SetOptions.IfPresent) == 0)
             {
-                options |= Options.IfAbsent;
+                options |= SetOptions.IfAbsent;
             }
-            else if (Words.Is(word, "xx"u8) && (options & Options.IfAbsent) == 0)
+            else if (OptionWords.Is(word, "xx"u8) && (options & SetOptions.IfAbsent) == 0)
             {
-                options |= Options.IfPresent;
+                options |= SetOptions.IfPresent;
             }
-            else if (Words.Is(word, "get"u8))
+            else if (OptionWords.Is(word, "get"u8))
             {
-                options |= Options.Get;
+                options |= SetOptions.Get;
             }
-            else if (Words.Is(word, "keepttl"u8) && form == ExpireForm.None)
+            else if (OptionWords.Is(word, "keepttl"u8) && form == ExpireForm.None)
             {
-                options |= Options.KeepTtl;
+                options |= SetOptions.KeepTtl;
             }
             else
             {
                 // The same form may come twice, and the last one counts; two different ones contradict each other.
                 ExpireForm wanted = FormOf(word);
                 if (wanted == ExpireForm.None || (form != ExpireForm.None && form != wanted)
-                    || (options & Options.KeepTtl) != 0 || i + 1 == context.ArgumentCount)
+                    || (options & SetOptions.KeepTtl) != 0 || i + 1 == context.ArgumentCount)
                 {
                     return false;
                 }
@@ -216,12 +217,12 @@ internal static class SetCommand
     /// <summary>The form that an option's word names.</summary>
     public static ExpireForm FormOf(ReadOnlySpan<byte> word)
     {
-        if (Words.Is(word, "ex"u8))
+        if (OptionWords.Is(word, "ex"u8))
             return ExpireForm.Seconds;
-        if (Words.Is(word, "px"u8))
+        if (OptionWords.Is(word, "px"u8))
             return ExpireForm.Milliseconds;
-        if (Words.Is(word, "exat"u8))
+        if (OptionWords.Is(word, "exat"u8))
             return ExpireForm.UnixSeconds;
-        return Words.Is(word, "pxat"u8) ? ExpireForm.UnixMilliseconds : ExpireForm.None;
+        return OptionWords.Is(word, "pxat"u8) ? ExpireForm.UnixMilliseconds : ExpireForm.None;
     }
 }

@@ -1,3 +1,5 @@
+using Kvasir.Server.Sessions;
+
 namespace Kvasir.Server.Commands.Strings;
 
 /// <summary>Commands that read and write strings. Metadata as COMMAND of Redis 7.0.15 gives it.</summary>

@@ -1,3 +1,5 @@
+using Kvasir.Server.Sessions;
+
 namespace Kvasir.Server.Commands.Values;
 
 /// <summary>How a command gave a deadline: relative or absolute, in seconds or milliseconds.</summary>

@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 using Kvasir.Storage.Engines;
 using Kvasir.Wire.Resp;
 

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands.Values;
 

@@ -1,3 +1,5 @@
+using Kvasir.Server.Sessions;
+
 namespace Kvasir.Server.Commands.Values;
 
 /// <summary>

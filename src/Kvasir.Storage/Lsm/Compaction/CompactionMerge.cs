@@ -12,13 +12,13 @@ namespace Kvasir.Storage.Lsm.Compaction;
 internal sealed class CompactionMerge : IDisposable
 {
     private readonly InternalIterator[] _sources;
-    private readonly Entry[] _heap;
+    private readonly MergeSource[] _heap;
     private int _count;
 
     public CompactionMerge(IReadOnlyList<InternalIterator> sources)
     {
         _sources = [.. sources];
-        _heap = new Entry[_sources.Length];
+        _heap = new MergeSource[_sources.Length];
     }
 
     public bool Valid => _count > 0;
@@ -33,7 +33,7 @@ internal sealed class CompactionMerge : IDisposable
         {
             source.SeekToFirst();
             if (source.Valid)
-                _heap[_count++] = new Entry(PrefixOf(source.UserKey), source);
+                _heap[_count++] = new MergeSource(PrefixOf(source.UserKey), source);
         }
 
         for (int i = (_count / 2) - 1; i >= 0; i--)
@@ -66,7 +66,7 @@ internal sealed class CompactionMerge : IDisposable
 
     private void SiftDown(int at)
     {
-        Entry moving = _heap[at];
+        MergeSource moving = _heap[at];
         while (true)
         {
             int child = (2 * at) + 1;
@@ -84,7 +84,7 @@ internal sealed class CompactionMerge : IDisposable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool Before(in Entry a, in Entry b)
+    private static bool Before(in MergeSource a, in MergeSource b)
     {
         if (a.Prefix != b.Prefix)
             return a.Prefix < b.Prefix;
@@ -108,7 +108,7 @@ internal sealed class CompactionMerge : IDisposable
         return number;
     }
 
-    private struct Entry(ulong prefix, InternalIterator source)
+    private struct MergeSource(ulong prefix, InternalIterator source)
     {
         public ulong Prefix = prefix;
         public InternalIterator Source = source;

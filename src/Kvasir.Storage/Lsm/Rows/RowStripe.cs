@@ -50,7 +50,7 @@ internal sealed unsafe class RowStripe
 
     private int SlotCount => _bucketCount * SlotsPerBucket;
 
-    public static bool Fits(int keyLength, int valueLength) => Row.SizeOf(keyLength, valueLength) <= ChunkBytes / 8;
+    public static bool Fits(int keyLength, int valueLength) => CachedRow.SizeOf(keyLength, valueLength) <= ChunkBytes / 8;
 
     public bool TryGet(
         ReadOnlySpan<byte> key, ulong hash, ulong sequence, TimeProvider time, BytesBuffer? value, out RowInfo row)
@@ -60,7 +60,7 @@ internal sealed unsafe class RowStripe
             ulong* slot = Find(key, hash);
             if (slot != null)
             {
-                Row* found = RowAt(*slot);
+                CachedRow* found = RowAt(*slot);
                 bool expired = found->ExpiresAtMs != 0
                     && found->ExpiresAtMs <= time.GetUtcNow().ToUnixTimeMilliseconds();
                 if (found->Sequence <= sequence && !expired)
@@ -68,7 +68,7 @@ internal sealed unsafe class RowStripe
                     *slot |= Read;
                     _hits++;
                     row = new RowInfo(found->Sequence, found->ExpiresAtMs, found->ValueLength);
-                    value?.Append(Row.Value(found));
+                    value?.Append(CachedRow.Value(found));
                     return true;
                 }
             }
@@ -97,12 +97,12 @@ internal sealed unsafe class RowStripe
             ulong* slot = Find(key, hash);
             if (slot == null)
                 return;
-            Row* old = RowAt(*slot);
+            CachedRow* old = RowAt(*slot);
             ReadOnlySpan<byte> value = ValueVersion.Value(version);
             var row = new RowInfo(version->Trailer >> 8, ValueVersion.ExpiresAtMs(version), value.Length);
-            if (!ValueVersion.IsTombstone(version) && Row.SizeOf(key.Length, value.Length) <= old->Size)
+            if (!ValueVersion.IsTombstone(version) && CachedRow.SizeOf(key.Length, value.Length) <= old->Size)
             {
-                Row.Fill(old, row, value);
+                CachedRow.Fill(old, row, value);
                 return;
             }
 
@@ -120,8 +120,8 @@ internal sealed unsafe class RowStripe
             {
                 if (_slots[i] == 0)
                     continue;
-                Row* row = RowAt(_slots[i]);
-                ReadOnlySpan<ulong> over = tombstones.Sequences(tombstones.Find(Row.Key(row)));
+                CachedRow* row = RowAt(_slots[i]);
+                ReadOnlySpan<ulong> over = tombstones.Sequences(tombstones.Find(CachedRow.Key(row)));
                 if (over.Length != 0 && over[^1] > row->Sequence)
                     Remove(_slots + i);
             }
@@ -136,7 +136,7 @@ internal sealed unsafe class RowStripe
             if (_chunks.Count == 0)
                 return false;
             var oldest = (byte*)_chunks.Dequeue();
-            for (Row* row = FirstRow(oldest); row != null; row = NextRow(oldest, row))
+            for (CachedRow* row = FirstRow(oldest); row != null; row = NextRow(oldest, row))
             {
                 ulong* slot = SlotOf(row);
                 if (slot != null)
@@ -164,7 +164,7 @@ internal sealed unsafe class RowStripe
         }
     }
 
-    private static Row* RowAt(ulong slot) => (Row*)(slot & AddressMask);
+    private static CachedRow* RowAt(ulong slot) => (CachedRow*)(slot & AddressMask);
 
     private ulong* BucketOf(ulong hash) => _slots + ((hash & (uint)(_bucketCount - 1)) * SlotsPerBucket);
 
@@ -175,14 +175,14 @@ internal sealed unsafe class RowStripe
         ulong* bucket = BucketOf(hash);
         for (int i = 0; i < SlotsPerBucket; i++)
         {
-            if (((bucket[i] ^ hash) & TagMask) == 0 && bucket[i] != 0 && Row.Key(RowAt(bucket[i])).SequenceEqual(key))
+            if (((bucket[i] ^ hash) & TagMask) == 0 && bucket[i] != 0 && CachedRow.Key(RowAt(bucket[i])).SequenceEqual(key))
                 return bucket + i;
         }
 
         return null;
     }
 
-    private ulong* SlotOf(Row* row)
+    private ulong* SlotOf(CachedRow* row)
     {
         ulong* bucket = BucketOf(row->Hash);
         for (int i = 0; i < SlotsPerBucket; i++)
@@ -196,36 +196,36 @@ internal sealed unsafe class RowStripe
 
     private void Put(ReadOnlySpan<byte> key, ulong hash, in RowInfo row, ReadOnlySpan<byte> value, bool mayEvict)
     {
-        int size = Row.SizeOf(key.Length, value.Length);
+        int size = CachedRow.SizeOf(key.Length, value.Length);
         if (!MakeRoom(size, mayEvict))
             return;
         if (_count >= SlotCount / 8 * 5)
             GrowIndex();
-        var place = (Row*)(_newest + _newestUsed);
+        var place = (CachedRow*)(_newest + _newestUsed);
         _newestUsed += size;
         place->Hash = hash;
         place->Size = size;
         place->KeyLength = (ushort)key.Length;
-        key.CopyTo(new Span<byte>(Row.KeyBytes(place), key.Length));
-        Row.Fill(place, row, value);
+        key.CopyTo(new Span<byte>(CachedRow.KeyBytes(place), key.Length));
+        CachedRow.Fill(place, row, value);
         EndChunk();
         Link(place);
     }
 
-    private static Row* FirstRow(byte* chunk) => ((Row*)chunk)->Size == 0 ? null : (Row*)chunk;
+    private static CachedRow* FirstRow(byte* chunk) => ((CachedRow*)chunk)->Size == 0 ? null : (CachedRow*)chunk;
 
-    private static Row* NextRow(byte* chunk, Row* row)
+    private static CachedRow* NextRow(byte* chunk, CachedRow* row)
     {
         byte* next = (byte*)row + row->Size;
-        bool room = next - chunk <= ChunkBytes - Row.HeaderBytes;
-        return room && ((Row*)next)->Size != 0 ? (Row*)next : null;
+        bool room = next - chunk <= ChunkBytes - CachedRow.HeaderBytes;
+        return room && ((CachedRow*)next)->Size != 0 ? (CachedRow*)next : null;
     }
 
     // A size of zero ends the rows of a chunk that is not full.
     private void EndChunk()
     {
-        if (_newestUsed <= ChunkBytes - Row.HeaderBytes)
-            ((Row*)(_newest + _newestUsed))->Size = 0;
+        if (_newestUsed <= ChunkBytes - CachedRow.HeaderBytes)
+            ((CachedRow*)(_newest + _newestUsed))->Size = 0;
     }
 
     private bool MakeRoom(int size, bool mayEvict)
@@ -260,7 +260,7 @@ internal sealed unsafe class RowStripe
     {
         _newest = (byte*)NativeMemory.Alloc(ChunkBytes);
         _newestUsed = 0;
-        ((Row*)_newest)->Size = 0;
+        ((CachedRow*)_newest)->Size = 0;
         _chunks.Enqueue((nint)_newest);
         Volatile.Write(ref _bytes, _bytes + ChunkBytes);
     }
@@ -268,7 +268,7 @@ internal sealed unsafe class RowStripe
     // Moves what was read, up to half a chunk; the rest is forgotten, so that every round makes room.
     private void Rescue(byte* oldest)
     {
-        for (Row* row = FirstRow(oldest); row != null; row = NextRow(oldest, row))
+        for (CachedRow* row = FirstRow(oldest); row != null; row = NextRow(oldest, row))
         {
             int size = row->Size;
             ulong* slot = SlotOf(row);
@@ -302,7 +302,7 @@ internal sealed unsafe class RowStripe
         Volatile.Write(ref _count, _count - 1);
     }
 
-    private void Link(Row* row)
+    private void Link(CachedRow* row)
     {
         ulong* bucket = BucketOf(row->Hash);
         ulong* place = null;
@@ -396,7 +396,7 @@ internal sealed unsafe class RowStripe
 
     /// <summary>A row in a chunk, followed by its key and its value.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    private struct Row
+    private struct CachedRow
     {
         public const int HeaderBytes = 32;
 
@@ -410,14 +410,14 @@ internal sealed unsafe class RowStripe
         public static int SizeOf(int keyLength, int valueLength) =>
             (int)Math.Min((HeaderBytes + (long)keyLength + valueLength + 7) & ~7L, int.MaxValue);
 
-        public static byte* KeyBytes(Row* row) => (byte*)row + HeaderBytes;
+        public static byte* KeyBytes(CachedRow* row) => (byte*)row + HeaderBytes;
 
-        public static ReadOnlySpan<byte> Key(Row* row) => new((byte*)row + HeaderBytes, row->KeyLength);
+        public static ReadOnlySpan<byte> Key(CachedRow* row) => new((byte*)row + HeaderBytes, row->KeyLength);
 
-        public static ReadOnlySpan<byte> Value(Row* row) =>
+        public static ReadOnlySpan<byte> Value(CachedRow* row) =>
             new((byte*)row + HeaderBytes + row->KeyLength, row->ValueLength);
 
-        public static void Fill(Row* row, in RowInfo info, ReadOnlySpan<byte> value)
+        public static void Fill(CachedRow* row, in RowInfo info, ReadOnlySpan<byte> value)
         {
             row->Sequence = info.Sequence;
             row->ExpiresAtMs = info.ExpiresAtMs;

@@ -1,7 +1,7 @@
-using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 using Kvasir.Storage.Engines;
 
-namespace Kvasir.Server.Settings;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>What a parameter's value does here, where it does something.</summary>
 internal static class SettingEffects

@@ -1,4 +1,4 @@
-namespace Kvasir.Server.Commands;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>Runs one command; arguments, database and reply are in the context. Allocates nothing on the hot path.</summary>
 internal delegate void CommandHandler(CommandContext context);

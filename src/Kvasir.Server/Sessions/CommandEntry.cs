@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Text;
 
-namespace Kvasir.Server.Commands;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>A command of the table: its definition, its subcommands by name, and what was counted of it.</summary>
 internal sealed class CommandEntry

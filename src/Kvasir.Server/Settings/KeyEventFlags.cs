@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Kvasir.Server.Sessions;
+namespace Kvasir.Server.Settings;
 
 /// <summary>The letters of notify-keyspace-events.</summary>
 internal static class KeyEventFlags

@@ -1,7 +1,7 @@
 using System.Text;
 using Kvasir.Primitives;
 
-namespace Kvasir.Server.Commands;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>
 /// All commands by name, whatever the case. Immutable and thread-safe once built; a look-up allocates nothing.
@@ -9,14 +9,14 @@ namespace Kvasir.Server.Commands;
 internal sealed class CommandTable
 {
     private const int NameBytesMax = 32;
-    private readonly Dictionary<Name, CommandEntry> _byName = [];
+    private readonly Dictionary<FoldedName, CommandEntry> _byName = [];
 
     public CommandTable(IEnumerable<CommandDefinition> commands, CommandEntry? parent = null)
     {
         foreach (CommandDefinition command in commands)
         {
             Check.That(command.Name.Length <= NameBytesMax, $"command name {command.Name} is too long");
-            Check.That(Name.TryCreate(Encoding.ASCII.GetBytes(command.Name), out Name name));
+            Check.That(FoldedName.TryCreate(Encoding.ASCII.GetBytes(command.Name), out FoldedName name));
             Check.That(_byName.TryAdd(name, new CommandEntry(command, parent)), $"command {command.Name} is registered twice");
         }
 
@@ -41,12 +41,12 @@ internal sealed class CommandTable
     }
 
     public CommandEntry? Find(ReadOnlySpan<byte> name) =>
-        Name.TryCreate(name, out Name key) && _byName.TryGetValue(key, out CommandEntry? command) ? command : null;
+        FoldedName.TryCreate(name, out FoldedName key) && _byName.TryGetValue(key, out CommandEntry? command) ? command : null;
 
     /// <summary>Up to 32 bytes of a name in lower case: compares and hashes without a string.</summary>
-    private readonly record struct Name(ulong A, ulong B, ulong C, ulong D)
+    private readonly record struct FoldedName(ulong A, ulong B, ulong C, ulong D)
     {
-        public static bool TryCreate(ReadOnlySpan<byte> name, out Name result)
+        public static bool TryCreate(ReadOnlySpan<byte> name, out FoldedName result)
         {
             if (name.Length is 0 or > NameBytesMax)
             {
@@ -64,7 +64,7 @@ internal sealed class CommandTable
                 words[i >> 3] |= (ulong)c << (8 * (i & 7));
             }
 
-            result = new Name(words[0], words[1], words[2], words[3]);
+            result = new FoldedName(words[0], words[1], words[2], words[3]);
             return true;
         }
 

@@ -1,11 +1,11 @@
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
-using Kvasir.Server.Sessions;
+using Kvasir.Server.Settings;
 using Kvasir.Storage.Engines;
 using Kvasir.Wire.Resp;
 
-namespace Kvasir.Server.Commands;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>
 /// What a command handler sees: its arguments, the database of its session, and where its reply goes. One a session,

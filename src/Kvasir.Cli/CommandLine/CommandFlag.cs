@@ -8,7 +8,7 @@ namespace Kvasir.Cli.CommandLine;
 /// <summary>
 /// Makes options whose errors name the flag, what it wants and what it got: System.CommandLine's own name .NET types.
 /// </summary>
-internal static class Flag
+internal static class CommandFlag
 {
     public static Option<string?> Text(string name, string placeholder, string description, string? fallback = null) =>
         Make(name, placeholder, description, (string?)fallback, "a text", text => (text.Length > 0, text));

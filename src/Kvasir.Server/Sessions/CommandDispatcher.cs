@@ -1,10 +1,9 @@
 using System.Text;
 using Kvasir.Cluster.Replicas;
-using Kvasir.Server.Sessions;
 using Kvasir.Storage.Files;
 using Kvasir.Wire.Resp;
 
-namespace Kvasir.Server.Commands;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>
 /// Takes one request from its arguments to its reply: finds the command, refuses what may not run now with Redis's words,

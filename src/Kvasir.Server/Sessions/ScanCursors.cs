@@ -1,4 +1,4 @@
-namespace Kvasir.Server.Commands.Generic;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>
 /// The numbers that SCAN hands out, each standing for the key where the walk goes on. A number is good for any database
@@ -9,7 +9,7 @@ internal sealed class ScanCursors
 {
     public const int Places = 16 * 1024;
 
-    private readonly Place[] _places = new Place[Places];
+    private readonly CursorPlace[] _places = new CursorPlace[Places];
     private ulong _next;
 
     /// <param name="firstCursor">
@@ -21,7 +21,7 @@ internal sealed class ScanCursors
     public ulong Add(ReadOnlySpan<byte> resumeKey)
     {
         ulong cursor = _next++;
-        ref Place place = ref _places[cursor % Places];
+        ref CursorPlace place = ref _places[cursor % Places];
         place.Cursor = cursor;
         // A place keeps its array for the next key, unless that was an unusually long one.
         if (place.Key is null || place.Key.Length < resumeKey.Length || (place.Key.Length > 256 && resumeKey.Length <= 256))
@@ -33,13 +33,13 @@ internal sealed class ScanCursors
 
     public bool TryGetResumeKey(ulong cursor, out ReadOnlySpan<byte> resumeKey)
     {
-        ref Place place = ref _places[cursor % Places];
+        ref CursorPlace place = ref _places[cursor % Places];
         bool known = place.Cursor == cursor && place.Key is not null;
         resumeKey = known ? place.Key.AsSpan(0, place.Length) : default;
         return known;
     }
 
-    private struct Place
+    private struct CursorPlace
     {
         public ulong Cursor;
         public byte[]? Key;
