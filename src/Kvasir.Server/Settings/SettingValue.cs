@@ -1,5 +1,4 @@
 using System.Globalization;
-using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Settings;
 
