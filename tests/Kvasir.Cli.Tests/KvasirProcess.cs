@@ -8,7 +8,9 @@ internal static class KvasirProcess
     // Only a hang reaches it; then the process is killed and the test says so.
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
 
-    public static Process Start(params string[] arguments)
+    public static Process Start(params string[] arguments) => Start(new Dictionary<string, string>(StringComparer.Ordinal), arguments);
+
+    public static Process Start(IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
         var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "kvasir.exe" : "kvasir"))
         {
@@ -19,6 +21,8 @@ internal static class KvasirProcess
         };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
+        foreach ((string name, string value) in environment)
+            start.Environment[name] = value;
         start.Environment["KVASIR_HISTORY"] = "";
         start.Environment.Remove("KVASIR_PASSWORD");
         if (Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet")

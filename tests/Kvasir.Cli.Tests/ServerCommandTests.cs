@@ -68,6 +68,10 @@ public sealed class ServerCommandTests : IDisposable
     [InlineData("server --resp nowhere", "HOST:PORT")]
     [InlineData("server --memory-mib 1", "memory-mib")]
     [InlineData("server --config /no/such/file", "/no/such/file")]
+    [InlineData("server --database-durability 3=often", "often")]
+    [InlineData("server --database-durability 16=none", "databases 0 to 15")]
+    [InlineData("server --otlp-endpoint nowhere", "otlp-endpoint")]
+    [InlineData("server --otlp-endpoint http://127.0.0.1:1 --otlp-protocol udp", "grpc or http")]
     [InlineData("up --nodes 3", "--nodes can only be 1")]
     [InlineData("up --resp-port 99999", "99999")]
     [InlineData("verify /no/such/folder", "/no/such/folder")]
@@ -90,6 +94,53 @@ public sealed class ServerCommandTests : IDisposable
         Assert.Contains("curl http://127.0.0.1:", all, StringComparison.Ordinal);
         Assert.DoesNotContain('\e', all);
         await Terminate(process);
+    }
+
+    [Fact]
+    public async Task MetricsReachACollector()
+    {
+        using var collector = new HttpListener();
+        string port = FreePort();
+        collector.Prefixes.Add($"http://127.0.0.1:{port}/");
+        collector.Start();
+        Task<string> received = Receive(collector);
+        using Process server = Start("--otlp-endpoint", $"http://127.0.0.1:{port}", "--otlp-protocol", "http");
+        (await KvasirProcess.Run("shell", "-p", await PortOf(server), "SET", "a", "b")).AssertSuccess();
+
+        // What was counted since the last export is sent when the server stops.
+        await Terminate(server);
+        string request = await received.WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.StartsWith("POST /v1/metrics application/x-protobuf", request, StringComparison.Ordinal);
+        Assert.Contains("kvasir.commands", request, StringComparison.Ordinal);
+        Assert.Contains("kvasir.journal.durable.position", request, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task FlagsWinOverEnvironmentOverFile()
+    {
+        string file = Path.Combine(_folder, "kvasir.conf");
+        await File.WriteAllLinesAsync(file, ["# remarks are skipped", "maxclients 11", "databases = 3", "requirepass \"from file\""]);
+        using Process server = KvasirProcess.Start(
+            new Dictionary<string, string> { ["KVASIR_MAXCLIENTS"] = "12", ["KVASIR_DATABASES"] = "4" },
+            "server", "--data", Data, "--resp", "127.0.0.1:0", "--json", "--log-level", "warning", "--config", file, "--databases", "5");
+        string port = await PortOf(server);
+        Outcome outcome = await KvasirProcess.RunWithInput(
+            "AUTH \"from file\"\nCONFIG GET maxclients\nCONFIG GET databases\n", "shell", "-p", port);
+        Assert.Matches(@"maxclients\D+12\b", outcome.AssertSuccess().Output);
+        Assert.Matches(@"databases\D+5\b", outcome.Output);
+        await Terminate(server);
+        await File.WriteAllLinesAsync(file, ["", "maxclient 11"]);
+        Outcome unknown = await KvasirProcess.Run("server", "--config", file);
+        Assert.Contains("kvasir.conf:2: unknown key maxclient", unknown.AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    private static async Task<string> Receive(HttpListener collector)
+    {
+        HttpListenerContext context = await collector.GetContextAsync();
+        using var reader = new StreamReader(context.Request.InputStream, System.Text.Encoding.Latin1);
+        string body = await reader.ReadToEndAsync();
+        context.Response.Close();
+        return $"{context.Request.HttpMethod} {context.Request.Url!.AbsolutePath} {context.Request.ContentType} {body}";
     }
 
     private Process Start(params string[] flags) =>

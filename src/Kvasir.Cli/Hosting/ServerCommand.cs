@@ -8,37 +8,17 @@ namespace Kvasir.Cli.Hosting;
 /// <summary><c>kvasir server</c>: the server in the foreground, for service managers and containers.</summary>
 internal static class ServerCommand
 {
-    // What the help page shows first; every other setting of the reader follows in its own order.
-    private static readonly string[] s_first =
-        ["data", "resp", "http", "durability", "interval-ms", "memory-mib", "requirepass"];
-
-    private static readonly Dictionary<string, string> s_placeholders = new(StringComparer.Ordinal)
-    {
-        ["data"] = "DIR",
-        ["resp"] = "HOST:PORT",
-        ["resp-tls"] = "HOST:PORT",
-        ["http"] = "HOST:PORT",
-        ["durability"] = "sync|interval|none",
-        ["requirepass"] = "PASSWORD",
-        ["otlp-endpoint"] = "URL",
-        ["kestrel-only"] = "yes|no",
-        ["commit-on-loop"] = "yes|no",
-        ["protected-mode"] = "yes|no",
-        ["tls-cert-file"] = "FILE",
-        ["tls-key-file"] = "FILE",
-        ["tls-ca-cert-file"] = "FILE",
-    };
-
     public static Command Create()
     {
         var settings = new Dictionary<string, Option<string?>>(StringComparer.Ordinal);
         var command = new Command("server",
             "Run the server in the foreground. Each setting may also stand in a configuration file (a key and its value a "
             + "line) or in the environment (KVASIR_ and the key in capitals, _ for -); flags win over environment over file.");
-        foreach (string key in s_first.Concat(ServerOptionsReader.Keys.Keys.Except(s_first, StringComparer.Ordinal)))
+        foreach (ServerOptionKey key in ServerOptionKey.All)
         {
-            Option<string?> option = CommandFlag.Text("--" + key, s_placeholders.GetValueOrDefault(key, "N"), Sentence(ServerOptionsReader.Keys[key]));
-            settings.Add(key, option);
+            string description = key.Standard is null ? $"{key.Meaning}." : $"{key.Meaning}. [default: {key.Standard}]";
+            Option<string?> option = CommandFlag.Text("--" + key.Name, key.Placeholder, description);
+            settings.Add(key.Name, option);
             command.Options.Add(option);
         }
 
@@ -88,6 +68,4 @@ internal static class ServerCommand
 
         Console.Out.Flush();
     }
-
-    private static string Sentence(string text) => char.ToUpperInvariant(text[0]) + text[1..] + ".";
 }

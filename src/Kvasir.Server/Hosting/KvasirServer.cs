@@ -6,6 +6,7 @@ using Kvasir.Server.Metrics;
 using Kvasir.Storage.Files;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry;
+using OpenTelemetry.Exporter;
 using OpenTelemetry.Metrics;
 
 namespace Kvasir.Server.Hosting;
@@ -14,6 +15,9 @@ namespace Kvasir.Server.Hosting;
 public static class KvasirServer
 {
     private const string ProcessIdFile = "kvasir.pid";
+
+    // A collector that does not answer must not hold up a stop.
+    private const int ExportPatienceMs = 2000;
 
     /// <summary>
     /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0. What stands in the way of
@@ -46,6 +50,9 @@ public static class KvasirServer
         await using CancellationTokenRegistration registration = any.Token.Register(() => stopped.TrySetResult());
         await stopped.Task;
         HostLog.Stopping(logger, server.ShutdownRequested.IsCancellationRequested ? "a client asked for it" : "told to");
+
+        // Before the server goes, and its instruments with it, what was counted last is sent.
+        exporter?.Shutdown(ExportPatienceMs);
         await server.DisposeAsync();
         node.Dispose();
         File.Delete(processIdPath);
@@ -86,9 +93,19 @@ public static class KvasirServer
             stop.Cancel();
         });
 
-    private static MeterProvider? StartExport(ServerOptions options) => options.OtlpEndpoint is null
-        ? null
-        : Sdk.CreateMeterProviderBuilder().AddMeter(ServerMeter.Name).AddOtlpExporter(o => o.Endpoint = options.OtlpEndpoint).Build();
+    private static MeterProvider? StartExport(ServerOptions options)
+    {
+        if (options.OtlpEndpoint is not { } endpoint)
+            return null;
+        return Sdk.CreateMeterProviderBuilder().AddMeter(ServerMeter.Name).AddOtlpExporter(o =>
+        {
+            o.Protocol = options.OtlpOverHttp ? OtlpExportProtocol.HttpProtobuf : OtlpExportProtocol.Grpc;
+
+            // Only where the address is configured outside of code does the exporter itself add the path of the signal.
+            bool bare = options.OtlpOverHttp && endpoint.AbsolutePath is "/" or "";
+            o.Endpoint = bare ? new Uri(endpoint, "/v1/metrics") : endpoint;
+        }).Build();
+    }
 }
 
 /// <param name="Resp">Plain RESP, as bound.</param>

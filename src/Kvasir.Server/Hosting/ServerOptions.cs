@@ -57,6 +57,9 @@ public sealed record ServerOptions
     /// <summary>Where metrics are sent by OTLP; null for nowhere.</summary>
     public Uri? OtlpEndpoint { get; init; }
 
+    /// <summary>Protobuf over HTTP instead of gRPC.</summary>
+    public bool OtlpOverHttp { get; init; }
+
     /// <summary>The file that the options came from, for INFO.</summary>
     public string? ConfigFile { get; init; }
 

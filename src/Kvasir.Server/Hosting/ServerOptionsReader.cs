@@ -13,31 +13,6 @@ public static class ServerOptionsReader
 {
     private const string EnvironmentPrefix = "KVASIR_";
 
-    /// <summary>Every key, with what it means: what <c>server --help</c> lists.</summary>
-    public static IReadOnlyDictionary<string, string> Keys { get; } = new SortedDictionary<string, string>(StringComparer.Ordinal)
-    {
-        ["data"] = "the data folder",
-        ["resp"] = "HOST:PORT of plain RESP; several with commas",
-        ["resp-tls"] = "HOST:PORT of RESP over TLS; several with commas",
-        ["http"] = "HOST:PORT of health and metrics",
-        ["tls-cert-file"] = "PEM file with the certificate",
-        ["tls-key-file"] = "PEM file with its private key",
-        ["tls-ca-cert-file"] = "PEM file of the authority that clients' certificates must come from",
-        ["durability"] = "sync, interval or none",
-        ["interval-ms"] = "milliseconds between syncs with durability interval",
-        ["memory-mib"] = "memory for memtables and caches",
-        ["requirepass"] = "the password",
-        ["io-threads"] = "event loops",
-        ["databases"] = "number of databases",
-        ["maxclients"] = "connections at most",
-        ["value-mib-max"] = "the largest value",
-        ["backlog"] = "connections that may wait to be accepted",
-        ["kestrel-only"] = "yes: no event loop of its own",
-        ["commit-on-loop"] = "no: sync on a thread of its own",
-        ["otlp-endpoint"] = "where metrics are sent",
-        ["protected-mode"] = "no: serve other hosts even without a password",
-    };
-
     /// <summary>Reads all three sources. Throws <see cref="StartupException"/> with one line.</summary>
     public static ServerOptions Read(string? file, IReadOnlyDictionary<string, string?> flags)
     {
@@ -47,7 +22,7 @@ public static class ServerOptionsReader
         builder.AddInMemoryCollection(ReadEnvironment());
         foreach (string key in flags.Keys)
         {
-            if (!Keys.ContainsKey(key))
+            if (!ServerOptionKey.IsKnown(key))
                 throw new StartupException($"unknown option {key}");
         }
 
@@ -76,7 +51,7 @@ public static class ServerOptionsReader
             int end = line.IndexOfAny([' ', '\t', '=']);
             string key = (end < 0 ? line : line[..end]).ToLowerInvariant();
             string value = end < 0 ? "" : line[(end + 1)..].TrimStart(' ', '\t', '=').Trim('"');
-            if (!Keys.ContainsKey(key))
+            if (!ServerOptionKey.IsKnown(key))
                 throw new StartupException($"{file}:{i + 1}: unknown key {key}");
             pairs.Add(new(key, value));
         }
@@ -87,7 +62,7 @@ public static class ServerOptionsReader
     private static List<KeyValuePair<string, string?>> ReadEnvironment()
     {
         List<KeyValuePair<string, string?>> pairs = [];
-        foreach (string key in Keys.Keys)
+        foreach (string key in ServerOptionKey.All.Select(static k => k.Name))
         {
             string? value = Environment.GetEnvironmentVariable(EnvironmentPrefix + key.ToUpperInvariant().Replace('-', '_'));
             if (value is not null)
@@ -110,6 +85,7 @@ public static class ServerOptionsReader
         Dictionary<string, string> parameters = new(StringComparer.Ordinal);
         if (settings["protected-mode"] is { } mode)
             parameters["protected-mode"] = YesNo("protected-mode", mode) ? "yes" : "no";
+        int databases = (int)Number(settings, "databases", defaults.Databases, 1, 1024);
         return defaults with
         {
             DataFolder = settings["data"] ?? defaults.DataFolder,
@@ -117,30 +93,54 @@ public static class ServerOptionsReader
             RespTls = tls,
             Http = EndPoints(settings, "http")?[0],
             Tls = certificate is null ? null : new TlsFiles(certificate, key!, settings["tls-ca-cert-file"]),
-            Durability = Word(settings["durability"]) ?? defaults.Durability,
+            Durability = Word("durability", settings["durability"]) ?? defaults.Durability,
+            DatabaseDurability = PerDatabase(settings["database-durability"], databases),
             Interval = TimeSpan.FromMilliseconds(Number(settings, "interval-ms", (long)defaults.Interval.TotalMilliseconds, 1, 3_600_000)),
             MemoryBytes = Number(settings, "memory-mib", defaults.MemoryBytes >> 20, 16, 1 << 24) << 20,
             Password = string.IsNullOrEmpty(settings["requirepass"]) ? null : settings["requirepass"],
             IoThreads = (int)Number(settings, "io-threads", defaults.IoThreads, 1, 128),
-            Databases = (int)Number(settings, "databases", defaults.Databases, 1, 1024),
+            Databases = databases,
             ClientsMax = (int)Number(settings, "maxclients", defaults.ClientsMax, 1, 1_000_000),
             ValueBytesMax = Number(settings, "value-mib-max", defaults.ValueBytesMax >> 20, 1, 512) << 20,
             Backlog = (int)Number(settings, "backlog", defaults.Backlog, 1, 65535),
             KestrelOnly = YesNo("kestrel-only", settings["kestrel-only"] ?? "no"),
             CommitOnLoop = YesNo("commit-on-loop", settings["commit-on-loop"] ?? "yes"),
             OtlpEndpoint = Address(settings["otlp-endpoint"]),
+            OtlpOverHttp = (settings["otlp-protocol"] ?? "grpc").ToLowerInvariant() switch
+            {
+                "grpc" => false,
+                "http" => true,
+                string other => throw new StartupException($"otlp-protocol is grpc or http, not {other}"),
+            },
             Parameters = parameters,
         };
     }
 
-    private static Durability? Word(string? text) => text?.ToLowerInvariant() switch
+    private static Durability? Word(string key, string? text) => text?.ToLowerInvariant() switch
     {
         null => null,
         "sync" => Durability.Sync,
         "interval" => Durability.Interval,
         "none" => Durability.None,
-        _ => throw new StartupException($"durability is sync, interval or none, not {text}"),
+        _ => throw new StartupException($"{key} is sync, interval or none, not {text}"),
     };
+
+    private static Dictionary<int, Durability> PerDatabase(string? text, int databases)
+    {
+        Dictionary<int, Durability> durabilities = [];
+        foreach (string item in (text ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            int equals = item.IndexOf('=', StringComparison.Ordinal);
+            if (equals < 0
+                || !int.TryParse(item.AsSpan(0, equals), NumberStyles.None, CultureInfo.InvariantCulture, out int database)
+                || database >= databases)
+                throw new StartupException($"database-durability is a list like 3=none,5=interval for databases 0 to {databases - 1}, not {item}");
+            if (!durabilities.TryAdd(database, Word("database-durability", item[(equals + 1)..])!.Value))
+                throw new StartupException($"database-durability names database {database} twice");
+        }
+
+        return durabilities;
+    }
 
     private static bool YesNo(string key, string text) => text.ToLowerInvariant() switch
     {
@@ -151,8 +151,8 @@ public static class ServerOptionsReader
 
     private static Uri? Address(string? text) =>
         text is null ? null
-        : Uri.TryCreate(text, UriKind.Absolute, out Uri? address) ? address
-        : throw new StartupException($"otlp-endpoint {text} is not an address");
+        : Uri.TryCreate(text, UriKind.Absolute, out Uri? address) && address.Scheme is "http" or "https" ? address
+        : throw new StartupException($"otlp-endpoint is an address like http://127.0.0.1:4317, not {text}");
 
     private static long Number(IConfiguration settings, string key, long standard, long min, long max)
     {

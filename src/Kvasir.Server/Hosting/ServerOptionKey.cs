@@ -1,0 +1,45 @@
+namespace Kvasir.Server.Hosting;
+
+/// <summary>One setting of a server, as the help page, the configuration file and the environment know it.</summary>
+/// <param name="Name">As in the file; a flag puts <c>--</c> before it.</param>
+/// <param name="Placeholder">What stands for the value in help.</param>
+/// <param name="Meaning">What it does, as a sentence without its full stop.</param>
+/// <param name="Standard">What holds when nobody says otherwise, as text; null where there is nothing to say.</param>
+public sealed record ServerOptionKey(string Name, string Placeholder, string Meaning, string? Standard)
+{
+    private static readonly ServerOptions s_standard = new();
+
+    /// <summary>All of them, what people need most first.</summary>
+    public static IReadOnlyList<ServerOptionKey> All { get; } =
+    [
+        new("data", "DIR", "The data folder; made when missing", s_standard.DataFolder),
+        new("resp", "HOST:PORT", "Where Redis clients connect; several with commas, port 0 for any free one", s_standard.Resp[0].ToString()),
+        new("http", "HOST:PORT", "Where /health/live, /health/ready and /metrics are served", "not served"),
+        new("durability", "sync|interval|none", "When a write is answered: after fsync; at once, with an fsync each interval; at once", "sync"),
+        new("interval-ms", "N", "Milliseconds between two syncs with durability interval: what a crash of the machine may lose",
+            Text((long)s_standard.Interval.TotalMilliseconds)),
+        new("database-durability", "N=WORD,...", "Databases with a durability of their own, for instance 3=none,5=interval", "as the server"),
+        new("memory-mib", "N", "Budget for the memtables and caches of all databases together",
+            $"a quarter of the memory: {Text(s_standard.MemoryBytes >> 20)} here"),
+        new("requirepass", "PASSWORD", "The password that clients must give; better in KVASIR_REQUIREPASS or the file", "no password"),
+        new("protected-mode", "yes|no", "Without a password refuse clients of other hosts", "yes"),
+        new("resp-tls", "HOST:PORT", "Where Redis clients connect over TLS; several with commas", "not served"),
+        new("tls-cert-file", "FILE", "PEM file with the server's certificate and its chain", null),
+        new("tls-key-file", "FILE", "PEM file with the certificate's private key", null),
+        new("tls-ca-cert-file", "FILE", "PEM file of the authority that clients' certificates must come from (mutual TLS)", "clients need no certificate"),
+        new("databases", "N", "Number of databases", Text(s_standard.Databases)),
+        new("maxclients", "N", "Connections at most; one more is told so and closed", Text(s_standard.ClientsMax)),
+        new("value-mib-max", "N", "The largest value", Text(s_standard.ValueBytesMax >> 20)),
+        new("backlog", "N", "Connections that may wait to be accepted", Text(s_standard.Backlog)),
+        new("io-threads", "N", "Event loops that read requests and write replies", Text(s_standard.IoThreads)),
+        new("commit-on-loop", "yes|no", "Sync on the event loop's own thread (fastest with one loop); no: on a thread of its own",
+            s_standard.CommitOnLoop ? "yes" : "no"),
+        new("kestrel-only", "yes|no", "Serve plain RESP through Kestrel instead of the event loop", s_standard.KestrelOnly ? "yes" : "no"),
+        new("otlp-endpoint", "URL", "OpenTelemetry collector that metrics are sent to, for instance http://127.0.0.1:4317", "not sent"),
+        new("otlp-protocol", "grpc|http", "How the collector is spoken to: gRPC, or protobuf over HTTP to URL/v1/metrics", "grpc"),
+    ];
+
+    public static bool IsKnown(string name) => All.Any(k => k.Name == name);
+
+    private static string Text(long number) => number.ToString(System.Globalization.CultureInfo.InvariantCulture);
+}
