@@ -45,6 +45,8 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
 
     public long RetainedBytes => Journal.RetainedBytes;
 
+    public JournalStatistics Statistics => Journal.Statistics;
+
     public void Attach(JournalWriter journal)
     {
         Check.That(_journal is null);

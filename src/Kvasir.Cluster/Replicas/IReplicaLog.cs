@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Replicas;
 
@@ -38,6 +39,9 @@ public interface IReplicaLog
 
     /// <summary>Bytes of log kept for replay.</summary>
     long RetainedBytes { get; }
+
+    /// <summary>What the journal below did since it was opened.</summary>
+    JournalStatistics Statistics { get; }
 }
 
 /// <summary>Why writes are refused, in words for a client.</summary>

@@ -5,6 +5,7 @@ using System.Text;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Server.Commands;
 
@@ -189,6 +190,11 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("module_fork_last_cow_size", "0");
         Field("kvasir_journal_bytes", server.Node.Log.RetainedBytes);
         Field("kvasir_journal_durable", server.Node.Log.DurablePosition.Value);
+        JournalStatistics journal = server.Node.Log.Statistics;
+        Field("kvasir_journal_records", journal.Records);
+        Field("kvasir_journal_syncs", journal.Syncs);
+        Field("kvasir_journal_sync_microseconds", journal.SyncMicroseconds);
+        Field("kvasir_journal_slowest_sync_microseconds", journal.SlowestSyncMicroseconds);
         Field("kvasir_writes_refused", server.Node.Log.Refusal?.Message ?? "");
     }
 

@@ -27,6 +27,12 @@ internal sealed class ServerMeter : IDisposable
         Gauge("kvasir.journal.bytes", "journal kept for replay", () => server.Node.Log.RetainedBytes);
         Gauge("kvasir.journal.appended.position", "end of the journal", () => (long)server.Node.Log.AppendedPosition.Value);
         Gauge("kvasir.journal.durable.position", "what of it is on stable storage", () => (long)server.Node.Log.DurablePosition.Value);
+        Counter("kvasir.journal.records", "records appended; for each sync: the size of a commit group", () => server.Node.Log.Statistics.Records);
+        Counter("kvasir.journal.writes", "writes to the journal", () => server.Node.Log.Statistics.Writes);
+        Counter("kvasir.journal.written.bytes", "bytes of them", () => server.Node.Log.Statistics.WrittenBytes);
+        Counter("kvasir.journal.syncs", "fsyncs of the journal", () => server.Node.Log.Statistics.Syncs);
+        Counter("kvasir.journal.sync.microseconds", "time spent in them", () => server.Node.Log.Statistics.SyncMicroseconds);
+        Gauge("kvasir.journal.sync.slowest.microseconds", "the slowest of them", () => server.Node.Log.Statistics.SlowestSyncMicroseconds);
         Gauge("kvasir.writes.refused", "1 while writes are refused", () => server.Node.Log.Refusal is null ? 0 : 1);
         Gauge("kvasir.memory.budget.bytes", "what memtables and caches may use", () => server.Node.Memory.TotalBytes);
         Gauge("kvasir.memory.memtable.bytes", "memtables of all databases", () => server.Node.Memory.WriteBytes);

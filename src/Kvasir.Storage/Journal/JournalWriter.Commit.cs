@@ -129,6 +129,8 @@ public sealed partial class JournalWriter
         {
             Volatile.Write(ref _written, chunk.End);
             _pendingBytes -= chunk.Length - JournalFormat.MarkBytes;
+            _writes++;
+            _writtenBytes += chunk.Length;
         }
     }
 
@@ -136,10 +138,18 @@ public sealed partial class JournalWriter
     {
         if (_durable == _written)
             return;
+        long began = _scheduler.Time.GetTimestamp();
         _segment.Sync();
         _segmentSyncs++;
+        long microseconds = (long)_scheduler.Time.GetElapsedTime(began).TotalMicroseconds;
         lock (_lock)
+        {
             Volatile.Write(ref _durable, _written);
+            _syncs++;
+            _syncMicroseconds += microseconds;
+            _slowestSyncMicroseconds = Math.Max(_slowestSyncMicroseconds, microseconds);
+        }
+
         Listener?.Durable(new LogPosition(_durable));
         _progress.Pulse();
     }

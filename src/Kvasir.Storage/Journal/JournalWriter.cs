@@ -48,6 +48,12 @@ public sealed partial class JournalWriter : IDisposable
     private (ulong After, ulong UpTo)[] _dropped = [];
     private bool _committing;
     private bool _closed;
+    private long _records;
+    private long _writes;
+    private long _writtenBytes;
+    private long _syncs;
+    private long _syncMicroseconds;
+    private long _slowestSyncMicroseconds;
 
     // Belongs to whoever commits.
     private List<PendingChunk> _writing = [];
@@ -109,6 +115,15 @@ public sealed partial class JournalWriter : IDisposable
         get { lock (_lock) return _failure; }
     }
 
+    public JournalStatistics Statistics
+    {
+        get
+        {
+            lock (_lock)
+                return new JournalStatistics(_records, _writes, _writtenBytes, _syncs, _syncMicroseconds, _slowestSyncMicroseconds);
+        }
+    }
+
     /// <summary>What caused <see cref="Failure"/>.</summary>
     public Exception? FailureCause
     {
@@ -137,6 +152,7 @@ public sealed partial class JournalWriter : IDisposable
             JournalFormat.Seal(record, JournalEntryKind.Record, _seed, chunk.End);
             chunk.Length += total;
             _pendingBytes += total;
+            _records++;
             Volatile.Write(ref _appended, chunk.End);
             return new LogPosition(chunk.End);
         }

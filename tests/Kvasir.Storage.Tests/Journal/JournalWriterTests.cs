@@ -77,6 +77,9 @@ public sealed class JournalWriterTests
         foreach (LogPosition position in waiting)
             journal.WaitDurable(position);
         Assert.Equal(1, world.Files.SyncCount - before);
+        JournalStatistics statistics = journal.Statistics;
+        Assert.Equal((100L, 1L, 1L), (statistics.Records, statistics.Writes, statistics.Syncs));
+        Assert.True(statistics.WrittenBytes > 100 && statistics.SlowestSyncMicroseconds <= statistics.SyncMicroseconds);
     }
 
     [Fact]
