@@ -45,6 +45,16 @@ public sealed partial class HouseRuleTests
         Verdict.None(SourceTree.CSharp("src").Where(f => f.Code.Contains("ConfigureAwait", StringComparison.Ordinal)).Select(f => f.Path));
 
     [Fact]
+    public void TheExampleOfTheReadmeIsTheOneThatIsTested()
+    {
+        string test = File.ReadAllText(Path.Combine(SourceTree.Root, "tests/Kvasir.Storage.Tests/Store/EmbeddingExampleTests.cs"));
+        string example = test.Split("// begin of the example\n")[1].Split("        // end of the example")[0];
+        string expected = string.Join('\n', example.TrimEnd().Split('\n')
+            .Select(line => (line.Length > 8 ? line[8..] : "").Replace("lines.Add(", "Console.WriteLine(", StringComparison.Ordinal)));
+        Assert.Contains(expected, File.ReadAllText(Path.Combine(SourceTree.Root, "README.md")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void LinksBetweenDocumentsLeadSomewhere()
     {
         var broken = new List<string>();
