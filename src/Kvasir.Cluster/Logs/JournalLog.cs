@@ -25,6 +25,9 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         _failed = failed;
     }
 
+    /// <summary>Called after each append that nobody waits for: somebody must hand it to the system by and by.</summary>
+    public Action? UnawaitedAppended { get; set; }
+
     /// <summary>The journal, from <see cref="Attach"/> to <see cref="Detach"/>.</summary>
     public JournalWriter Journal
     {
@@ -70,6 +73,8 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         LogPosition position = Journal.Append(payload);
         if (awaited)
             Volatile.Write(ref _awaited, position.Value);
+        else
+            UnawaitedAppended?.Invoke();
         return position;
     }
 

@@ -25,8 +25,12 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly IWaitPoint _idle;
     private readonly bool _syncsByInterval;
     private ITimer? _timer;
+    private ITimer? _writeTimer;
     private long _lastSync;
     private long _lastRound;
+
+    // 1 from the first append that nobody waits for until the system is given it.
+    private int _writeIsDue;
 
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
@@ -47,15 +51,18 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     public void Start()
     {
-        bool allAwaited = _options.Durability == Durability.Sync
-            && _options.DatabaseDurability.Values.All(d => d == Durability.Sync);
-        TimeSpan period = allAwaited ? s_round : _options.WriteInterval;
+        TimeSpan period = s_round;
+        if (_syncsByInterval && _options.SyncInterval < period)
+            period = _options.SyncInterval > _options.WriteInterval ? _options.SyncInterval : _options.WriteInterval;
+        _writeTimer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, period, period);
+        _log.UnawaitedAppended = WriteSoon;
     }
 
     public void Stop()
     {
         _timer?.Dispose();
+        _writeTimer?.Dispose();
         Pause();
     }
 
@@ -69,7 +76,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
         try
         {
             Unawaited();
-            if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round)
+            // Less than a round by a margin: a timer's tick that comes a little early is not to be lost.
+            if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round * 0.9)
                 return;
             _lastRound = _scheduler.Time.GetTimestamp();
             Resume(_log.Refusal);
@@ -83,6 +91,13 @@ internal sealed class NodeUpkeep : IBackgroundJob
         }
     }
 
+    // By a timer that is set when there is something to write, so that a node that only reads is not woken.
+    private void WriteSoon()
+    {
+        if (Volatile.Read(ref _writeIsDue) == 0 && Interlocked.Exchange(ref _writeIsDue, 1) == 0)
+            _writeTimer?.Change(_options.WriteInterval, Timeout.InfiniteTimeSpan);
+    }
+
     private void Tick()
     {
         if (Interlocked.CompareExchange(ref _state, 1, 0) == 0)
@@ -91,6 +106,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     private void Unawaited()
     {
+        // Before the log is asked: what is appended meanwhile sets the timer again.
+        Volatile.Write(ref _writeIsDue, 0);
         bool sync = _syncsByInterval && _scheduler.Time.GetElapsedTime(_lastSync) >= _options.SyncInterval;
         if (sync)
             _lastSync = _scheduler.Time.GetTimestamp();

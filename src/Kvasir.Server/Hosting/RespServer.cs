@@ -39,7 +39,11 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
         try
         {
             if (epoll && options.Resp.Count != 0)
-                _epoll = new EpollListener(State, options.Resp, options.IoThreads, options.Backlog, options.CommitOnLoop && options.IoThreads == 1);
+            {
+                bool commitInline = options.CommitOnLoop && options.IoThreads == 1;
+                _epoll = new EpollListener(State, options.Resp, options.IoThreads, options.Backlog, commitInline, options.BusyPoll);
+            }
+
             if (options.Http is not null || options.RespTls.Count != 0 || (!epoll && options.Resp.Count != 0))
                 _kestrel = new KestrelHost(State, options, plainResp: !epoll, logging);
         }

@@ -54,6 +54,12 @@ public sealed record ServerOptions
     /// <summary>Syncs on the event loop's own thread, as Redis does; otherwise on the journal's.</summary>
     public bool CommitOnLoop { get; init; } = true;
 
+    /// <summary>
+    /// How long an event loop whose clients answer at once looks for their next requests before it sleeps; zero: not at
+    /// all, which suits machines where the loops have no core to themselves.
+    /// </summary>
+    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(Environment.ProcessorCount > 1 ? 50 : 0);
+
     /// <summary>Where metrics are sent by OTLP; null for nowhere.</summary>
     public Uri? OtlpEndpoint { get; init; }
 

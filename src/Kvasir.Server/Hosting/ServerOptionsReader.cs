@@ -105,6 +105,7 @@ public static class ServerOptionsReader
             Backlog = (int)Number(settings, "backlog", defaults.Backlog, 1, 65535),
             KestrelOnly = YesNo("kestrel-only", settings["kestrel-only"] ?? "no"),
             CommitOnLoop = YesNo("commit-on-loop", settings["commit-on-loop"] ?? "yes"),
+            BusyPoll = TimeSpan.FromMicroseconds(Number(settings, "busy-poll-us", (long)defaults.BusyPoll.TotalMicroseconds, 0, 1_000_000)),
             OtlpEndpoint = Address(settings["otlp-endpoint"]),
             OtlpOverHttp = (settings["otlp-protocol"] ?? "grpc").ToLowerInvariant() switch
             {

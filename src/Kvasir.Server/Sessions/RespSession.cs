@@ -18,6 +18,9 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Unsent replies beyond which a client's further commands wait until it reads.</summary>
     private const int OutputBytesMax = 64 << 20;
 
+    /// <summary>Commands whose keys the engine is told ahead: enough to keep memory busy, few enough to stay in the nearest cache.</summary>
+    private const int ForeseenMax = 16;
+
     private readonly Lock _pushLock = new();
     private readonly BytesBuffer _push = new(16);
     private readonly CommandContext _context;
@@ -25,6 +28,9 @@ internal sealed class RespSession : IMailboxItem
     private volatile bool _running;
     private int _runner;
     private long _failureSeen;
+
+    // Bytes of input behind the commands whose keys the engine was told.
+    private int _foreseenLeft;
 
     public RespSession(ServerState server, ISessionOwner owner, string address, string localAddress)
     {
@@ -167,6 +173,7 @@ internal sealed class RespSession : IMailboxItem
         TakePushes();
         MeetLogFailures();
         HasMore = false;
+        _foreseenLeft = int.MaxValue;
         Server.Clock.Refresh();
         while (!ClosesAfterReplies && !ClosesNow)
         {
@@ -185,6 +192,8 @@ internal sealed class RespSession : IMailboxItem
                 return;
             }
 
+            if (Input.Length <= _foreseenLeft)
+                Foresee();
             RespParseStatus status = Parser.Parse(Input.Bytes);
             if (status == RespParseStatus.Incomplete)
                 return;
@@ -211,6 +220,25 @@ internal sealed class RespSession : IMailboxItem
 
             Input.Executed(consumed);
         }
+    }
+
+    /// <summary>
+    /// Tells the engine the keys of the next commands. Each would wait for memory several times by itself; together they
+    /// wait at the same time.
+    /// </summary>
+    private void Foresee()
+    {
+        ReadOnlySpan<byte> bytes = Input.Bytes;
+        Span<ulong> hashes = stackalloc ulong[ForeseenMax];
+        int at = 0;
+        int count = 0;
+        while (count < ForeseenMax && RequestGlance.TryNext(bytes, ref at, out ReadOnlySpan<byte> key))
+            hashes[count++] = StableHash.Hash64(key);
+
+        // Whatever stopped the look stops it again: not before the input has come to its end.
+        _foreseenLeft = count < ForeseenMax ? -1 : bytes.Length - at;
+        if (count > 1)
+            Server.Node.Database(DatabaseIndex).Engine.Prefetch(hashes[..count]);
     }
 
     private void MeetLogFailures()

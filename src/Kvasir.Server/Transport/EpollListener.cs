@@ -11,7 +11,7 @@ internal sealed class EpollListener : IDisposable
     private readonly EpollLoop[] _loops;
 
     /// <summary>Binds and listens at once; serves after <see cref="Start"/>. Throws what the system says.</summary>
-    public EpollListener(ServerState server, IEnumerable<IPEndPoint> endPoints, int loops, int backlog, bool commitInline)
+    public EpollListener(ServerState server, IEnumerable<IPEndPoint> endPoints, int loops, int backlog, bool commitInline, TimeSpan busyPoll)
     {
         try
         {
@@ -37,7 +37,7 @@ internal sealed class EpollListener : IDisposable
 
         EndPoints = [.. _sockets.Select(s => (IPEndPoint)s.LocalEndPoint!)];
         Acceptor = new ConnectionAcceptor(server, EndPoints[0].ToString());
-        _loops = [.. Enumerable.Range(0, loops).Select(i => new EpollLoop(server, Acceptor, $"kvasir loop {i}", commitInline))];
+        _loops = [.. Enumerable.Range(0, loops).Select(i => new EpollLoop(server, Acceptor, $"kvasir loop {i}", commitInline, busyPoll))];
         Acceptor.SetLoops(_loops);
         foreach (Socket socket in _sockets)
             _loops[0].Listen((int)socket.Handle);

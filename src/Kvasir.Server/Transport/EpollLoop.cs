@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.ComponentModel;
+using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
 using Kvasir.Primitives;
@@ -23,6 +24,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private readonly ServerState _server;
     private readonly ConnectionAcceptor _acceptor;
     private readonly bool _commitInline;
+    private readonly long _busyPollTicks;
     private readonly int _epoll;
     private readonly int _wake;
     private readonly byte* _events;
@@ -40,6 +42,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private volatile bool _stopping;
     private volatile bool _durableMoved;
     private int _signalled;
+    private bool _answersAtOnce;
     private bool _acceptPaused;
     private long _nowMs;
     private long _nextCronMs;
@@ -47,8 +50,9 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private bool _commitNeeded;
     private LogPosition _appended;
 
-    public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name, bool commitInline)
+    public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name, bool commitInline, TimeSpan busyPoll)
     {
+        _busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
         _server = server;
         _acceptor = acceptor;
         _commitInline = commitInline;
@@ -135,7 +139,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     private void Turn()
     {
-        int count = LinuxCalls.EpollWait(_epoll, _events, EventsMax, Timeout());
+        int count = Wait();
         _nowMs = Environment.TickCount64;
         for (int i = 0; i < count; i++)
         {
@@ -150,6 +154,33 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         Settle();
         if (_nowMs >= _nextCronMs)
             Cron();
+    }
+
+    /// <summary>
+    /// Waits for events. While clients answer within microseconds it looks for them instead of sleeping: to wake a thread
+    /// costs whoever sends several times what the look costs here. As soon as one gap was longer, it sleeps at once again.
+    /// </summary>
+    private int Wait()
+    {
+        long timeout = Timeout();
+        if (timeout == 0 || _busyPollTicks == 0)
+            return LinuxCalls.EpollWait(_epoll, _events, EventsMax, timeout);
+        long began = Stopwatch.GetTimestamp();
+        int count = 0;
+        if (_answersAtOnce)
+        {
+            do
+            {
+                count = LinuxCalls.EpollWait(_epoll, _events, EventsMax, 0);
+            }
+            while (count == 0 && Stopwatch.GetTimestamp() - began < _busyPollTicks);
+        }
+
+        if (count != 0)
+            return count;
+        count = LinuxCalls.EpollWait(_epoll, _events, EventsMax, timeout);
+        _answersAtOnce = Stopwatch.GetTimestamp() - began < _busyPollTicks;
+        return count;
     }
 
     /// <summary>Microseconds until something is due by the clock.</summary>

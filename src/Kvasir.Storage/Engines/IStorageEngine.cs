@@ -79,6 +79,14 @@ public interface IStorageEngine : IDisposable
     /// </summary>
     EntryInfo Get(ReadOnlySpan<byte> key, in ReadView view, BytesBuffer? value);
 
+    /// <summary>
+    /// A hint that changes nothing: keys with these hashes (by <see cref="StableHash"/>, unseeded) will be read or written
+    /// next by the calling thread. An engine in memory can fetch what it needs for all of them at once.
+    /// </summary>
+    void Prefetch(ReadOnlySpan<ulong> hashes)
+    {
+    }
+
     /// <summary>A consistent view of what is published now, until disposed. Holding one keeps the versions it can see.</summary>
     EngineSnapshot CreateSnapshot();
 

@@ -29,6 +29,23 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
+    public void Prefetch(ReadOnlySpan<ulong> hashes)
+    {
+        ReadState state = Enter(out int stripe);
+        try
+        {
+            foreach (MemTable memTable in state.MemTables)
+                memTable.PrefetchSlots(hashes);
+            foreach (MemTable memTable in state.MemTables)
+                memTable.PrefetchNodes(hashes);
+            _rows.Prefetch(hashes);
+        }
+        finally
+        {
+            state.Leave(stripe);
+        }
+    }
+
     public EngineIterator CreateIterator(in IteratorOptions options)
     {
         // Of many keys, those of one publication must all be seen or none: the state must be one that names everything

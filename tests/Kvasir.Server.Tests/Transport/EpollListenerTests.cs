@@ -8,13 +8,15 @@ namespace Kvasir.Server.Tests.Transport;
 
 public sealed class EpollListenerTests
 {
-    [Fact]
-    public void AnswersOverTcpInPiecesAndPipelines()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1000)]
+    public void AnswersOverTcpInPiecesAndPipelines(int busyPollMicroseconds)
     {
         if (!OperatingSystem.IsLinux())
             return;
         using CommandWorld world = new();
-        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true);
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true, TimeSpan.FromMicroseconds(busyPollMicroseconds));
         listener.Start();
         using TcpClient client = new();
         client.Connect(listener.EndPoints[0]);
@@ -37,7 +39,7 @@ public sealed class EpollListenerTests
         using CommandWorld world = new();
         world.Execute("CONFIG", "SET", "maxclients", "1");
         world.Server.Limits.ClientsMax = 1;
-        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true);
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
         listener.Start();
         using TcpClient first = new();
         first.Connect(listener.EndPoints[0]);

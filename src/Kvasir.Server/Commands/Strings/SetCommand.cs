@@ -103,7 +103,11 @@ internal static class SetCommand
         if (!HasPairs(context))
             return;
         for (int i = 1; i < context.ArgumentCount; i += 2)
+        {
+            KeyAccess.Foresee(context, i, first: 1, step: 2);
             SetBlind(context, context.Argument(i), context.Argument(i + 1), expiresAtMs: 0);
+        }
+
         context.Reply.Ok();
     }
 

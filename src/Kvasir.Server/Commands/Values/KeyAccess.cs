@@ -53,6 +53,23 @@ internal static class KeyAccess
         FindKey(context, context.DatabaseIndex, key);
 
     /// <summary>
+    /// For loops over many keys: call with each key's argument, and every so often the engine is told the next few, whose
+    /// waits for memory then overlap.
+    /// </summary>
+    public static void Foresee(CommandContext context, int argument, int first, int step)
+    {
+        const int AheadMax = 16;
+        int index = (argument - first) / step;
+        if (index % AheadMax != 0 || context.ArgumentCount - argument <= step)
+            return;
+        Span<ulong> hashes = stackalloc ulong[AheadMax];
+        int count = 0;
+        for (int i = argument; i < context.ArgumentCount && count < AheadMax; i += step)
+            hashes[count++] = StableHash.Hash64(context.Argument(i));
+        context.Database.Engine.Prefetch(hashes[..count]);
+    }
+
+    /// <summary>
     /// For commands on strings: false when the key holds another type, after answering so. An absent key passes, as an
     /// empty value.
     /// </summary>

@@ -14,6 +14,7 @@ internal sealed unsafe class HashIndex
     private const ulong AddressMask = (1UL << 48) - 1;
     private const int SlotsMin = 256;
     private const int PrefetchDistance = 16;
+    private const int LineBytes = 64;
 
     private readonly NativeArena _arena;
 
@@ -50,6 +51,42 @@ internal sealed unsafe class HashIndex
             var node = (KeyNode*)(slot & AddressMask);
             if (node->KeyLength == key.Length && key.SequenceEqual(KeyNode.Key(node)))
                 return node;
+        }
+    }
+
+    /// <summary>Asks for the cache lines where a look-up of these hashes begins: their misses then overlap.</summary>
+    public void PrefetchSlots(ReadOnlySpan<ulong> hashes)
+    {
+        if (!Sse.IsSupported)
+            return;
+        ulong* table = (ulong*)Volatile.Read(ref _table);
+        ulong mask = table[0];
+        foreach (ulong hash in hashes)
+            Sse.Prefetch0(table + 1 + (hash & mask));
+    }
+
+    /// <summary>Asks for the nodes that these hashes lead to, with the first lines of what lies behind them.</summary>
+    public void PrefetchNodes(ReadOnlySpan<ulong> hashes)
+    {
+        if (!Sse.IsSupported)
+            return;
+        ulong* table = (ulong*)Volatile.Read(ref _table);
+        ulong mask = table[0];
+        foreach (ulong hash in hashes)
+        {
+            for (ulong i = hash & mask; ; i = (i + 1) & mask)
+            {
+                ulong slot = Volatile.Read(ref table[1 + i]);
+                if (slot == 0)
+                    break;
+                if ((slot ^ hash) >> 48 != 0)
+                    continue;
+                byte* node = (byte*)(slot & AddressMask);
+                Sse.Prefetch0(node);
+                Sse.Prefetch0(node + LineBytes);
+                Sse.Prefetch0(node + (2 * LineBytes));
+                break;
+            }
         }
     }
 

@@ -138,6 +138,12 @@ internal sealed unsafe class MemTable
         return node == null ? null : KeyNode.Visible(node, Math.Min(sequence, SequenceLimit));
     }
 
+    /// <summary>Asks for the cache lines where a look-up of keys with these hashes begins.</summary>
+    public void PrefetchSlots(ReadOnlySpan<ulong> hashes) => _index.PrefetchSlots(hashes);
+
+    /// <summary>Asks for the nodes of keys with these hashes, after <see cref="PrefetchSlots"/>.</summary>
+    public void PrefetchNodes(ReadOnlySpan<ulong> hashes) => _index.PrefetchNodes(hashes);
+
     /// <summary>
     /// The sequence number of the newest range tombstone, of those up to <paramref name="sequence"/>, that covers the
     /// key; zero when none does.

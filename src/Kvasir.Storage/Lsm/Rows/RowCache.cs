@@ -46,6 +46,15 @@ internal sealed unsafe class RowCache
         ReadOnlySpan<byte> key, ulong hash, ulong sequence, TimeProvider time, BytesBuffer? value, out RowInfo row) =>
         StripeOf(hash).TryGet(key, hash, sequence, time, value, out row);
 
+    /// <summary>Asks for the cache lines of the rows with these hashes, so that the misses of several look-ups overlap.</summary>
+    public void Prefetch(ReadOnlySpan<ulong> hashes)
+    {
+        foreach (ulong hash in hashes)
+            StripeOf(hash).PrefetchBucket(hash);
+        foreach (ulong hash in hashes)
+            StripeOf(hash).PrefetchRow(hash);
+    }
+
     /// <summary>
     /// Offers what a read found in the tables of <paramref name="state"/> as their newest version. Not taken when the
     /// state is no longer current, or, where something else would have to go, when the key was not offered before.

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Primitives;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.MemTables;
@@ -19,6 +20,7 @@ internal sealed unsafe class RowStripe
 {
     private const int ChunkBytes = 64 << 10;
     private const int SlotsPerBucket = 8;
+    private const int LineBytes = 64;
     private const int BucketsMin = 64;
     private const ulong AddressMask = ((1UL << 48) - 1) & ~7UL;
     private const ulong TagMask = ~((1UL << 48) - 1);
@@ -76,6 +78,35 @@ internal sealed unsafe class RowStripe
             _misses++;
             row = default;
             return false;
+        }
+    }
+
+    /// <summary>Asks for the line of a bucket. Takes no lock: at an address that is out of date nothing is read.</summary>
+    public void PrefetchBucket(ulong hash)
+    {
+        if (Sse.IsSupported && _bucketCount != 0)
+            Sse.Prefetch0(BucketOf(hash));
+    }
+
+    /// <summary>Asks for the first lines of the rows with this hash.</summary>
+    public void PrefetchRow(ulong hash)
+    {
+        if (!Sse.IsSupported || Count == 0)
+            return;
+        lock (_lock)
+        {
+            if (_bucketCount == 0)
+                return;
+            ulong* bucket = BucketOf(hash);
+            for (int i = 0; i < SlotsPerBucket; i++)
+            {
+                if (bucket[i] == 0 || ((bucket[i] ^ hash) & TagMask) != 0)
+                    continue;
+                byte* row = (byte*)RowAt(bucket[i]);
+                Sse.Prefetch0(row);
+                Sse.Prefetch0(row + LineBytes);
+                Sse.Prefetch0(row + (2 * LineBytes));
+            }
         }
     }
 
