@@ -13,6 +13,8 @@ public static unsafe partial class BulkMemory
     public const int HugePageBytes = 2 << 20;
 
     private const int AdviseHugePages = 14;
+    private const int ReadWrite = 1 | 2;
+    private const int PrivateAnonymous = 2 | 32;
 
     /// <summary>Not zeroed.</summary>
     public static void* Allocate(long bytes)
@@ -20,9 +22,10 @@ public static unsafe partial class BulkMemory
         Check.That(bytes > 0);
         if (bytes < HugePageBytes)
             return NativeMemory.Alloc((nuint)bytes);
-        void* block = NativeMemory.AlignedAlloc((nuint)bytes, HugePageBytes);
-        if (OperatingSystem.IsLinux())
-            _ = Advise(block, (nuint)bytes, AdviseHugePages);
+        if (!OperatingSystem.IsLinux())
+            return NativeMemory.AlignedAlloc((nuint)bytes, HugePageBytes);
+        byte* block = MapAligned((nuint)RoundUp(bytes));
+        _ = Advise(block, (nuint)bytes, AdviseHugePages);
         return block;
     }
 
@@ -31,7 +34,9 @@ public static unsafe partial class BulkMemory
         if (bytes < HugePageBytes)
             return NativeMemory.AllocZeroed((nuint)bytes);
         void* block = Allocate(bytes);
-        NativeMemory.Clear(block, (nuint)bytes);
+        // What the system maps anew is zero.
+        if (!OperatingSystem.IsLinux())
+            NativeMemory.Clear(block, (nuint)bytes);
         return block;
     }
 
@@ -39,10 +44,38 @@ public static unsafe partial class BulkMemory
     {
         if (bytes < HugePageBytes)
             NativeMemory.Free(block);
-        else
+        else if (!OperatingSystem.IsLinux())
             NativeMemory.AlignedFree(block);
+        else if (block != null)
+            Check.That(Unmap(block, (nuint)RoundUp(bytes)) == 0);
+    }
+
+    private static long RoundUp(long bytes) => (bytes + Environment.SystemPageSize - 1) & -Environment.SystemPageSize;
+
+    // From the system itself: glibc serves such sizes from its arenas once some were freed, twice as much for each because
+    // of the alignment, and does not give them back.
+    private static byte* MapAligned(nuint bytes)
+    {
+        nuint mapped = bytes + HugePageBytes;
+        nint start = Map(null, mapped, ReadWrite, PrivateAnonymous, -1, 0);
+        if (start == -1)
+            throw new OutOfMemoryException($"the system has no {bytes} bytes of memory");
+        byte* from = (byte*)start;
+        byte* block = (byte*)(((nuint)from + HugePageBytes - 1) & ~((nuint)HugePageBytes - 1));
+        if (block != from)
+            _ = Unmap(from, (nuint)(block - from));
+        byte* end = block + bytes;
+        if (end != from + mapped)
+            _ = Unmap(end, (nuint)(from + mapped - end));
+        return block;
     }
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     private static partial int Advise(void* address, nuint length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static partial nint Map(void* address, nuint length, int protection, int flags, int descriptor, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Unmap(void* address, nuint length);
 }
