@@ -14,10 +14,13 @@ public sealed partial class JournalWriter
     private bool _commitJobScheduled;
     private bool _commitRequested;
     private bool _syncRequested;
+    private bool _syncingBeside;
+    private Exception? _syncBesideFailure;
 
     /// <summary>
     /// Has everything appended so far written in the background, and synced if <paramref name="sync"/>; the
-    /// <see cref="Listener"/> hears of it. Requests that come while one is served are served together.
+    /// <see cref="Listener"/> hears of it. Requests that come while one is served are served together. Others may append
+    /// and write beside the sync.
     /// </summary>
     public void RequestCommit(bool sync)
     {
@@ -50,17 +53,99 @@ public sealed partial class JournalWriter
                 _commitRequested = _syncRequested = false;
             }
 
+            IFile? unsynced = null;
+            ulong written = 0;
             EnterCommit();
             try
             {
                 if (Failure == JournalFailure.None && !_closed)
-                    CommitPending(sync);
+                {
+                    CommitPending(sync: false);
+                    if (sync && TryBeginSyncBeside())
+                        (unsynced, written) = (_segment.File, _written);
+                    else if (sync)
+                        MarkIfIdle();
+                }
             }
             finally
             {
                 LeaveCommit();
             }
+
+            if (unsynced is not null)
+                SyncBeside(unsynced, written);
         }
+    }
+
+    /// <summary>From now until <see cref="SyncBeside"/> is done, nobody else syncs, and the segment stays. In the commit.</summary>
+    private bool TryBeginSyncBeside()
+    {
+        lock (_lock)
+        {
+            if (_failure != JournalFailure.None || _durable == _written)
+                return false;
+            Check.That(!_syncingBeside);
+            _syncingBeside = true;
+            _segmentSyncs++;
+            return true;
+        }
+    }
+
+    /// <summary>
+    /// Outside the commit. There is never more than one sync of the file at a time: the system tells of a lost write only
+    /// one of those who ask together.
+    /// </summary>
+    private void SyncBeside(IFile file, ulong written)
+    {
+        Exception? failure = null;
+        try
+        {
+            file.Sync(SyncMode.Data);
+        }
+        catch (StorageException exception)
+        {
+            failure = exception;
+        }
+
+        bool advanced;
+        lock (_lock)
+        {
+            _syncBesideFailure = failure;
+            // After a failure the listener has been told what is durable, and it stays so.
+            advanced = failure is null && _failure == JournalFailure.None;
+            if (advanced)
+                Volatile.Write(ref _durable, written);
+        }
+
+        if (advanced)
+            Listener?.Durable(new LogPosition(written));
+        // Only now: the listener hears of positions in order, and who waits for the end finds the failure.
+        Volatile.Write(ref _syncingBeside, false);
+        _progress.Pulse();
+
+        EnterCommit();
+        try
+        {
+            if (failure is null)
+                MarkIfIdle();
+            else if (Failure == JournalFailure.None)
+                Fail(JournalFailure.DiskFailed, failure);
+        }
+        finally
+        {
+            LeaveCommit();
+        }
+    }
+
+    /// <summary>Before another sync of the segment, or before it is let go. In the commit.</summary>
+    private void AwaitSyncBeside()
+    {
+        _progress.WaitUntil(_nobodySyncsBeside);
+        Exception? failure;
+        lock (_lock)
+            failure = _syncBesideFailure;
+        if (failure is not null)
+            throw new DiskFailedException($"a sync of the journal failed: {failure.Message}", failure);
     }
 
     /// <summary>Failures are noted and told to the listener, not thrown. Only for who has entered the commit.</summary>
@@ -84,19 +169,32 @@ public sealed partial class JournalWriter
             Fail(JournalFailure.DiskFailed, exception);
         }
 
-        bool idle;
         lock (_lock)
         {
             foreach (PendingChunk chunk in _writing)
                 ReturnChunkLocked(chunk);
             _writing.Clear();
-            idle = sync && _sealed.Count == 0 && !_tail.HasRecords && _failure == JournalFailure.None;
         }
 
-        // The mark survives the process without a sync. It proves after a kill that what stands before it was durable.
+        if (sync)
+            MarkIfIdle();
+        PrepareNextSegmentIfDue();
+    }
+
+    /// <summary>
+    /// Nothing waits and all is durable: a mark says so. It survives the process without a sync, and proves after a kill
+    /// that what stands before it was durable.
+    /// </summary>
+    private void MarkIfIdle()
+    {
+        bool idle;
+        lock (_lock)
+        {
+            idle = _sealed.Count == 0 && !_tail.HasRecords && _durable == _written && _failure == JournalFailure.None && !_closed;
+        }
+
         if (idle && _segment.MarkedEnd != _written)
             WriteMark(JournalEntryKind.Mark, sync: false);
-        PrepareNextSegmentIfDue();
     }
 
     private bool TryTakePending()
@@ -136,6 +234,7 @@ public sealed partial class JournalWriter
 
     private void SyncSegment()
     {
+        AwaitSyncBeside();
         if (_durable == _written)
             return;
         long began = _scheduler.Time.GetTimestamp();

@@ -279,7 +279,7 @@ public sealed partial class JournalWriter
     private bool IsWorkingOnFiles()
     {
         lock (_lock)
-            return _prepare == PrepareState.Running || _trimming;
+            return _prepare == PrepareState.Running || _trimming || _syncingBeside;
     }
 
     private sealed class PrepareJob(JournalWriter journal) : IBackgroundJob

@@ -31,6 +31,7 @@ public sealed partial class JournalWriter : IDisposable
     private readonly uint _seed;
     private readonly Lock _lock = new();
     private readonly Func<bool> _nobodyCommits;
+    private readonly Func<bool> _nobodySyncsBeside;
     private readonly Func<bool> _relieved;
 
     // Under _lock. Invariant: _durable <= _written <= _appended; chunks in _sealed, then _tail, are contiguous and end
@@ -74,6 +75,7 @@ public sealed partial class JournalWriter : IDisposable
         _tail = new PendingChunk(PendingChunk.OrdinaryBytes);
         _tail.Begin(_appended);
         _nobodyCommits = () => !Volatile.Read(ref _committing);
+        _nobodySyncsBeside = () => !Volatile.Read(ref _syncingBeside);
         _relieved = () => Volatile.Read(ref _pendingBytes) < _options.PendingBytesMax || !Volatile.Read(ref _committing);
         _commitJob = new CommitJob(this);
         _prepareJob = new PrepareJob(this);
