@@ -57,8 +57,11 @@ public sealed record LsmOptions
 
     public int LevelCount { get; init; } = 7;
 
-    /// <summary>First level whose blocks are compressed; <see cref="LevelCount"/> or more switches compression off.</summary>
-    public int CompressFromLevel { get; init; } = 2;
+    /// <summary>
+    /// First level whose blocks are compressed; <see cref="LevelCount"/> or more switches compression off. From level zero
+    /// on, so that a table that overlaps nothing below never has to be written again.
+    /// </summary>
+    public int CompressFromLevel { get; init; }
 
     /// <summary>Flushes and compactions of this engine that may run at once, at least 2.</summary>
     public int BackgroundJobsMax { get; init; } = 2;

@@ -258,7 +258,7 @@ internal sealed class CompactionPicker
         bool compresses = outputLevel >= _options.CompressFromLevel;
         for (int i = 0; i < tables.Length; i++)
         {
-            if (tables[i].Properties.Compressed != compresses)
+            if (compresses && !tables[i].Properties.Compressed)
                 return false;
             for (int j = 0; level == 0 && j < i; j++)
             {

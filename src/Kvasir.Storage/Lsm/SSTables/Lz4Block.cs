@@ -12,8 +12,8 @@ namespace Kvasir.Storage.Lsm.SSTables;
 /// </summary>
 internal static unsafe class Lz4Block
 {
-    /// <summary>Slots of the table that the encoder wants for scratch.</summary>
-    public const int TableSlots = 1 << HashBits;
+    /// <summary>Slots of the table that the encoder wants for scratch: zeros before its first block, then left alone.</summary>
+    public const int TableSlots = (1 << HashBits) + 1;
 
     private const int HashBits = 12;
     private const int MinMatch = 4;
@@ -26,11 +26,21 @@ internal static unsafe class Lz4Block
 
     /// <summary>
     /// Compresses; returns the length, or 0 when the result would not fit <paramref name="destination"/>.
+    /// The result does not depend on what the table was used for before.
     /// </summary>
     public static int Compress(ReadOnlySpan<byte> source, Span<byte> destination, Span<int> table)
     {
         Check.That(table.Length >= TableSlots);
-        table[..TableSlots].Fill(int.MinValue / 2);
+        // Clearing the table for each block costs as much as compressing it. Slots hold places above an origin, kept in
+        // the last slot, that moves on with each block by so much that older places are all too far away to match.
+        int origin = table[TableSlots - 1];
+        if (origin <= MaxDistance || origin > int.MaxValue / 2 || source.Length > int.MaxValue / 4)
+        {
+            table[..TableSlots].Clear();
+            origin = MaxDistance + 1;
+        }
+
+        table[TableSlots - 1] = (int)Math.Min((long)origin + source.Length + MaxDistance + 1, int.MaxValue);
         fixed (byte* src = source)
         fixed (byte* dst = destination)
         fixed (int* slots = table)
@@ -46,8 +56,8 @@ internal static unsafe class Lz4Block
             {
                 uint word = Unsafe.ReadUnaligned<uint>(src + at);
                 uint hash = (word * 2654435761u) >> (32 - HashBits);
-                int candidate = slots[hash];
-                slots[hash] = at;
+                int candidate = slots[hash] - origin;
+                slots[hash] = origin + at;
                 if (at - candidate > MaxDistance || Unsafe.ReadUnaligned<uint>(src + candidate) != word)
                 {
                     // Incompressible stretches are crossed with growing steps.
@@ -74,7 +84,7 @@ internal static unsafe class Lz4Block
                 at += matched;
                 anchor = at;
                 if (at < matchStartEnd)
-                    slots[(Unsafe.ReadUnaligned<uint>(src + at - 2) * 2654435761u) >> (32 - HashBits)] = at - 2;
+                    slots[(Unsafe.ReadUnaligned<uint>(src + at - 2) * 2654435761u) >> (32 - HashBits)] = origin + at - 2;
             }
 
             int rest = length - anchor;
