@@ -40,8 +40,9 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
 
     public void Pause(TimeSpan time)
     {
+        // Rounded up: a sleep of no milliseconds is none, and a caller that asks again until it need not wait would spin.
         if (time > TimeSpan.Zero)
-            Thread.Sleep(time);
+            Thread.Sleep((int)Math.Min(Math.Ceiling(time.TotalMilliseconds), int.MaxValue));
     }
 
     /// <summary>
