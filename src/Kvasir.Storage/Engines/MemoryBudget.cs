@@ -8,13 +8,21 @@ namespace Kvasir.Storage.Engines;
 /// </summary>
 public sealed class MemoryBudget
 {
+    private readonly bool _lendsWriteMemory;
     private long _writeBytes;
     private long _cacheBytes;
 
-    public MemoryBudget(long totalBytes)
+    /// <param name="totalBytes">For everything.</param>
+    /// <param name="writeBytes">
+    /// How much of it is for memtables alone; 0 for half, which caches may use as long as memtables do not.
+    /// </param>
+    public MemoryBudget(long totalBytes, long writeBytes = 0)
     {
         Check.That(totalBytes >= MinimumBytes, $"a memory budget of {totalBytes} bytes is below the minimum of {MinimumBytes}");
+        Check.That(writeBytes >= 0 && writeBytes < totalBytes, $"write memory of {writeBytes} bytes out of {totalBytes}");
         TotalBytes = totalBytes;
+        _lendsWriteMemory = writeBytes == 0;
+        WriteLimitBytes = writeBytes == 0 ? totalBytes / 2 : writeBytes;
         Spares = new SpareChunks(this, WriteLimitBytes / 8);
     }
 
@@ -26,15 +34,16 @@ public sealed class MemoryBudget
 
     public long TotalBytes { get; }
 
-    /// <summary>What all memtables together may take before the largest must be flushed: half of the total.</summary>
-    public long WriteLimitBytes => TotalBytes / 2;
+    /// <summary>What all memtables together may take before the largest must be flushed.</summary>
+    public long WriteLimitBytes { get; }
 
     public long WriteBytes => Interlocked.Read(ref _writeBytes);
 
     public long CacheBytes => Interlocked.Read(ref _cacheBytes);
 
     /// <summary>What caches may take in all right now.</summary>
-    public long CacheLimitBytes => Math.Max(TotalBytes - WriteBytes, TotalBytes / 8);
+    public long CacheLimitBytes =>
+        Math.Max(TotalBytes - (_lendsWriteMemory ? WriteBytes : Math.Max(WriteBytes, WriteLimitBytes)), TotalBytes / 8);
 
     public bool WriteLimitReached => WriteBytes >= WriteLimitBytes;
 

@@ -23,7 +23,7 @@ internal sealed class WriteController
     public static readonly TimeSpan DelayMax = TimeSpan.FromMilliseconds(50);
 
     // Below this a pause costs more than it brings: the bucket is left to fill.
-    private static readonly TimeSpan s_delayMin = TimeSpan.FromMicroseconds(500);
+    private static readonly TimeSpan s_delayMin = TimeSpan.FromMilliseconds(1);
 
     // Small writes are charged together: the clock and the lock cost as much as they do.
     private const int ChargeBytes = 4 << 10;
@@ -139,7 +139,7 @@ internal sealed class WriteController
     private double Target(in WriteLoad load)
     {
         double frozen = Share(load.FrozenMemTables, _options.FrozenMemTablesMax / 4.0, _options.FrozenMemTablesMax);
-        double memory = Share(load.MemoryShare, 0.6, 1.0);
+        double memory = Share(load.MemoryShare, 0.7, 1.0);
         double levelZero = Share(
             load.LevelZeroTables, _options.LevelZeroCompactionTrigger + 2, _options.LevelZeroStopTrigger);
         // Debt alone never stops writers: it slows them to a tenth.

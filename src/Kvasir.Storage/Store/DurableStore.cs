@@ -75,7 +75,7 @@ public sealed class DurableStore : IDisposable
         try
         {
             bool exists = StoreIdentity.Check(files, folder, engines.Name);
-            var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes));
+            var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes, options.WriteMemoryBytes));
             engine = engines.Open(folder + "/engine", environment);
             IStorageEngine target = engine;
             JournalWriter journal = JournalWriter.Open(

@@ -20,6 +20,12 @@ public sealed record DurableStoreOptions
     /// <summary>What memtables and caches may take together.</summary>
     public long MemoryBytes { get; init; } = 256L << 20;
 
+    /// <summary>
+    /// How much of <see cref="MemoryBytes"/> is for memtables alone; 0 for half, which caches may use as long as
+    /// memtables do not.
+    /// </summary>
+    public long WriteMemoryBytes { get; init; }
+
     /// <summary>The longest time that <see cref="WriteDurability.Interval"/> leaves a write unsynced.</summary>
     public TimeSpan SyncInterval { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -20,10 +20,11 @@ internal sealed class BenchStore : IDisposable
     {
         long memTable = (long)options.MemTableMebibytes << 20;
 
-        // One budget for everything: the cache that was asked for, and what RocksDB's two write buffers may take.
+        // The cache that was asked for, and what RocksDB's two write buffers may take.
         var storeOptions = new DurableStoreOptions
         {
             MemoryBytes = Math.Max(MemoryBudget.MinimumBytes, ((long)options.CacheMebibytes << 20) + (2 * memTable)),
+            WriteMemoryBytes = 2 * memTable,
             JournalBytesMax = Math.Max(256L << 20, 4 * memTable),
         };
         _scheduler = new ThreadScheduler(TimeProvider.System, BackgroundJobs);
