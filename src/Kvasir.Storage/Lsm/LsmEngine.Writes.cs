@@ -101,9 +101,8 @@ internal sealed unsafe partial class LsmEngine
 
     public TimeSpan SuggestWriteDelay(int bytes)
     {
-        if (_budget.WriteBytes + bytes > _budget.WriteLimitBytes)
-            Reassess();
-        return _writes.Suggest();
+        // Not with the bytes of the batch: one that is larger than all memory must be let through, too.
+        return _writes.Suggest((double)_budget.WriteBytes / _budget.WriteLimitBytes);
     }
 
     public void Flush()

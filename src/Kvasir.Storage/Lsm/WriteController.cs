@@ -11,11 +11,16 @@ internal readonly record struct WriteLoad(
     int FrozenMemTables, double MemoryShare, int LevelZeroTables, long CompactionDebtBytes);
 
 /// <summary>
-/// Slows writers in proportion to what flushes and compactions owe. The pressure, from 0 to 1, is the largest of four
-/// shares: each begins well before the point at which its resource is exhausted. Under pressure, writers get a rate in
-/// bytes per second that falls from what they were seen to do unhindered towards a trickle, and every staged byte is
-/// charged to a bucket that drains at that rate. Where the rate meets what the disk can carry, the pressure stays: a
-/// proportional control with no need to know the disk.
+/// Slows writers in proportion to what flushes and compactions owe. The pressure, from 0 to 1, is the larger of two
+/// shares, each of which begins well before the point at which its resource is exhausted: memory (write memory in use,
+/// memtables waiting for their flush) as it is at the moment, and tables (level zero, compaction debt) as an average over
+/// seconds, since compactions take tables away in strokes and a rate that followed them would swing. Under pressure,
+/// writers get a rate in bytes per second, and every staged byte is charged to a bucket that drains at that rate. Where the
+/// rate meets what the disk can carry, the pressure stays: a proportional control with no need to know the disk.
+/// <para>
+/// The full rate, of which pressure leaves a part, is what writers were seen to do unhindered. What was seen may have been
+/// too little (a program warming up): it grows for as long as it holds writers back under little pressure.
+/// </para>
 /// </summary>
 internal sealed class WriteController
 {
@@ -30,16 +35,23 @@ internal sealed class WriteController
 
     private const double TrickleBytesPerSecond = 1 << 20;
     private const double InitialBytesPerSecond = 64 << 20;
+    private const double FullBytesPerSecondMax = 8e9;
 
-    // A rise of pressure is believed at once, a fall by this share of the difference a second: level zero empties in
-    // one stroke, and a rate that followed it would swing.
-    private const double FallPerSecond = 0.7;
+    // Tables: the average follows with this share of the difference a second, and what is above the urgent mark at once.
+    private const double FollowPerSecond = 0.3;
+    private const double UrgentPressure = 0.7;
+
+    // Below the low pressure the full rate grows by up to this share a second.
+    private const double LowPressure = 0.3;
+    private const double GrowthPerSecond = 1.5;
 
     private readonly LsmOptions _options;
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
-    private double _target;
-    private double _pressure;
+    private double _memory;
+    private double _frozen;
+    private double _tables;
+    private double _tablesAverage;
     private double _bytesPerSecond = InitialBytesPerSecond;
     private long _assessedAt;
     private long _bucketEmptyAt;
@@ -47,6 +59,7 @@ internal sealed class WriteController
     private long _windowBytes;
     private long _uncharged;
     private bool _throttling;
+    private bool _heldBack;
     private long _stallMicroseconds;
 
     public WriteController(LsmOptions options, TimeProvider time)
@@ -64,7 +77,7 @@ internal sealed class WriteController
         get
         {
             lock (_lock)
-                return _pressure;
+                return PressureNow();
         }
     }
 
@@ -73,21 +86,12 @@ internal sealed class WriteController
     {
         lock (_lock)
         {
-            _target = Target(load);
             long now = _time.GetTimestamp();
-            Smooth(now);
-            if (_pressure > 0 && !_throttling)
-            {
-                _bucketEmptyAt = now;
-                Measure(now);
-            }
-            else if (_pressure <= 0 && _throttling)
-            {
-                _windowStart = now;
-                _windowBytes = 0;
-            }
-
-            Volatile.Write(ref _throttling, _pressure > 0);
+            Follow(now);
+            _memory = MemoryPressure(load.MemoryShare);
+            _frozen = Share(load.FrozenMemTables, _options.FrozenMemTablesMax / 2.0, _options.FrozenMemTablesMax);
+            _tables = TablePressure(load);
+            Throttle(now);
         }
     }
 
@@ -103,71 +107,99 @@ internal sealed class WriteController
         lock (_lock)
         {
             long now = _time.GetTimestamp();
-            Smooth(now);
+            Follow(now);
             double seconds = _uncharged / Rate();
             _uncharged = 0;
             _bucketEmptyAt = Math.Max(_bucketEmptyAt, now - Ticks(s_delayMin)) + (long)(seconds * _time.TimestampFrequency);
         }
     }
 
-    public TimeSpan Suggest()
+    /// <summary>How long the writer should wait before its next bytes.</summary>
+    /// <param name="memoryShare">Write memory in use over what all engines together may use.</param>
+    public TimeSpan Suggest(double memoryShare)
     {
-        if (!Volatile.Read(ref _throttling))
+        double memory = MemoryPressure(memoryShare);
+        if (!Volatile.Read(ref _throttling) && memory <= 0)
             return TimeSpan.Zero;
         lock (_lock)
         {
             long now = _time.GetTimestamp();
-            Smooth(now);
-            if (_pressure <= 0)
-            {
-                Volatile.Write(ref _throttling, false);
-                _windowStart = now;
-                _windowBytes = 0;
+            Follow(now);
+            _memory = memory;
+            Throttle(now);
+            double pressure = PressureNow();
+            if (pressure <= 0)
                 return TimeSpan.Zero;
-            }
-
-            TimeSpan delay = _pressure >= 1 ? DelayMax : _time.GetElapsedTime(now, Math.Max(now, _bucketEmptyAt));
+            TimeSpan delay = pressure >= 1 ? DelayMax : _time.GetElapsedTime(now, Math.Max(now, _bucketEmptyAt));
             if (delay < s_delayMin)
                 return TimeSpan.Zero;
             if (delay > DelayMax)
                 delay = DelayMax;
+            _heldBack = true;
             Volatile.Write(ref _stallMicroseconds, _stallMicroseconds + (long)delay.TotalMicroseconds);
             return delay;
         }
     }
 
-    private double Target(in WriteLoad load)
+    private static double MemoryPressure(double share) => Share(share, 0.7, 1.0);
+
+    private double TablePressure(in WriteLoad load)
     {
-        double frozen = Share(load.FrozenMemTables, _options.FrozenMemTablesMax / 4.0, _options.FrozenMemTablesMax);
-        double memory = Share(load.MemoryShare, 0.7, 1.0);
         double levelZero = Share(
             load.LevelZeroTables, _options.LevelZeroCompactionTrigger + 2, _options.LevelZeroStopTrigger);
         // Debt alone never stops writers: it slows them to a tenth.
         double debt = 0.9 * Share(load.CompactionDebtBytes, 2.0 * _options.LevelBaseBytes, 64.0 * _options.LevelBaseBytes);
-        return Math.Max(Math.Max(frozen, memory), Math.Max(levelZero, debt));
+        return Math.Max(levelZero, debt);
+    }
+
+    private double PressureNow()
+    {
+        double tables = _tables > UrgentPressure ? Math.Max(_tables, _tablesAverage) : _tablesAverage;
+        return Math.Max(Math.Max(_memory, _frozen), tables);
     }
 
     private static double Share(double value, double start, double end) => Math.Clamp((value - start) / (end - start), 0, 1);
 
-    private double Rate() => Math.Max(TrickleBytesPerSecond, _bytesPerSecond * (1 - _pressure) * (1 - _pressure));
-
-    private void Smooth(long now)
+    private double Rate()
     {
-        if (_target >= _pressure)
-        {
-            _assessedAt = now;
-            _pressure = _target;
+        double left = 1 - PressureNow();
+        return Math.Max(TrickleBytesPerSecond, _bytesPerSecond * left * left);
+    }
+
+    /// <summary>Begins and ends the throttling.</summary>
+    private void Throttle(long now)
+    {
+        bool pressed = PressureNow() > 0;
+        if (pressed == _throttling)
             return;
+        if (pressed)
+        {
+            _bucketEmptyAt = now;
+            Measure(now);
         }
 
+        _windowStart = now;
+        _windowBytes = 0;
+        _heldBack = false;
+        Volatile.Write(ref _throttling, pressed);
+    }
+
+    /// <summary>Brings what goes by time up to now.</summary>
+    private void Follow(long now)
+    {
         double seconds = _time.GetElapsedTime(_assessedAt, now).TotalSeconds;
         if (seconds < 0.001)
             return;
         _assessedAt = now;
-
-        _pressure = _target + ((_pressure - _target) * Math.Exp(-FallPerSecond * seconds));
-        if (_pressure - _target < 0.001)
-            _pressure = _target;
+        _tablesAverage = _tables + ((_tablesAverage - _tables) * Math.Exp(-FollowPerSecond * seconds));
+        if (Math.Abs(_tablesAverage - _tables) < 0.001)
+            _tablesAverage = _tables;
+        double pressure = PressureNow();
+        if (!_heldBack || pressure >= LowPressure)
+            return;
+        _heldBack = false;
+        double growth = GrowthPerSecond * (1 - (pressure / LowPressure)) * Math.Min(seconds, 0.1);
+        _bytesPerSecond = Math.Min(_bytesPerSecond * (1 + growth), FullBytesPerSecondMax);
     }
 
     // The rate of the time without throttling is what the pressure takes its share of.

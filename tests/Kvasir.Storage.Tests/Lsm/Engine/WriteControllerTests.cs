@@ -14,7 +14,7 @@ public class WriteControllerTests
         var writes = new WriteController(new LsmOptions(), _clock);
         writes.Assess(new WriteLoad(FrozenMemTables: 1, MemoryShare: 0.5, LevelZeroTables: 4, CompactionDebtBytes: 1 << 20));
         writes.Charge(100 << 20);
-        Assert.Equal(TimeSpan.Zero, writes.Suggest());
+        Assert.Equal(TimeSpan.Zero, writes.Suggest(memoryShare: 0));
         Assert.Equal(0, writes.StallMicroseconds);
     }
 
@@ -23,8 +23,8 @@ public class WriteControllerTests
     {
         foreach (Func<int, WriteLoad> load in new Func<int, WriteLoad>[]
         {
-            level => new WriteLoad(FrozenMemTables: level, 0, 0, 0),
-            level => new WriteLoad(0, MemoryShare: 0.5 + (level * 0.15), 0, 0),
+            level => new WriteLoad(FrozenMemTables: 4 + level, 0, 0, 0),
+            level => new WriteLoad(0, MemoryShare: 0.6 + (level * 0.11), 0, 0),
             level => new WriteLoad(0, 0, LevelZeroTables: level * 6, 0),
             level => new WriteLoad(0, 0, 0, CompactionDebtBytes: level * (4L << 30)),
         })
@@ -32,7 +32,9 @@ public class WriteControllerTests
             double before = -1;
             for (int level = 1; level < 4; level++)
             {
-                var writes = new WriteController(new LsmOptions(), _clock);
+                var writes = new WriteController(new LsmOptions { FrozenMemTablesMax = 8 }, _clock);
+                writes.Assess(load(level));
+                _clock.Elapse(TimeSpan.FromMinutes(1));
                 writes.Assess(load(level));
                 Assert.True(writes.Pressure > before || level == 1, $"{load(level)}: {writes.Pressure} after {before}");
                 Assert.True(writes.Pressure < 1, $"{load(level)}");
@@ -50,14 +52,14 @@ public class WriteControllerTests
         writes.Assess(new WriteLoad(FrozenMemTables: 4, 0, 0, 0));
         for (int i = 0; i < 10; i++)
         {
-            Assert.Equal(WriteController.DelayMax, writes.Suggest());
+            Assert.Equal(WriteController.DelayMax, writes.Suggest(memoryShare: 0));
             _clock.Elapse(WriteController.DelayMax);
         }
 
         Assert.Equal(500_000, writes.StallMicroseconds);
         writes.Assess(default);
         _clock.Elapse(TimeSpan.FromMinutes(1));
-        Assert.Equal(TimeSpan.Zero, writes.Suggest());
+        Assert.Equal(TimeSpan.Zero, writes.Suggest(memoryShare: 0));
     }
 
     /// <summary>
@@ -79,7 +81,7 @@ public class WriteControllerTests
         DateTimeOffset before = _clock.GetUtcNow();
         while (_clock.GetUtcNow() < end)
         {
-            for (TimeSpan delay = writes.Suggest(); delay > TimeSpan.Zero; delay = writes.Suggest())
+            for (TimeSpan delay = writes.Suggest(memoryShare: 0); delay > TimeSpan.Zero; delay = writes.Suggest(memoryShare: 0))
                 _clock.Elapse(delay);
             writes.Charge(batch);
             _clock.Elapse(TimeSpan.FromSeconds(batch / memoryBytesPerSecond));
@@ -117,4 +119,61 @@ public class WriteControllerTests
         Assert.True(steady.Min() > 0.5 * mean, $"worst {steady.Min():F0} of mean {mean:F0}");
         Assert.True(levelZero < 24);
     }
+
+    /// <summary>
+    /// Flushes that carry 100 MB/s under writers that could do 300, after a second in which they did 20: what was seen then
+    /// must not hold them back, and memory must not run out.
+    /// </summary>
+    [Fact]
+    public void AWriterThatWasSlowAtFirstIsHeldBackByTheFlushesAlone()
+    {
+        var writes = new WriteController(new LsmOptions(), _clock);
+        const double flushBytesPerSecond = 100e6, limitBytes = 128e6, memTableBytes = 40e6;
+        const int batch = 10_000;
+        double active = 0, written = 0, worstShare = 0;
+        var frozen = new Queue<double>();
+        DateTimeOffset begun = _clock.GetUtcNow(), before = begun;
+        while (_clock.GetUtcNow() < begun + TimeSpan.FromSeconds(60))
+        {
+            double Share() => (active + frozen.Sum()) / limitBytes;
+            void Flush()
+            {
+                double seconds = (_clock.GetUtcNow() - before).TotalSeconds;
+                before = _clock.GetUtcNow();
+                if (frozen.Count == 0)
+                    return;
+                _flushed += seconds * flushBytesPerSecond;
+                if (_flushed < frozen.Peek())
+                    return;
+                _flushed = 0;
+                frozen.Dequeue();
+                writes.Assess(new WriteLoad(frozen.Count, Share(), 0, 0));
+            }
+
+            for (TimeSpan delay = writes.Suggest(Share()); delay > TimeSpan.Zero; delay = writes.Suggest(Share()))
+            {
+                _clock.Elapse(delay);
+                Flush();
+            }
+
+            bool warm = _clock.GetUtcNow() > begun + TimeSpan.FromSeconds(1);
+            writes.Charge(batch);
+            _clock.Elapse(TimeSpan.FromSeconds(batch / (warm ? 300e6 : 20e6)));
+            Flush();
+            active += batch;
+            written += batch;
+            worstShare = Math.Max(worstShare, Share());
+            if (active >= memTableBytes)
+            {
+                frozen.Enqueue(active);
+                active = 0;
+                writes.Assess(new WriteLoad(frozen.Count, Share(), 0, 0));
+            }
+        }
+
+        Assert.True(written > 0.9 * 59 * flushBytesPerSecond, $"{written / 60e6:F0} MB/s");
+        Assert.True(worstShare < 1.01, $"{worstShare:F2} of the memory");
+    }
+
+    private double _flushed;
 }
