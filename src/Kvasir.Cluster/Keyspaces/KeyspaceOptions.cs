@@ -11,15 +11,15 @@ public sealed record KeyspaceOptions
     public Durability Durability { get; init; } = Durability.Sync;
 }
 
-/// <summary>When a write is answered.</summary>
+/// <summary>When a write is answered; the strictest first.</summary>
 public enum Durability
 {
     /// <summary>After it is on stable storage. Loses nothing that was answered.</summary>
     Sync,
 
     /// <summary>
-    /// At once; stable storage follows within the interval. A crash of the machine may lose the writes of the last
-    /// interval (and of the sync under way); a crash of the process, those not yet handed to the system: a few milliseconds.
+    /// Once the system has it; stable storage follows within the interval. A crash of the machine may lose the writes of
+    /// the last interval (and of the sync under way); a crash of the process, none but those made during a sync.
     /// </summary>
     Interval,
 

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Storage.Journal;
@@ -17,6 +18,7 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     private JournalWriter? _journal;
     private LogPosition _lastDurable;
     private ulong _awaited;
+    private ulong _handedOver;
     private volatile WriteRefusal? _refusal;
 
     public JournalLog(Action<LogPosition> durable, Action<JournalFailure, Exception, LogPosition> failed)
@@ -55,6 +57,7 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         Check.That(_journal is null);
         _journal = journal;
         _awaited = 0;
+        _handedOver = 0;
         _refusal = null;
         journal.Listener = this;
     }
@@ -68,13 +71,20 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         return journal;
     }
 
-    public LogPosition Append(ReadOnlySpan<byte> payload, bool awaited)
+    public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability)
     {
         LogPosition position = Journal.Append(payload);
-        if (awaited)
+        if (durability == Durability.Sync)
+        {
             Volatile.Write(ref _awaited, position.Value);
+        }
         else
+        {
+            if (durability == Durability.Interval)
+                Volatile.Write(ref _handedOver, position.Value);
             UnawaitedAppended?.Invoke();
+        }
+
         return position;
     }
 
@@ -85,6 +95,8 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
             return;
         if (Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
             journal.RequestCommit(sync: true);
+        else if (Volatile.Read(ref _handedOver) > journal.WrittenPosition.Value)
+            HandOver(journal);
         else if (journal.AppendedPosition.Value - journal.WrittenPosition.Value >= EagerWriteBytes)
             journal.RequestCommit(sync: false);
     }
@@ -92,8 +104,12 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     public void CommitInline()
     {
         JournalWriter journal = Journal;
-        if (_refusal is null && Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
+        if (_refusal is not null)
+            return;
+        if (Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
             journal.Commit(sync: true);
+        else if (Volatile.Read(ref _handedOver) > journal.WrittenPosition.Value)
+            HandOver(journal);
     }
 
     /// <summary>Hands to the system what nobody waits for; with <paramref name="sync"/>, makes it durable, too.</summary>
@@ -105,6 +121,13 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         LogPosition reached = sync ? journal.DurablePosition : journal.WrittenPosition;
         if (journal.AppendedPosition > reached)
             journal.RequestCommit(sync);
+    }
+
+    // Before its answer leaves, so that a killed process loses none of it; but nobody waits behind a sync or for a new segment.
+    private static void HandOver(JournalWriter journal)
+    {
+        if (!journal.TryWrite())
+            journal.RequestCommit(sync: false);
     }
 
     /// <summary>Refuses writes for a reason of the node's own (null: only the journal's).</summary>

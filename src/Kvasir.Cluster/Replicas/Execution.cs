@@ -111,20 +111,21 @@ public sealed class Execution
         if (_touched.Count == 0)
             return;
         _record.Clear();
-        bool gated = false;
+        Durability durability = Durability.None;
         foreach (Replica replica in _touched)
         {
             JournalPayload.AppendEntry(_record, replica.StreamId, replica.StagedBytes);
-            gated |= replica.Options.Durability == Durability.Sync;
+            if (replica.Options.Durability < durability)
+                durability = replica.Options.Durability;
         }
 
-        LogPosition position = _log.Append(_record.WrittenSpan, awaited: gated);
+        LogPosition position = _log.Append(_record.WrittenSpan, durability);
         foreach (Replica replica in _touched)
             replica.Publish(position);
         _touched.Clear();
         if (_record.Capacity > 1 << 20)
             _record.ClearAndTrim(1 << 20);
-        if (gated)
+        if (durability == Durability.Sync)
             RaiseGate(position);
     }
 

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Keyspaces;
 using Kvasir.Primitives;
 using Kvasir.Storage.Journal;
 
@@ -14,13 +15,14 @@ public interface IReplicaLog
 
     /// <summary>
     /// Adds a record; it is durable once <see cref="DurablePosition"/> has reached the position returned.
-    /// <paramref name="awaited"/>: somebody's reply waits for that. Nothing happens before <see cref="Commit"/>.
+    /// With <see cref="Durability.Sync"/> somebody's reply waits for that. Nothing happens before <see cref="Commit"/>.
     /// </summary>
-    LogPosition Append(ReadOnlySpan<byte> payload, bool awaited);
+    LogPosition Append(ReadOnlySpan<byte> payload, Durability durability);
 
     /// <summary>
     /// Starts making what was appended durable, as far as anybody waits for it; once for all that came together, such as
-    /// one turn of an event loop. Returns at once. Any thread.
+    /// one turn of an event loop. What has <see cref="Durability.Interval"/> is handed to the system, unless a sync is
+    /// under way. Returns at once. Any thread.
     /// </summary>
     void Commit();
 

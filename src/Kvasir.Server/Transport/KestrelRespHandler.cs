@@ -145,11 +145,8 @@ internal sealed class KestrelConnection : ISessionOwner
     private async ValueTask<bool> Send()
     {
         if (Session.Output.HasGates)
-        {
             AwaitsLog = true;
-            LogGate.Commit(_server, inline: false);
-        }
-
+        LogGate.Commit(_server, inline: false);
         bool flushed = true;
         Memory<byte> bytes = Session.Sendable();
         AwaitsLog = Session.Output.HasGates;

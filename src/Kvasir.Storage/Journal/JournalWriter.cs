@@ -23,6 +23,9 @@ public sealed partial class JournalWriter : IDisposable
 {
     private const int PooledChunksMax = 32;
 
+    // Each pending chunk begins with a mark that is not among the pending bytes.
+    private const int RoomForMarks = PooledChunksMax * JournalFormat.MarkBytes;
+
     private readonly IScheduler _scheduler;
     private readonly JournalOptions _options;
     private readonly SegmentFolder _folder;
@@ -209,6 +212,27 @@ public sealed partial class JournalWriter : IDisposable
         }
 
         ThrowIfStopped();
+    }
+
+    /// <summary>
+    /// Hands everything appended so far to the system on the calling thread, unless that could take long: false, and
+    /// nothing done, when somebody else is committing or a segment is full. A failure is told to the listener.
+    /// </summary>
+    public bool TryWrite()
+    {
+        if (!TryEnterCommit())
+            return false;
+        try
+        {
+            if (Failure != JournalFailure.None || _closed || !_segment.HasRoomFor(checked((int)Volatile.Read(ref _pendingBytes) + RoomForMarks)))
+                return false;
+            CommitPending(sync: false);
+            return true;
+        }
+        finally
+        {
+            LeaveCommit();
+        }
     }
 
     /// <summary>

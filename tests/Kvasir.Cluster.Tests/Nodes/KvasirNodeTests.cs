@@ -99,6 +99,23 @@ public sealed class KvasirNodeTests
         Assert.Equal("1", world.Get(0, "a"));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WithIntervalAKilledProcessLosesNothingThatWasCommittedBeforeItsAnswer(bool inline)
+    {
+        using NodeInMemory world = new(Durability.Interval);
+        world.Put(0, "a", "1");
+        if (inline)
+            world.Node.Log.CommitInline();
+        else
+            world.Node.Log.Commit();
+
+        // No timer has run since, and no job: the system has it, and only the machine could lose it.
+        world.Crash(CrashKind.ProcessKill);
+        Assert.Equal("1", world.Get(0, "a"));
+    }
+
     [Fact]
     public void TransactionAcrossDatabasesIsOneRecord()
     {
