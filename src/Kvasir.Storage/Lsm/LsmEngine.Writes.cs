@@ -262,7 +262,7 @@ internal sealed unsafe partial class LsmEngine
         var tombstones = new List<RangeTombstone>();
         foreach (MemTable memTable in flushed)
         {
-            _rows.Update(memTable);
+            _rows.Update(memTable, _options.KeepsFlushedRows);
             memTable.AddRangeTombstones(tombstones, after: 0, ulong.MaxValue);
         }
 

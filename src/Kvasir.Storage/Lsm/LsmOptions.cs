@@ -11,6 +11,7 @@ public sealed record LsmOptions
     {
         MemTableBytes = Math.Clamp(memoryBytes / 16, 1L << 20, 256L << 20),
         FrozenMemTablesMax = 8,
+        KeepsFlushedRows = true,
     };
 
     /// <summary>So small that a few hundred writes fill memtables, levels and blocks: for simulations and tests.</summary>
@@ -26,6 +27,7 @@ public sealed record LsmOptions
         LevelZeroStopTrigger = 8,
         CompressFromLevel = 1,
         OpenFilesMax = 4,
+        KeepsFlushedRows = true,
     };
 
     /// <summary>A memtable that has grown to this many bytes is frozen and flushed.</summary>
@@ -33,6 +35,12 @@ public sealed record LsmOptions
 
     /// <summary>Frozen memtables waiting for their flush before writers are made to wait.</summary>
     public int FrozenMemTablesMax { get; init; } = 4;
+
+    /// <summary>
+    /// A flush puts its keys into the row cache as far as there is room, so that what was just written is still read from
+    /// memory. Costs the flush a copy; nothing goes for it that reads put there.
+    /// </summary>
+    public bool KeepsFlushedRows { get; init; }
 
     /// <summary>Uncompressed bytes of a data block.</summary>
     public int BlockBytes { get; init; } = 4096;

@@ -68,4 +68,8 @@ internal static partial class LibC
 
     [LibraryImport("libc", EntryPoint = "rmdir", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int RemoveFolder(string path);
+
+    /// <summary>With 0, 0: the calling thread's niceness, since Linux keeps one for each thread.</summary>
+    [LibraryImport("libc", EntryPoint = "setpriority", SetLastError = true)]
+    public static partial int SetPriority(int which, int who, int niceness);
 }

@@ -10,6 +10,10 @@ namespace Kvasir.Storage.Machine;
 /// </summary>
 public sealed class ThreadScheduler : IScheduler, IDisposable
 {
+    // Where every core is busy, flushes and compactions get a quarter of one, and callers the rest. When callers outrun
+    // them, back-pressure makes callers sleep, and that leaves the processor to the background by itself.
+    private const int BackgroundNiceness = 5;
+
     private readonly Lock _disposeLock = new();
     private readonly WorkQueue _commits = new();
     private readonly WorkQueue _others = new();
@@ -23,9 +27,9 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         Check.That(backgroundThreads > 0 && commitThreads > 0);
         Time = time;
         for (int i = 0; i < commitThreads; i++)
-            Start(_commits, $"kvasir-commit-{i}");
+            Start(_commits, $"kvasir-commit-{i}", niceness: 0);
         for (int i = 0; i < backgroundThreads; i++)
-            Start(_others, $"kvasir-background-{i}");
+            Start(_others, $"kvasir-background-{i}", BackgroundNiceness);
     }
 
     public TimeProvider Time { get; }
@@ -63,9 +67,18 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         _commits.CloseAndJoin();
     }
 
-    private void Start(WorkQueue queue, string name)
+    private static void Start(WorkQueue queue, string name, int niceness)
     {
-        var thread = new Thread(() => RunJobs(queue)) { IsBackground = true, Name = name };
+        var thread = new Thread(() =>
+        {
+            if (niceness != 0 && OperatingSystem.IsLinux())
+                _ = LibC.SetPriority(which: 0, who: 0, niceness);
+            RunJobs(queue);
+        })
+        {
+            IsBackground = true,
+            Name = name,
+        };
         queue.Workers.Add(thread);
         thread.Start();
     }

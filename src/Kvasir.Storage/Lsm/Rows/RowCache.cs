@@ -7,8 +7,8 @@ using Kvasir.Storage.Lsm.MemTables;
 namespace Kvasir.Storage.Lsm.Rows;
 
 /// <summary>
-/// Values that reads found in tables, by key, outside the garbage-collected heap: a hit costs a fraction of a search in
-/// blocks. Cut into stripes by hash, each behind a short lock.
+/// Values that reads found in tables, or that a flush has just put there, by key, outside the garbage-collected heap: a hit
+/// costs a fraction of a search in blocks. Cut into stripes by hash, each behind a short lock.
 /// <para>
 /// <b>Never older than the tables of the current read state.</b> A flush brings its keys up to date here after its tables
 /// are written and before the state is replaced; until then its memtables answer for them. A reader offers what it found
@@ -18,6 +18,7 @@ namespace Kvasir.Storage.Lsm.Rows;
 internal sealed unsafe class RowCache
 {
     private const int StripeCount = 16;
+    private const int UpdateAhead = 16;
 
     private readonly RowBudget _budget;
     private readonly RowStripe[] _stripes = new RowStripe[StripeCount];
@@ -66,20 +67,32 @@ internal sealed unsafe class RowCache
             StripeOf(hash).Offer(key, hash, row, value, ref current, state);
     }
 
-    /// <summary>Brings the rows of a memtable's keys to what its flush has put into the tables.</summary>
-    public void Update(MemTable memTable)
+    /// <summary>
+    /// Brings the rows of a memtable's keys to what its flush has put into the tables; with <paramref name="adds"/>, adds
+    /// those that are missing while there is room without evicting anything.
+    /// </summary>
+    public void Update(MemTable memTable, bool adds)
     {
-        if (Count == 0)
+        if (Count == 0 && !adds)
             return;
         ulong limit = memTable.SequenceLimit;
-        for (KeyNode* node = memTable.FirstInserted; node != null; node = KeyNode.LoadNextInserted(node))
+        Span<ulong> hashes = stackalloc ulong[UpdateAhead];
+        KeyNode* next = memTable.FirstInserted;
+        while (next != null)
         {
-            ValueVersion* version = KeyNode.Visible(node, limit);
-            if (version == null)
-                continue;
-            ReadOnlySpan<byte> key = KeyNode.Key(node);
-            ulong hash = StableHash.Hash64(key);
-            StripeOf(hash).Update(key, hash, version);
+            KeyNode* first = next;
+            int count = 0;
+            for (; next != null && count < UpdateAhead; next = KeyNode.LoadNextInserted(next))
+                hashes[count++] = StableHash.Hash64(KeyNode.Key(next));
+            foreach (ulong hash in hashes[..count])
+                StripeOf(hash).PrefetchBucket(hash);
+            KeyNode* node = first;
+            for (int i = 0; i < count; i++, node = KeyNode.LoadNextInserted(node))
+            {
+                ValueVersion* version = KeyNode.Visible(node, limit);
+                if (version != null)
+                    StripeOf(hashes[i]).Update(KeyNode.Key(node), hashes[i], version, adds);
+            }
         }
     }
 

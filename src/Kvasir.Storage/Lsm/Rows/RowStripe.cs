@@ -121,16 +121,21 @@ internal sealed unsafe class RowStripe
         }
     }
 
-    public void Update(ReadOnlySpan<byte> key, ulong hash, ValueVersion* version)
+    public void Update(ReadOnlySpan<byte> key, ulong hash, ValueVersion* version, bool adds)
     {
         lock (_lock)
         {
             ulong* slot = Find(key, hash);
-            if (slot == null)
-                return;
-            CachedRow* old = RowAt(*slot);
             ReadOnlySpan<byte> value = ValueVersion.Value(version);
             var row = new RowInfo(version->Trailer >> 8, ValueVersion.ExpiresAtMs(version), value.Length);
+            if (slot == null)
+            {
+                if (adds && !_freed && !ValueVersion.IsTombstone(version) && Fits(key.Length, value.Length))
+                    Put(key, hash, row, value, mayEvict: false);
+                return;
+            }
+
+            CachedRow* old = RowAt(*slot);
             if (!ValueVersion.IsTombstone(version) && CachedRow.SizeOf(key.Length, value.Length) <= old->Size)
             {
                 CachedRow.Fill(old, row, value);

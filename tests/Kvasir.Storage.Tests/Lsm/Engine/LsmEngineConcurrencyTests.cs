@@ -26,7 +26,7 @@ public class LsmEngineConcurrencyTests
         {
             var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(seed)), scheduler, memory);
             var tables = new FakeTableStore();
-            using var engine = new LsmEngine(tables, environment, new LsmOptions { MemTableBytes = 60_000 });
+            using var engine = new LsmEngine(tables, environment, new LsmOptions { MemTableBytes = 60_000, KeepsFlushedRows = true });
             using var done = new CancellationTokenSource();
             var failures = new List<Exception>();
             Thread[] readers =

@@ -141,7 +141,7 @@ public class LsmEngineModelTests
         }
 
         private LsmEngine Open() => new(
-            new FakeTableStore(_files), _environment, new LsmOptions { MemTableBytes = 20_000, BackgroundJobsMax = 2 });
+            new FakeTableStore(_files), _environment, new LsmOptions { MemTableBytes = 20_000, BackgroundJobsMax = 2, KeepsFlushedRows = true });
 
         private byte[] Key()
         {

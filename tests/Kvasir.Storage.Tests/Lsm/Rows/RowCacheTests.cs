@@ -79,6 +79,31 @@ public unsafe class RowCacheTests
     }
 
     [Fact]
+    public void AFlushKeepsItsRowsWhileThereIsRoom()
+    {
+        var rows = new RowCache(_memory);
+        byte[] hot = Key(-1);
+        rows.Offer(hot, StableHash.Hash64(hot), new RowInfo(1, 0, 1), "x"u8, ref _state, _state!);
+        int room = (int)(_memory.CacheLimitBytes / 3 / 128);
+        ulong sequence = 1;
+        for (int from = 0; from < 4 * room; from += 1000)
+        {
+            var memTable = new MemTable(_memory);
+            for (int i = from; i < from + 1000; i++)
+                memTable.Add(Key(i), StableHash.Hash64(Key(i)), ++sequence, ValueKind.Value, new byte[90], 0);
+            rows.Update(memTable, adds: true);
+            memTable.Release();
+            Assert.True(Read(rows, hot, ulong.MaxValue, out _), "a flush evicted a row");
+            if (from == 0)
+                Assert.All(Enumerable.Range(0, 1000), i => Assert.True(Read(rows, Key(i), ulong.MaxValue, out _)));
+        }
+
+        Assert.True(rows.Bytes <= (_memory.CacheLimitBytes / 3) + (2 << 20), $"{rows.Bytes} bytes");
+        Assert.True(rows.Count > room / 2, $"{rows.Count} rows where there is room for {room}");
+        rows.Free();
+    }
+
+    [Fact]
     public void WhatHasExpiredIsNotHere()
     {
         var rows = new RowCache(_memory);
@@ -158,7 +183,7 @@ public unsafe class RowCacheTests
             tables[number] = (sequence, value);
         }
 
-        rows.Update(memTable);
+        rows.Update(memTable, adds: random.OneIn(2));
         memTable.Release();
         if (!random.OneIn(4))
             return;
