@@ -193,7 +193,14 @@ public sealed class KvasirNode : IDisposable
             replay.Apply);
         _log.Attach(journal);
         foreach (Replica replica in _replicas)
+        {
             replica.Engine.MarkStable(journal.DurablePosition);
+
+            // What is new needs no count of its keys, and no sweep that walks all of them to learn when they expire.
+            if (replica.Engine.LastSequence == default)
+                replica.Census.Clear();
+        }
+
         _databases = DatabaseMapping.Read(_replicas);
     }
 

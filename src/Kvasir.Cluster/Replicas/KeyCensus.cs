@@ -116,7 +116,7 @@ public sealed class KeyCensus
             Remove(previousExpiresAtMs);
     }
 
-    /// <summary>Everything was deleted.</summary>
+    /// <summary>Everything was deleted, or nothing was ever there.</summary>
     internal void Clear()
     {
         _known = true;

@@ -232,13 +232,19 @@ internal sealed class RespSession : IMailboxItem
         Span<ulong> hashes = stackalloc ulong[ForeseenMax];
         int at = 0;
         int count = 0;
-        while (count < ForeseenMax && RequestGlance.TryNext(bytes, ref at, out ReadOnlySpan<byte> key))
+        bool reads = false;
+        while (count < ForeseenMax && RequestGlance.TryNext(bytes, ref at, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> key))
+        {
             hashes[count++] = StableHash.Hash64(key);
+
+            // SET looks at no value. This is a guess about cost only: other commands are welcome to guess wrong.
+            reads |= name.Length != 3 || (name[0] | 0x20) != 's';
+        }
 
         // Whatever stopped the look stops it again: not before the input has come to its end.
         _foreseenLeft = count < ForeseenMax ? -1 : bytes.Length - at;
         if (count > 1)
-            Server.Node.Database(DatabaseIndex).Engine.Prefetch(hashes[..count]);
+            Server.Node.Database(DatabaseIndex).Engine.Prefetch(hashes[..count], values: reads);
     }
 
     private void MeetLogFailures()

@@ -81,9 +81,10 @@ public interface IStorageEngine : IDisposable
 
     /// <summary>
     /// A hint that changes nothing: keys with these hashes (by <see cref="StableHash"/>, unseeded) will be read or written
-    /// next by the calling thread. An engine in memory can fetch what it needs for all of them at once.
+    /// next by the calling thread, at most 64. An engine in memory can fetch what it needs for all of them at once; with
+    /// <paramref name="values"/>, what their values need, too.
     /// </summary>
-    void Prefetch(ReadOnlySpan<ulong> hashes)
+    void Prefetch(ReadOnlySpan<ulong> hashes, bool values)
     {
     }
 

@@ -29,16 +29,31 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
-    public void Prefetch(ReadOnlySpan<ulong> hashes)
+    public void Prefetch(ReadOnlySpan<ulong> hashes, bool values)
     {
+        Span<nint> nodes = stackalloc nint[hashes.Length];
         ReadState state = Enter(out int stripe);
         try
         {
             foreach (MemTable memTable in state.MemTables)
                 memTable.PrefetchSlots(hashes);
             foreach (MemTable memTable in state.MemTables)
-                memTable.PrefetchNodes(hashes);
-            _rows.Prefetch(hashes);
+                memTable.PrefetchNodes(hashes, nodes);
+
+            // Those that memtables do not hold; of those that they do, a value that was written over lies elsewhere.
+            for (int i = 0; i < hashes.Length; i++)
+            {
+                if (nodes[i] == 0)
+                    _rows.PrefetchBucket(hashes[i]);
+            }
+
+            for (int i = 0; i < hashes.Length; i++)
+            {
+                if (nodes[i] == 0)
+                    _rows.PrefetchRow(hashes[i]);
+                else if (values)
+                    ValueVersion.Prefetch(KeyNode.LoadNewest((KeyNode*)nodes[i]));
+            }
         }
         finally
         {

@@ -13,8 +13,9 @@ public static class RequestGlance
     /// Looks at the request that begins at <paramref name="at"/> and moves there behind its end. False when there is no
     /// whole request of a common form; <paramref name="key"/> is empty when it has no argument.
     /// </summary>
-    public static bool TryNext(ReadOnlySpan<byte> bytes, ref int at, out ReadOnlySpan<byte> key)
+    public static bool TryNext(ReadOnlySpan<byte> bytes, ref int at, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> key)
     {
+        name = default;
         key = default;
         int position = at;
         if (!TryHeader(bytes, (byte)'*', ref position, out int count) || count is 0 or > ArgumentsMax)
@@ -23,7 +24,9 @@ public static class RequestGlance
         {
             if (!TryHeader(bytes, (byte)'$', ref position, out int length) || bytes.Length - position < length + 2)
                 return false;
-            if (i == 1)
+            if (i == 0)
+                name = bytes.Slice(position, length);
+            else if (i == 1)
                 key = bytes.Slice(position, length);
             position += length + 2;
         }

@@ -16,7 +16,7 @@ public class RequestGlanceTests
     {
         int at = 0;
 
-        Assert.True(RequestGlance.TryNext(Encoding.ASCII.GetBytes(text), ref at, out ReadOnlySpan<byte> seen));
+        Assert.True(RequestGlance.TryNext(Encoding.ASCII.GetBytes(text), ref at, out _, out ReadOnlySpan<byte> seen));
 
         Assert.Equal(end, at);
         Assert.Equal(key, Encoding.ASCII.GetString(seen));
@@ -37,7 +37,7 @@ public class RequestGlanceTests
     {
         int at = 0;
 
-        Assert.False(RequestGlance.TryNext(Encoding.ASCII.GetBytes(text), ref at, out _));
+        Assert.False(RequestGlance.TryNext(Encoding.ASCII.GetBytes(text), ref at, out _, out _));
 
         Assert.Equal(0, at);
     }
@@ -50,13 +50,14 @@ public class RequestGlanceTests
         {
             byte[] request = [.. Encode([.. arguments])];
             int at = 0;
-            Assert.True(RequestGlance.TryNext(request, ref at, out ReadOnlySpan<byte> key));
+            Assert.True(RequestGlance.TryNext(request, ref at, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> key));
             Assert.Equal(request.Length, at);
+            Assert.Equal(arguments[0], name.ToArray());
             Assert.Equal(arguments.Count > 1 ? arguments[1] : [], key.ToArray());
             for (int length = 0; length < request.Length; length++)
             {
                 int part = 0;
-                Assert.False(RequestGlance.TryNext(request.AsSpan(0, length), ref part, out _));
+                Assert.False(RequestGlance.TryNext(request.AsSpan(0, length), ref part, out _, out _));
             }
         }).QuickCheckThrowOnFailure();
     }

@@ -62,7 +62,7 @@ internal static class GetCommand
         context.Reply.ArrayHeader(context.ArgumentCount - 1);
         for (int i = 1; i < context.ArgumentCount; i++)
         {
-            KeyAccess.Foresee(context, i, first: 1, step: 1);
+            KeyAccess.Foresee(context, i, first: 1, step: 1, values: true);
             KeyLookup found = KeyAccess.Read(context, context.Argument(i));
             if (found.Exists && found.IsString)
                 context.Reply.BulkString(KeyAccess.Content(context.Value));

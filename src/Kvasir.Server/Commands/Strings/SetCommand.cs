@@ -104,7 +104,7 @@ internal static class SetCommand
             return;
         for (int i = 1; i < context.ArgumentCount; i += 2)
         {
-            KeyAccess.Foresee(context, i, first: 1, step: 2);
+            KeyAccess.Foresee(context, i, first: 1, step: 2, values: false);
             SetBlind(context, context.Argument(i), context.Argument(i + 1), expiresAtMs: 0);
         }
 

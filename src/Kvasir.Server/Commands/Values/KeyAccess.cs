@@ -56,7 +56,7 @@ internal static class KeyAccess
     /// For loops over many keys: call with each key's argument, and every so often the engine is told the next few, whose
     /// waits for memory then overlap.
     /// </summary>
-    public static void Foresee(CommandContext context, int argument, int first, int step)
+    public static void Foresee(CommandContext context, int argument, int first, int step, bool values)
     {
         const int AheadMax = 16;
         int index = (argument - first) / step;
@@ -66,7 +66,7 @@ internal static class KeyAccess
         int count = 0;
         for (int i = argument; i < context.ArgumentCount && count < AheadMax; i += step)
             hashes[count++] = StableHash.Hash64(context.Argument(i));
-        context.Database.Engine.Prefetch(hashes[..count]);
+        context.Database.Engine.Prefetch(hashes[..count], values);
     }
 
     /// <summary>

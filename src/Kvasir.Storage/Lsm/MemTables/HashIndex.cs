@@ -65,16 +65,20 @@ internal sealed unsafe class HashIndex
             Sse.Prefetch0(table + 1 + (hash & mask));
     }
 
-    /// <summary>Asks for the nodes that these hashes lead to, with the first lines of what lies behind them.</summary>
-    public void PrefetchNodes(ReadOnlySpan<ulong> hashes)
+    /// <summary>
+    /// Asks for the nodes that these hashes seem to lead to, with what lies behind them, and puts their addresses into
+    /// <paramref name="nodes"/> where there is a zero.
+    /// </summary>
+    public void PrefetchNodes(ReadOnlySpan<ulong> hashes, Span<nint> nodes)
     {
         if (!Sse.IsSupported)
             return;
         ulong* table = (ulong*)Volatile.Read(ref _table);
         ulong mask = table[0];
-        foreach (ulong hash in hashes)
+        for (int n = 0; n < hashes.Length; n++)
         {
-            for (ulong i = hash & mask; ; i = (i + 1) & mask)
+            ulong hash = hashes[n];
+            for (ulong i = hash & mask; nodes[n] == 0; i = (i + 1) & mask)
             {
                 ulong slot = Volatile.Read(ref table[1 + i]);
                 if (slot == 0)
@@ -82,10 +86,10 @@ internal sealed unsafe class HashIndex
                 if ((slot ^ hash) >> 48 != 0)
                     continue;
                 byte* node = (byte*)(slot & AddressMask);
+                nodes[n] = (nint)node;
                 Sse.Prefetch0(node);
                 Sse.Prefetch0(node + LineBytes);
                 Sse.Prefetch0(node + (2 * LineBytes));
-                break;
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.MemTables;
@@ -79,4 +80,13 @@ internal unsafe struct ValueVersion
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ReadOnlySpan<byte> Value(ValueVersion* version) =>
         new((byte*)version + (IsExpiring(version) ? ExpiringHeaderBytes : HeaderBytes), version->ValueLength);
+
+    /// <summary>Asks for the first lines of a version; null does nothing.</summary>
+    public static void Prefetch(ValueVersion* version)
+    {
+        if (!Sse.IsSupported || version == null)
+            return;
+        Sse.Prefetch0(version);
+        Sse.Prefetch0((byte*)version + 64);
+    }
 }

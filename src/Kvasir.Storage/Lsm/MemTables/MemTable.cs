@@ -141,8 +141,11 @@ internal sealed unsafe class MemTable
     /// <summary>Asks for the cache lines where a look-up of keys with these hashes begins.</summary>
     public void PrefetchSlots(ReadOnlySpan<ulong> hashes) => _index.PrefetchSlots(hashes);
 
-    /// <summary>Asks for the nodes of keys with these hashes, after <see cref="PrefetchSlots"/>.</summary>
-    public void PrefetchNodes(ReadOnlySpan<ulong> hashes) => _index.PrefetchNodes(hashes);
+    /// <summary>
+    /// Asks for the nodes of keys with these hashes, after <see cref="PrefetchSlots"/>, and tells where they seem to be;
+    /// leaves alone what in <paramref name="nodes"/> is not zero, which a newer memtable has.
+    /// </summary>
+    public void PrefetchNodes(ReadOnlySpan<ulong> hashes, Span<nint> nodes) => _index.PrefetchNodes(hashes, nodes);
 
     /// <summary>
     /// The sequence number of the newest range tombstone, of those up to <paramref name="sequence"/>, that covers the

@@ -47,14 +47,11 @@ internal sealed unsafe class RowCache
         ReadOnlySpan<byte> key, ulong hash, ulong sequence, TimeProvider time, BytesBuffer? value, out RowInfo row) =>
         StripeOf(hash).TryGet(key, hash, sequence, time, value, out row);
 
-    /// <summary>Asks for the cache lines of the rows with these hashes, so that the misses of several look-ups overlap.</summary>
-    public void Prefetch(ReadOnlySpan<ulong> hashes)
-    {
-        foreach (ulong hash in hashes)
-            StripeOf(hash).PrefetchBucket(hash);
-        foreach (ulong hash in hashes)
-            StripeOf(hash).PrefetchRow(hash);
-    }
+    /// <summary>Asks for the line in which a search of this hash begins, so that the misses of several searches overlap.</summary>
+    public void PrefetchBucket(ulong hash) => StripeOf(hash).PrefetchBucket(hash);
+
+    /// <summary>Asks for the rows with this hash, after <see cref="PrefetchBucket"/>.</summary>
+    public void PrefetchRow(ulong hash) => StripeOf(hash).PrefetchRow(hash);
 
     /// <summary>
     /// Offers what a read found in the tables of <paramref name="state"/> as their newest version. Not taken when the

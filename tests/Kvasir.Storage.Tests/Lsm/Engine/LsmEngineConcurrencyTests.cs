@@ -105,7 +105,7 @@ public class LsmEngineConcurrencyTests
             value.Clear();
 
             // A hint must be harmless whatever happens beside it.
-            engine.Prefetch([StableHash.Hash64(key), random.NextUInt64()]);
+            engine.Prefetch([StableHash.Hash64(key), random.NextUInt64()], values: true);
             if (!engine.Get(key, ReadView.Published, value).Found)
             {
                 Assert.Equal(0UL, last);
