@@ -79,7 +79,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         if (!files.FolderExists(folder) && !mustExist)
             return;
-        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder))
+        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, mustExist))
             _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         if (!files.FolderExists(folder))
             return;

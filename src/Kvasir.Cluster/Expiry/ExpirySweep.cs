@@ -2,6 +2,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Expiry;
 
@@ -25,6 +26,8 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
     private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100);
 
+    private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(10);
+
     private readonly KvasirNode _node;
     private readonly TimeProvider _time;
     private readonly IExpiryListener _listener;
@@ -34,6 +37,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     // Held by a sweep that runs, so that its end can wait for it. Never contended otherwise.
     private readonly Lock _lifetime = new();
     private ITimer? _timer;
+    private long _restsUntil;
     private bool _disposed;
     private int _posted;
 
@@ -66,10 +70,28 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     {
         bool dense;
         lock (_lifetime)
-            dense = !_disposed && Run(execution);
+            dense = !_disposed && TryRun(execution);
         Volatile.Write(ref _posted, 0);
         if (dense)
             Post();
+    }
+
+    /// <summary>A disk that refuses to be read, or damage: clients who meet it hear of it; the sweep only keeps away for a while.</summary>
+    private bool TryRun(Execution execution)
+    {
+        if (_time.GetTimestamp() < _restsUntil)
+            return false;
+        try
+        {
+            return Run(execution);
+        }
+        catch (StorageException)
+        {
+            execution.Abandon();
+            execution.TakeGate();
+            _restsUntil = _time.GetTimestamp() + (long)(s_rest.TotalSeconds * _time.TimestampFrequency);
+            return false;
+        }
     }
 
     /// <summary>One slice; true when it found so much that the next should follow at once. Inside the mailbox.</summary>

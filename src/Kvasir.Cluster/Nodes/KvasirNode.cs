@@ -34,8 +34,15 @@ public sealed class KvasirNode : IDisposable
     private readonly IDisposable _folderLock;
     private ILogListener? _listener;
 
+    // Held while files are copied, and while they are closed and opened again.
+    private readonly Lock _filesLock = new();
+
     // By database index; SWAPDB permutes it. The system replica remembers the permutation.
     private Replica[] _databases;
+
+    // SWAPDBs that a log failure may still take back: their positions, and what stood before them.
+    private readonly List<(LogPosition Position, Replica[] Before)> _swaps = [];
+    private int _generation;
     private bool _disposed;
 
     private KvasirNode(NodeOptions options, NodeEnvironment environment, IDisposable folderLock, ulong identity)
@@ -121,7 +128,15 @@ public sealed class KvasirNode : IDisposable
         Replica[] swapped = [.. _databases];
         (swapped[first], swapped[second]) = (swapped[second], swapped[first]);
         DatabaseMapping.Write(execution, _replicas[0], swapped);
+        Replica[] before = _databases;
         _databases = swapped;
+        execution.WhenEnded(position =>
+        {
+            if (position is { } committed)
+                NoteSwap(committed, before);
+            else
+                _databases = before;
+        });
     }
 
     /// <summary>
@@ -137,8 +152,14 @@ public sealed class KvasirNode : IDisposable
     public void Reload()
     {
         _upkeep.Pause();
-        CloseStorage();
-        OpenStorage(journalMustExist: true);
+        lock (_filesLock)
+        {
+            // What could not be saved was told to the listener, and is as unknown as after any restart.
+            CloseStorage();
+            _generation++;
+            OpenStorage(journalMustExist: true);
+        }
+
         _upkeep.Resume();
     }
 
@@ -152,14 +173,49 @@ public sealed class KvasirNode : IDisposable
             return;
         _disposed = true;
         _upkeep.Stop();
-        CloseStorage();
+        StorageException? failure = CloseStorage();
         _folderLock.Dispose();
+        if (failure is not null)
+            throw failure;
     }
 
-    internal void FlushAll()
+    /// <summary>
+    /// Starts flushing everything; inside the mailbox. Returns what <see cref="TryCopy"/> wants to know of the moment.
+    /// </summary>
+    internal int FlushAll()
     {
         foreach (Replica replica in _replicas)
             replica.Engine.Flush();
+        return _generation;
+    }
+
+    /// <summary>Copies files while nobody closes them; false when that has happened since <paramref name="generation"/>.</summary>
+    internal bool TryCopy(int generation, Action copy)
+    {
+        lock (_filesLock)
+        {
+            if (generation != _generation)
+                return false;
+            copy();
+            return true;
+        }
+    }
+
+    private void NoteSwap(LogPosition position, Replica[] before)
+    {
+        _swaps.RemoveAll(s => s.Position <= _log.DurablePosition);
+
+        // Several of one execution come last first, and only the first of them knows what stood before.
+        _swaps.RemoveAll(s => s.Position == position);
+        _swaps.Add((position, before));
+    }
+
+    private void TakeBackSwaps(LogPosition after)
+    {
+        int first = _swaps.FindIndex(s => s.Position > after);
+        if (first >= 0)
+            _databases = _swaps[first].Before;
+        _swaps.Clear();
     }
 
     private void OpenStorage(bool journalMustExist)
@@ -202,6 +258,7 @@ public sealed class KvasirNode : IDisposable
         }
 
         _databases = DatabaseMapping.Read(_replicas);
+        _swaps.Clear();
     }
 
     private KeyspaceOptions OptionsOf(int replica)
@@ -217,14 +274,25 @@ public sealed class KvasirNode : IDisposable
         };
     }
 
-    private void CloseStorage()
+    /// <summary>Closes everything, whatever happens; returns what kept the last writes from being saved.</summary>
+    private StorageException? CloseStorage()
     {
-        // The engines are not flushed: the journal has everything, and a stop should take no longer than a sync.
-        if (_log.Refusal is null)
-            _log.Journal.Commit(sync: true);
+        StorageException? failure = null;
+        try
+        {
+            // The engines are not flushed: the journal has everything, and a stop should take no longer than a sync.
+            if (_log.Refusal is null)
+                _log.Journal.Commit(sync: true);
+        }
+        catch (StorageException e)
+        {
+            failure = e;
+        }
+
         JournalWriter journal = _log.Detach();
         CloseEngines();
         journal.Dispose();
+        return failure;
     }
 
     private void CloseEngines()
@@ -242,20 +310,26 @@ public sealed class KvasirNode : IDisposable
 
     private void OnFailed(JournalFailure failure, Exception cause, LogPosition durable)
     {
-        Mailbox.Post(new DiscardItem(_replicas, durable));
+        Mailbox.Post(new DiscardItem(this, _generation, durable));
         _listener?.Failed(durable, failure == JournalFailure.DiskFull, _log.Refusal?.Message ?? cause.Message);
     }
 
     /// <summary>Forgets what was published ahead of a log that has failed. What is stable stays.</summary>
-    private sealed class DiscardItem(Replica[] replicas, LogPosition durable) : IMailboxItem
+    private sealed class DiscardItem(KvasirNode node, int generation, LogPosition durable) : IMailboxItem
     {
         public void Run(Execution execution)
         {
-            foreach (Replica replica in replicas)
+            // What was opened since then holds only what is durable.
+            if (generation != node._generation)
+                return;
+            foreach (Replica replica in node._replicas)
             {
                 if (replica.Options.Durability == Durability.Sync)
                     replica.Discard(durable);
             }
+
+            if (node._replicas[0].Options.Durability == Durability.Sync)
+                node.TakeBackSwaps(durable);
         }
     }
 }

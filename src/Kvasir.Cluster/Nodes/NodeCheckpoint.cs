@@ -14,10 +14,20 @@ internal static class NodeCheckpoint
         if (files.FolderExists(folder))
             throw new StorageException($"{folder} exists; a checkpoint wants a new folder");
 
-        // One item for all flushes: the copy is of one moment, across databases.
-        CutItem cut = new(node);
-        node.Mailbox.Post(cut);
-        cut.Wait();
+        while (true)
+        {
+            // One item for all flushes: the copy is of one moment, across databases. A reload in between throws away what
+            // was being flushed.
+            CutItem cut = new(node);
+            node.Mailbox.Post(cut);
+            cut.Wait();
+            if (node.TryCopy(cut.Generation, () => Copy(node, files, folder)))
+                return;
+        }
+    }
+
+    private static void Copy(KvasirNode node, IFileSystem files, string folder)
+    {
         foreach (Replica replica in node.Replicas)
             replica.Engine.WaitForFlush();
 
@@ -34,9 +44,11 @@ internal static class NodeCheckpoint
     {
         private volatile bool _done;
 
+        public int Generation { get; private set; }
+
         public void Run(Execution execution)
         {
-            node.FlushAll();
+            Generation = node.FlushAll();
             _done = true;
         }
 

@@ -141,6 +141,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     private void TrimJournal()
     {
+        // Read before the engines are asked: an engine that has nothing unflushed may be written to right after its
+        // answer, and what became durable since then is in nobody's answer.
+        LogPosition durable = _log.DurablePosition;
         Replica? oldest = null;
         LogPosition needed = LogPosition.Max;
         foreach (Replica replica in _node.Replicas)
@@ -152,7 +155,6 @@ internal sealed class NodeUpkeep : IBackgroundJob
             }
         }
 
-        LogPosition durable = _log.DurablePosition;
         _log.Journal.TrimBefore(needed < durable ? needed : durable);
         if (oldest is not null && _log.RetainedBytes > _options.JournalBytesMax)
             oldest.Engine.Flush();

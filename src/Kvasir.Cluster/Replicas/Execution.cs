@@ -18,6 +18,7 @@ namespace Kvasir.Cluster.Replicas;
 public sealed class Execution
 {
     private readonly IReplicaLog _log;
+    private readonly List<Action<LogPosition?>> _endings = [];
     private readonly List<Replica> _touched = [];
     private readonly BytesBuffer _record = new(4096);
     private LogPosition _gate;
@@ -123,10 +124,39 @@ public sealed class Execution
         foreach (Replica replica in _touched)
             replica.Publish(position);
         _touched.Clear();
+        if (_endings.Count != 0)
+            End(position);
         if (_record.Capacity > 1 << 20)
             _record.ClearAndTrim(1 << 20);
         if (durability == Durability.Sync)
             RaiseGate(position);
+    }
+
+    /// <summary>
+    /// Withdraws everything staged since the last commit, after the disk refused a read or the log refused the record in
+    /// the middle of it: none of it has happened, or will.
+    /// </summary>
+    public void Abandon()
+    {
+        if (_touched.Count == 0)
+            return;
+        foreach (Replica replica in _touched)
+            replica.Withdraw();
+        _touched.Clear();
+        End(position: null);
+    }
+
+    /// <summary>
+    /// For what is kept beside the replicas and changes with what is staged: told the record's position when it is
+    /// committed, null when it is abandoned; the last one to ask first.
+    /// </summary>
+    internal void WhenEnded(Action<LogPosition?> ending) => _endings.Add(ending);
+
+    private void End(LogPosition? position)
+    {
+        for (int i = _endings.Count - 1; i >= 0; i--)
+            _endings[i](position);
+        _endings.Clear();
     }
 
     /// <summary>Forgets the gate: the caller has taken it for the replies it guards.</summary>

@@ -64,6 +64,9 @@ public sealed class Replica
         _staged.Clear();
     }
 
+    /// <summary>Takes back what is staged.</summary>
+    internal void Withdraw() => Discard(Engine.PublishedPosition);
+
     internal void Discard(LogPosition after)
     {
         Engine.DiscardAfter(after);

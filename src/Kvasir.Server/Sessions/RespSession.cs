@@ -106,6 +106,7 @@ internal sealed class RespSession : IMailboxItem
         }
         catch (Exception e) when (Server.Dispatcher.IsExpected(e))
         {
+            execution.Abandon();
             Reply.Error("ERR " + e.Message);
             ClosesAfterReplies = true;
         }

@@ -26,6 +26,9 @@ public sealed class SimulatedScheduler : IScheduler
 
     public int JobsWaiting => _jobs.Count;
 
+    /// <summary>A job is under way.</summary>
+    public bool IsRunningJob { get; private set; }
+
     /// <summary>A digest of every choice made: two runs of one seed must agree on it.</summary>
     public ulong Fingerprint { get; private set; }
 
@@ -50,7 +53,17 @@ public sealed class SimulatedScheduler : IScheduler
         IBackgroundJob job = _jobs[index];
         _jobs.RemoveAt(index);
         Fingerprint = (Fingerprint * 0x100000001B3) ^ StableHash.Hash64(System.Text.Encoding.UTF8.GetBytes(job.Name));
-        job.Run();
+        bool within = IsRunningJob;
+        IsRunningJob = true;
+        try
+        {
+            job.Run();
+        }
+        finally
+        {
+            IsRunningJob = within;
+        }
+
         return true;
     }
 

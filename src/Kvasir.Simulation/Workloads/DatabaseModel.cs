@@ -33,6 +33,9 @@ internal sealed class DatabaseModel
         With(database, _databases[database].RemoveRange(_databases[database].Keys.Where(
             k => k.AsSpan().SequenceCompareTo(start) >= 0 && (end.Length == 0 || k.AsSpan().SequenceCompareTo(end) < 0))));
 
+    public DatabaseModel Swap(int first, int second) =>
+        new(_databases.SetItem(first, _databases[second]).SetItem(second, _databases[first]));
+
     private DatabaseModel With(int database, ImmutableSortedDictionary<byte[], ModelValue> content) =>
         new(_databases.SetItem(database, content));
 }

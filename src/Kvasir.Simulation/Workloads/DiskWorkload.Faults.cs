@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
@@ -26,28 +27,62 @@ public sealed partial class DiskWorkload
 
     private int Visible => _certain ?? _history.Count - 1;
 
+    private bool MaySpoil => _durability == Durability.Sync
+        && (_options.Faults & (DiskWorkloadFaults.Full | DiskWorkloadFaults.Failed | DiskWorkloadFaults.Reads | DiskWorkloadFaults.Flips)) != 0;
+
     private void SpoilDisk()
     {
-        _diskIsBad = true;
         int skip = _random.Next(8);
-        switch (_random.Next(4))
+        switch (_random.Next(6))
         {
-            case 0:
+            case 0 when Has(DiskWorkloadFaults.Full):
+                Spoil("the disk has little space left");
                 long used = long.MaxValue - _disk.FreeBytes(Folder);
                 _disk.CapacityBytes = used + _random.Next(96 << 10);
                 break;
-            case 1:
+            case 1 when Has(DiskWorkloadFaults.Failed):
                 DiskOperationKind kind = _random.OneIn(2) ? DiskOperationKind.Write : DiskOperationKind.Sync;
+                Spoil($"{kind} of the journal fails");
                 _disk.Faults.Add(new FaultRule(DiskFault.Failed, kind, JournalFolder) { Skip = skip, Times = 1 });
                 break;
-            case 2:
+            case 2 when Has(DiskWorkloadFaults.Failed):
+                Spoil("writes of the engines' files fail");
                 _disk.Faults.Add(RandomRule(DiskFault.Failed, KeyspacesFolder, skip));
                 break;
-            default:
+            case 3 when Has(DiskWorkloadFaults.Full):
                 string folder = _random.OneIn(2) ? KeyspacesFolder : JournalFolder;
+                Spoil(folder == JournalFolder ? "the journal meets a full disk" : "the engines meet a full disk");
                 _disk.Faults.Add(RandomRule(DiskFault.Full, folder, skip));
                 break;
+            case 4 when Has(DiskWorkloadFaults.Reads):
+                Spoil("reads fail");
+                DiskOperationKind reading = _random.OneIn(3) ? DiskOperationKind.Open : DiskOperationKind.Read;
+                _disk.Faults.Add(new FaultRule(DiskFault.Failed, reading, KeyspacesFolder) { Skip = skip, Times = _random.Next(1, 6) });
+                break;
+            case 5 when Has(DiskWorkloadFaults.Flips):
+                Spoil("reads return flipped bits");
+                _disk.Faults.Add(new FaultRule(DiskFault.FlipBit, DiskOperationKind.Read, KeyspacesFolder) { Skip = skip, Times = _random.Next(1, 6) });
+                break;
         }
+    }
+
+    private bool Has(DiskWorkloadFaults fault) => _options.Faults.HasFlag(fault);
+
+    private void Spoil(string how)
+    {
+        _diskIsBad = true;
+        Count("faults: " + how);
+    }
+
+    /// <summary>Mostly microseconds, now and then so long that everything by the clock is overdue.</summary>
+    private TimeSpan LatencyOf(DiskOperation operation)
+    {
+        if (_checking || _comparing || !Has(DiskWorkloadFaults.Slow))
+            return TimeSpan.Zero;
+        if (!_random.OneIn(400))
+            return TimeSpan.FromMicroseconds(_random.Next(300));
+        Count("faults: an operation takes seconds");
+        return TimeSpan.FromMilliseconds(_random.Next(5000));
     }
 
     private FaultRule RandomRule(DiskFault fault, string folder, int skip) =>
@@ -58,12 +93,15 @@ public sealed partial class DiskWorkload
     {
         if (!_diskIsBad)
             return;
-        _diskIsBad = false;
         if (!IsWell(_node!))
             _failures++;
+        if (_node!.Refusal is { } refusal)
+            Count($"faults: writes refused with {refusal.Code}");
+        CheckLive(_node!, Visible, "on a bad disk");
+        _diskIsBad = false;
         _disk.Faults.Clear();
         _disk.CapacityBytes = long.MaxValue;
-        CheckContent(_node!, Visible, "on a bad disk");
+        CheckContent(_node!, Visible, "on a disk that is good again");
         for (int i = 0; i < 50 && _certain is null && !IsWell(_node!); i++)
         {
             _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
@@ -84,11 +122,16 @@ public sealed partial class DiskWorkload
     /// <summary>Some of the transactions with an unknown outcome may be there; those decide what comes next.</summary>
     private void RestartAfterFailure(int certain)
     {
+        CheckHeldViews(0);
+        CountWork(_node!);
+        _closing = true;
         _node!.Dispose();
+        _closing = false;
         _node = null;
         _scheduler.RunAll();
+        Count("restarts after the disk had failed");
         KvasirNode node = Open(_disk, _scheduler);
-        int found = FoundNumber(node);
+        int found = FoundNumber(node, "after a restart");
         if (found < certain || found >= _history.Count)
             throw Broken($"transactions up to {certain} are certain and {_history.Count - 1} were made; after a restart there are {found}");
         Forget(found);
@@ -107,6 +150,8 @@ public sealed partial class DiskWorkload
     {
         if (_history.Count != _positions.Count)
             throw Broken("the log failed inside the mailbox");
+        foreach (HeldView view in _held)
+            view.Doubtful = true;
         int last = _positions.FindLastIndex(position => position <= durable);
         if (_certain is { } certain)
             last = Math.Min(last, certain);

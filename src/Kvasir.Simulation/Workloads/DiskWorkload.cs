@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
@@ -25,6 +26,7 @@ public sealed partial class DiskWorkload
     private static readonly byte[] s_numberKey = "~number"u8.ToArray();
 
     private readonly DiskWorkloadOptions _options;
+    private readonly Durability _durability = Durability.Sync;
     private readonly SeededRandom _random;
     private readonly SeededRandom _crashRandom;
     private readonly SimulatedFileSystem _disk;
@@ -38,6 +40,10 @@ public sealed partial class DiskWorkload
     private int _checkpoints;
     private long _crashPoints;
     private bool _checking;
+    private bool _comparing;
+    private bool _posting;
+    private bool _closing;
+    private WorkloadFailedException? _broken;
 
     private DiskWorkload(DiskWorkloadOptions options)
     {
@@ -46,7 +52,12 @@ public sealed partial class DiskWorkload
         _crashRandom = _random.Fork();
         _disk = new SimulatedFileSystem(_random.Fork());
         _scheduler = new SimulatedScheduler(_random.Fork());
-        _disk.BeforeOperation = CrashHere;
+        _disk.BeforeOperation = BeforeOperation;
+        _disk.Clock = _scheduler.Clock;
+        _disk.Latency = LatencyOf;
+        if (_options.Faults.HasFlag(DiskWorkloadFaults.Weak) && _random.OneIn(6))
+            _durability = _random.OneIn(2) ? Durability.Interval : Durability.None;
+        Count("runs with durability " + _durability);
     }
 
     /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
@@ -59,12 +70,16 @@ public sealed partial class DiskWorkload
         }
         catch (Exception e) when (e is not WorkloadFailedException)
         {
+            // Background jobs take whatever is thrown through them for their own failure, and others then meet that.
             throw workload.Broken($"unexpected {e.GetType().Name}: {e.Message}", e);
         }
 
+        if (workload._broken is not null)
+            throw workload._broken;
         ulong fingerprint = workload._disk.Fingerprint ^ workload._scheduler.Fingerprint ^ workload._random.NextUInt64();
         return new DiskWorkloadResult(
-            options.Seed, workload._disk.OperationCount, workload._crashPoints, workload._history.Count - 1, workload._failures, fingerprint);
+            options.Seed, workload._disk.OperationCount, workload._crashPoints, workload._history.Count - 1, workload._failures,
+            fingerprint, workload.Coverage);
     }
 
     private void RunSteps()
@@ -83,7 +98,7 @@ public sealed partial class DiskWorkload
 
     private void Step()
     {
-        if (_options.Faults && !_diskIsBad && _random.OneIn(40))
+        if (MaySpoil && !_diskIsBad && _random.OneIn(40))
             SpoilDisk();
         else if (_diskIsBad && _random.OneIn(12))
             HealDisk();
@@ -94,20 +109,23 @@ public sealed partial class DiskWorkload
                 HealDisk();
                 Close();
                 _node = Open(_disk, _scheduler);
+                Count("clean stops and starts");
                 CheckContent(_node, _history.Count - 1, "after reopening");
                 break;
             case 1:
-                node.Replicas[1 + _random.Next(Databases)].Engine.Flush();
+                node.Replicas[_random.Next(Databases + 1)].Engine.Flush();
+                Count("flushes asked for");
                 break;
             case 2:
-                CheckWithSnapshot(node);
+                HoldView(node);
                 break;
             case 3:
                 HealDisk();
                 Checkpoint(_node!);
                 break;
             case 4:
-                CheckContent(node, Visible, "while running");
+                if (_durability == Durability.Sync || !_diskIsBad)
+                    CheckLive(node, Visible, "while running");
                 break;
             case < 12:
                 _scheduler.RunOne();
@@ -122,70 +140,151 @@ public sealed partial class DiskWorkload
                     Settle();
                 break;
         }
+
+        CheckHeldViews(_random.OneIn(8) ? 0 : 6);
     }
 
-    /// <summary>One transaction over both databases, and its number.</summary>
+    /// <summary>One transaction over both databases, and its number in each.</summary>
     private void Transact(KvasirNode node)
     {
         if (node.Refusal is not null)
             return;
         DatabaseModel model = _history[^1];
-        int number = _history.Count;
+        byte[] number = BitConverter.GetBytes((long)_history.Count);
         List<Action<Execution>> effects = [];
-        int count = _random.OneIn(8) ? _random.Next(1, 40) : _random.Next(1, 5);
-        for (int i = 0; i < count; i++)
+        switch (_random.Next(40))
         {
-            int database = _random.Next(Databases);
-            byte[] key = RandomKey();
-            switch (_random.Next(12))
-            {
-                case 0:
-                    byte[] end = _random.OneIn(10) ? [] : RandomKey();
-                    if (end.Length != 0 && key.AsSpan().SequenceCompareTo(end) >= 0)
-                        break;
-                    model = model.DeleteRange(database, key, end);
-                    effects.Add(e => e.DeleteRange(node.Database(database), key, end));
-                    break;
-                case 1 or 2:
-                    model = model.Delete(database, key);
-                    effects.Add(e => e.Delete(node.Database(database), key));
-                    break;
-                default:
-                    byte[] value = new byte[_random.OneIn(20) ? _random.Next(3000) : _random.Next(60)];
-                    _random.NextBytes(value);
-                    long deadline = _random.OneIn(6) ? NowMs + _random.Next(1, 200) : 0;
-                    model = model.Put(database, key, value, deadline);
-                    effects.Add(e => e.Put(node.Database(database), key, [], value, deadline));
-                    break;
-            }
+            case 0:
+                Count("everything deleted, in all databases");
+                for (int i = 0; i < Databases; i++)
+                {
+                    int database = i;
+                    model = model.DeleteRange(database, [], []);
+                    effects.Add(e => e.DeleteRange(node.Database(database), [], []));
+                }
+
+                break;
+            case 1 when _durability == Durability.Sync:
+                Count("databases swapped");
+                model = model.Swap(0, 1);
+                effects.Add(e => node.SwapDatabases(e, 0, 1));
+                break;
+            case 2:
+                model = MoveKey(node, model, effects);
+                break;
+            default:
+                int count = _random.OneIn(8) ? _random.Next(1, 40) : _random.Next(1, 5);
+                for (int i = 0; i < count; i++)
+                    model = Mutate(node, model, effects);
+                break;
         }
 
-        byte[] numberValue = BitConverter.GetBytes((long)number);
-        model = model.Put(0, s_numberKey, numberValue, 0);
-        effects.Add(e => e.Put(node.Database(0), s_numberKey, [], numberValue, 0));
+        for (int i = 0; i < Databases; i++)
+        {
+            int database = i;
+            model = model.Put(database, s_numberKey, number, 0);
+            effects.Add(e => e.Put(node.Database(database), s_numberKey, [], number, 0));
+        }
 
         // The journal record exists from the commit on: a crash may keep it from then, so the model is there before.
         _history.Add(model);
         TransactionItem item = new(effects);
+        _posting = true;
         node.Mailbox.Post(item);
-        _positions.Add(item.Gate);
+        _posting = false;
+        if (item.Refused is not null)
+        {
+            if (!_diskIsBad)
+                throw Broken($"a transaction met {item.Refused.GetType().Name}: {item.Refused.Message}", item.Refused);
+            Count("transactions abandoned because a read was refused");
+            _history.RemoveAt(_history.Count - 1);
+            return;
+        }
+
+        _positions.Add(node.Log.AppendedPosition);
+        if (_durability == Durability.Sync && item.Gate != _positions[^1])
+            throw Broken($"the replies of transaction {_history.Count - 1} wait for {item.Gate} instead of {_positions[^1]}");
+        Count("transactions");
         node.Log.Commit();
         NoteAnswers(node);
+    }
+
+    /// <summary>A put, a deletion or a deletion of a range.</summary>
+    private DatabaseModel Mutate(KvasirNode node, DatabaseModel model, List<Action<Execution>> effects)
+    {
+        int database = _random.Next(Databases);
+        byte[] key = RandomKey();
+        switch (_random.Next(12))
+        {
+            case 0:
+                byte[] end = _random.OneIn(10) ? [] : RandomKey();
+                if (end.Length != 0 && key.AsSpan().SequenceCompareTo(end) >= 0)
+                    return model;
+                Count(end.Length == 0 ? "ranges deleted, to the end" : "ranges deleted");
+                effects.Add(e => e.DeleteRange(node.Database(database), key, end));
+                return model.DeleteRange(database, key, end);
+            case 1 or 2:
+                Count("keys deleted");
+                effects.Add(e => e.Delete(node.Database(database), key));
+                return model.Delete(database, key);
+            default:
+                byte[] value = new byte[_random.OneIn(20) ? _random.Next(3000) : _random.Next(60)];
+                _random.NextBytes(value);
+                long deadline = _random.OneIn(6) ? NowMs + _random.Next(1, 200) : 0;
+                Count(deadline == 0 ? "keys put" : "keys put that expire");
+                effects.Add(e => e.Put(node.Database(database), key, [], value, deadline));
+                return model.Put(database, key, value, deadline);
+        }
+    }
+
+    /// <summary>What MOVE and COPY do: a value read in one database and written in the other, in one transaction.</summary>
+    private DatabaseModel MoveKey(KvasirNode node, DatabaseModel model, List<Action<Execution>> effects)
+    {
+        if (_random.OneIn(2))
+            model = Mutate(node, model, effects);
+        int source = _random.Next(Databases);
+        int target = (source + 1) % Databases;
+        KeyValuePair<byte[], ModelValue>[] live = [.. model.Live(source, NowMs).Where(e => e.Key != s_numberKey && e.Value.ExpiresAtMs == 0).Take(40)];
+        if (live.Length == 0)
+            return model;
+        (byte[] key, ModelValue value) = live[_random.Next(live.Length)];
+        bool keeps = _random.OneIn(2);
+        Count(keeps ? "keys copied to another database" : "keys moved to another database");
+        effects.Add(e =>
+        {
+            BytesBuffer read = new();
+            EntryInfo info = e.Get(node.Database(source), key, read);
+            if (!info.Found || !read.WrittenSpan.SequenceEqual(value.Value) || info.ExpiresAtMs != value.ExpiresAtMs)
+                throw Broken($"a transaction reads another value of {Show(key)} than was written");
+            e.Put(node.Database(target), key, [], read.WrittenSpan, info.ExpiresAtMs);
+            if (!keeps)
+                e.Delete(node.Database(source), key);
+        });
+        model = model.Put(target, key, value.Value, value.ExpiresAtMs);
+        return keeps ? model : model.Delete(source, key);
     }
 
     /// <summary>Lets background work go on until everything committed is durable; false when a bad disk prevents it.</summary>
     private bool Settle()
     {
         KvasirNode node = _node!;
-        node.Log.Commit();
-        while (node.Log.DurablePosition < node.Log.AwaitedPosition && _scheduler.RunOne())
+
+        // Writers come in between, so once may not be enough.
+        for (int i = 0; i < 1000; i++)
+        {
+            node.Log.Commit();
+            while (node.Log.DurablePosition < node.Log.AwaitedPosition && _scheduler.RunOne())
+                NoteAnswers(node);
             NoteAnswers(node);
-        NoteAnswers(node);
-        if (node.Refusal is not null && _diskIsBad)
-            return false;
-        if (_answered != _history.Count - 1)
-            throw Broken($"nothing is left to do, and transaction {_answered + 1} of {_history.Count - 1} is not durable");
-        return true;
+            if (_answered == _history.Count - 1 || _durability != Durability.Sync)
+                return true;
+            if (node.Refusal is not null && _diskIsBad)
+                return false;
+            if (node.Log.DurablePosition < node.Log.AwaitedPosition)
+                break;
+        }
+
+        throw Broken($"nothing is left to do, and transaction {_answered + 1} of {_history.Count - 1} is not durable");
     }
 
     private void NoteAnswers(KvasirNode node)
@@ -196,170 +295,41 @@ public sealed partial class DiskWorkload
 
     private void Close()
     {
+        CheckHeldViews(0);
+        CountWork(_node!);
+        _closing = true;
         _node!.Dispose();
+        _closing = false;
         _answered = _history.Count - 1;
         _node = null;
         _scheduler.RunAll();
+        DamageAtRest();
     }
 
     private void Checkpoint(KvasirNode node)
     {
         Settle();
         string folder = "/checkpoint-" + ++_checkpoints;
+        int before = _durability == Durability.Sync ? _history.Count - 1 : 0;
         node.Checkpoint(folder);
+        NoteAnswers(node);
+        Count("checkpoints opened and compared");
         _checking = true;
         try
         {
-            using SimulatedNode copy = new(_disk.Clone(), _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, folder);
-            CheckContent(copy.Node, _history.Count - 1, "in a checkpoint");
+            SimulatedFileSystem disk = _disk.AfterCrash(_crashRandom.Fork(), (CrashKind)_crashRandom.Next(5));
+            disk.Latency = null;
+            using SimulatedNode copy = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, folder);
+            int found = FoundNumber(copy.Node, "in a checkpoint");
+            if (found < before)
+                throw Broken($"transaction {before} was durable before the checkpoint, which ends at {found}");
+            CheckContent(copy.Node, found, "in a checkpoint");
+            if (!copy.WriteMarker() && _durability == Durability.Sync)
+                throw Broken("a checkpoint that was opened takes no writes");
         }
         finally
         {
             _checking = false;
-        }
-    }
-
-    private void CheckWithSnapshot(KvasirNode node)
-    {
-        if (!Settle())
-            return;
-        int at = _history.Count - 1;
-        EngineSnapshot[] snapshots = [.. Enumerable.Range(0, Databases).Select(d => node.Database(d).Engine.CreateSnapshot())];
-        for (int i = 0; i < 5; i++)
-            Transact(node);
-        while (_random.OneIn(2) && _scheduler.RunOne())
-            NoteAnswers(node);
-        for (int database = 0; database < Databases; database++)
-        {
-            CheckDatabase(node.Database(database).Engine, ReadView.At(snapshots[database]), database, at, "in a snapshot");
-            snapshots[database].Dispose();
-        }
-    }
-
-    /// <summary>Called before every disk operation of the run: this is the instant at which the machine stops.</summary>
-    private void CrashHere(DiskOperation operation)
-    {
-        if (_checking || (_options.CrashEvery > 1 && !_crashRandom.OneIn(_options.CrashEvery)))
-            return;
-        if (operation.Kind is DiskOperationKind.Read or DiskOperationKind.Look or DiskOperationKind.Open)
-            return;
-        _checking = true;
-        try
-        {
-            CrashKind kind = (CrashKind)_crashRandom.Next(5);
-            int answered = _answered;
-            if (_node is { } node)
-            {
-                while (answered < _positions.Count - 1 && _positions[answered + 1] <= node.Log.DurablePosition)
-                    answered++;
-            }
-
-            // Whoever restarts the machine has seen to it that there is space.
-            SimulatedFileSystem left = _disk.AfterCrash(_crashRandom.Fork(), kind);
-            left.CapacityBytes = long.MaxValue;
-            Recover(left, answered, $"crash ({kind}) before operation {operation}");
-            _crashPoints++;
-        }
-        finally
-        {
-            _checking = false;
-        }
-    }
-
-    /// <summary>Recovers a crashed disk, checks it, writes to it, and recovers it once more.</summary>
-    private void Recover(SimulatedFileSystem disk, int answered, string when)
-    {
-        int found;
-        try
-        {
-            using (SimulatedNode first = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, Folder))
-            {
-                found = FoundNumber(first.Node);
-                if (found < answered)
-                    throw Broken($"{when}: transaction {answered} was answered, and only {found} are there");
-                if (found >= _history.Count)
-                    throw Broken($"{when}: transaction {found} is there, and only {_history.Count - 1} were made");
-                CheckContent(first.Node, found, when);
-                first.WriteMarker();
-            }
-
-            using SimulatedNode second = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, Folder);
-            if (!second.HasMarker())
-                throw Broken($"{when}: a write after the recovery did not survive a clean stop");
-            CheckContent(second.Node, found, when + ", recovered twice");
-        }
-        catch (Exception e) when (e is not WorkloadFailedException)
-        {
-            throw Broken($"{when}: recovery failed with {e.GetType().Name}: {e.Message}", e);
-        }
-    }
-
-    private static int FoundNumber(KvasirNode node)
-    {
-        BytesBuffer value = new();
-        return node.Database(0).Engine.Get(s_numberKey, ReadView.Published, value).Found
-            ? (int)BitConverter.ToInt64(value.WrittenSpan)
-            : 0;
-    }
-
-    private void CheckContent(KvasirNode node, int prefix, string when)
-    {
-        for (int database = 0; database < Databases; database++)
-            CheckDatabase(node.Database(database).Engine, ReadView.Published, database, prefix, when);
-    }
-
-    private void CheckDatabase(IOrderedEngine engine, ReadView view, int database, int prefix, string when)
-    {
-        using EngineIterator iterator = engine.CreateIterator(new IteratorOptions { View = view });
-        bool forward = _crashRandom.OneIn(2);
-        KeyValuePair<byte[], ModelValue>[] expected = [.. _history[prefix].Live(database, NowMs)];
-        if (!forward)
-            Array.Reverse(expected);
-        if (forward)
-            iterator.SeekToFirst();
-        else
-            iterator.SeekToLast();
-        foreach ((byte[] key, ModelValue value) in expected)
-        {
-            // The marker of an earlier recovery is not part of the history.
-            SkipMarker(iterator, forward);
-            if (!iterator.Valid)
-                throw Broken($"{when}: db{database} after {prefix} transactions lacks {Show(key)}");
-            if (!iterator.Key.SequenceEqual(key))
-                throw Broken($"{when}: db{database} after {prefix} transactions has {Show(iterator.Key)} where {Show(key)} should be");
-            if (!iterator.Value.SequenceEqual(value.Value) || iterator.ExpiresAtMs != value.ExpiresAtMs)
-                throw Broken($"{when}: db{database} after {prefix} transactions has another value for {Show(key)}");
-            if (forward)
-                iterator.Next();
-            else
-                iterator.Previous();
-        }
-
-        SkipMarker(iterator, forward);
-        if (iterator.Valid)
-            throw Broken($"{when}: db{database} after {prefix} transactions has {Show(iterator.Key)}, which should not be there");
-
-        // Point reads go another way than iterators: look at some of them, present and absent.
-        BytesBuffer buffer = new();
-        for (int i = 0; i < 8; i++)
-        {
-            byte[] key = expected.Length > 0 && _crashRandom.OneIn(2) ? expected[_crashRandom.Next(expected.Length)].Key : RandomKey(_crashRandom);
-            buffer.Clear();
-            bool found = engine.Get(key, view, buffer).Found;
-            ModelValue? wanted = expected.Where(e => e.Key.AsSpan().SequenceEqual(key)).Select(e => (ModelValue?)e.Value).FirstOrDefault();
-            if (found != wanted is not null || (found && !buffer.WrittenSpan.SequenceEqual(wanted!.Value.Value)))
-                throw Broken($"{when}: db{database} after {prefix} transactions: a read of {Show(key)} disagrees with the iterator");
-        }
-    }
-
-    private static void SkipMarker(EngineIterator iterator, bool forward)
-    {
-        while (iterator.Valid && iterator.Key.SequenceEqual(SimulatedNode.MarkerKey))
-        {
-            if (forward)
-                iterator.Next();
-            else
-                iterator.Previous();
         }
     }
 
@@ -376,6 +346,8 @@ public sealed partial class DiskWorkload
             Folder = folder,
             DatabaseCount = Databases,
             MemoryBytes = MemoryBudget.MinimumBytes,
+            Durability = _durability,
+            SyncInterval = TimeSpan.FromMilliseconds(50),
             JournalBytesMax = 64 << 10,
             Journal = new JournalOptions { SegmentBytes = 32 << 10, FirstSegmentBytes = 16 << 10 },
         },
@@ -395,52 +367,29 @@ public sealed partial class DiskWorkload
     private static string Show(ReadOnlySpan<byte> key) => System.Text.Encoding.ASCII.GetString(key);
 
     private WorkloadFailedException Broken(string what, Exception? inner = null) =>
-        new($"seed {_options.Seed}: {what}. Replay: ./kvasir simulate disk --seed {_options.Seed} --steps {_options.Steps} --crash-every {_options.CrashEvery}", inner);
+        _broken ??= new($"seed {_options.Seed}: {what}. Replay: {_options.ReplayCommand}", inner);
 
     private sealed class TransactionItem(List<Action<Execution>> effects) : IMailboxItem
     {
         public LogPosition Gate { get; private set; }
 
+        public StorageException? Refused { get; private set; }
+
         public void Run(Execution execution)
         {
-            foreach (Action<Execution> effect in effects)
-                effect(execution);
-            execution.Commit();
+            try
+            {
+                foreach (Action<Execution> effect in effects)
+                    effect(execution);
+                execution.Commit();
+            }
+            catch (StorageException e)
+            {
+                execution.Abandon();
+                Refused = e;
+            }
+
             Gate = execution.TakeGate();
-        }
-    }
-
-    /// <summary>A node on a recovered disk, in a world of its own.</summary>
-    private sealed class SimulatedNode : IDisposable
-    {
-        public static readonly byte[] MarkerKey = "~marker"u8.ToArray();
-
-        private readonly SimulatedScheduler _scheduler;
-
-        public SimulatedNode(IFileSystem disk, SeededRandom random, DateTimeOffset now, DiskWorkload owner, string folder)
-        {
-            _scheduler = new SimulatedScheduler(random, new SimulatedClock(now));
-            Node = owner.Open(disk, _scheduler, folder, random.NextUInt64());
-        }
-
-        public KvasirNode Node { get; }
-
-        public void WriteMarker()
-        {
-            TransactionItem item = new([e => e.Put(Node.Database(0), MarkerKey, [], MarkerKey, 0)]);
-            Node.Mailbox.Post(item);
-            Node.Log.Commit();
-            while (Node.Log.DurablePosition < item.Gate)
-                Check.That(_scheduler.RunOne(), $"nothing is left to run, and the marker is not durable");
-            _scheduler.RunAll();
-        }
-
-        public bool HasMarker() => Node.Database(0).Engine.Get(MarkerKey, ReadView.Published, value: null).Found;
-
-        public void Dispose()
-        {
-            Node.Dispose();
-            _scheduler.RunAll();
         }
     }
 }

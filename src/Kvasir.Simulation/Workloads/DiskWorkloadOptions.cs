@@ -1,4 +1,7 @@
+using System.Globalization;
+using System.Numerics;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Simulation.Workloads;
 
@@ -16,8 +19,83 @@ public sealed record DiskWorkloadOptions
     /// <summary>One crash is tried in this many disk operations: 1 for all.</summary>
     public int CrashEvery { get; init; } = 1;
 
-    /// <summary>Lets the disk fill up (ENOSPC) or fail (EIO) for a while, too.</summary>
-    public bool Faults { get; init; } = true;
+    /// <summary>What goes wrong beside crashes.</summary>
+    public DiskWorkloadFaults Faults { get; init; } = DiskWorkloadFaults.All;
+
+    /// <summary>Says what is damaged in a folder, as <c>kvasir verify</c> does; left out where nobody knows the engine's files.</summary>
+    public Func<IFileSystem, string, IReadOnlyList<DamageFinding>>? Verify { get; init; }
+
+    /// <summary>The command line that runs exactly this seed again.</summary>
+    public string ReplayCommand =>
+        string.Create(CultureInfo.InvariantCulture, $"./kvasir simulate disk --seed {Seed} --steps {Steps} --crash-every {CrashEvery}")
+        + (Faults == DiskWorkloadFaults.All ? "" : $" --faults {DiskWorkloadFaultNames.Format(Faults)}");
+}
+
+/// <summary>What goes wrong in a disk workload beside crashes; each can be left out to corner a failure.</summary>
+[Flags]
+public enum DiskWorkloadFaults
+{
+    None = 0,
+
+    /// <summary>The disk fills up for a while (ENOSPC).</summary>
+    Full = 1,
+
+    /// <summary>Writes, syncs and names fail for a while (EIO).</summary>
+    Failed = 2,
+
+    /// <summary>Reads fail for a while (EIO).</summary>
+    Reads = 4,
+
+    /// <summary>Bits flip: in what reads return for a while, and at rest between a stop and a start.</summary>
+    Flips = 8,
+
+    /// <summary>Files are cut, grown, emptied, removed or exchanged at rest.</summary>
+    Files = 16,
+
+    /// <summary>Operations take time, now and then seconds.</summary>
+    Slow = 32,
+
+    /// <summary>Crashes and faults while a crashed disk is recovered, and again while that is.</summary>
+    Recovery = 64,
+
+    /// <summary>Transactions and views begin in the middle of flushes, compactions, commits and checkpoints.</summary>
+    Interleave = 128,
+
+    /// <summary>Some runs with durability <c>interval</c> or <c>none</c>.</summary>
+    Weak = 256,
+
+    All = 511,
+}
+
+/// <summary>Their names on a command line.</summary>
+public static class DiskWorkloadFaultNames
+{
+    public static IReadOnlyList<string> All { get; } =
+        [.. Enum.GetValues<DiskWorkloadFaults>().Where(f => BitOperations.IsPow2((int)f)).Select(Name)];
+
+    public static string Format(DiskWorkloadFaults faults) => faults switch
+    {
+        DiskWorkloadFaults.None => "none",
+        DiskWorkloadFaults.All => "all",
+        _ => string.Join(',', Enum.GetValues<DiskWorkloadFaults>().Where(f => BitOperations.IsPow2((int)f) && faults.HasFlag(f)).Select(Name)),
+    };
+
+    /// <summary>Names with commas between; <c>all</c>, <c>none</c>; <c>-name</c> takes one away from all. Null when one is unknown.</summary>
+    public static DiskWorkloadFaults? Parse(string text)
+    {
+        string[] words = text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        DiskWorkloadFaults faults = words.Length > 0 && words[0].StartsWith('-') ? DiskWorkloadFaults.All : DiskWorkloadFaults.None;
+        foreach (string word in words)
+        {
+            if (!Enum.TryParse(word.TrimStart('-'), ignoreCase: true, out DiskWorkloadFaults fault) || char.IsAsciiDigit(word[^1]))
+                return null;
+            faults = word.StartsWith('-') ? faults & ~fault : faults | fault;
+        }
+
+        return faults;
+    }
+
+    private static string Name(DiskWorkloadFaults fault) => fault.ToString().ToLowerInvariant();
 }
 
 /// <summary>What a run did.</summary>
@@ -27,8 +105,31 @@ public sealed record DiskWorkloadOptions
 /// <param name="Transactions">Transactions committed.</param>
 /// <param name="Failures">Times that a bad disk kept the node from writing.</param>
 /// <param name="Fingerprint">Digest of everything that happened: equal for two runs of one seed.</param>
+/// <param name="Coverage">How often each thing happened that the workload is there for.</param>
 public sealed record DiskWorkloadResult(
-    ulong Seed, long Operations, long CrashPoints, long Transactions, long Failures, ulong Fingerprint);
+    ulong Seed, long Operations, long CrashPoints, long Transactions, long Failures, ulong Fingerprint, DiskWorkloadCoverage Coverage);
+
+/// <summary>Counts of what happened, by name.</summary>
+public sealed class DiskWorkloadCoverage : IEquatable<DiskWorkloadCoverage>
+{
+    private readonly SortedDictionary<string, long> _counts = new(StringComparer.Ordinal);
+
+    public IReadOnlyDictionary<string, long> Counts => _counts;
+
+    public void Add(string what, long count = 1) => _counts[what] = _counts.GetValueOrDefault(what) + count;
+
+    public void Add(DiskWorkloadCoverage other)
+    {
+        foreach ((string what, long count) in other._counts)
+            Add(what, count);
+    }
+
+    public bool Equals(DiskWorkloadCoverage? other) => other is not null && _counts.SequenceEqual(other._counts);
+
+    public override bool Equals(object? obj) => Equals(obj as DiskWorkloadCoverage);
+
+    public override int GetHashCode() => _counts.Count;
+}
 
 /// <summary>A promise was broken. The message says which, and how to see it again.</summary>
 public sealed class WorkloadFailedException : Exception

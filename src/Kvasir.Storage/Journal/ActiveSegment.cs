@@ -47,6 +47,9 @@ internal sealed class ActiveSegment
 
     public bool HasRoomFor(int bytes) => _offset + bytes + ReservedBytes <= FileLength;
 
+    /// <summary>Whether a segment of this length whose entries end there can go on.</summary>
+    public static bool CanContinue(long endOffset, long fileLength) => endOffset + ReservedBytes <= fileLength;
+
     public RetainedSegment ToRetained() => new(Sequence, BasePosition, EndPosition, FileLength);
 
     public void Write(ReadOnlySpan<byte> chunk)
@@ -66,6 +69,29 @@ internal sealed class ActiveSegment
         Failed = false;
         MarkedEnd = EndPosition;
     }
+
+    /// <summary>
+    /// Says behind the end, durably, that the next segment is there. Nothing depends on it as long as nobody loses that
+    /// one, so a disk that refuses it is not looked at here.
+    /// </summary>
+    public static void MarkContinued(IFile file, long endOffset, in JournalMark mark, uint seed, ulong endPosition)
+    {
+        Span<byte> entry = stackalloc byte[JournalFormat.MarkBytes];
+        if (endOffset + entry.Length > file.Length)
+            return;
+        JournalFormat.WriteMark(entry, JournalEntryKind.ContinuedMark, mark, seed, endPosition);
+        try
+        {
+            file.Write(entry, endOffset);
+            file.Sync(SyncMode.Data);
+        }
+        catch (DiskFailedException)
+        {
+            // Everything before it is durable all the same.
+        }
+    }
+
+    public void MarkContinued(in JournalMark mark, uint seed) => MarkContinued(File, _offset, mark, seed, EndPosition);
 
     public void Sync()
     {

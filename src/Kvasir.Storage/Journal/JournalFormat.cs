@@ -61,6 +61,9 @@ public enum JournalEntryKind : byte
 
     /// <summary>A mark that was synced by an orderly close: nothing follows it that was written before.</summary>
     ClosingMark = 3,
+
+    /// <summary>A mark that was synced when the next segment was there: who finds no next segment has lost it.</summary>
+    ContinuedMark = 4,
 }
 
 /// <summary>What was certain when a mark was written.</summary>
@@ -74,8 +77,9 @@ public readonly record struct JournalMark(LogPosition Durable, ulong OldestSegme
 /// <param name="BasePosition">The logical position of the first byte after the header.</param>
 /// <param name="PreviousEnd">Where the entries of the segment before end; all of them are durable.</param>
 /// <param name="OldestSegment">Every segment from this one on must be there.</param>
+/// <param name="FileLength">Bytes of the file, which never change; 0 in files of early versions, which do not say.</param>
 internal readonly record struct SegmentHeader(
-    ulong JournalId, ulong Sequence, ulong BasePosition, ulong PreviousEnd, ulong OldestSegment)
+    ulong JournalId, ulong Sequence, ulong BasePosition, ulong PreviousEnd, ulong OldestSegment, long FileLength = 0)
 {
     private const int ChecksumOffset = JournalFormat.SegmentHeaderBytes - 4;
 
@@ -89,6 +93,7 @@ internal readonly record struct SegmentHeader(
         BinaryPrimitives.WriteUInt64LittleEndian(page.AsSpan(32), BasePosition);
         BinaryPrimitives.WriteUInt64LittleEndian(page.AsSpan(40), PreviousEnd);
         BinaryPrimitives.WriteUInt64LittleEndian(page.AsSpan(48), OldestSegment);
+        BinaryPrimitives.WriteInt64LittleEndian(page.AsSpan(56), FileLength);
         BinaryPrimitives.WriteUInt32LittleEndian(page.AsSpan(ChecksumOffset), Crc32C.Compute(page.AsSpan(0, ChecksumOffset)));
         return page;
     }
@@ -105,11 +110,19 @@ internal readonly record struct SegmentHeader(
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(page[8..]);
         if (version > JournalFormat.FormatVersion)
             throw new FormatTooNewException(file.Path, version, JournalFormat.FormatVersion);
+        long length = BinaryPrimitives.ReadInt64LittleEndian(page[56..]);
+        if (length != 0 && length != file.Length)
+        {
+            throw new CorruptionException(
+                file.Path, Math.Min(length, file.Length), $"the file has {file.Length} bytes; it was made with {length}");
+        }
+
         return new SegmentHeader(
             BinaryPrimitives.ReadUInt64LittleEndian(page[16..]),
             BinaryPrimitives.ReadUInt64LittleEndian(page[24..]),
             BinaryPrimitives.ReadUInt64LittleEndian(page[32..]),
             BinaryPrimitives.ReadUInt64LittleEndian(page[40..]),
-            BinaryPrimitives.ReadUInt64LittleEndian(page[48..]));
+            BinaryPrimitives.ReadUInt64LittleEndian(page[48..]),
+            length);
     }
 }

@@ -134,6 +134,8 @@ internal sealed class JournalRecovery
         while (scanner.MoveNext())
         {
             ClosedCleanly = scanner.Kind == JournalEntryKind.ClosingMark;
+            if (scanner.Kind == JournalEntryKind.ContinuedMark)
+                throw new FileMissingException(_folder.PathOf(LastHeader.Sequence + 1));
             if (scanner.Kind == JournalEntryKind.Record)
                 continue;
             JournalMark mark = scanner.Mark;

@@ -39,7 +39,7 @@ internal sealed record JournalTail(
         RetainedSegment last = retained[^1];
         SegmentHeader header = recovery.LastHeader;
         ulong begin = Math.Max(last.EndPosition, options.BeginAfter.Value);
-        if (recovery.ClosedCleanly && begin == last.EndPosition)
+        if (recovery.ClosedCleanly && begin == last.EndPosition && ActiveSegment.CanContinue(recovery.EndOffset, last.FileLength))
         {
             retained.RemoveAt(retained.Count - 1);
             IFile file = files.Open(folder.PathOf(last.Sequence), FileOpenMode.ReadWrite);
@@ -62,7 +62,15 @@ internal sealed record JournalTail(
                 header.JournalId, last.Sequence + 1, begin, last.EndPosition, recovery.OldestRequired);
         }
 
-        return new JournalTail(header.JournalId, StartSegment(folder, options, next), retained, recovery.OldestRequired);
+        ActiveSegment segment = StartSegment(folder, options, next);
+        if (next.Sequence != last.Sequence)
+        {
+            using IFile file = files.Open(folder.PathOf(last.Sequence), FileOpenMode.ReadWrite);
+            var mark = new JournalMark(new LogPosition(last.EndPosition), recovery.OldestRequired);
+            ActiveSegment.MarkContinued(file, recovery.EndOffset, mark, JournalFormat.SeedOf(header.JournalId), last.EndPosition);
+        }
+
+        return new JournalTail(header.JournalId, segment, retained, recovery.OldestRequired);
     }
 
     private static JournalTail Create(
@@ -87,20 +95,35 @@ internal sealed record JournalTail(
     /// </summary>
     private static void SecureTail(IFileSystem files, SegmentFolder folder, string path, JournalRecovery recovery)
     {
-        ulong sequence = recovery.LastHeader.Sequence;
-        using IFile file = files.Open(folder.PathOf(sequence), FileOpenMode.ReadWrite);
+        using IFile file = files.Open(folder.PathOf(recovery.LastHeader.Sequence), FileOpenMode.ReadWrite);
         ulong secured = Math.Clamp(recovery.Durable.Value, recovery.LastHeader.BasePosition, recovery.EndPosition);
-        long offset = recovery.EndOffset - (long)(recovery.EndPosition - secured);
-        byte[] buffer = new byte[(int)Math.Min(CopyBytes, recovery.EndOffset - offset)];
-        while (offset < recovery.EndOffset)
+        long begin = recovery.EndOffset - (long)(recovery.EndPosition - secured);
+
+        // Entry by entry, each with its checksum looked at: what is read wrong once must not be written back.
+        using var scanner = new SegmentScanner(files.Open(file.Path, FileOpenMode.Read), recovery.LastHeader);
+        BytesBuffer copy = new(4096);
+        long copied = begin;
+        while (scanner.EndOffset < recovery.EndOffset && scanner.MoveNext())
         {
-            int count = (int)Math.Min(buffer.Length, recovery.EndOffset - offset);
-            Check.That(file.Read(buffer.AsSpan(0, count), offset) == count);
-            file.Write(buffer.AsSpan(0, count), offset);
-            offset += count;
+            if (scanner.EndOffset <= begin)
+                continue;
+            copy.Append(scanner.Entry);
+            if (copy.Length >= CopyBytes)
+                copied = Write(file, copy, copied);
         }
 
+        if (scanner.EndOffset != recovery.EndOffset)
+            throw new CorruptionException(file.Path, scanner.EndOffset, "an entry was read differently before: the disk does not return what it holds");
+        Write(file, copy, copied);
         file.Sync(SyncMode.Full);
         files.SyncFolder(path);
+    }
+
+    private static long Write(IFile file, BytesBuffer copy, long offset)
+    {
+        file.Write(copy.WrittenSpan, offset);
+        offset += copy.Length;
+        copy.Clear();
+        return offset;
     }
 }

@@ -199,6 +199,7 @@ public sealed partial class JournalWriter
         var header = new SegmentHeader(_journalId, _segment.Sequence + 1, basePosition, _segment.EndPosition, oldest);
         ActiveSegment next = ActiveSegment.Start(_folder, header, needed);
         ActiveSegment previous = _segment;
+        previous.MarkContinued(CurrentMark(), _seed);
         lock (_lock)
         {
             _retained.Add(previous.ToRetained());

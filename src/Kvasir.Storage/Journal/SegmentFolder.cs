@@ -129,7 +129,7 @@ internal sealed class SegmentFolder
         IFile file = _files.Open(spare, FileOpenMode.ReadWrite);
         try
         {
-            file.Write(header.Encode(), 0);
+            file.Write((header with { FileLength = length }).Encode(), 0);
             file.Sync(SyncMode.Full);
             _files.Rename(spare, PathOf(header.Sequence));
             _files.SyncFolder(_path);

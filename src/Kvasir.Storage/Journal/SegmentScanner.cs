@@ -44,6 +44,9 @@ internal sealed class SegmentScanner : IDisposable
     public ReadOnlySpan<byte> Payload =>
         _window.AsSpan((int)(Offset - _windowOffset) + JournalFormat.RecordHeaderBytes, PayloadLength);
 
+    /// <summary>The whole entry, header and payload, whose checksum was right. Valid until the next move.</summary>
+    public ReadOnlySpan<byte> Entry => _window.AsSpan((int)(Offset - _windowOffset), (int)(EndOffset - Offset));
+
     /// <summary>A record's position is the logical place just after it.</summary>
     public LogPosition Position => new(PositionAt(EndOffset));
 
@@ -85,7 +88,7 @@ internal sealed class SegmentScanner : IDisposable
                     break;
                 at += found;
                 ReadOnlySpan<byte> entry = window.Slice(at, JournalFormat.MarkBytes);
-                if (entry[8] is (byte)JournalEntryKind.Mark or (byte)JournalEntryKind.ClosingMark
+                if (entry[8] is (byte)JournalEntryKind.Mark or (byte)JournalEntryKind.ClosingMark or (byte)JournalEntryKind.ContinuedMark
                     && IsValid(entry, offset + at))
                 {
                     JournalMark mark = JournalFormat.ReadMark(entry[JournalFormat.RecordHeaderBytes..]);
@@ -113,7 +116,7 @@ internal sealed class SegmentScanner : IDisposable
         ReadOnlySpan<byte> header = _window.AsSpan((int)(offset - _windowOffset), JournalFormat.RecordHeaderBytes);
         length = BinaryPrimitives.ReadInt32LittleEndian(header[4..]);
         kind = (JournalEntryKind)header[8];
-        bool isMark = kind is JournalEntryKind.Mark or JournalEntryKind.ClosingMark;
+        bool isMark = kind is JournalEntryKind.Mark or JournalEntryKind.ClosingMark or JournalEntryKind.ContinuedMark;
         if (length < 0 || (!isMark && kind != JournalEntryKind.Record) || (isMark && length != JournalFormat.MarkPayloadBytes))
             return false;
         int total = JournalFormat.RecordHeaderBytes + length;

@@ -160,6 +160,58 @@ public sealed class KvasirNodeTests
     }
 
     [Fact]
+    public void SwapThatTheLogLostIsTakenBack()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "zero");
+        world.Put(1, "a", "one");
+        world.Settle();
+        world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Sync, "journal"));
+        world.Do(e => world.Node.SwapDatabases(e, 0, 1));
+        world.Do(e => world.Node.SwapDatabases(e, 1, 2));
+        world.Settle();
+        Assert.NotNull(world.Node.Refusal);
+        Assert.Equal("zero", world.Get(0, "a"));
+        Assert.Equal("one", world.Get(1, "a"));
+    }
+
+    [Fact]
+    public void AbandonedWritesHaveNotHappened()
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "zero");
+        world.Put(1, "a", "one");
+        world.Do(e =>
+        {
+            e.Put(world.Node.Database(0), "a"u8, [], "staged"u8, 0);
+            e.Delete(world.Node.Database(1), "a"u8);
+            world.Node.SwapDatabases(e, 0, 1);
+            world.Node.SwapDatabases(e, 0, 2);
+            e.Abandon();
+            e.Put(world.Node.Database(3), "b"u8, [], "1"u8, 0);
+        });
+        Assert.Equal("zero", world.Get(0, "a"));
+        Assert.Equal("one", world.Get(1, "a"));
+        Assert.Equal("1", world.Get(3, "b"));
+        world.Restart();
+        Assert.Equal("zero", world.Get(0, "a"));
+        Assert.Equal("one", world.Get(1, "a"));
+        Assert.Equal("1", world.Get(3, "b"));
+    }
+
+    [Fact]
+    public void StopOnAFailingDiskSaysSoAndGivesTheFolderBack()
+    {
+        NodeInMemory world = new();
+        world.Put(0, "a", "1");
+        world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Sync, "journal"));
+        Assert.Throws<WritesStoppedException>(world.Node.Dispose);
+        world.Disk.Faults.Clear();
+        world.Restart();
+        world.Node.Dispose();
+    }
+
+    [Fact]
     public void FullDiskRefusesWritesDefinitelyKeepsReadsAndResumes()
     {
         using NodeInMemory world = new();

@@ -32,6 +32,111 @@ public sealed class JournalWriterTests
     }
 
     [Fact]
+    public void ASegmentThatIsAlmostFullSurvivesAnyNumberOfOrderlyCloses()
+    {
+        // 8 KiB with a header of 4: payloads that end some bytes before the end, within it, or beyond.
+        for (int bytes = 3850; bytes < 4100; bytes += 3)
+        {
+            var world = new JournalWorld(2);
+            using (JournalWriter journal = world.Open())
+                JournalWorld.Append(journal, new string('x', bytes));
+            for (int i = 0; i < 6; i++)
+            {
+                using JournalWriter journal = world.Open();
+                Assert.Single(world.Replayed);
+                journal.Commit(sync: true);
+            }
+
+            Assert.Empty(JournalVerifier.Verify(world.Files, JournalWorld.Folder));
+        }
+    }
+
+    [Fact]
+    public void WhatAStartReadsWrongOnceIsNotWrittenBack()
+    {
+        for (int skip = 0; skip < 20; skip++)
+        {
+            var world = new JournalWorld(2);
+            JournalWriter journal = world.Open();
+            for (int i = 0; i < 5; i++)
+            {
+                JournalWorld.Append(journal, $"{i}");
+                journal.Commit(sync: true);
+            }
+
+            world.Crash(CrashKind.LoseUnsynced);
+            world.Files.Faults.Add(new FaultRule(DiskFault.FlipBit, DiskOperationKind.Read) { Skip = skip, Times = 1 });
+            try
+            {
+                world.Open().Dispose();
+            }
+            catch (CorruptionException)
+            {
+                // Better than to believe it.
+            }
+
+            world.Files.Faults.Clear();
+            world.Crash(CrashKind.LoseUnsynced);
+            using (world.Open())
+                Assert.Equal(["0", "1", "2", "3", "4"], world.Replayed.Select(r => r.Payload));
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void ALastSegmentThatIsMissingStopsTheStart(bool closed)
+    {
+        var world = new JournalWorld(2);
+        JournalWriter journal = world.Open();
+        for (int i = 0; i < 40; i++)
+        {
+            JournalWorld.Append(journal, new string('x', 1000));
+            journal.Commit(sync: true);
+        }
+
+        if (closed)
+            journal.Dispose();
+        string last = world.Files.Paths.Last(path => path.EndsWith(".segment", StringComparison.Ordinal));
+        world.Files.Delete(last);
+        Assert.Equal(last, Assert.Throws<FileMissingException>(() => world.Open()).Path);
+        Assert.NotEmpty(JournalVerifier.Verify(world.Files, JournalWorld.Folder));
+    }
+
+    [Fact]
+    public void ASegmentThatIsMissingBehindATornOneStopsTheStart()
+    {
+        var world = new JournalWorld(2);
+        JournalWriter journal = world.Open();
+        JournalWorld.Append(journal, "kept");
+        journal.Commit(sync: true);
+        world.Crash(CrashKind.ProcessKill);
+        world.Open().Dispose();
+        string[] segments = [.. world.Files.Paths.Where(path => path.EndsWith(".segment", StringComparison.Ordinal))];
+        Assert.Equal(2, segments.Length);
+        world.Files.Delete(segments[^1]);
+        Assert.Equal(segments[^1], Assert.Throws<FileMissingException>(() => world.Open()).Path);
+    }
+
+    [Fact]
+    public void ASegmentOfAnotherLengthThanItWasMadeWithStopsTheStart()
+    {
+        var world = new JournalWorld(2);
+        using (JournalWriter journal = world.Open())
+            JournalWorld.Append(journal, "kvasir");
+        string path = Assert.Single(world.Files.Paths, p => p.EndsWith(".segment", StringComparison.Ordinal));
+        byte[] whole = world.Files.ReadAll(path);
+        foreach (int length in new[] { 0, 100, 4095, 4096, 4110, 4140, whole.Length - 1, whole.Length + 1 })
+        {
+            byte[] other = new byte[length];
+            whole.AsSpan(0, Math.Min(length, whole.Length)).CopyTo(other);
+            world.Files.WriteAll(path, other);
+            Assert.Equal(path, Assert.Throws<CorruptionException>(() => world.Open()).Path);
+            Assert.NotEmpty(JournalVerifier.Verify(world.Files, JournalWorld.Folder));
+        }
+    }
+
+    [Fact]
     public void AnOrderlyCloseIsContinuedInTheSameSegment()
     {
         var world = new JournalWorld(2);

@@ -38,6 +38,10 @@ internal sealed class ManifestLog : IDisposable
     {
         IReadOnlyList<string> names = files.ListFiles(folder);
         bool present = files.FileExists(TableFiles.Join(folder, TableFiles.CurrentName));
+
+        // The name may be in the page cache only, from an opening that was killed: what follows builds on it.
+        if (present)
+            files.SyncFolder(folder);
         if (!present)
         {
             RefuseUnlessNew(folder, names);
@@ -63,8 +67,9 @@ internal sealed class ManifestLog : IDisposable
         }
         catch (DiskFullException) when (present)
         {
-            // Reads can be served; the next commit tries again.
-            return log;
+            // Reads can be served; the next commit tries again. An edit without a mark may be in the page cache only, and
+            // until a new manifest holds it nobody may rely on it.
+            return new ManifestLog(files, folder, Load(files, folder, marked: true)) { _lastFileNumber = log._lastFileNumber };
         }
 
         log.DeleteLeftovers(names);
@@ -79,15 +84,18 @@ internal sealed class ManifestLog : IDisposable
         ManifestWriter.Create(files, folder, number, state.ToSnapshot()).Dispose();
     }
 
-    /// <summary>The state that CURRENT's manifest tells. Reads only.</summary>
-    public static ManifestState Load(IFileSystem files, string folder)
+    /// <summary>
+    /// The state that CURRENT's manifest tells; with <paramref name="marked"/>, without an edit that no mark says to be
+    /// durable. Reads only.
+    /// </summary>
+    public static ManifestState Load(IFileSystem files, string folder, bool marked = false)
     {
         ulong number = ManifestFormat.ReadCurrent(files, folder);
         string path = TableFiles.ManifestPath(folder, number);
         if (!files.FileExists(path))
             throw new FileMissingException(path);
         var state = new ManifestState();
-        foreach (ManifestRecord record in ManifestReader.Read(files, folder, number))
+        foreach (ManifestRecord record in ManifestReader.Read(files, folder, number, marked))
             state.Apply(record.Edit, path, record.Offset);
         state.NextFileNumber = Math.Max(state.NextFileNumber, number + 1);
         return state;

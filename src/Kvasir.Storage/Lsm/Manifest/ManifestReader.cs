@@ -11,7 +11,7 @@ namespace Kvasir.Storage.Lsm.Manifest;
 /// </summary>
 internal static class ManifestReader
 {
-    public static List<ManifestRecord> Read(IFileSystem files, string folder, ulong number)
+    public static List<ManifestRecord> Read(IFileSystem files, string folder, ulong number, bool marked = false)
     {
         string path = TableFiles.ManifestPath(folder, number);
         byte[] bytes = ManifestFormat.ReadAll(files, path);
@@ -21,7 +21,7 @@ internal static class ManifestReader
         long durable = LastMark(bytes, number);
         var records = new List<ManifestRecord>();
         int at = ManifestFormat.HeaderBytes;
-        while (at < bytes.Length)
+        while (at < bytes.Length && (!marked || at < durable))
         {
             if (!TryReadRecord(bytes, at, number, out byte kind, out ReadOnlySpan<byte> content))
             {

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Manifest;
@@ -70,6 +71,45 @@ public sealed class ManifestTests
             files.SetBytes(manifest, torn);
             Assert.Equal(good, Describe(ManifestLog.Load(files, Folder)));
         }
+    }
+
+    [Fact]
+    public void OnAFullDiskAnEditThatMayNotBeDurableIsNotReliedOn()
+    {
+        var disk = new SimulatedFileSystem(new SeededRandom(1));
+        disk.CreateFolder(Folder);
+        ManifestLog log = ManifestLog.Open(disk, Folder);
+        log.Commit(new TableSetEdit { FlushedPosition = new LogPosition(5), LastSequence = 5 });
+        disk.Faults.Add(new FaultRule(DiskFault.Crash, DiskOperationKind.Sync));
+        Assert.Throws<SimulatedCrashException>(() => log.Commit(new TableSetEdit { FlushedPosition = new LogPosition(9), LastSequence = 9 }));
+
+        SimulatedFileSystem killed = disk.AfterCrash(new SeededRandom(2), CrashKind.ProcessKill);
+        Assert.Equal(9UL, ManifestLog.Load(killed, Folder).FlushedPosition.Value);
+        killed.CapacityBytes = 0;
+        Assert.Equal(5UL, ManifestLog.Open(killed, Folder).State.FlushedPosition.Value);
+
+        // With space a new manifest makes it durable.
+        killed.CapacityBytes = long.MaxValue;
+        ManifestLog.Open(killed, Folder).Dispose();
+        SimulatedFileSystem lost = killed.AfterCrash(new SeededRandom(3), CrashKind.LoseUnsynced);
+        Assert.Equal(9UL, ManifestLog.Load(lost, Folder).FlushedPosition.Value);
+    }
+
+    [Fact]
+    public void CurrentIsDurableBeforeAnythingBuildsOnIt()
+    {
+        var disk = new SimulatedFileSystem(new SeededRandom(1));
+        disk.CreateFolder(Folder);
+        disk.Faults.Add(new FaultRule(DiskFault.Crash, DiskOperationKind.SyncFolder) { Skip = 1 });
+        Assert.Throws<SimulatedCrashException>(() => ManifestLog.Open(disk, Folder));
+        SimulatedFileSystem killed = disk.AfterCrash(new SeededRandom(2), CrashKind.ProcessKill);
+        Assert.True(killed.FileExists(TableFiles.Join(Folder, TableFiles.CurrentName)));
+        killed.BeforeOperation = _ =>
+        {
+            for (ulong seed = 0; seed < 20; seed++)
+                ManifestLog.Open(killed.AfterCrash(new SeededRandom(seed), CrashKind.LoseSubset), Folder).Dispose();
+        };
+        ManifestLog.Open(killed, Folder).Dispose();
     }
 
     [Fact]

@@ -1,0 +1,122 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Simulation.Workloads;
+
+namespace Kvasir.Cli.Simulate;
+
+/// <summary>Many seeds of the disk workload, one after another or several at once, and what they came to together.</summary>
+internal sealed class DiskSimulation
+{
+    private readonly DiskWorkloadOptions _options;
+    private readonly long _count;
+    private readonly Stopwatch _watch = Stopwatch.StartNew();
+    private readonly Lock _lock = new();
+    private readonly DiskWorkloadCoverage _coverage = new();
+    private long _next;
+    private long _done;
+    private long _crashPoints;
+    private long _operations;
+    private long _transactions;
+    private long _failures;
+    private ulong _fingerprint;
+    private WorkloadFailedException? _broken;
+
+    private DiskSimulation(DiskWorkloadOptions options, long count)
+    {
+        _options = options;
+        _count = count;
+    }
+
+    /// <summary>Runs seeds from that of <paramref name="options"/> on; stops at the first broken promise.</summary>
+    public static int Run(DiskWorkloadOptions options, long count, int jobs, bool json, CancellationToken stop)
+    {
+        DiskSimulation simulation = new(options, count);
+        Thread[] threads = [.. Enumerable.Range(0, jobs).Select(_ => new Thread(() => simulation.RunSeeds(stop)))];
+        foreach (Thread thread in threads)
+            thread.Start();
+        foreach (Thread thread in threads)
+            thread.Join();
+        if (!Console.IsErrorRedirected)
+            Console.Error.WriteLine();
+        if (simulation._broken is { } broken)
+        {
+            Console.Error.WriteLine("kvasir: " + broken.Message);
+            if (broken.InnerException is { } cause)
+                Console.Error.WriteLine(cause);
+            return ExitCode.Negative;
+        }
+
+        if (json)
+            simulation.WriteJson();
+        else
+            simulation.WriteText();
+        return ExitCode.Success;
+    }
+
+    private void RunSeeds(CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            ulong seed;
+            lock (_lock)
+            {
+                if (_next == _count || _broken is not null)
+                    return;
+                seed = _options.Seed + (ulong)_next++;
+            }
+
+            try
+            {
+                Add(DiskWorkload.Run(_options with { Seed = seed }));
+            }
+            catch (WorkloadFailedException e)
+            {
+                lock (_lock)
+                    _broken ??= e;
+            }
+        }
+    }
+
+    private void Add(DiskWorkloadResult result)
+    {
+        lock (_lock)
+        {
+            _done++;
+            _crashPoints += result.CrashPoints;
+            _operations += result.Operations;
+            _transactions += result.Transactions;
+            _failures += result.Failures;
+
+            // In whatever order the seeds end.
+            _fingerprint += result.Fingerprint * ((result.Seed * 2) + 1);
+            _coverage.Add(result.Coverage);
+            if (!Console.IsErrorRedirected)
+                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{_done}/{_count} seeds, {_crashPoints} crash points, {_watch.Elapsed.TotalSeconds:F0} s "));
+        }
+    }
+
+    private void WriteText()
+    {
+        foreach ((string what, long count) in _coverage.Counts)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count,12:N0}  {what}"));
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{_done} seeds from {_options.Seed} on, {_transactions} transactions, {_operations} disk operations, {_crashPoints} crash points recovered and checked, "
+            + $"{_failures} times a bad disk, no promise broken; {_watch.Elapsed.TotalSeconds:F0} s; fingerprint {_fingerprint:x16}"));
+    }
+
+    private void WriteJson() => Console.WriteLine(JsonSerializer.Serialize(new
+    {
+        seeds = _done,
+        firstSeed = _options.Seed,
+        crashPoints = _crashPoints,
+        operations = _operations,
+        transactions = _transactions,
+        failures = _failures,
+        coverage = _coverage.Counts,
+        fingerprint = _fingerprint.ToString("x16", CultureInfo.InvariantCulture),
+        seconds = _watch.Elapsed.TotalSeconds,
+    }));
+}

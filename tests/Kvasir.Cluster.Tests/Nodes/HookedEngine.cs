@@ -1,0 +1,77 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+/// <summary>
+/// Passes everything to another engine, and lets a test do something right after the engine said what it has unflushed:
+/// what another thread may do there at any time.
+/// </summary>
+internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory factory) : IOrderedEngine
+{
+    public LogPosition PublishedPosition => inner.PublishedPosition;
+
+    public LogPosition FlushedPosition => inner.FlushedPosition;
+
+    public LogPosition? OldestUnflushedPosition
+    {
+        get
+        {
+            LogPosition? oldest = inner.OldestUnflushedPosition;
+            Action? then = factory.AfterOldestUnflushed;
+            factory.AfterOldestUnflushed = null;
+            then?.Invoke();
+            return oldest;
+        }
+    }
+
+    public SequenceNumber LastSequence => inner.LastSequence;
+
+    public SequenceNumber StableSequence => inner.StableSequence;
+
+    public Exception? BackgroundFailure => inner.BackgroundFailure;
+
+    public void Stage(ReadOnlySpan<byte> batch) => inner.Stage(batch);
+
+    public void Publish(LogPosition position) => inner.Publish(position);
+
+    public void MarkStable(LogPosition position) => inner.MarkStable(position);
+
+    public void DiscardAfter(LogPosition position) => inner.DiscardAfter(position);
+
+    public TimeSpan SuggestWriteDelay(int bytes) => inner.SuggestWriteDelay(bytes);
+
+    public EntryInfo Get(ReadOnlySpan<byte> key, in ReadView view, BytesBuffer? value) => inner.Get(key, view, value);
+
+    public EngineSnapshot CreateSnapshot() => inner.CreateSnapshot();
+
+    public EngineIterator CreateIterator(in IteratorOptions options) => inner.CreateIterator(options);
+
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted) => inner.Ingest(sorted);
+
+    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => inner.CompactRange(start, end);
+
+    public void Flush() => inner.Flush();
+
+    public void WaitForFlush() => inner.WaitForFlush();
+
+    public void Checkpoint(string folder) => inner.Checkpoint(folder);
+
+    public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => inner.EstimateSize(start, end);
+
+    public EngineStatistics GetStatistics() => inner.GetStatistics();
+
+    public bool TryResume() => inner.TryResume();
+
+    public void Dispose() => inner.Dispose();
+}
+
+internal sealed class HookedEngineFactory(IEngineFactory inner) : IEngineFactory
+{
+    public Action? AfterOldestUnflushed { get; set; }
+
+    public string Name => inner.Name;
+
+    public IStorageEngine Open(string folder, EngineEnvironment environment) =>
+        new HookedEngine((IOrderedEngine)inner.Open(folder, environment), this);
+}
