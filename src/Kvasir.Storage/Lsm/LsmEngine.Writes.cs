@@ -29,8 +29,8 @@ internal sealed unsafe partial class LsmEngine
 
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
-    // A memtable takes a third of the write memory at most: one fills, one is flushed, and there is room to wait.
-    private long MemTableBytesMax => Math.Min(_options.MemTableBytes, _budget.WriteLimitBytes / 3);
+    // One fills, one is flushed, and there is room to wait.
+    private long MemTableBytesMax => Math.Min(_options.MemTableBytes, _budget.WriteLimitBytes / 5 * 2);
 
     public void Stage(ReadOnlySpan<byte> batch)
     {

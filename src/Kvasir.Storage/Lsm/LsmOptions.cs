@@ -24,7 +24,7 @@ public sealed record LsmOptions
         LevelBaseBytes = 16 << 10,
         LevelSizeMultiplier = 3,
         LevelZeroCompactionTrigger = 2,
-        LevelZeroStopTrigger = 8,
+        LevelZeroStopTrigger = 10,
         CompressFromLevel = 1,
         OpenFilesMax = 4,
         KeepsFlushedRows = true,
@@ -53,7 +53,7 @@ public sealed record LsmOptions
 
     public long TableBytes { get; init; } = 64L << 20;
 
-    /// <summary>Tables in level zero that make a compaction due.</summary>
+    /// <summary>Tables in level zero that make a compaction due; twice as many while they are small.</summary>
     public int LevelZeroCompactionTrigger { get; init; } = 4;
 
     /// <summary>Tables in level zero at which writers wait longest.</summary>

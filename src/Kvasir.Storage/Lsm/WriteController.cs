@@ -146,7 +146,7 @@ internal sealed class WriteController
     private double TablePressure(in WriteLoad load)
     {
         double levelZero = Share(
-            load.LevelZeroTables, _options.LevelZeroCompactionTrigger + 2, _options.LevelZeroStopTrigger);
+            load.LevelZeroTables, (2 * _options.LevelZeroCompactionTrigger) + 2, _options.LevelZeroStopTrigger);
         // Debt alone never stops writers: it slows them to a tenth.
         double debt = 0.9 * Share(load.CompactionDebtBytes, 2.0 * _options.LevelBaseBytes, 64.0 * _options.LevelBaseBytes);
         return Math.Max(levelZero, debt);

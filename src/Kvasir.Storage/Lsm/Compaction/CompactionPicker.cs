@@ -14,6 +14,9 @@ internal sealed class CompactionPicker
 
     private const int WithinLevelZeroTablesMin = 4;
 
+    // What level zero should hold before it is emptied, for each byte of the smallest full base level.
+    private const double LevelZeroPartOfBase = 0.4;
+
     private readonly LsmOptions _options;
 
     public CompactionPicker(LsmOptions options) => _options = options;
@@ -40,7 +43,7 @@ internal sealed class CompactionPicker
     {
         long debt = 0;
         TableFile[] zero = set.Level(0);
-        if (zero.Length >= _options.LevelZeroCompactionTrigger)
+        if (LevelZeroScore(zero) >= 1)
             debt += TableSet.Bytes(zero);
         for (int level = 1; level < set.LevelCount - 1; level++)
         {
@@ -73,13 +76,22 @@ internal sealed class CompactionPicker
         return next;
     }
 
+    /// <summary>
+    /// Each turn of level zero rewrites much of the base level, so small tables wait for more of them: twice the number
+    /// that is enough where they are large.
+    /// </summary>
+    private double LevelZeroScore(TableFile[] zero)
+    {
+        double count = (double)zero.Length / Math.Max(1, _options.LevelZeroCompactionTrigger);
+        double bytes = (double)TableSet.Bytes(zero) / Math.Max(1, _options.LevelBaseBytes);
+        return Math.Max(Math.Max(count / 2, Math.Min(count, bytes / LevelZeroPartOfBase)), zero.Length > 1 ? bytes : 0);
+    }
+
     private List<(double Score, int Level)> Scores(TableSet set, LevelTargets targets)
     {
         var scores = new List<(double, int)>();
         TableFile[] zero = set.Level(0);
-        double zeroScore = Math.Max(
-            (double)zero.Length / Math.Max(1, _options.LevelZeroCompactionTrigger),
-            zero.Length > 1 ? (double)TableSet.Bytes(zero) / Math.Max(1, _options.LevelBaseBytes) : 0);
+        double zeroScore = LevelZeroScore(zero);
         if (zeroScore >= 1)
             scores.Add((zeroScore, 0));
         for (int level = 1; level < set.LevelCount - 1; level++)
@@ -118,7 +130,7 @@ internal sealed class CompactionPicker
         int free = 0;
         while (free < zero.Length && !zero[free].Busy)
             free++;
-        if (zero.Length < _options.LevelZeroCompactionTrigger + 2 || free < WithinLevelZeroTablesMin)
+        if (zero.Length < (2 * _options.LevelZeroCompactionTrigger) + 2 || free < WithinLevelZeroTablesMin)
             return null;
         long smallest = long.MaxValue;
         long sum = 0;
