@@ -16,6 +16,7 @@ internal sealed class BackgroundWork
     private readonly IWaitPoint _changed;
     private readonly int _compactionsMax;
     private readonly Lock _lock = new();
+    private readonly CancellationTokenSource _stopping = new();
     private Exception? _failure;
     private bool _flushing;
     private int _compactions;
@@ -79,13 +80,15 @@ internal sealed class BackgroundWork
         return Failure is null;
     }
 
-    /// <summary>No job starts any more; returns when none runs.</summary>
+    /// <summary>No job starts any more, and a compaction is given up; returns when none runs.</summary>
     public void Stop()
     {
         lock (_lock)
             _stopped = true;
+        _stopping.Cancel();
         _changed.Pulse();
         _changed.WaitUntil(() => !IsBusy);
+        _stopping.Dispose();
     }
 
     private bool IsStopped
@@ -168,7 +171,11 @@ internal sealed class BackgroundWork
             bool more = false;
             try
             {
-                more = work.MayGoOn && work._engine.CompactOnce();
+                more = work.MayGoOn && work._engine.CompactOnce(work._stopping.Token);
+            }
+            catch (OperationCanceledException) when (work._stopping.IsCancellationRequested)
+            {
+                // As if it had never begun: the next start picks it again.
             }
             catch (Exception failure)
             {

@@ -197,9 +197,9 @@ internal sealed unsafe partial class LsmEngine
         return true;
     }
 
-    internal bool CompactOnce()
+    internal bool CompactOnce(CancellationToken cancellation)
     {
-        if (!_tables.RunCompaction(() => _snapshots.Boundaries(this)))
+        if (!_tables.RunCompaction(() => _snapshots.Boundaries(this), cancellation))
             return false;
         RefreshTables();
         return true;

@@ -163,7 +163,7 @@ internal sealed partial class LsmEngine : IOrderedEngine
     }
 
     /// <summary>
-    /// Stops the background jobs, waiting for those that run, and frees all memory. Does not flush: what is only in
+    /// Stops the background jobs (a flush that runs is waited for, a compaction given up), and frees all memory. Does not flush: what is only in
     /// memory is in the log.
     /// </summary>
     public void Dispose()

@@ -17,6 +17,9 @@ internal sealed class CompactionPicker
     // What level zero should hold before it is emptied, for each byte of the smallest full base level.
     private const double LevelZeroPartOfBase = 0.4;
 
+    // Tombstones in level zero for each value anywhere that make its turn due.
+    private const double HiddenPartDue = 0.4;
+
     private readonly LsmOptions _options;
 
     public CompactionPicker(LsmOptions options) => _options = options;
@@ -43,7 +46,7 @@ internal sealed class CompactionPicker
     {
         long debt = 0;
         TableFile[] zero = set.Level(0);
-        if (LevelZeroScore(zero) >= 1)
+        if (LevelZeroScore(set) >= 1)
             debt += TableSet.Bytes(zero);
         for (int level = 1; level < set.LevelCount - 1; level++)
         {
@@ -78,20 +81,41 @@ internal sealed class CompactionPicker
 
     /// <summary>
     /// Each turn of level zero rewrites much of the base level, so small tables wait for more of them: twice the number
-    /// that is enough where they are large.
+    /// that is enough where they are large. Many tombstones there are worth a turn at once, for the space that they free.
     /// </summary>
-    private double LevelZeroScore(TableFile[] zero)
+    private double LevelZeroScore(TableSet set)
     {
+        TableFile[] zero = set.Level(0);
+        if (zero.Length == 0)
+            return 0;
         double count = (double)zero.Length / Math.Max(1, _options.LevelZeroCompactionTrigger);
         double bytes = (double)TableSet.Bytes(zero) / Math.Max(1, _options.LevelBaseBytes);
-        return Math.Max(Math.Max(count / 2, Math.Min(count, bytes / LevelZeroPartOfBase)), zero.Length > 1 ? bytes : 0);
+        double size = Math.Max(Math.Max(count / 2, Math.Min(count, bytes / LevelZeroPartOfBase)), zero.Length > 1 ? bytes : 0);
+        return size >= 1 ? size : Math.Max(size, TombstoneScore(set));
+    }
+
+    /// <summary>1 where level zero holds as many tombstones as a part of all values, which they are taken to hide.</summary>
+    private static double TombstoneScore(TableSet set)
+    {
+        long tombstones = 0;
+        foreach (TableFile table in set.Level(0))
+            tombstones += table.Properties.TombstoneCount;
+        if (tombstones == 0)
+            return 0;
+        long values = 0;
+        for (int level = 0; level < set.LevelCount; level++)
+        {
+            foreach (TableFile table in set.Level(level))
+                values += table.Properties.EntryCount - table.Properties.TombstoneCount;
+        }
+
+        return Math.Min(1, tombstones / Math.Max(1, values * HiddenPartDue));
     }
 
     private List<(double Score, int Level)> Scores(TableSet set, LevelTargets targets)
     {
         var scores = new List<(double, int)>();
-        TableFile[] zero = set.Level(0);
-        double zeroScore = LevelZeroScore(zero);
+        double zeroScore = LevelZeroScore(set);
         if (zeroScore >= 1)
             scores.Add((zeroScore, 0));
         for (int level = 1; level < set.LevelCount - 1; level++)

@@ -64,13 +64,17 @@ internal sealed class CompactionRun
         return new TombstoneThinning(tombstones, _stripes, MayExistBelow);
     }
 
-    public void Run(TombstoneThinning tombstones, TableOutputs outputs)
+    /// <summary>Cancelled, it throws between two entries; nothing is installed then, and the outputs go.</summary>
+    public void Run(TombstoneThinning tombstones, TableOutputs outputs, CancellationToken cancellation)
     {
         using var merge = new CompactionMerge(OpenSources(tombstones));
         merge.SeekToFirst();
         int lastStripe = -1;
+        uint entries = 0;
         while (merge.Valid)
         {
+            if ((++entries & 1023) == 0)
+                cancellation.ThrowIfCancellationRequested();
             InternalIterator entry = merge.Current;
             ReadOnlySpan<byte> key = entry.UserKey;
             Trailer trailer = entry.Trailer;

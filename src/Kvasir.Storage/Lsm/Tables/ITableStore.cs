@@ -36,7 +36,7 @@ internal interface ITableStore : IDisposable
     /// by someone, ascending, taken after the pick begins; the latest visible one is always in it. Several may run at
     /// once from several jobs; they never share a table. False when nothing was due.
     /// </summary>
-    bool RunCompaction(Func<ulong[]> snapshots);
+    bool RunCompaction(Func<ulong[]> snapshots, CancellationToken cancellation = default);
 
     /// <summary>Compacts [start, end) (null: unbounded) down to the last level that has data, all of it rewritten.</summary>
     void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots);

@@ -7,7 +7,7 @@ namespace Kvasir.Storage.Lsm.Tables;
 /// <summary>Picking, running and installing compactions.</summary>
 internal sealed partial class TableStore
 {
-    public bool RunCompaction(Func<ulong[]> snapshots)
+    public bool RunCompaction(Func<ulong[]> snapshots, CancellationToken cancellation = default)
     {
         CompactionPlan? plan;
         ulong oldest = new SnapshotStripes(snapshots()).Oldest;
@@ -24,7 +24,7 @@ internal sealed partial class TableStore
             Begin(plan);
         }
 
-        Run(plan, snapshots);
+        Run(plan, snapshots, cancellation);
         return true;
     }
 
@@ -53,18 +53,18 @@ internal sealed partial class TableStore
         }
 
         if (!nothing)
-            Run(plan!, snapshots);
+            Run(plan!, snapshots, default);
     }
 
     /// <summary>Runs a plan that was begun, and ends it whatever happens.</summary>
-    private void Run(CompactionPlan plan, Func<ulong[]> snapshots)
+    private void Run(CompactionPlan plan, Func<ulong[]> snapshots, CancellationToken cancellation)
     {
         try
         {
             if (plan.TrivialMove)
                 Move(plan);
             else
-                Rewrite(plan, snapshots);
+                Rewrite(plan, snapshots, cancellation);
         }
         finally
         {
@@ -94,14 +94,14 @@ internal sealed partial class TableStore
         Install(edit);
     }
 
-    private void Rewrite(CompactionPlan plan, Func<ulong[]> snapshots)
+    private void Rewrite(CompactionPlan plan, Func<ulong[]> snapshots, CancellationToken cancellation)
     {
         var stripes = new SnapshotStripes(snapshots());
         var run = new CompactionRun(plan, _options, stripes, NowMs());
         TombstoneThinning tombstones = run.ReadTombstones();
         using var outputs = new TableOutputs(
             _files, _folder, plan.OutputLevel, _manifest.NewFileNumber, WriterOptions(plan.OutputLevel), tombstones.Cut);
-        run.Run(tombstones, outputs);
+        run.Run(tombstones, outputs, cancellation);
         var edit = new TableSetEdit();
         edit.Added.AddRange(outputs.Finish());
         foreach ((int level, TableFile table) in plan.AllInputs)

@@ -106,7 +106,7 @@ internal sealed class FakeTableStore : ITableStore
         }
     }
 
-    public bool RunCompaction(Func<ulong[]> snapshots)
+    public bool RunCompaction(Func<ulong[]> snapshots, CancellationToken cancellation = default)
     {
         if (!CompactionDue)
             return false;

@@ -128,6 +128,42 @@ public sealed class TableStoreTests
     }
 
     [Fact]
+    public void ACompactionThatIsGivenUpLeavesEverythingAsItWas()
+    {
+        TableStore store = Open();
+        for (int round = 0; round < 10; round++)
+        {
+            ulong first = ((ulong)round * 2000) + 1;
+            Flush(store, (ulong)round + 1, Enumerable.Range(0, 2000).Select(i => Put($"k{i:D4}", first + (ulong)i, $"v{round}")), first + 1999);
+        }
+
+        List<string> before = [.. _files.ListFiles(Folder)];
+        Assert.Throws<OperationCanceledException>(() => store.RunCompaction(() => [store.FlushedSequence], new CancellationToken(canceled: true)));
+        _scheduler.RunAll();
+        Assert.Equal(before, _files.ListFiles(Folder));
+        Assert.Equal("v9", Get(store, "k0042", ulong.MaxValue >> 8));
+        Assert.True(store.RunCompaction(() => [store.FlushedSequence]));
+        Assert.Equal("v9", Get(store, "k0042", ulong.MaxValue >> 8));
+        store.Dispose();
+    }
+
+    [Fact]
+    public void ManyTombstonesInLevelZeroAreWorthATurnAtOnce()
+    {
+        TableStore store = Open();
+        Flush(store, 1, Enumerable.Range(0, 200).Select(i => Put($"k{i:D3}", (ulong)i + 1, "value")), 200);
+        store.CompactRange(null, null, () => [200]);
+        Flush(store, 2, Enumerable.Range(0, 40).Select(i => Delete($"k{i:D3}", (ulong)i + 201)), 240);
+        Assert.False(store.CompactionDue);
+        Flush(store, 3, Enumerable.Range(40, 80).Select(i => Delete($"k{i:D3}", (ulong)i + 201)), 320);
+        while (store.CompactionDue)
+            Assert.True(store.RunCompaction(() => [320]));
+        Assert.Equal(80, store.GetStatistics().EntryCount);
+        Assert.Equal(0, store.LevelZeroTables);
+        store.Dispose();
+    }
+
+    [Fact]
     public void TombstonesThatASnapshotNeedsAreNotRewrittenForEver()
     {
         TableStore store = Open();
