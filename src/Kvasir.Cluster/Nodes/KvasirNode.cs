@@ -25,7 +25,7 @@ public sealed class KvasirNode : IDisposable
     internal const string KeyspacesFolder = "keyspaces";
     internal const string JournalFolder = "journal";
 
-    private readonly NodeOptions _options;
+    private NodeOptions _options;
     private readonly NodeEnvironment _environment;
     private readonly MemoryBudget _memory;
     private readonly JournalLog _log;
@@ -137,6 +137,22 @@ public sealed class KvasirNode : IDisposable
             else
                 _databases = before;
         });
+    }
+
+    /// <summary>
+    /// Sets the durability of all databases that have none of their own, from the next write on. What was answered before is
+    /// durable when it returns, so that no promise reaches back over the change. Belongs to the mailbox.
+    /// </summary>
+    public void SetDurability(Durability durability)
+    {
+        if (durability == _options.Durability)
+            return;
+        if (_log.Refusal is null)
+            _log.Journal.Commit(sync: true);
+        _options = _options with { Durability = durability };
+        for (int i = 0; i < _replicas.Length; i++)
+            _replicas[i].Options = OptionsOf(i);
+        _upkeep.Change(_options);
     }
 
     /// <summary>

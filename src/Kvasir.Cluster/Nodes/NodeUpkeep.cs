@@ -19,11 +19,11 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(100);
 
     private readonly KvasirNode _node;
-    private readonly NodeOptions _options;
     private readonly IScheduler _scheduler;
     private readonly JournalLog _log;
     private readonly IWaitPoint _idle;
-    private readonly bool _syncsByInterval;
+    private volatile NodeOptions _options;
+    private volatile bool _syncsByInterval;
     private ITimer? _timer;
     private ITimer? _writeTimer;
     private long _lastSync;
@@ -42,8 +42,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
         _scheduler = scheduler;
         _log = log;
         _idle = scheduler.CreateWaitPoint();
-        _syncsByInterval = options.Durability == Durability.Interval
-            || options.DatabaseDurability.Values.Contains(Durability.Interval);
+        _syncsByInterval = SyncsByInterval(options);
         _lastSync = scheduler.Time.GetTimestamp();
     }
 
@@ -51,12 +50,19 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     public void Start()
     {
-        TimeSpan period = s_round;
-        if (_syncsByInterval && _options.SyncInterval < period)
-            period = _options.SyncInterval > _options.WriteInterval ? _options.SyncInterval : _options.WriteInterval;
+        TimeSpan period = Period(_options);
         _writeTimer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, period, period);
         _log.UnawaitedAppended = WriteSoon;
+    }
+
+    /// <summary>Durabilities have changed.</summary>
+    public void Change(NodeOptions options)
+    {
+        _options = options;
+        _syncsByInterval = SyncsByInterval(options);
+        TimeSpan period = Period(options);
+        _timer?.Change(period, period);
     }
 
     public void Stop()
@@ -96,6 +102,16 @@ internal sealed class NodeUpkeep : IBackgroundJob
     {
         if (Volatile.Read(ref _writeIsDue) == 0 && Interlocked.Exchange(ref _writeIsDue, 1) == 0)
             _writeTimer?.Change(_options.WriteInterval, Timeout.InfiniteTimeSpan);
+    }
+
+    private static bool SyncsByInterval(NodeOptions options) =>
+        options.Durability == Durability.Interval || options.DatabaseDurability.Values.Contains(Durability.Interval);
+
+    private static TimeSpan Period(NodeOptions options)
+    {
+        if (!SyncsByInterval(options) || options.SyncInterval >= s_round)
+            return s_round;
+        return options.SyncInterval > options.WriteInterval ? options.SyncInterval : options.WriteInterval;
     }
 
     private void Tick()

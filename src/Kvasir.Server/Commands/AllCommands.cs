@@ -16,6 +16,7 @@ internal static class AllCommands
         .. LatencyCommands.All,
         .. MemoryCommands.All,
         .. DebugCommands.All,
+        .. ClusterCommands.All,
         .. ScriptingCommands.All,
         .. TransactionCommands.All,
         .. PubSubCommands.All,

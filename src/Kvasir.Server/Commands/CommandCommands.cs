@@ -101,9 +101,7 @@ internal static class CommandCommands
             return;
         }
 
-        bool filtered = context.ArgumentCount > 2;
-        IEnumerable<CommandEntry> source = filtered ? context.Server.Commands.AllWithSubcommands : context.Server.Commands.All;
-        CommandEntry[] found = [.. source.Where(filter)];
+        CommandEntry[] found = [.. context.Server.Commands.AllWithSubcommands.Where(filter)];
         context.Reply.ArrayHeader(found.Length);
         foreach (CommandEntry entry in found)
             context.Reply.BulkString(entry.FullNameBytes);
@@ -120,24 +118,19 @@ internal static class CommandCommands
             return;
         }
 
-        CommandDefinition definition = entry.Definition;
-        if (definition.FirstKey == 0 && (definition.Flags & CommandFlags.MovableKeys) == CommandFlags.None)
+        if (CommandKeys.Of(entry).Count == 0)
         {
             context.Reply.Error("ERR The command has no key arguments");
             return;
         }
 
-        int count = context.ArgumentCount - 2;
-        if (!entry.HasArity(count))
+        if (!entry.HasArity(context.ArgumentCount - 2))
         {
             context.Reply.Error("ERR Invalid number of arguments specified for command");
             return;
         }
 
-        int last = definition.LastKey < 0 ? count + definition.LastKey : definition.LastKey;
-        List<int> keys = [];
-        for (int i = definition.FirstKey; i != 0 && i <= last && i < count; i += Math.Max(definition.KeyStep, 1))
-            keys.Add(i + 2);
+        List<(int Argument, string[] Flags)> keys = CommandKeys.Find(context, entry, start: 2);
         if (keys.Count == 0)
         {
             context.Reply.Error("ERR Invalid arguments specified for command");
@@ -145,17 +138,13 @@ internal static class CommandCommands
         }
 
         context.Reply.ArrayHeader(keys.Count);
-        foreach (int key in keys)
+        foreach ((int argument, string[] how) in keys)
         {
-            if (!flags)
-            {
-                context.Reply.BulkString(context.Argument(key));
-                continue;
-            }
-
-            context.Reply.ArrayHeader(2);
-            context.Reply.BulkString(context.Argument(key));
-            CommandDescription.WriteKeyFlags(context.Reply, definition);
+            if (flags)
+                context.Reply.ArrayHeader(2);
+            context.Reply.BulkString(context.Argument(argument));
+            if (flags)
+                CommandDescription.WriteKeyFlags(context.Reply, how);
         }
     }
 

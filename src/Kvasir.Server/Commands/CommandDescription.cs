@@ -34,8 +34,14 @@ internal static class CommandDescription
         reply.SetHeader(categories.Length);
         foreach (string category in categories)
             reply.SimpleString(System.Text.Encoding.ASCII.GetBytes(category));
-        reply.SetHeader(0);
-        WriteKeySpecification(reply, definition);
+        string[] tips = CommandTips.Of(entry.FullName);
+        reply.SetHeader(tips.Length);
+        foreach (string tip in tips)
+            reply.BulkString(tip);
+        IReadOnlyList<KeySpecification> specifications = CommandKeys.Of(entry);
+        reply.SetHeader(specifications.Count);
+        foreach (KeySpecification specification in specifications)
+            WriteKeySpecification(reply, specification);
         IReadOnlyList<CommandEntry> subcommands = entry.Subcommands?.All ?? [];
         reply.ArrayHeader(subcommands.Count);
         foreach (CommandEntry subcommand in subcommands)
@@ -66,9 +72,8 @@ internal static class CommandDescription
         }
     }
 
-    public static void WriteKeyFlags(RespWriter reply, CommandDefinition definition)
+    public static void WriteKeyFlags(RespWriter reply, string[] flags)
     {
-        string[] flags = (definition.Flags & CommandFlags.Write) != CommandFlags.None ? ["RW", "access", "update"] : ["RO", "access"];
         reply.SetHeader(flags.Length);
         foreach (string flag in flags)
             reply.SimpleString(System.Text.Encoding.ASCII.GetBytes(flag));
@@ -83,7 +88,7 @@ internal static class CommandDescription
             yield return "@write";
         if ((flags & CommandFlags.ReadOnly) != CommandFlags.None && !string.Equals(definition.Group, "scripting", StringComparison.Ordinal))
             yield return "@read";
-        string? own = definition.Group switch
+        string? own = entry.Subcommands is not null && definition.Group is not "pubsub" ? null : definition.Group switch
         {
             "generic" => "@keyspace",
             "string" => "@string",
@@ -113,18 +118,11 @@ internal static class CommandDescription
         }
     }
 
-    private static void WriteKeySpecification(RespWriter reply, CommandDefinition definition)
+    private static void WriteKeySpecification(RespWriter reply, KeySpecification specification)
     {
-        if (definition.FirstKey == 0)
-        {
-            reply.ArrayHeader(0);
-            return;
-        }
-
-        reply.ArrayHeader(1);
         reply.MapHeader(3);
         reply.BulkString("flags"u8);
-        WriteKeyFlags(reply, definition);
+        WriteKeyFlags(reply, specification.Flags);
         reply.BulkString("begin_search"u8);
         reply.MapHeader(2);
         reply.BulkString("type"u8);
@@ -132,7 +130,7 @@ internal static class CommandDescription
         reply.BulkString("spec"u8);
         reply.MapHeader(1);
         reply.BulkString("index"u8);
-        reply.Integer(definition.FirstKey);
+        reply.Integer(specification.First);
         reply.BulkString("find_keys"u8);
         reply.MapHeader(2);
         reply.BulkString("type"u8);
@@ -140,9 +138,9 @@ internal static class CommandDescription
         reply.BulkString("spec"u8);
         reply.MapHeader(3);
         reply.BulkString("lastkey"u8);
-        reply.Integer(definition.LastKey < 0 ? definition.LastKey : definition.LastKey - definition.FirstKey);
+        reply.Integer(specification.Last);
         reply.BulkString("keystep"u8);
-        reply.Integer(definition.KeyStep);
+        reply.Integer(specification.Step);
         reply.BulkString("limit"u8);
         reply.Integer(0);
     }

@@ -38,7 +38,8 @@ internal static class ConfigCommands
             byte[] bytes = Encoding.ASCII.GetBytes(name);
             for (int i = 2; i < context.ArgumentCount; i++)
             {
-                if (GlobPattern.Matches(context.Argument(i), bytes, ignoreCase: true))
+                ReadOnlySpan<byte> pattern = context.Argument(i);
+                if (setting.Hidden ? Ascii.EqualsIgnoreCase(pattern, bytes) : GlobPattern.Matches(pattern, bytes, ignoreCase: true))
                 {
                     found.Add((name, setting));
                     break;
@@ -89,10 +90,20 @@ internal static class ConfigCommands
             changes.Add((setting, normal));
         }
 
+        string[] previous = [.. changes.Select(c => settings.Value(c.Setting))];
         foreach ((Setting setting, string value) in changes)
-        {
             settings.Set(setting, value);
-            SettingEffects.Apply(context.Server, setting.Name);
+        foreach ((Setting setting, _) in changes)
+        {
+            if (SettingEffects.Apply(context.Server, setting.Name) is not { } objection)
+                continue;
+            // All or nothing: what the others did is undone, too.
+            for (int i = 0; i < previous.Length; i++)
+                settings.Set(changes[i].Setting, previous[i]);
+            foreach ((Setting changed, _) in changes)
+                SettingEffects.Apply(context.Server, changed.Name);
+            context.Reply.Error($"ERR CONFIG SET failed (possibly related to argument '{setting.Name}') - {objection}");
+            return;
         }
 
         context.Reply.Ok();
@@ -106,7 +117,15 @@ internal static class ConfigCommands
         context.Reply.Ok();
     }
 
-    private static void Rewrite(CommandContext context) => context.Reply.Error("ERR The server is running without a config file");
+    private static void Rewrite(CommandContext context)
+    {
+        if (context.Server.ConfigFile is not { } file)
+            context.Reply.Error("ERR The server is running without a config file");
+        else if (file.Rewrite(context.Server.Settings) is { } objection)
+            context.Reply.Error("ERR Rewriting config file: " + objection);
+        else
+            context.Reply.Ok();
+    }
 
     private static void Help(CommandContext context) => HelpTexts.Write(
         context,

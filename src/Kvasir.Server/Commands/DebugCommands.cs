@@ -54,6 +54,9 @@ internal static class DebugCommands
             case ("populate", >= 3 and <= 5):
                 Populate(context);
                 break;
+            case ("replybuffer", 4):
+                SetReplyPeak(context);
+                break;
             case ("error", 3):
                 context.Reply.Error(context.Argument(2));
                 break;
@@ -63,7 +66,6 @@ internal static class DebugCommands
             case ("set-disable-deny-scripts", 3):
             case ("change-repl-id", 2):
             case ("pause-cron", 3):
-            case ("replybuffer", >= 3):
             case ("config-rewrite-force-all", 2):
             case ("dict-resizing", 3):
             case ("client-enforce-reply-list", 3):
@@ -88,6 +90,24 @@ internal static class DebugCommands
                 context.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{CommandDispatcher.Text(context.Argument(1), 128)}'. Try DEBUG HELP.");
                 break;
         }
+    }
+
+    /// <summary>REPLYBUFFER PEAK-RESET-TIME never|reset|milliseconds.</summary>
+    private static void SetReplyPeak(CommandContext context)
+    {
+        long milliseconds = ConnectionLimits.ReplyPeakDefaultMs;
+        if (!Ascii.EqualsIgnoreCase(context.Argument(2), "peak-reset-time"u8))
+        {
+            context.Reply.Error("ERR syntax error");
+            return;
+        }
+
+        if (Ascii.EqualsIgnoreCase(context.Argument(3), "never"u8))
+            milliseconds = -1;
+        else if (!Ascii.EqualsIgnoreCase(context.Argument(3), "reset"u8) && !NumberText.TryArgument(context, 3, out milliseconds))
+            return;
+        context.Server.Limits.ReplyPeakMs = milliseconds;
+        context.Reply.Ok();
     }
 
     private static void Sleep(CommandContext context)
@@ -176,7 +196,7 @@ internal static class DebugCommands
         string encoding = RespRequestParser.TryNumber(value, out _) && value.Length <= 20 ? "int" : value.Length <= 44 ? "embstr" : "raw";
         context.Reply.SimpleString(Encoding.ASCII.GetBytes(string.Create(
             CultureInfo.InvariantCulture,
-            $"Value at:0x7f0000000000 refcount:1 encoding:{encoding} serializedlength:{value.Length + 1} lru:0 lru_seconds_idle:0")));
+            $"Value at:0x7f0000000000 refcount:1 encoding:{encoding} serializedlength:{value.Length + 1} lru:{(context.Server.Clock.NowMs / 1000) & 0xFFFFFF} lru_seconds_idle:{context.Server.Use.IdleSeconds(context.DatabaseIndex, key)}")));
     }
 
     private static void MatchLength(CommandContext context)

@@ -230,7 +230,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("active_defrag_hits", "0");
         Field("active_defrag_misses", "0");
         Field("tracking_total_keys", server.Tracking.KeyCount);
-        Field("tracking_total_items", server.Tracking.KeyCount);
+        Field("tracking_total_items", server.Tracking.ItemCount);
         Field("tracking_total_prefixes", server.Tracking.PrefixCount);
         Field("unexpected_error_replies", "0");
         Field("total_error_replies", statistics.ErrorReplies);

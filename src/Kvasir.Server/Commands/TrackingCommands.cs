@@ -67,6 +67,8 @@ internal static class TrackingCommands
 
         if (context.Session.Client.Tracking is { Broadcast: true } current)
             state.Prefixes.AddRange(current.Prefixes.Where(p => !state.Prefixes.Exists(q => q.AsSpan().SequenceEqual(p))));
+        if (state.Broadcast && state.Prefixes.Count == 0)
+            state.Prefixes.Add([]);
         state.Prefixes.Sort(static (a, b) => a.AsSpan().SequenceCompareTo(b));
         context.Server.Tracking.Enable(context.Session, state);
         context.Server.Events.Tracking = context.Server.Tracking;
@@ -171,19 +173,15 @@ internal static class TrackingCommands
             return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then re-enabling it with a different mode.";
         for (int i = 0; i < wanted.Prefixes.Count; i++)
         {
-            foreach (byte[] prefix in current?.Prefixes ?? [])
-            {
-                if (wanted.Prefixes[i].AsSpan().StartsWith(prefix) != prefix.AsSpan().StartsWith(wanted.Prefixes[i]))
-                    return $"ERR Prefix '{Encoding.UTF8.GetString(wanted.Prefixes[i])}' overlaps with an existing prefix '{Encoding.UTF8.GetString(prefix)}'. Prefixes for a single client must not overlap.";
-            }
-
-            for (int j = 0; j < wanted.Prefixes.Count; j++)
-            {
-                if (i != j && wanted.Prefixes[i].AsSpan().StartsWith(wanted.Prefixes[j]))
-                    return $"ERR Prefix '{Encoding.UTF8.GetString(wanted.Prefixes[i])}' overlaps with another provided prefix '{Encoding.UTF8.GetString(wanted.Prefixes[j])}'. Prefixes for a single client must not overlap.";
-            }
+            byte[] prefix = wanted.Prefixes[i];
+            if (current?.Prefixes.Find(p => Overlap(prefix, p)) is { } existing)
+                return $"ERR Prefix '{Encoding.UTF8.GetString(prefix)}' overlaps with an existing prefix '{Encoding.UTF8.GetString(existing)}'. Prefixes for a single client must not overlap.";
+            if (wanted.Prefixes.Skip(i + 1).FirstOrDefault(p => Overlap(prefix, p)) is { } other)
+                return $"ERR Prefix '{Encoding.UTF8.GetString(prefix)}' overlaps with another provided prefix '{Encoding.UTF8.GetString(other)}'. Prefixes for a single client must not overlap.";
         }
 
         return null;
     }
+
+    private static bool Overlap(byte[] a, byte[] b) => a.AsSpan().StartsWith(b) || b.AsSpan().StartsWith(a);
 }

@@ -122,7 +122,7 @@ internal static class TransactionCommands
     {
         TransactionState transaction = context.Session.Transaction;
         CommandEntry exec = context.Entry;
-        byte[] execBytes = "EXEC"u8.ToArray();
+        SavedArguments execArguments = context.SaveArguments();
         transaction.IsExecuting = true;
         try
         {
@@ -138,7 +138,7 @@ internal static class TransactionCommands
         {
             transaction.IsExecuting = false;
             context.Entry = exec;
-            context.SetArguments(execBytes, 0, [new ArgumentRange(0, execBytes.Length)], 1);
+            context.RestoreArguments(execArguments);
         }
     }
 

@@ -14,7 +14,7 @@ using Microsoft.Extensions.Logging;
 namespace Kvasir.Server.Hosting;
 
 /// <summary>A node's endpoints: RESP by the event loop, TLS and HTTP by Kestrel. Does not own the node.</summary>
-internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
+internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoints
 {
     private readonly ServerOptions _options;
     private readonly ILogger _logger;
@@ -38,10 +38,10 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
         State.Identity.Loop = epoll ? "epoll" : "kestrel";
         try
         {
-            if (epoll && options.Resp.Count != 0)
+            if (epoll && (options.Resp.Count != 0 || options.UnixSocket is not null))
             {
                 bool commitInline = options.CommitOnLoop && options.IoThreads == 1;
-                _epoll = new EpollListener(State, options.Resp, options.IoThreads, options.Backlog, commitInline, options.BusyPoll);
+                _epoll = new EpollListener(State, options.Resp, options.UnixSocket, options.IoThreads, options.Backlog, commitInline, options.BusyPoll);
             }
 
             if (options.Http is not null || options.RespTls.Count != 0 || (!epoll && options.Resp.Count != 0))
@@ -86,6 +86,10 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
         server.State.Expiry.Start();
         server.State.Identity.Port = server.Resp.Count == 0 ? 0 : server.Resp[0].Port;
         server.State.Settings.Set("port", server.State.Identity.Port.ToString(CultureInfo.InvariantCulture));
+        if (server._epoll is not null)
+            server.State.Endpoints = server;
+        if (options.ConfigFile is { } file)
+            server.State.ConfigFile = new ConfigFile(files, file, server.State.Settings);
         foreach (IPEndPoint endPoint in server.Resp)
             HostLog.Serving(server._logger, endPoint, server.State.Identity.Loop, options.DataFolder, DurabilityText(options));
         if (server.Http is not null)
@@ -96,6 +100,14 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
     }
 
     public void Request() => _shutdown.Cancel();
+
+    public bool Listen(string addresses, int port)
+    {
+        if (!_epoll!.Rebind(BindAddresses.Parse(addresses, port)))
+            return false;
+        State.Identity.Port = port;
+        return true;
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -128,6 +140,8 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest
         settings.Set("requirepass", options.Password ?? "");
         settings.Set("dir", Path.GetFullPath(options.DataFolder));
         settings.Set("bind", string.Join(' ', options.Resp.Select(static e => e.Address.ToString()).Distinct(StringComparer.Ordinal)));
+        settings.Set("unixsocket", options.UnixSocket?.Path ?? "");
+        settings.Set("unixsocketperm", options.UnixSocket?.Mode is { } mode ? Convert.ToString((int)mode, 8) : "0");
         settings.Set("appendonly", options.Durability == Durability.None ? "no" : "yes");
         settings.Set("appendfsync", options.Durability switch { Durability.Sync => "always", Durability.Interval => "everysec", _ => "no" });
         foreach ((string name, string value) in options.Parameters)

@@ -23,6 +23,8 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
             $"a quarter of the memory: {Text(s_standard.MemoryBytes >> 20)} here"),
         new("requirepass", "PASSWORD", "The password that clients must give; better in KVASIR_REQUIREPASS or the file", "no password"),
         new("protected-mode", "yes|no", "Without a password refuse clients of other hosts", "yes"),
+        new("unixsocket", "FILE", "A socket file where Redis clients of this machine connect, beside resp", "none"),
+        new("unixsocketperm", "OCTAL", "The socket file's permissions, for instance 700", "as the process makes files"),
         new("resp-tls", "HOST:PORT", "Where Redis clients connect over TLS; several with commas", "not served"),
         new("tls-cert-file", "FILE", "PEM file with the server's certificate and its chain", null),
         new("tls-key-file", "FILE", "PEM file with the certificate's private key", null),

@@ -1,5 +1,6 @@
 using System.Net;
 using Kvasir.Cluster.Keyspaces;
+using Kvasir.Server.Transport;
 
 namespace Kvasir.Server.Hosting;
 
@@ -10,6 +11,9 @@ public sealed record ServerOptions
 
     /// <summary>Plain RESP.</summary>
     public IReadOnlyList<IPEndPoint> Resp { get; init; } = [new(IPAddress.Loopback, 6379)];
+
+    /// <summary>Plain RESP over a socket in the file system; needs the event loop.</summary>
+    public UnixSocketOptions? UnixSocket { get; init; }
 
     /// <summary>RESP over TLS.</summary>
     public IReadOnlyList<IPEndPoint> RespTls { get; init; } = [];

@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
 using Kvasir.Cluster.Keyspaces;
+using Kvasir.Server.Settings;
+using Kvasir.Server.Transport;
 using Microsoft.Extensions.Configuration;
 
 namespace Kvasir.Server.Hosting;
@@ -12,6 +14,9 @@ namespace Kvasir.Server.Hosting;
 public static class ServerOptionsReader
 {
     private const string EnvironmentPrefix = "KVASIR_";
+
+    // Cannot begin the name of an option.
+    private const string ParameterPrefix = ".";
 
     /// <summary>Reads all three sources. Throws <see cref="StartupException"/> with one line.</summary>
     public static ServerOptions Read(string? file, IReadOnlyDictionary<string, string?> flags)
@@ -52,11 +57,25 @@ public static class ServerOptionsReader
             string key = (end < 0 ? line : line[..end]).ToLowerInvariant();
             string value = end < 0 ? "" : line[(end + 1)..].TrimStart(' ', '\t', '=').Trim('"');
             if (!ServerOptionKey.IsKnown(key))
-                throw new StartupException($"{file}:{i + 1}: unknown key {key}");
+            {
+                if (Objection(key, value) is { } objection)
+                    throw new StartupException($"{file}:{i + 1}: {objection}");
+                key = ParameterPrefix + key;
+            }
+
             pairs.Add(new(key, value));
         }
 
         return pairs;
+    }
+
+    /// <summary>What CONFIG SET knows may stand in the file, too, unless it is one of the options under another name.</summary>
+    private static string? Objection(string key, string value)
+    {
+        ServerSettings settings = new();
+        if (settings.Find(key) is not { Fixed: false } setting || key is "port" or "bind" or "dir" or "appendonly" or "appendfsync")
+            return $"unknown key {key}";
+        return settings.Check(setting, value, out _) is { } wrong ? $"{key}: {wrong}" : null;
     }
 
     private static List<KeyValuePair<string, string?>> ReadEnvironment()
@@ -83,6 +102,12 @@ public static class ServerOptionsReader
         if (tls.Length != 0 && certificate is null)
             throw new StartupException("resp-tls needs tls-cert-file and tls-key-file");
         Dictionary<string, string> parameters = new(StringComparer.Ordinal);
+        foreach (KeyValuePair<string, string?> pair in settings.AsEnumerable())
+        {
+            if (pair.Key.StartsWith(ParameterPrefix, StringComparison.Ordinal))
+                parameters[pair.Key[ParameterPrefix.Length..]] = pair.Value ?? "";
+        }
+
         if (settings["protected-mode"] is { } mode)
             parameters["protected-mode"] = YesNo("protected-mode", mode) ? "yes" : "no";
         int databases = (int)Number(settings, "databases", defaults.Databases, 1, 1024);
@@ -90,6 +115,7 @@ public static class ServerOptionsReader
         {
             DataFolder = settings["data"] ?? defaults.DataFolder,
             Resp = EndPoints(settings, "resp") ?? defaults.Resp,
+            UnixSocket = UnixSocketOf(settings),
             RespTls = tls,
             Http = EndPoints(settings, "http")?[0],
             Tls = certificate is null ? null : new TlsFiles(certificate, key!, settings["tls-ca-cert-file"]),
@@ -141,6 +167,19 @@ public static class ServerOptionsReader
         }
 
         return durabilities;
+    }
+
+    private static UnixSocketOptions? UnixSocketOf(IConfiguration settings)
+    {
+        string? path = settings["unixsocket"];
+        string? mode = settings["unixsocketperm"];
+        if (string.IsNullOrEmpty(path))
+            return null;
+        if (!OperatingSystem.IsLinux())
+            throw new StartupException("unixsocket works on Linux only");
+        if (mode is not null && (mode.Length is 0 or > 4 || mode.Any(static c => c is < '0' or > '7')))
+            throw new StartupException($"unixsocketperm is an octal number like 700, not {mode}");
+        return new UnixSocketOptions(Path.GetFullPath(path), mode is null ? null : (UnixFileMode)Convert.ToInt32(mode, 8));
     }
 
     private static bool YesNo(string key, string text) => text.ToLowerInvariant() switch

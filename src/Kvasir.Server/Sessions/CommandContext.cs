@@ -71,6 +71,11 @@ internal sealed class CommandContext
         Server.Events.Notify(eventClass, eventName, DatabaseIndex, key);
     }
 
+    /// <summary>The command's arguments, to be given back with <see cref="RestoreArguments"/> after others ran in between.</summary>
+    public SavedArguments SaveArguments() => new(_bytes, _origin, _arguments, ArgumentCount);
+
+    public void RestoreArguments(in SavedArguments saved) => SetArguments(saved.Bytes, saved.Origin, saved.Ranges, saved.Count);
+
     /// <summary>Gives back memory that a large value needed.</summary>
     public void Trim()
     {
@@ -89,3 +94,5 @@ internal sealed class CommandContext
         ArgumentCount = count;
     }
 }
+
+internal readonly record struct SavedArguments(byte[] Bytes, int Origin, ArgumentRange[] Ranges, int Count);

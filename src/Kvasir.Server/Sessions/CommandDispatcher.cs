@@ -71,7 +71,7 @@ internal sealed class CommandDispatcher
         }
 
         if (session.Client.ReplyMode != ReplyMode.On)
-            MaybeSilence(session, start);
+            MaybeSilence(session, start, entry);
         return true;
     }
 
@@ -99,6 +99,8 @@ internal sealed class CommandDispatcher
 
         if (session.Client.Tracking is { } tracking)
             Track(context, entry, tracking);
+        if (_server.Use.NotesReads && (entry.Definition.Flags & CommandFlags.ReadOnly) != 0)
+            NoteUse(context, entry.Definition);
         // After it ran, as Redis does: EXEC is shown after the commands of its block.
         if (_server.Monitors.Count != 0 && (entry.Definition.Flags & (CommandFlags.SkipMonitor | CommandFlags.Admin)) == 0)
             _server.FeedMonitors(context);
@@ -110,6 +112,20 @@ internal sealed class CommandDispatcher
 
         if (took >= _server.Latency.ThresholdMicroseconds)
             _server.Latency.AddCommand(entry, clock.NowMs, took);
+    }
+
+    /// <summary>For OBJECT IDLETIME and FREQ. Some commands look at a key without using it.</summary>
+    private void NoteUse(CommandContext context, CommandDefinition definition)
+    {
+        if (definition.Name is "ttl" or "pttl" or "expiretime" or "pexpiretime" or "type" or "exists"
+            || context.Entry.Parent?.Definition.Name is "object" or "memory")
+        {
+            return;
+        }
+
+        int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : definition.LastKey;
+        for (int i = definition.FirstKey; i != 0 && i <= last && i < context.ArgumentCount; i += Math.Max(definition.KeyStep, 1))
+            _server.Use.Used(context.DatabaseIndex, context.Argument(i));
     }
 
     /// <summary>Remembers the keys that a client which caches has read; what CLIENT CACHING said holds for one command or block.</summary>
@@ -298,12 +314,19 @@ internal sealed class CommandDispatcher
         session.Transaction.HasErrors |= session.Transaction.IsOpen;
         _statistics.CountError(context.Reply.Buffer.WrittenSpan[start..]);
         if (session.Client.ReplyMode != ReplyMode.On)
-            MaybeSilence(session, start);
+            MaybeSilence(session, start, entry: null);
     }
 
-    private static void MaybeSilence(RespSession session, int start)
+    /// <summary>CLIENT REPLY holds for replies; what SUBSCRIBE and its like confirm are messages, and those always go out.</summary>
+    private static void MaybeSilence(RespSession session, int start, CommandEntry? entry)
     {
         ClientState client = session.Client;
+        if (entry is { Parent: null } && !session.Transaction.IsOpen
+            && entry.Definition.Name is "subscribe" or "psubscribe" or "ssubscribe" or "unsubscribe" or "punsubscribe" or "sunsubscribe")
+        {
+            start = session.Output.Buffer.Length;
+        }
+
         switch (client.ReplyMode)
         {
             case ReplyMode.Off:

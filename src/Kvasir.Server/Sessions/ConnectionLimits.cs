@@ -8,12 +8,23 @@ internal sealed class ConnectionLimits
     /// <summary>An idle client is closed after so long; 0 for never.</summary>
     public int IdleSeconds { get; set; }
 
-    /// <summary>Unsent bytes at which a subscriber is closed; 0 for never.</summary>
-    public long PubSubOutputMax { get; set; }
+    /// <summary>When a subscriber that does not read is closed.</summary>
+    public OutputLimit SubscriberOutput { get; set; } = new(0, 0, 0);
 
-    /// <summary>Unsent bytes at which any other client is closed; 0 for never (it is made to wait instead).</summary>
-    public long NormalOutputMax { get; set; }
+    /// <summary>When any other client that does not read is closed; without a limit it is made to wait instead.</summary>
+    public OutputLimit NormalOutput { get; set; } = new(0, 0, 0);
+
+    /// <summary>For how long the longest reply of late counts, in CLIENT LIST; negative for ever.</summary>
+    public long ReplyPeakMs { get; set; } = ReplyPeakDefaultMs;
+
+    public const long ReplyPeakDefaultMs = 5000;
 
     /// <summary>Bytes of one unfinished request at which a client is closed.</summary>
     public long InputMax { get; set; } = 1L << 30;
 }
+
+/// <summary>client-output-buffer-limit of one class of clients.</summary>
+/// <param name="HardBytes">Unsent bytes at which a client is closed at once; 0 for never.</param>
+/// <param name="SoftBytes">Unsent bytes beyond which it may be for a while only; 0 for no such limit.</param>
+/// <param name="SoftMs">How long.</param>
+internal sealed record OutputLimit(long HardBytes, long SoftBytes, long SoftMs);

@@ -12,6 +12,7 @@ internal sealed class ExpiryAnnouncer(ServerState server) : IExpiryListener
     {
         server.Events.Expired(database, key);
         server.Events.Notify(KeyEventClass.Expired, "expired"u8, database, key);
+        server.Events.Tracking?.Broadcast();
         server.Statistics.ExpiredKeys++;
     }
 }

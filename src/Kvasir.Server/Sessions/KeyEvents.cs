@@ -10,7 +10,7 @@ namespace Kvasir.Server.Sessions;
 /// Hears of every change to a key: for WATCH, and for keyspace notifications. Called inside the mailbox, after the change
 /// was staged. Costs a branch when nobody watches or listens.
 /// </summary>
-internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchRegistry watches)
+internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchRegistry watches, KeyUse use)
 {
     private readonly BytesBuffer _channel = new(64);
 
@@ -27,6 +27,7 @@ internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchReg
     public void Modified(int database, ReadOnlySpan<byte> key)
     {
         Changes++;
+        use.Used(database, key);
         if (watches.Count != 0)
             watches.Touch(database, key);
         if (Tracking is { } tracking)
@@ -40,7 +41,7 @@ internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchReg
         if (watches.Count != 0)
             watches.TouchSeen(database, key);
         if (Tracking is { } tracking)
-            tracking.Modified(key, Current);
+            tracking.Modified(key, current: null);
     }
 
     /// <summary>Null while no client tracks keys.</summary>
@@ -66,7 +67,7 @@ internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchReg
     }
 
     /// <summary>Once after one or several databases were emptied: clients that cache forget everything.</summary>
-    public void FlushedAll() => Tracking?.Flushed(Current);
+    public void FlushedAll() => Tracking?.Flushed();
 
     /// <summary>Two databases traded places: transactions that watch a key that is in either will not execute.</summary>
     public void Swapped(int first, int second)
@@ -78,7 +79,7 @@ internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchReg
             watches.TouchAll(second, key => Exists(second, key));
         }
 
-        Tracking?.Flushed(Current);
+        Tracking?.Flushed();
     }
 
     private bool Exists(int database, byte[] key) =>

@@ -9,16 +9,30 @@ namespace Kvasir.Server.Sessions;
 /// </summary>
 internal sealed class KeyTracking(ClientRegistry clients)
 {
-    private const int KeysMax = 1_000_000;
     private readonly Dictionary<byte[], List<long>> _readers = new(ByteKeyComparer.Instance);
-    private readonly List<RespSession> _broadcasts = [];
+    private readonly BroadcastPrefixes _broadcasts = new();
+    private long _keysMax = 1_000_000;
 
-    public int PrefixCount => _broadcasts.Sum(static s => Math.Max(s.Client.Tracking!.Prefixes.Count, 1));
+    public int PrefixCount => _broadcasts.Count;
 
     /// <summary>Sessions that track.</summary>
     public int ClientCount { get; private set; }
 
     public int KeyCount => _readers.Count;
+
+    /// <summary>Pairs of a key and a client that may hold it.</summary>
+    public long ItemCount { get; private set; }
+
+    /// <summary>Keys remembered at most, 0 for no limit: beyond it, clients are told to forget some that nobody changed.</summary>
+    public long KeysMax
+    {
+        get => _keysMax;
+        set
+        {
+            _keysMax = value;
+            Evict();
+        }
+    }
 
     public void Enable(RespSession session, TrackingState state)
     {
@@ -26,7 +40,7 @@ internal sealed class KeyTracking(ClientRegistry clients)
         session.Client.Tracking = state;
         ClientCount++;
         if (state.Broadcast)
-            _broadcasts.Add(session);
+            _broadcasts.Add(session, state.Prefixes);
     }
 
     public void Disable(RespSession session)
@@ -41,65 +55,84 @@ internal sealed class KeyTracking(ClientRegistry clients)
     /// <summary>A tracking client has read a key.</summary>
     public void Read(RespSession session, ReadOnlySpan<byte> key)
     {
-        // Whoever caches so much forgets all at once.
-        if (_readers.Count >= KeysMax)
-            Flushed(current: null);
-        byte[] copy = key.ToArray();
-        if (!_readers.TryGetValue(copy, out List<long>? readers))
-            _readers.Add(copy, readers = []);
+        if (!_readers.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out List<long>? readers))
+            _readers.Add(key.ToArray(), readers = []);
         if (!readers.Contains(session.Client.Id))
+        {
             readers.Add(session.Client.Id);
+            ItemCount++;
+        }
+
+        Evict();
     }
 
     public void Modified(ReadOnlySpan<byte> key, RespSession? current)
     {
         if (_readers.GetAlternateLookup<ReadOnlySpan<byte>>().Remove(key, out _, out List<long>? readers))
-        {
-            foreach (long id in readers)
-            {
-                if (clients.Find(id) is { Client.Tracking: { Broadcast: false } } reader)
-                    Invalidate(reader, key, current);
-            }
-        }
+            Forget(key, readers, current);
+        _broadcasts.Modified(key, current);
+    }
 
-        foreach (RespSession session in _broadcasts)
+    /// <summary>
+    /// Sends what broadcasting clients are to hear of the changes since the last time: one message for each prefix. Called
+    /// after the commands that one client sent together, and after each key that the sweep deletes.
+    /// </summary>
+    public void Broadcast()
+    {
+        if (!_broadcasts.HasChanges)
+            return;
+        foreach (BroadcastPrefix prefix in _broadcasts.TakeChanged())
         {
-            if (HasPrefix(session.Client.Tracking!, key))
-                Invalidate(session, key, current);
+            foreach (RespSession session in prefix.Sessions)
+            {
+                bool all = !session.Client.Tracking!.NoLoop;
+                byte[][] keys = [.. prefix.Changes.Where(c => all || !ReferenceEquals(c.Value, session)).Select(static c => c.Key)];
+                if (keys.Length != 0)
+                    Send(session, keys);
+            }
+
+            prefix.Changes.Clear();
         }
     }
 
-    public void Flushed(RespSession? current)
+    public void Flushed()
     {
         _readers.Clear();
+        ItemCount = 0;
         foreach (RespSession session in clients.All)
         {
             if (session.Client.Tracking is not null)
-                Send(session, key: default, all: true, current);
+                Send(session, keys: null);
         }
     }
 
-    private static bool HasPrefix(TrackingState tracking, ReadOnlySpan<byte> key)
+    private void Evict()
     {
-        if (tracking.Prefixes.Count == 0)
-            return true;
-        foreach (byte[] prefix in tracking.Prefixes)
-        {
-            if (key.StartsWith(prefix))
-                return true;
-        }
-
-        return false;
-    }
-
-    private void Invalidate(RespSession session, ReadOnlySpan<byte> key, RespSession? current)
-    {
-        if (session.Client.Tracking!.NoLoop && ReferenceEquals(session, current))
+        long surplus = _keysMax == 0 ? 0 : _readers.Count - _keysMax;
+        if (surplus <= 0)
             return;
-        Send(session, key, all: false, current);
+        foreach ((byte[] key, List<long> readers) in _readers.Take((int)surplus).ToArray())
+        {
+            _readers.Remove(key);
+            Forget(key, readers, current: null);
+        }
     }
 
-    private void Send(RespSession session, ReadOnlySpan<byte> key, bool all, RespSession? current)
+    private void Forget(ReadOnlySpan<byte> key, List<long> readers, RespSession? current)
+    {
+        ItemCount -= readers.Count;
+        foreach (long id in readers)
+        {
+            if (clients.Find(id) is { Client.Tracking: { Broadcast: false } tracking } reader
+                && !(tracking.NoLoop && ReferenceEquals(reader, current)))
+            {
+                Send(reader, [key.ToArray()]);
+            }
+        }
+    }
+
+    /// <summary>Null for all keys. A client's own reply comes first, as from Redis: pushes are taken when it is complete.</summary>
+    private void Send(RespSession session, byte[][]? keys)
     {
         long redirect = session.Client.Tracking!.Redirect;
         RespSession? target = redirect == 0 ? session : clients.Find(redirect);
@@ -134,18 +167,17 @@ internal sealed class KeyTracking(ClientRegistry clients)
             return;
         }
 
-        if (all)
+        if (keys is null)
         {
             message.Null();
         }
         else
         {
-            message.ArrayHeader(1);
-            message.BulkString(key);
+            message.ArrayHeader(keys.Length);
+            foreach (byte[] key in keys)
+                message.BulkString(key);
         }
 
-        // Its own command's reply comes first, as from Redis: the push is taken when it is complete.
         target.Push(message.Buffer.WrittenSpan);
-        _ = current;
     }
 }

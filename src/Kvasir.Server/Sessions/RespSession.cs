@@ -18,6 +18,8 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Unsent replies beyond which a client's further commands wait until it reads.</summary>
     private const int OutputBytesMax = 64 << 20;
 
+    private const int QuietMs = 2000;
+
     /// <summary>Commands whose keys the engine is told ahead: enough to keep memory busy, few enough to stay in the nearest cache.</summary>
     private const int ForeseenMax = 16;
 
@@ -53,6 +55,8 @@ internal sealed class RespSession : IMailboxItem
     public SessionInput Input { get; } = new();
 
     public SessionOutput Output { get; } = new();
+
+    public BufferUse Buffers { get; } = new();
 
     public RespRequestParser Parser { get; }
 
@@ -111,6 +115,8 @@ internal sealed class RespSession : IMailboxItem
             ClosesAfterReplies = true;
         }
 
+        Server.Events.Tracking?.Broadcast();
+        Buffers.Replied(Output.Length);
         bool foreign = Environment.CurrentManagedThreadId != _runner;
         _running = false;
         if (foreign)
@@ -161,9 +167,12 @@ internal sealed class RespSession : IMailboxItem
         Owner.Wake(this);
     }
 
-    /// <summary>Gives back memory; by the owner, now and then, while nothing happens.</summary>
-    public void Trim()
+    /// <summary>Gives back memory of a client that is quiet; by the owner, now and then.</summary>
+    public void Tend(long nowMs, long quietMs)
     {
+        Buffers.Tend(nowMs, quietMs, Server.Limits.ReplyPeakMs);
+        if (quietMs <= QuietMs)
+            return;
         Output.Trim();
         Parser.Trim();
         _context.Trim();
@@ -171,6 +180,7 @@ internal sealed class RespSession : IMailboxItem
 
     private void RunCommands(Execution execution)
     {
+        Buffers.Received(Input.Length);
         TakePushes();
         MeetLogFailures();
         HasMore = false;

@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using Kvasir.Cluster.Expiry;
+using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
 using Kvasir.Server.Settings;
@@ -23,10 +24,12 @@ internal sealed class ServerState
         LogFailures = new LogFailures(() => node.Log.Refusal);
         Commands = new CommandTable(commands);
         Watches = new WatchRegistry(node.DatabaseCount);
-        Events = new KeyEvents(node, PubSub, Watches);
+        Use = new KeyUse(Clock);
+        Events = new KeyEvents(node, PubSub, Watches, Use);
         Tracking = new KeyTracking(Clients);
         Dispatcher = new CommandDispatcher(this);
         Expiry = new ExpirySweep(node, time, new ExpiryAnnouncer(this));
+        Settings.Set("appendfsync", node.Options.Durability switch { Durability.Sync => "always", Durability.Interval => "everysec", _ => "no" });
         SettingEffects.ApplyAll(this);
     }
 
@@ -56,6 +59,8 @@ internal sealed class ServerState
 
     public KeyTracking Tracking { get; }
 
+    public KeyUse Use { get; }
+
     /// <summary>Whoever hosts starts it, and disposes it before the node.</summary>
     public ExpirySweep Expiry { get; }
 
@@ -76,6 +81,12 @@ internal sealed class ServerState
     public List<RespSession> Monitors { get; } = [];
 
     public ISnapshotter? Snapshotter { get; set; }
+
+    /// <summary>Null where the addresses are what they were at the start.</summary>
+    public IEndpoints? Endpoints { get; set; }
+
+    /// <summary>Null when there is none.</summary>
+    public IConfigFile? ConfigFile { get; set; }
 
     /// <summary>Ends the program; set by whoever hosts.</summary>
     public IShutdownRequest? Shutdown { get; set; }
@@ -165,6 +176,20 @@ internal interface ISnapshotter
 
     /// <summary>Begins a checkpoint; false when one is running.</summary>
     bool TryBegin();
+}
+
+/// <summary>CONFIG SET port and bind.</summary>
+internal interface IEndpoints
+{
+    /// <summary>Listens there and nowhere else; false when that cannot be, and then all is as it was. Port 0: nowhere.</summary>
+    bool Listen(string addresses, int port);
+}
+
+/// <summary>CONFIG REWRITE.</summary>
+internal interface IConfigFile
+{
+    /// <summary>Writes what was changed since the start into the file; null, or what stood in the way.</summary>
+    string? Rewrite(ServerSettings settings);
 }
 
 /// <summary>SHUTDOWN.</summary>

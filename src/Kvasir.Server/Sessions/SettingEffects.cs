@@ -1,3 +1,5 @@
+using System.Globalization;
+using Kvasir.Cluster.Keyspaces;
 using Kvasir.Server.Settings;
 using Kvasir.Storage.Engines;
 
@@ -12,7 +14,8 @@ internal static class SettingEffects
             Apply(server, setting.Name);
     }
 
-    public static void Apply(ServerState server, string name)
+    /// <summary>Null, or why it cannot be so; then its effect is what it was.</summary>
+    public static string? Apply(ServerState server, string name)
     {
         ServerSettings settings = server.Settings;
         switch (name)
@@ -44,6 +47,18 @@ internal static class SettingEffects
             case "min-replicas-max-lag":
                 server.LacksReplicas = settings.Number("min-replicas-to-write") > 0 && settings.Number("min-replicas-max-lag") > 0;
                 break;
+            case "maxmemory-policy":
+                server.Use.SetPolicy(settings[name]);
+                break;
+            case "lfu-log-factor":
+                server.Use.LogFactor = settings.Number(name);
+                break;
+            case "lfu-decay-time":
+                server.Use.DecayMinutes = settings.Number(name);
+                break;
+            case "tracking-table-max-keys":
+                server.Tracking.KeysMax = settings.Number(name);
+                break;
             case "maxclients":
                 server.Limits.ClientsMax = (int)Math.Min(settings.Number(name), int.MaxValue);
                 break;
@@ -52,12 +67,27 @@ internal static class SettingEffects
                 break;
             case "client-output-buffer-limit":
                 string[] words = settings[name].Split(' ');
-                server.Limits.PubSubOutputMax = long.Parse(words[9], System.Globalization.CultureInfo.InvariantCulture);
-                server.Limits.NormalOutputMax = long.Parse(words[1], System.Globalization.CultureInfo.InvariantCulture);
+                server.Limits.NormalOutput = OutputLimit(words.AsSpan(1, 3));
+                server.Limits.SubscriberOutput = OutputLimit(words.AsSpan(9, 3));
                 break;
             case "client-query-buffer-limit":
                 server.Limits.InputMax = settings.Number(name);
                 break;
+            case "appendfsync":
+                Durability durability = settings[name] switch { "always" => Durability.Sync, "everysec" => Durability.Interval, _ => Durability.None };
+                server.Node.SetDurability(durability);
+                break;
+            case "port" when server.Endpoints is { } endpoints:
+                return endpoints.Listen(settings["bind"], (int)settings.Number("port")) ? null : "Unable to listen on this port. Check server logs.";
+            case "bind" when server.Endpoints is { } endpoints:
+                return endpoints.Listen(settings["bind"], (int)settings.Number("port")) ? null : "Failed to bind to specified addresses.";
         }
+
+        return null;
     }
+
+    private static OutputLimit OutputLimit(ReadOnlySpan<string> words) => new(
+        long.Parse(words[0], CultureInfo.InvariantCulture),
+        long.Parse(words[1], CultureInfo.InvariantCulture),
+        long.Parse(words[2], CultureInfo.InvariantCulture) * 1000);
 }

@@ -15,6 +15,9 @@ internal sealed record Setting(string Name, SettingKind Kind, string Default)
     /// <summary>Set by clients only with enable-protected-configs.</summary>
     public bool Guarded { get; init; }
 
+    /// <summary>Given back only to who asks for it by name.</summary>
+    public bool Hidden { get; init; }
+
     public long Min { get; init; }
 
     public long Max { get; init; } = long.MaxValue;

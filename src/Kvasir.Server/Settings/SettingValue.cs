@@ -23,8 +23,8 @@ internal static class SettingValue
             case SettingKind.Memory:
                 return CheckNumber(setting, text, memory: true, out normal);
             case SettingKind.MemoryOrPercent when text.EndsWith('%'):
-                return long.TryParse(text[..^1], CultureInfo.InvariantCulture, out long percent) && percent is >= 0 and <= 100
-                    ? null : "argument must be a memory or percent value";
+                return !long.TryParse(text[..^1], CultureInfo.InvariantCulture, out long percent) || percent < 0 ? "argument must be a memory or percent value"
+                    : percent > 100 ? "percentage argument must be less or equal to 100" : null;
             case SettingKind.MemoryOrPercent:
                 return CheckNumber(setting, text, memory: true, out normal) is null ? null : "argument must be a memory or percent value";
             case SettingKind.Octal:

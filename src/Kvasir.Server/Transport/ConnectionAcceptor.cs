@@ -21,7 +21,7 @@ internal enum AcceptResult
 internal readonly record struct AcceptedSocket(int FileDescriptor, string RemoteAddress, string LocalAddress);
 
 /// <summary>Takes connections in, within limits, and spreads them over the loops. Thread-safe.</summary>
-internal sealed unsafe class ConnectionAcceptor(ServerState server, string localAddress)
+internal sealed unsafe class ConnectionAcceptor(ServerState server, string localAddress, string? unixPath)
 {
     private static readonly byte[] s_tooMany = "-ERR max number of clients reached\r\n"u8.ToArray();
     private static readonly byte[] s_protected =
@@ -33,6 +33,9 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
 
     /// <summary>Connections of all loops.</summary>
     public int Open => Volatile.Read(ref _open);
+
+    /// <summary>Where clients over TCP connect to, as CLIENT LIST shows it.</summary>
+    public string LocalAddress { get; set; } = localAddress;
 
     public void SetLoops(EpollLoop[] loops) => _loops = loops;
 
@@ -66,16 +69,23 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
             };
         }
 
-        (string remote, bool loopback) = Describe(new ReadOnlySpan<byte>(address, Math.Min(length, 128)));
+        (string? remote, bool loopback) = Describe(new ReadOnlySpan<byte>(address, Math.Min(length, 128)));
         if (Interlocked.Increment(ref _open) > server.Limits.ClientsMax)
             return Refuse(fd, s_tooMany);
         if (!loopback && !server.RequiresPassword && server.Settings.Flag("protected-mode"))
             return Refuse(fd, s_protected);
+        if (remote is null)
+        {
+            string path = unixPath + ":0";
+            socket = new AcceptedSocket(fd, path, path);
+            return AcceptResult.Accepted;
+        }
+
         LinuxCalls.SetNoDelay(fd);
         int keepAlive = (int)server.Settings.Number("tcp-keepalive");
         if (keepAlive > 0)
             LinuxCalls.SetKeepAlive(fd, keepAlive);
-        socket = new AcceptedSocket(fd, remote, localAddress);
+        socket = new AcceptedSocket(fd, remote, LocalAddress);
         return AcceptResult.Accepted;
     }
 
@@ -88,13 +98,14 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
         return AcceptResult.Refused;
     }
 
-    private static (string Text, bool IsLoopback) Describe(ReadOnlySpan<byte> address)
+    /// <summary>No text: it came over the socket in the file system.</summary>
+    private static (string? Text, bool IsLoopback) Describe(ReadOnlySpan<byte> address)
     {
         const ushort Inet = 2;
         const ushort Inet6 = 10;
         ushort family = address.Length < 2 ? (ushort)0 : MemoryMarshal.Read<ushort>(address);
         if (family is not (Inet or Inet6))
-            return ("/unix:0", true);
+            return (null, true);
         int port = BinaryPrimitives.ReadUInt16BigEndian(address[2..]);
         IPAddress ip = family == Inet ? new IPAddress(address.Slice(4, 4)) : new IPAddress(address.Slice(8, 16));
         if (ip.IsIPv4MappedToIPv6)

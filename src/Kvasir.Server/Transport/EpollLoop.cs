@@ -19,7 +19,6 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private const int SpareArraysMax = 64;
     private const int CronMs = 100;
     private const ulong WakeToken = ulong.MaxValue;
-    private const ulong ListenerTokens = 1UL << 63;
 
     private readonly ServerState _server;
     private readonly ConnectionAcceptor _acceptor;
@@ -37,13 +36,12 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private readonly List<EpollConnection> _dirty = [];
     private readonly List<EpollConnection> _gated = [];
     private readonly List<EpollConnection> _suspended = [];
-    private readonly List<int> _listeners = [];
+    private readonly LoopListeners _listeners;
     private uint _generation;
     private volatile bool _stopping;
     private volatile bool _durableMoved;
     private int _signalled;
     private bool _answersAtOnce;
-    private bool _acceptPaused;
     private long _nowMs;
     private long _nextCronMs;
     private int _cronSlot;
@@ -57,6 +55,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         _acceptor = acceptor;
         _commitInline = commitInline;
         _epoll = Require(LinuxCalls.EpollCreate(), "epoll_create1");
+        _listeners = new LoopListeners(_epoll);
         _wake = Require(LinuxCalls.EventCreate(), "eventfd");
         _events = (byte*)NativeMemory.AllocZeroed((nuint)(EventsMax * LinuxCalls.EventBytes));
         Require(LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollAdd, _wake, LinuxCalls.EpollIn, WakeToken), "epoll_ctl");
@@ -67,13 +66,15 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     public void Start() => _thread.Start();
 
-    /// <summary>Serves a listening socket, before <see cref="Start"/>.</summary>
+    /// <summary>Serves a listening socket. Any thread.</summary>
     public void Listen(int fd)
     {
         LinuxCalls.SetNonBlocking(fd);
-        _listeners.Add(fd);
-        Require(LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollAdd, fd, LinuxCalls.EpollIn, ListenerTokens | (uint)fd), "epoll_ctl");
+        Require(_listeners.Add(fd), "epoll_ctl");
     }
+
+    /// <summary>Serves a listening socket no longer; the caller closes it. Any thread.</summary>
+    public void Ignore(int fd) => _listeners.Remove(fd);
 
     /// <summary>Takes over a socket that another loop accepted. Any thread.</summary>
     public void Adopt(AcceptedSocket socket)
@@ -212,7 +213,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
             return;
         }
 
-        if ((token & ListenerTokens) != 0)
+        if ((token & LoopListeners.Tokens) != 0)
         {
             Accept((int)(token & int.MaxValue));
             return;
@@ -487,9 +488,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
             if (result == AcceptResult.NoFiles)
             {
                 // Nothing can be accepted until something closes: look away for a moment instead of spinning.
-                _acceptPaused = true;
-                foreach (int fd in _listeners)
-                    _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, fd, 0, ListenerTokens | (uint)fd);
+                _listeners.Pause();
                 return;
             }
 
@@ -552,13 +551,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     {
         _nextCronMs = _nowMs + CronMs;
         _server.Statistics.Sample(_nowMs);
-        if (_acceptPaused)
-        {
-            _acceptPaused = false;
-            foreach (int fd in _listeners)
-                _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, fd, LinuxCalls.EpollIn, ListenerTokens | (uint)fd);
-        }
-
+        _listeners.Resume();
         if (_gated.Count != 0)
             SendGated();
         int slice = Math.Min(Math.Max(_slots.Count / 10, 50), _slots.Count);
@@ -581,10 +574,8 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
             return;
         }
 
-        if (_nowMs - connection.LastActiveMs > 2000)
-            session.Trim();
-        long limit = session.Subscriptions.Any ? _server.Limits.PubSubOutputMax : _server.Limits.NormalOutputMax;
-        if (limit > 0 && (long)session.Output.Length + session.PushBytes > limit)
+        session.Tend(_nowMs, _nowMs - connection.LastActiveMs);
+        if (connection.IsBeyond(_server.Limits, _nowMs))
             Close(connection);
     }
 

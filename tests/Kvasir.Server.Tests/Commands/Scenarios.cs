@@ -375,6 +375,64 @@ internal static partial class Scenarios
             OBJECT FREQ foo => ?
             OBJECT IDLETIME foo => -ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.
             """,
+        ["when keys were used"] = """
+            SET foo bar => +OK
+            OBJECT IDLETIME foo => :0
+            RESTORE old 0 "\x00\x03\x62\x61\x72\x0a\x00\xe6\xbe\x49\x60\xee\x66\xfd\x17" IDLETIME 1000 => +OK
+            OBJECT IDLETIME old => :1000
+            TTL old => :-1
+            TYPE old => +string
+            EXISTS old => :1
+            OBJECT IDLETIME old => :1000
+            GET old => "bar"
+            OBJECT IDLETIME old => :0
+            RESTORE old 0 "\x00\x03\x62\x61\x72\x0a\x00\xe6\xbe\x49\x60\xee\x66\xfd\x17" IDLETIME 1000 REPLACE => +OK
+            TOUCH old nothing => :1
+            OBJECT IDLETIME old => :0
+            CONFIG SET maxmemory-policy allkeys-lfu => +OK
+            RESTORE often 0 "\x00\x03\x62\x61\x72\x0a\x00\xe6\xbe\x49\x60\xee\x66\xfd\x17" FREQ 100 => +OK
+            OBJECT FREQ often => :100
+            SET new 1 => +OK
+            OBJECT FREQ new => ?
+            """,
+        ["keys of commands"] = """
+            COMMAND GETKEYSANDFLAGS set k v => [["k" [+OW +update]]]
+            COMMAND GETKEYSANDFLAGS set k v get => [["k" [+RW +access +update]]]
+            COMMAND GETKEYSANDFLAGS del a b => [["a" [+RM +delete]] ["b" [+RM +delete]]]
+            COMMAND GETKEYSANDFLAGS rename a b => [["a" [+RW +access +delete]] ["b" [+OW +update]]]
+            COMMAND GETKEYSANDFLAGS bitop and d a b => [["d" [+OW +update]] ["a" [+RO +access]] ["b" [+RO +access]]]
+            COMMAND GETKEYS memory usage k => ["k"]
+            COMMAND GETKEYS lcs a b => ["a" "b"]
+            COMMAND GETKEYS mset a 1 b 2 => ["a" "b"]
+            COMMAND GETKEYS sort a store b => ["a" "b"]
+            COMMAND GETKEYS ping x => -ERR The command has no key arguments
+            COMMAND GETKEYS get a b => -ERR Invalid number of arguments specified for command
+            COMMAND GETKEYS nothing x => -ERR Invalid command specified
+            """,
+        ["outside of a cluster"] = """
+            CLUSTER INFO => -ERR This instance has cluster support disabled
+            CLUSTER KEYSLOT a => -ERR This instance has cluster support disabled
+            CLUSTER NOTHING => -ERR unknown subcommand 'NOTHING'. Try CLUSTER HELP.
+            READONLY => -ERR This instance has cluster support disabled
+            """,
+        ["prefixes that clients track"] = """
+            CLIENT TRACKING ON BCAST PREFIX FOOBAR PREFIX FOO => -ERR Prefix 'FOOBAR' overlaps with another provided prefix 'FOO'. Prefixes for a single client must not overlap.
+            CLIENT TRACKING ON BCAST PREFIX FOO PREFIX FOOBAR => -ERR Prefix 'FOO' overlaps with another provided prefix 'FOOBAR'. Prefixes for a single client must not overlap.
+            CLIENT TRACKING ON BCAST PREFIX FOO PREFIX BAR => +OK
+            CLIENT TRACKING ON BCAST PREFIX FOO => -ERR Prefix 'FOO' overlaps with an existing prefix 'FOO'. Prefixes for a single client must not overlap.
+            CLIENT TRACKING ON BCAST PREFIX BARB => -ERR Prefix 'BARB' overlaps with an existing prefix 'BAR'. Prefixes for a single client must not overlap.
+            CLIENT TRACKINGINFO => ["flags" ["on" "bcast"] "redirect" :0 "prefixes" ["BAR" "FOO"]]
+            CLIENT TRACKING OFF => +OK
+            CLIENT TRACKING ON BCAST => +OK
+            CLIENT TRACKINGINFO => ["flags" ["on" "bcast"] "redirect" :0 "prefixes" [""]]
+            """,
+        ["settings that are hidden, of which one is wrong, and that are undone"] = """
+            CONFIG GET key-load-delay => ["key-load-delay" "0"]
+            CONFIG GET key-load-dela? => []
+            CONFIG SET maxmemory-clients 101% => -ERR CONFIG SET failed (possibly related to argument 'maxmemory-clients') - percentage argument must be less or equal to 100
+            CONFIG SET slowlog-max-len 7 slowlog-max-len 8 => -ERR CONFIG SET failed (possibly related to argument 'slowlog-max-len') - duplicate parameter
+            CONFIG REWRITE => -ERR The server is running without a config file
+            """,
         ["what suites ask of settings"] = """
             CONFIG SET ignore-warnings "" => +OK
             CONFIG SET oom-score-adj-values "1 2" => -ERR CONFIG SET failed (possibly related to argument 'oom-score-adj-values') - wrong number of arguments

@@ -1,5 +1,6 @@
 using System.Text;
 using Kvasir.Cluster.Keyspaces;
+using Kvasir.Primitives;
 using Kvasir.Server.Hosting;
 using Kvasir.Simulation.Disks;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -28,6 +29,29 @@ public sealed class SessionGateTests
         world.Scheduler.RunAll();
         Assert.Equal("+OK\r\n", Encoding.Latin1.GetString(writer.Receive()));
         Assert.Equal(reply + "+PONG\r\n", Encoding.Latin1.GetString(other.Receive()));
+    }
+
+    [Fact]
+    public void DurabilityFollowsTheSettingAtOnce()
+    {
+        using CommandWorld world = new(Durability.None);
+        Assert.Equal("+OK\r\n", Encoding.Latin1.GetString(world.Execute("SET", "k", "1")));
+        Assert.Equal("+OK\r\n", Encoding.Latin1.GetString(world.Execute("CONFIG", "SET", "appendfsync", "always")));
+        Assert.Equal(world.Node.Log.AppendedPosition, world.Node.Log.DurablePosition);
+        SessionPeer writer = world.Connect();
+        Assert.Equal("", writer.Execute("SET k 2"));
+        world.Node.Log.Commit();
+        world.Scheduler.RunAll();
+        Assert.Equal("+OK\r\n", Encoding.Latin1.GetString(writer.Receive()));
+        writer.Execute("CONFIG SET appendfsync no");
+        Assert.Equal("+OK\r\n", writer.Execute("SET k 3"));
+        writer.Execute("CONFIG SET appendfsync everysec");
+        Assert.Equal("+OK\r\n", writer.Execute("SET k 4"));
+        LogPosition written = world.Node.Log.AppendedPosition;
+        Assert.True(world.Node.Log.DurablePosition < written);
+        world.Scheduler.Clock.Advance(TimeSpan.FromSeconds(2));
+        world.Scheduler.RunAll();
+        Assert.True(world.Node.Log.DurablePosition >= written);
     }
 
     [Fact]

@@ -14,12 +14,12 @@ public sealed partial class SeveralClientsTests : IDisposable
         SessionPeer monitor = _world.Connect();
         SessionPeer client = _world.Connect();
         monitor.Execute("MONITOR");
-        foreach (string line in new[] { "MULTI", "SET foo bar", "EXEC", "AUTH secret", "AUTH user secret", "HELLO 2 AUTH user secret", "CONFIG SET masterauth secret", "PING" })
+        foreach (string line in new[] { "MULTI", "SET foo bar", "exec", "AUTH secret", "AUTH user secret", "HELLO 2 AUTH user secret", "CONFIG SET masterauth secret", "PING" })
             client.Execute(line);
         string[] shown = [.. Encoding.Latin1.GetString(monitor.Receive()).Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Select(l => Prefix().Replace(l, ""))];
         Assert.Equal(
             [
-                "\"MULTI\"", "\"SET\" \"foo\" \"bar\"", "\"EXEC\"", "\"AUTH\" \"(redacted)\"", "\"AUTH\" \"(redacted)\" \"(redacted)\"",
+                "\"MULTI\"", "\"SET\" \"foo\" \"bar\"", "\"exec\"", "\"AUTH\" \"(redacted)\"", "\"AUTH\" \"(redacted)\" \"(redacted)\"",
                 "\"HELLO\" \"2\" \"AUTH\" \"(redacted)\" \"(redacted)\"", "\"PING\"",
             ],
             shown);
@@ -84,7 +84,67 @@ public sealed partial class SeveralClientsTests : IDisposable
         Assert.Equal(Invalidated, Encoding.Latin1.GetString(reader.Receive()));
     }
 
+    [Fact]
+    public void ChangesBelowOnePrefixAreToldInOneMessage()
+    {
+        SessionPeer reader = _world.Connect();
+        reader.Execute("HELLO 3");
+        reader.Execute("CLIENT TRACKING on BCAST PREFIX a PREFIX b NOLOOP");
+        _world.Execute("MSET", "b1", "1", "a2", "1", "c", "1", "a1", "1");
+        Assert.Equal(
+            ">2\r\n$10\r\ninvalidate\r\n*2\r\n$2\r\na1\r\n$2\r\na2\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\nb1\r\n",
+            Encoding.Latin1.GetString(reader.Receive()));
+        Assert.Equal("+OK\r\n", reader.Execute("SET a1 2"));
+    }
+
+    [Fact]
+    public void TooManyTrackedKeysAreForgottenAloud()
+    {
+        SessionPeer reader = _world.Connect();
+        reader.Execute("HELLO 3");
+        reader.Execute("CLIENT TRACKING on");
+        reader.Execute("MGET x y z");
+        _world.Execute("CONFIG", "SET", "tracking-table-max-keys", "1");
+        Assert.Equal(2, Encoding.Latin1.GetString(reader.Receive()).Split("invalidate").Length - 1);
+        Assert.Contains("tracking_total_keys:1\r\n", Encoding.Latin1.GetString(_world.Execute("INFO", "stats")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void SubscriptionsAreConfirmedToClientsThatWantNoReplies()
+    {
+        SessionPeer listener = _world.Connect();
+        Assert.Equal("", listener.Execute("CLIENT REPLY OFF"));
+        Assert.Equal("*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n", listener.Execute("SUBSCRIBE c"));
+        _world.Execute("PUBLISH", "c", "m");
+        Assert.Equal("*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n", Encoding.Latin1.GetString(listener.Receive()));
+        Assert.Equal("", listener.Execute("PING"));
+        Assert.Equal("*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n", listener.Execute("UNSUBSCRIBE"));
+    }
+
+    [Fact]
+    public void ClientListTellsTheRoomOfRecentRequests()
+    {
+        SessionPeer client = _world.Connect();
+        client.Execute("CLIENT SETNAME other");
+        client.Execute("SET k " + new string('x', 100_000));
+        Assert.InRange(RoomOf("other"), 100_000, 200_000);
+        client.Session.Buffers.Tend(nowMs: 1000, quietMs: 0, peakMs: 5000);
+        client.Session.Buffers.Tend(nowMs: 1100, quietMs: 0, peakMs: 5000);
+        Assert.Equal(16 << 10, RoomOf("other"));
+        client.Session.Buffers.Tend(nowMs: 4000, quietMs: 2900, peakMs: 5000);
+        Assert.Equal(0, RoomOf("other"));
+    }
+
     public void Dispose() => _world.Dispose();
+
+    private int RoomOf(string name)
+    {
+        string line = Encoding.Latin1.GetString(_world.Execute("CLIENT", "LIST")).Split('\n').Single(l => l.Contains($" name={name} ", StringComparison.Ordinal));
+        return int.Parse(FreeRoom().Match(line).Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [GeneratedRegex(@" qbuf-free=(\d+) ", RegexOptions.None, 1000)]
+    private static partial Regex FreeRoom();
 
     [GeneratedRegex(@"^\+\d+\.\d{6} \[[^\]]*\] ", RegexOptions.None, 1000)]
     private static partial Regex Prefix();

@@ -16,7 +16,7 @@ public sealed class EpollListenerTests
         if (!OperatingSystem.IsLinux())
             return;
         using CommandWorld world = new();
-        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true, TimeSpan.FromMicroseconds(busyPollMicroseconds));
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, TimeSpan.FromMicroseconds(busyPollMicroseconds));
         listener.Start();
         using TcpClient client = new();
         client.Connect(listener.EndPoints[0]);
@@ -39,7 +39,7 @@ public sealed class EpollListenerTests
         using CommandWorld world = new();
         world.Execute("CONFIG", "SET", "maxclients", "1");
         world.Server.Limits.ClientsMax = 1;
-        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
         listener.Start();
         using TcpClient first = new();
         first.Connect(listener.EndPoints[0]);
@@ -48,6 +48,68 @@ public sealed class EpollListenerTests
         using TcpClient second = new();
         second.Connect(listener.EndPoints[0]);
         Assert.Equal("-ERR max number of clients reached\r\n", Read(second.GetStream(), 36));
+    }
+
+    [Fact]
+    public void ListensElsewhereWhenToldAndStaysWhereItIsWhenItCannot()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        using CommandWorld world = new();
+        using TcpListener taken = new(IPAddress.Loopback, 0);
+        taken.Start();
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+        listener.Start();
+        IPEndPoint first = listener.EndPoints[0];
+        using TcpClient client = new();
+        client.Connect(first);
+        Assert.False(listener.Rebind([new IPEndPoint(IPAddress.Parse("127.0.0.2"), 0), (IPEndPoint)taken.LocalEndpoint]));
+        Assert.Equal([first], listener.EndPoints);
+        using TcpClient second = new();
+        second.Connect(first);
+        Assert.True(listener.Rebind([new IPEndPoint(IPAddress.Parse("127.0.0.2"), first.Port)]));
+        using TcpClient third = new();
+        third.Connect("127.0.0.2", first.Port);
+        foreach (TcpClient connected in new[] { client, second, third })
+        {
+            connected.GetStream().Write("PING\r\n"u8);
+            Assert.Equal("+PONG\r\n", Read(connected.GetStream(), 7));
+        }
+
+        using TcpClient late = new();
+        Assert.Throws<SocketException>(() => late.Connect(first));
+        Assert.True(listener.Rebind([]));
+        Assert.Empty(listener.EndPoints);
+    }
+
+    [Fact]
+    public void ServesASocketInTheFileSystemAndTakesOverADeadOne()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        string path = Path.Combine(Path.GetTempPath(), $"kvasir-{Guid.NewGuid():N}.sock");
+        using (Socket dead = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        {
+            // A file that is left behind, as by a server that was killed.
+            dead.Bind(new UnixDomainSocketEndPoint(path + "x"));
+            File.Move(path + "x", path);
+        }
+
+        using CommandWorld world = new();
+        using (EpollListener listener = new(world.Server, [], new UnixSocketOptions(path, UnixFileMode.UserRead | UnixFileMode.UserWrite), 1, 16, commitInline: true, busyPoll: TimeSpan.Zero))
+        {
+            listener.Start();
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(path));
+            using Socket client = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            client.Connect(new UnixDomainSocketEndPoint(path));
+            client.Send("PING\r\n"u8);
+            byte[] reply = new byte[7];
+            client.Receive(reply);
+            Assert.Equal("+PONG\r\n", Encoding.ASCII.GetString(reply));
+            Assert.Throws<SocketException>(() => new EpollListener(world.Server, [], new UnixSocketOptions(path, null), 1, 16, commitInline: true, busyPoll: TimeSpan.Zero));
+        }
+
+        Assert.False(File.Exists(path));
     }
 
     private static string Read(NetworkStream stream, int bytes)

@@ -24,7 +24,7 @@ internal static class DumpCommands
 
     public static void Restore(CommandContext context)
     {
-        if (!TryParse(context, out bool replace, out bool absolute))
+        if (!TryParse(context, out bool replace, out bool absolute, out RestoredUse use))
             return;
         ReadOnlySpan<byte> key = context.Argument(1);
         KeyLookup previous = KeyAccess.FindKey(context, key);
@@ -71,6 +71,10 @@ internal static class DumpCommands
             KeyAccess.Replace(
                 context, context.DatabaseIndex, key, ValueHeader.PlainString, context.Scratch.WrittenSpan, ttl, previous);
             context.Changed(KeyEventClass.Generic, "restore"u8, key);
+            if (context.Server.Use.IsCounting && use.Frequency is { } frequency)
+                context.Server.Use.SetFrequency(context.DatabaseIndex, key, (int)frequency);
+            else if (!context.Server.Use.IsCounting && use.IdleSeconds is { } seconds)
+                context.Server.Use.SetIdleSeconds(context.DatabaseIndex, key, seconds);
         }
 
         context.Reply.Ok();
@@ -80,13 +84,11 @@ internal static class DumpCommands
     public static void Migrate(CommandContext context) =>
         context.Reply.Error("ERR MIGRATE is not supported; use DUMP here and RESTORE there");
 
-    /// <summary>IDLETIME and FREQ are checked, and mean nothing here: when a key was last used is not kept.</summary>
-    private static bool TryParse(CommandContext context, out bool replace, out bool absolute)
+    private static bool TryParse(CommandContext context, out bool replace, out bool absolute, out RestoredUse use)
     {
         replace = false;
         absolute = false;
-        bool idleGiven = false;
-        bool frequencyGiven = false;
+        use = default;
         for (int i = 4; i < context.ArgumentCount; i++)
         {
             ReadOnlySpan<byte> word = context.Argument(i);
@@ -99,17 +101,17 @@ internal static class DumpCommands
             {
                 absolute = true;
             }
-            else if (more && !frequencyGiven && OptionWords.Is(word, "idletime"u8))
+            else if (more && use.Frequency is null && OptionWords.Is(word, "idletime"u8))
             {
-                if (!TryNumber(context, ++i, long.MaxValue, "ERR Invalid IDLETIME value, must be >= 0"))
+                if (!TryNumber(context, ++i, long.MaxValue, "ERR Invalid IDLETIME value, must be >= 0", out long seconds))
                     return false;
-                idleGiven = true;
+                use = use with { IdleSeconds = seconds };
             }
-            else if (more && !idleGiven && OptionWords.Is(word, "freq"u8))
+            else if (more && use.IdleSeconds is null && OptionWords.Is(word, "freq"u8))
             {
-                if (!TryNumber(context, ++i, byte.MaxValue, "ERR Invalid FREQ value, must be >= 0 and <= 255"))
+                if (!TryNumber(context, ++i, byte.MaxValue, "ERR Invalid FREQ value, must be >= 0 and <= 255", out long frequency))
                     return false;
-                frequencyGiven = true;
+                use = use with { Frequency = frequency };
             }
             else
             {
@@ -121,13 +123,15 @@ internal static class DumpCommands
         return true;
     }
 
-    private static bool TryNumber(CommandContext context, int argument, long max, string error)
+    private static bool TryNumber(CommandContext context, int argument, long max, string error, out long value)
     {
-        if (!NumberText.TryArgument(context, argument, out long value))
+        if (!NumberText.TryArgument(context, argument, out value))
             return false;
         if (value >= 0 && value <= max)
             return true;
         context.Reply.Error(error);
         return false;
     }
+
+    private readonly record struct RestoredUse(long? IdleSeconds, long? Frequency);
 }

@@ -64,7 +64,7 @@ internal static class GenericCommands
             Name = "touch",
             Arity = -2,
             Flags = CommandFlags.ReadOnly | CommandFlags.Fast,
-            Handler = KeyCommands.Exists,
+            Handler = KeyCommands.Touch,
             FirstKey = 1,
             LastKey = -1,
             KeyStep = 1,

@@ -41,6 +41,20 @@ internal static class KeyCommands
         context.Reply.Integer(count);
     }
 
+    public static void Touch(CommandContext context)
+    {
+        int count = 0;
+        for (int i = 1; i < context.ArgumentCount; i++)
+        {
+            if (!KeyAccess.ReadKey(context, context.Argument(i)).Exists)
+                continue;
+            count++;
+            context.Server.Use.Used(context.DatabaseIndex, context.Argument(i));
+        }
+
+        context.Reply.Integer(count);
+    }
+
     public static void Type(CommandContext context)
     {
         KeyLookup found = KeyAccess.Read(context, context.Argument(1));

@@ -52,30 +52,31 @@ internal static class ObjectCommands
         context.Reply.Integer(shared ? int.MaxValue : 1);
     }
 
-    /// <summary>When a key was last read is not kept: every key answers as if just used.</summary>
     public static void IdleTime(CommandContext context)
     {
         if (!TryFind(context, out _))
             return;
         if (IsLfu(context))
+        {
             context.Reply.Error("ERR An LFU maxmemory policy is selected, idle time not tracked." + SwitchingHint);
-        else
-            context.Reply.Integer(0);
+            return;
+        }
+
+        context.Reply.Integer(context.Server.Use.IdleSeconds(context.DatabaseIndex, context.Argument(2)));
+        context.Server.Use.NoteReads();
     }
 
-    /// <summary>Nor is how often: every key answers as if new.</summary>
     public static void Freq(CommandContext context)
     {
         if (!TryFind(context, out _))
             return;
         if (IsLfu(context))
-            context.Reply.Integer(0);
+            context.Reply.Integer(context.Server.Use.Frequency(context.DatabaseIndex, context.Argument(2)));
         else
             context.Reply.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked." + SwitchingHint);
     }
 
-    private static bool IsLfu(CommandContext context) =>
-        context.Server.Settings["maxmemory-policy"].EndsWith("-lfu", StringComparison.Ordinal);
+    private static bool IsLfu(CommandContext context) => context.Server.Use.IsCounting;
 
     public static void Help(CommandContext context)
     {

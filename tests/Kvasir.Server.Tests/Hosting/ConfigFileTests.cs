@@ -1,0 +1,58 @@
+using System.Text;
+using Kvasir.Server.Hosting;
+using Kvasir.Server.Settings;
+using Kvasir.Storage.Machine;
+
+namespace Kvasir.Server.Tests.Hosting;
+
+public sealed class ConfigFileTests : IDisposable
+{
+    private readonly string _path = Path.GetTempFileName();
+
+    [Fact]
+    public void RewriteChangesWhatWasChangedAndLeavesTheRest()
+    {
+        File.WriteAllText(_path, "# mine\ndata /srv\nmaxclients 10\ndurability sync\n");
+        ServerSettings settings = new();
+        ConfigFile file = new(new PosixFileSystem(), _path, settings);
+        Assert.Null(file.Rewrite(settings));
+        Assert.Equal("# mine\ndata /srv\nmaxclients 10\ndurability sync\n", File.ReadAllText(_path));
+        settings.Set("maxclients", "20");
+        settings.Set("appendfsync", "no");
+        settings.Set("slowlog-max-len", "7");
+        Assert.Null(file.Rewrite(settings));
+        Assert.Equal("# mine\ndata /srv\nmaxclients 20\ndurability none\nslowlog-max-len 7\n", File.ReadAllText(_path));
+        settings.Set("slowlog-max-len", "128");
+        Assert.Null(file.Rewrite(settings));
+        Assert.Equal("# mine\ndata /srv\nmaxclients 20\ndurability none\nslowlog-max-len 128\n", File.ReadAllText(_path));
+    }
+
+    [Fact]
+    public void WhatRewriteWritesIsReadAtTheNextStart()
+    {
+        File.WriteAllText(_path, "data /srv\n");
+        ServerSettings settings = new();
+        ConfigFile file = new(new PosixFileSystem(), _path, settings);
+        settings.Set("notify-keyspace-events", "KEA");
+        settings.Set("requirepass", "a secret");
+        settings.Set("maxmemory-policy", "allkeys-lfu");
+        Assert.Null(file.Rewrite(settings));
+        ServerOptions options = ServerOptionsReader.Read(_path, new Dictionary<string, string?>(StringComparer.Ordinal));
+        Assert.Equal("a secret", options.Password);
+        Assert.Equal("allkeys-lfu", options.Parameters["maxmemory-policy"]);
+        Assert.Equal(settings["notify-keyspace-events"], options.Parameters["notify-keyspace-events"]);
+    }
+
+    [Theory]
+    [InlineData("nonsense 1", "unknown key nonsense")]
+    [InlineData("appendonly yes", "unknown key appendonly")]
+    [InlineData("slowlog-max-len many", "slowlog-max-len: argument couldn't be parsed into an integer")]
+    public void FileWithAWrongLineIsRefusedWithItsNumber(string line, string objection)
+    {
+        File.WriteAllText(_path, "data /srv\n" + line + "\n");
+        StartupException e = Assert.Throws<StartupException>(() => ServerOptionsReader.Read(_path, new Dictionary<string, string?>(StringComparer.Ordinal)));
+        Assert.Equal($"{_path}:2: {objection}", e.Message);
+    }
+
+    public void Dispose() => File.Delete(_path);
+}
