@@ -10,8 +10,7 @@ namespace Kvasir.Benchmarks;
 /// <see cref="Durability.Sync"/> the disk. Keys are random among a hundred thousand, values have 100 bytes. "Allocated" must
 /// show a dash: no managed byte for an operation, flushes and compactions in the background included.
 /// </summary>
-[MemoryDiagnoser]
-[InProcess]
+[Config(typeof(QuickConfig))]
 public class SessionBenchmarks
 {
     private const int Keys = 100_000;

@@ -40,11 +40,17 @@ public sealed class Execution
         return info;
     }
 
-    /// <summary>An iterator over everything, staged writes included; dispose it before the item ends.</summary>
-    public EngineIterator CreateIterator(Replica replica, in IteratorOptions options)
+    /// <summary>For answers that tell something of all that a replica holds: they wait until the last of it is durable.</summary>
+    public void SeeAll(Replica replica)
     {
         if (replica.Engine.LastSequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
             RaiseGate(_log.AwaitedPosition);
+    }
+
+    /// <summary>An iterator over everything, staged writes included; dispose it before the item ends.</summary>
+    public EngineIterator CreateIterator(Replica replica, in IteratorOptions options)
+    {
+        SeeAll(replica);
         return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
     }
 

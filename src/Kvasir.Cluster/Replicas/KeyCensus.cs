@@ -44,6 +44,7 @@ public sealed class KeyCensus
     {
         if (!_known || nowMs >= _earliestDeadlineMs)
             TryCountAll(execution, nowMs, long.MaxValue);
+        execution.SeeAll(_replica);
         _looksLeft = Math.Max(1024, _keys / 8);
         return Numbers(nowMs);
     }
@@ -62,6 +63,7 @@ public sealed class KeyCensus
     /// <summary>The numbers as of now where that is cheap; else those of the first keys, projected on the engine's estimate.</summary>
     public KeyNumbers Estimate(Execution execution, long nowMs)
     {
+        execution.SeeAll(_replica);
         if ((_known && nowMs < _earliestDeadlineMs) || TryCountAll(execution, nowMs, CheapCountMax))
             return Numbers(nowMs);
         KeyNumbers sample = Numbers(nowMs);

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.ComponentModel;
-using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
 using Kvasir.Primitives;
@@ -23,7 +22,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private readonly ServerState _server;
     private readonly ConnectionAcceptor _acceptor;
     private readonly bool _commitInline;
-    private readonly long _busyPollTicks;
+    private readonly EventWait _wait;
     private readonly int _epoll;
     private readonly int _wake;
     private readonly byte* _events;
@@ -41,7 +40,6 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private volatile bool _stopping;
     private volatile bool _durableMoved;
     private int _signalled;
-    private bool _answersAtOnce;
     private long _nowMs;
     private long _nextCronMs;
     private int _cronSlot;
@@ -50,7 +48,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name, bool commitInline, TimeSpan busyPoll)
     {
-        _busyPollTicks = (long)(busyPoll.TotalSeconds * Stopwatch.Frequency);
+        _wait = new EventWait(busyPoll);
         _server = server;
         _acceptor = acceptor;
         _commitInline = commitInline;
@@ -140,7 +138,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     private void Turn()
     {
-        int count = Wait();
+        int count = _wait.Next(_epoll, _events, EventsMax, Timeout());
         _nowMs = Environment.TickCount64;
         for (int i = 0; i < count; i++)
         {
@@ -155,33 +153,6 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         Settle();
         if (_nowMs >= _nextCronMs)
             Cron();
-    }
-
-    /// <summary>
-    /// Waits for events. While clients answer within microseconds it looks for them instead of sleeping: to wake a thread
-    /// costs whoever sends several times what the look costs here. As soon as one gap was longer, it sleeps at once again.
-    /// </summary>
-    private int Wait()
-    {
-        long timeout = Timeout();
-        if (timeout == 0 || _busyPollTicks == 0)
-            return LinuxCalls.EpollWait(_epoll, _events, EventsMax, timeout);
-        long began = Stopwatch.GetTimestamp();
-        int count = 0;
-        if (_answersAtOnce)
-        {
-            do
-            {
-                count = LinuxCalls.EpollWait(_epoll, _events, EventsMax, 0);
-            }
-            while (count == 0 && Stopwatch.GetTimestamp() - began < _busyPollTicks);
-        }
-
-        if (count != 0)
-            return count;
-        count = LinuxCalls.EpollWait(_epoll, _events, EventsMax, timeout);
-        _answersAtOnce = Stopwatch.GetTimestamp() - began < _busyPollTicks;
-        return count;
     }
 
     /// <summary>Microseconds until something is due by the clock.</summary>
