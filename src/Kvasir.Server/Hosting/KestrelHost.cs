@@ -55,6 +55,8 @@ internal sealed class KestrelHost : IAsyncDisposable
 
     public IReadOnlyList<IPEndPoint> Resp { get; private set; } = [];
 
+    public IReadOnlyList<IPEndPoint> RespTls { get; private set; } = [];
+
     public IPEndPoint? Http { get; private set; }
 
     public async Task Start()
@@ -68,7 +70,12 @@ internal sealed class KestrelHost : IAsyncDisposable
         if (_options.Http is not null)
             Http = bound[next++];
         if (_plainResp)
+        {
             Resp = bound[next..(next + _options.Resp.Count)];
+            next += _options.Resp.Count;
+        }
+
+        RespTls = bound[next..];
     }
 
     public async ValueTask DisposeAsync()

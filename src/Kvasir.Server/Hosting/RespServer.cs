@@ -65,6 +65,9 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     /// <summary>Plain RESP as bound: with the port that the system chose for port 0.</summary>
     public IReadOnlyList<IPEndPoint> Resp => _epoll?.EndPoints ?? _kestrel?.Resp ?? [];
 
+    /// <summary>RESP over TLS as bound.</summary>
+    public IReadOnlyList<IPEndPoint> RespTls => _kestrel?.RespTls ?? [];
+
     public IPEndPoint? Http => _kestrel?.Http;
 
     /// <summary>Binds, then serves. Throws <see cref="StartupException"/>.</summary>
