@@ -53,7 +53,7 @@ public sealed record LsmOptions
 
     public long TableBytes { get; init; } = 64L << 20;
 
-    /// <summary>Tables in level zero that make a compaction due; twice as many while they are small.</summary>
+    /// <summary>Half of the tables in level zero that make a compaction due however small they are.</summary>
     public int LevelZeroCompactionTrigger { get; init; } = 4;
 
     /// <summary>Tables in level zero at which writers wait longest.</summary>

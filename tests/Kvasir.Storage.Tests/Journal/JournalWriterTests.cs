@@ -209,6 +209,50 @@ public sealed class JournalWriterTests
     }
 
     [Fact]
+    public void WhatIsWrittenBesideASyncIsNotTakenForDurable()
+    {
+        var world = new JournalWorld(7);
+        var listener = new RecordingListener();
+        using JournalWriter journal = world.Open(options: new JournalOptions());
+        journal.Listener = listener;
+        LogPosition first = JournalWorld.Append(journal, "synced");
+        LogPosition second = default;
+        world.Files.BeforeOperation = operation =>
+        {
+            if (operation.Kind != DiskOperationKind.Sync || second != default)
+                return;
+            second = JournalWorld.Append(journal, "written while the sync runs");
+            journal.Commit(sync: false);
+        };
+        journal.RequestCommit(sync: true);
+        world.Scheduler.RunAll();
+        Assert.Equal(second, journal.WrittenPosition);
+        Assert.Equal(first, journal.DurablePosition);
+        Assert.Equal([first], listener.DurablePositions);
+
+        journal.WaitDurable(second);
+        Assert.Equal([first, second], listener.DurablePositions);
+    }
+
+    [Theory]
+    [InlineData(DiskFault.Failed)]
+    [InlineData(DiskFault.Full)]
+    public void ASyncInTheBackgroundThatFailsIsFinalWhateverTheReason(DiskFault fault)
+    {
+        var world = new JournalWorld(8);
+        JournalWriter journal = world.Open(options: new JournalOptions());
+        LogPosition position = JournalWorld.Append(journal, "unsure");
+        world.Files.Faults.Add(new FaultRule(fault, DiskOperationKind.Sync) { Times = 1 });
+        journal.RequestCommit(sync: true);
+        world.Scheduler.RunAll();
+        Assert.Equal(JournalFailure.DiskFailed, journal.Failure);
+        Assert.True(journal.DurablePosition < position);
+        Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(position));
+        Assert.Throws<WritesStoppedException>(() => JournalWorld.Append(journal, "more"));
+        journal.Dispose();
+    }
+
+    [Fact]
     public void ACommitWithoutSyncWritesOnly()
     {
         var world = new JournalWorld(6);

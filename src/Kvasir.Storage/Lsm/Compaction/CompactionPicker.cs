@@ -80,8 +80,8 @@ internal sealed class CompactionPicker
     }
 
     /// <summary>
-    /// Each turn of level zero rewrites much of the base level, so small tables wait for more of them: twice the number
-    /// that is enough where they are large. Many tombstones there are worth a turn at once, for the space that they free.
+    /// Each turn of level zero rewrites much of the base level, so it is due by the bytes that it moves, and small tables
+    /// wait for more of them, up to a number that reads can bear. Many tombstones there are worth a turn at once, for the space that they free.
     /// </summary>
     private double LevelZeroScore(TableSet set)
     {
@@ -90,7 +90,7 @@ internal sealed class CompactionPicker
             return 0;
         double count = (double)zero.Length / Math.Max(1, _options.LevelZeroCompactionTrigger);
         double bytes = (double)TableSet.Bytes(zero) / Math.Max(1, _options.LevelBaseBytes);
-        double size = Math.Max(Math.Max(count / 2, Math.Min(count, bytes / LevelZeroPartOfBase)), zero.Length > 1 ? bytes : 0);
+        double size = Math.Max(count / 2, zero.Length > 1 ? bytes / LevelZeroPartOfBase : 0);
         return size >= 1 ? size : Math.Max(size, TombstoneScore(set));
     }
 
