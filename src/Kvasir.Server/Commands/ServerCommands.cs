@@ -93,6 +93,14 @@ internal static class ServerCommands
             return;
         }
 
+        if (context.Session.Transaction.IsExecuting)
+        {
+            // What the block wrote belongs to the save, and is not committed yet.
+            context.Server.SaveIsScheduled = true;
+            context.Reply.SimpleString("Background saving scheduled"u8);
+            return;
+        }
+
         if (context.Server.Snapshotter is { } snapshotter && !snapshotter.TryBegin())
         {
             if (scheduled)

@@ -116,6 +116,8 @@ internal sealed class RespSession : IMailboxItem
         }
 
         Server.Events.Tracking?.Broadcast();
+        if (Server.SaveIsScheduled)
+            Server.BeginScheduledSave();
         Buffers.Replied(Output.Length);
         bool foreign = Environment.CurrentManagedThreadId != _runner;
         _running = false;

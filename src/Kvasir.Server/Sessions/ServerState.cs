@@ -96,6 +96,9 @@ internal sealed class ServerState
     [MemberNotNullWhen(true, nameof(Password))]
     public bool RequiresPassword => Password is not null;
 
+    /// <summary>BGSAVE ran inside EXEC: a save begins after it.</summary>
+    public bool SaveIsScheduled { get; set; }
+
     /// <summary>What <see cref="KeyEvents.Changes"/> was at the last save.</summary>
     public long ChangesAtSave { get; set; }
 
@@ -142,6 +145,15 @@ internal sealed class ServerState
         Monitors.Remove(session);
         Tracking.Disable(session);
         session.Transaction.End();
+    }
+
+    public void BeginScheduledSave()
+    {
+        // One that runs already began before: the scheduled one waits for its end.
+        if (Snapshotter is { } snapshotter && !snapshotter.TryBegin())
+            return;
+        SaveIsScheduled = false;
+        ChangesAtSave = Events.Changes;
     }
 
     /// <summary>Shows a command to those who MONITOR.</summary>

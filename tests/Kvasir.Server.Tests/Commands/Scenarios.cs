@@ -409,6 +409,15 @@ internal static partial class Scenarios
             COMMAND GETKEYS get a b => -ERR Invalid number of arguments specified for command
             COMMAND GETKEYS nothing x => -ERR Invalid command specified
             """,
+        ["save inside a transaction"] = """
+            MULTI => +OK
+            SET foo bar => +QUEUED
+            BGSAVE => +QUEUED
+            EXEC => ?
+            MULTI => +OK
+            SAVE => -ERR Command not allowed inside a transaction
+            EXEC => -EXECABORT Transaction discarded because of previous errors.
+            """,
         ["outside of a cluster"] = """
             CLUSTER INFO => -ERR This instance has cluster support disabled
             CLUSTER KEYSLOT a => -ERR This instance has cluster support disabled

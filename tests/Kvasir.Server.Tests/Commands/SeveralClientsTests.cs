@@ -98,6 +98,18 @@ public sealed partial class SeveralClientsTests : IDisposable
     }
 
     [Fact]
+    public void SaveInsideATransactionBeginsAfterIt()
+    {
+        SessionPeer client = _world.Connect();
+        client.Execute("MULTI");
+        client.Execute("SET foo bar");
+        client.Execute("BGSAVE");
+        Assert.Equal("*2\r\n+OK\r\n+Background saving scheduled\r\n", client.Execute("EXEC"));
+        Assert.False(_world.Server.SaveIsScheduled);
+        Assert.Contains("rdb_changes_since_last_save:0\r\n", Encoding.Latin1.GetString(_world.Execute("INFO", "persistence")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void TooManyTrackedKeysAreForgottenAloud()
     {
         SessionPeer reader = _world.Connect();
