@@ -20,7 +20,12 @@ internal static class IdentityFile
     {
         string path = folder + "/" + Name;
         if (files.FileExists(path))
+        {
+            // The name may be in the page cache only, from a start that was killed; what follows is durable before it.
+            files.SyncFolder(folder);
             return Read(files, path);
+        }
+
         if (files.FolderExists(folder + "/" + KvasirNode.KeyspacesFolder))
             throw new FileMissingException(path);
         NodeIdentity created = new(newIdentity, HasJournal: false);

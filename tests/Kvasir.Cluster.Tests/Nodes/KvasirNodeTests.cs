@@ -4,6 +4,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
@@ -209,6 +210,23 @@ public sealed class KvasirNodeTests
         world.Disk.Faults.Clear();
         world.Restart();
         world.Node.Dispose();
+    }
+
+    [Fact]
+    public void IdentityThatWasFoundIsDurableBeforeAnythingElse()
+    {
+        NodeOptions options = new() { Folder = "/data", Engine = "model", DatabaseCount = 1, MemoryBytes = MemoryBudget.MinimumBytes };
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        disk.Faults.Add(new FaultRule(DiskFault.Crash, DiskOperationKind.SyncFolder));
+        Assert.Throws<SimulatedCrashException>(() => Open(disk));
+
+        SimulatedFileSystem killed = disk.AfterCrash(new SeededRandom(2), CrashKind.ProcessKill);
+        Assert.True(killed.FileExists("/data/NODE"));
+        killed.BeforeOperation = _ => Open(killed.AfterCrash(new SeededRandom(3), CrashKind.LoseUnsynced)).Dispose();
+        Open(killed).Dispose();
+
+        KvasirNode Open(SimulatedFileSystem files) => KvasirNode.Open(
+            options, new NodeEnvironment(files, new SimulatedScheduler(new SeededRandom(4)), [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 5));
     }
 
     [Fact]
