@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Logs;
@@ -107,9 +108,21 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         if (_refusal is not null)
             return;
         if (Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
-            journal.Commit(sync: true);
+            CommitNow(journal);
         else if (Volatile.Read(ref _handedOver) > journal.WrittenPosition.Value)
             HandOver(journal);
+    }
+
+    private static void CommitNow(JournalWriter journal)
+    {
+        try
+        {
+            journal.Commit(sync: true);
+        }
+        catch (WritesStoppedException)
+        {
+            // The listeners have heard of it.
+        }
     }
 
     /// <summary>Hands to the system what nobody waits for; with <paramref name="sync"/>, makes it durable, too.</summary>

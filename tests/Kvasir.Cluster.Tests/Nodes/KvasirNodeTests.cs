@@ -291,6 +291,30 @@ public sealed class KvasirNodeTests
         Assert.NotNull(world.Node.Refusal);
     }
 
+    [Theory]
+    [InlineData(DiskFault.Full, DiskOperationKind.Allocate, "MISCONF")]
+    [InlineData(DiskFault.Failed, DiskOperationKind.Sync, "IOERR")]
+    [InlineData(DiskFault.Failed, DiskOperationKind.Write, "IOERR")]
+    public void CommitOnTheCallersThreadTellsOfAFailureAndDoesNotThrow(DiskFault fault, DiskOperationKind kind, string code)
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "kept", "1");
+        world.Node.Log.CommitInline();
+        RecordingListener listener = new();
+        world.Node.SetLogListener(listener);
+        world.Disk.Faults.Add(new FaultRule(fault, kind, "journal"));
+        for (int i = 0; i < 100 && world.Node.Refusal is null; i++)
+        {
+            world.Do(e => e.Put(world.Node.Database(0), Encoding.UTF8.GetBytes("large" + i), [], new byte[1 << 20], 0));
+            world.Node.Log.CommitInline();
+        }
+
+        Assert.True(listener.WasTold);
+        Assert.Equal(code, world.Node.Refusal!.Code);
+        world.Node.Log.CommitInline();
+        Assert.Equal("1", world.Get(0, "kept"));
+    }
+
     [Fact]
     public void SecondNodeOnAFolderIsRefused()
     {
