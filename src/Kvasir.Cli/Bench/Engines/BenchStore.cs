@@ -58,7 +58,8 @@ internal sealed class BenchStore : IDisposable
         _store.Flush();
         long last = -1;
         int idle = 0;
-        while (!cancellation.IsCancellationRequested && idle < 5)
+        // Bytes count when a compaction ends, and one may take seconds.
+        while (!cancellation.IsCancellationRequested && idle < 50)
         {
             EngineStatistics statistics = GetStatistics();
             if (statistics.CompactionDebtBytes == 0 && idle > 0)
