@@ -17,7 +17,7 @@ internal sealed class QuickConfig : ManualConfig
             .WithToolchain(InProcessEmitToolchain.Instance)
             .WithWarmupCount(3)
             .WithIterationCount(5)
-            .WithInvocationCount(1 << 17)
+            .WithInvocationCount(1 << 14)
             .WithUnrollFactor(16));
     }
 }
