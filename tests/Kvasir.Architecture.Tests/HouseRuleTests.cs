@@ -51,7 +51,10 @@ public sealed partial class HouseRuleTests
         string example = test.Split("// begin of the example\n")[1].Split("        // end of the example")[0];
         string expected = string.Join('\n', example.TrimEnd().Split('\n')
             .Select(line => (line.Length > 8 ? line[8..] : "").Replace("lines.Add(", "Console.WriteLine(", StringComparison.Ordinal)));
-        Assert.Contains(expected, File.ReadAllText(Path.Combine(SourceTree.Root, "README.md")), StringComparison.Ordinal);
+        string readme = File.ReadAllText(Path.Combine(SourceTree.Root, "README.md"));
+        Assert.Contains(expected, readme, StringComparison.Ordinal);
+        Verdict.None(test.Split('\n').Where(l => l.StartsWith("using ", StringComparison.Ordinal))
+            .Where(l => !readme.Contains("\n" + l + "\n", StringComparison.Ordinal)).Select(l => $"the README's example lacks {l}"));
     }
 
     [Fact]

@@ -26,6 +26,9 @@ public sealed class ServerCommandTests : IDisposable
             Outcome taken = await KvasirProcess.Run(
                 "server", "--data", Path.Combine(_folder, "other"), "--resp", "127.0.0.1:" + port, "--log-level", "error");
             Assert.Contains(port, taken.AssertUsageError(), StringComparison.Ordinal);
+            Outcome takenByHttp = await KvasirProcess.Run(
+                "server", "--data", Path.Combine(_folder, "other"), "--resp", "127.0.0.1:0", "--http", "127.0.0.1:" + port, "--log-level", "error");
+            Assert.Contains(port, takenByHttp.AssertUsageError(), StringComparison.Ordinal);
             await Terminate(first);
         }
 
@@ -129,6 +132,8 @@ public sealed class ServerCommandTests : IDisposable
         Assert.Matches(@"maxclients\D+12\b", outcome.AssertSuccess().Output);
         Assert.Matches(@"databases\D+5\b", outcome.Output);
         await Terminate(server);
+        await File.WriteAllLinesAsync(file, ["resp 127.0.0.1:0", "resp 127.0.0.1:1"]);
+        Assert.Contains("kvasir.conf:2: resp stands there twice", (await KvasirProcess.Run("server", "--config", file)).AssertUsageError(), StringComparison.Ordinal);
         await File.WriteAllLinesAsync(file, ["", "maxclient 11"]);
         Outcome unknown = await KvasirProcess.Run("server", "--config", file);
         Assert.Contains("kvasir.conf:2: unknown key maxclient", unknown.AssertUsageError(), StringComparison.Ordinal);

@@ -23,18 +23,14 @@ internal static class ServerCommand
         }
 
         Option<string?> config = CommandFlag.Text("--config", "FILE", "Configuration file.");
-        Option<string> level = CommandFlag.OneOf("--log-level", "Least level of log lines.", "info", ServerLog.Levels);
-        Option<string> format = CommandFlag.OneOf("--log-format", "Log lines for people or one JSON object each, on standard error.", "text", "text", "json");
         Option<bool> json = CommandFlag.Switch("--json", "Once it serves, print the addresses and the process id as one line of JSON.");
         command.Options.Add(config);
-        command.Options.Add(level);
-        command.Options.Add(format);
         command.Options.Add(json);
         command.SetAction((result, cancellation) =>
         {
             ServerOptions options = ServerOptionsReader.Read(
                 result.GetValue(config), settings.ToDictionary(s => s.Key, s => result.GetValue(s.Value), StringComparer.Ordinal));
-            return Run(options, ServerLog.Create(result.GetValue(level)!, result.GetValue(format) == "json"),
+            return Run(options, ServerLog.Create(options.LogLevel, options.LogFormat == "json"),
                 addresses => Announce(options, addresses, result.GetValue(json)), cancellation);
         });
         return command;
@@ -55,17 +51,20 @@ internal static class ServerCommand
     private static void Announce(ServerOptions options, BoundAddresses addresses, bool json)
     {
         string[] resp = [.. addresses.Resp.Select(a => a.ToString())];
+        string[] tls = [.. addresses.RespTls.Select(a => a.ToString())];
         if (json)
         {
-            Console.Out.WriteLine("{" + $"\"pid\":{Environment.ProcessId},\"resp\":[{string.Join(',', resp.Select(a => $"\"{a}\""))}],"
+            Console.Out.WriteLine("{" + $"\"pid\":{Environment.ProcessId},\"resp\":[{Quoted(resp)}],\"resp_tls\":[{Quoted(tls)}],"
                 + $"\"http\":{(addresses.Http is null ? "null" : $"\"{addresses.Http}\"")},\"durability\":\"{options.Durability.ToString().ToLowerInvariant()}\"" + "}");
         }
         else
         {
-            Console.Out.WriteLine($"kvasir {KvasirCommand.Version} serves RESP at {string.Join(", ", resp)}"
+            Console.Out.WriteLine($"kvasir {KvasirCommand.Version} serves RESP at {string.Join(", ", [.. resp, .. tls.Select(a => a + " (TLS)")])}"
                 + (addresses.Http is null ? "" : $", health and metrics at http://{addresses.Http}") + $"; data in {options.DataFolder}, durability {options.Durability.ToString().ToLowerInvariant()}");
         }
 
         Console.Out.Flush();
     }
+
+    private static string Quoted(string[] addresses) => string.Join(',', addresses.Select(a => $"\"{a}\""));
 }

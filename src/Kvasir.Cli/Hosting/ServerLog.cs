@@ -1,3 +1,4 @@
+using Kvasir.Server.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
@@ -9,15 +10,16 @@ internal static class ServerLog
 {
     private static readonly LogLevel[] s_levels = [LogLevel.Debug, LogLevel.Information, LogLevel.Warning, LogLevel.Error];
 
-    public static string[] Levels { get; } = ["debug", "info", "warning", "error"];
-
     public static ILoggerFactory Create(string level, bool json) => LoggerFactory.Create(logging =>
     {
-        logging.SetMinimumLevel(s_levels[Array.IndexOf(Levels, level)]);
+        logging.SetMinimumLevel(s_levels[ServerOptions.LogLevels.ToList().IndexOf(level)]);
 
         // The web server's own chatter is not the database's.
         logging.AddFilter("Microsoft", LogLevel.Warning);
         logging.AddFilter("System", LogLevel.Warning);
+
+        // A start that fails is told by the program, in one line.
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         if (json)
         {
             logging.AddJsonConsole(o =>

@@ -128,6 +128,8 @@ internal sealed class KestrelHost : IAsyncDisposable
                 return tls;
             X509Certificate2Collection authorities = [];
             authorities.ImportFromPemFile(files.ClientAuthority);
+            if (authorities.Count == 0)
+                throw new StartupException($"{files.ClientAuthority} holds no certificate of an authority");
             tls.ClientCertificateMode = ClientCertificateMode.RequireCertificate;
             tls.ClientCertificateValidation = (client, _, _) => IsSignedBy(client, authorities);
             return tls;

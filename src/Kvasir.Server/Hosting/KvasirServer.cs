@@ -44,7 +44,7 @@ public static class KvasirServer
         using MeterProvider? exporter = StartExport(options);
         string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
         await File.WriteAllTextAsync(processIdPath, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
-        started?.Invoke(new BoundAddresses(server.Resp, server.Http));
+        started?.Invoke(new BoundAddresses(server.Resp, server.RespTls, server.Http));
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, server.ShutdownRequested);
         TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
         await using CancellationTokenRegistration registration = any.Token.Register(() => stopped.TrySetResult());
@@ -109,5 +109,6 @@ public static class KvasirServer
 }
 
 /// <param name="Resp">Plain RESP, as bound.</param>
+/// <param name="RespTls">RESP over TLS, as bound.</param>
 /// <param name="Http">Health and metrics, as bound.</param>
-public sealed record BoundAddresses(IReadOnlyList<IPEndPoint> Resp, IPEndPoint? Http);
+public sealed record BoundAddresses(IReadOnlyList<IPEndPoint> Resp, IReadOnlyList<IPEndPoint> RespTls, IPEndPoint? Http);

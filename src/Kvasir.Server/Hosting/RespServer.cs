@@ -92,7 +92,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         if (server._epoll is not null)
             server.State.Endpoints = server;
         if (options.ConfigFile is { } file)
-            server.State.ConfigFile = new ConfigFile(files, file, server.State.Settings);
+            server.State.ConfigFile = new ConfigurationFile(files, file, server.State.Settings);
         foreach (IPEndPoint endPoint in server.Resp)
             HostLog.Serving(server._logger, endPoint, server.State.Identity.Loop, options.DataFolder, DurabilityText(options));
         if (server.Http is not null)

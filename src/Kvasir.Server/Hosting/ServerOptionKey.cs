@@ -39,6 +39,8 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("kestrel-only", "yes|no", "Serve plain RESP through Kestrel instead of the event loop", s_standard.KestrelOnly ? "yes" : "no"),
         new("otlp-endpoint", "URL", "OpenTelemetry collector that metrics are sent to, for instance http://127.0.0.1:4317", "not sent"),
         new("otlp-protocol", "grpc|http", "How the collector is spoken to: gRPC, or protobuf over HTTP to URL/v1/metrics", "grpc"),
+        new("log-level", string.Join('|', ServerOptions.LogLevels), "Least level of log lines, on standard error", s_standard.LogLevel),
+        new("log-format", string.Join('|', ServerOptions.LogFormats), "Log lines for people, or one JSON object each", s_standard.LogFormat),
     ];
 
     public static bool IsKnown(string name) => All.Any(k => k.Name == name);

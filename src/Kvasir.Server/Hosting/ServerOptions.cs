@@ -70,6 +70,18 @@ public sealed record ServerOptions
     /// <summary>Protobuf over HTTP instead of gRPC.</summary>
     public bool OtlpOverHttp { get; init; }
 
+    /// <summary>What <see cref="LogLevel"/> may be, the most talkative first.</summary>
+    public static IReadOnlyList<string> LogLevels { get; } = ["debug", "info", "warning", "error"];
+
+    /// <summary>What <see cref="LogFormat"/> may be.</summary>
+    public static IReadOnlyList<string> LogFormats { get; } = ["text", "json"];
+
+    /// <summary>Least level of log lines.</summary>
+    public string LogLevel { get; init; } = "info";
+
+    /// <summary>Lines for people, or one JSON object each.</summary>
+    public string LogFormat { get; init; } = "text";
+
     /// <summary>The file that the options came from, for INFO.</summary>
     public string? ConfigFile { get; init; }
 

@@ -63,6 +63,8 @@ public static class ServerOptionsReader
                 key = ParameterPrefix + key;
             }
 
+            if (pairs.Exists(p => string.Equals(p.Key, key, StringComparison.Ordinal)))
+                throw new StartupException($"{file}:{i + 1}: {key.TrimStart('.')} stands there twice");
             pairs.Add(new(key, value));
         }
 
@@ -101,6 +103,8 @@ public static class ServerOptionsReader
         IPEndPoint[] tls = EndPoints(settings, "resp-tls") ?? [];
         if (tls.Length != 0 && certificate is null)
             throw new StartupException("resp-tls needs tls-cert-file and tls-key-file");
+        if (tls.Length == 0 && settings["resp"] is { } resp && resp.AsSpan().Trim(" ,").IsEmpty)
+            throw new StartupException("resp is HOST:PORT, not empty");
         Dictionary<string, string> parameters = new(StringComparer.Ordinal);
         foreach (KeyValuePair<string, string?> pair in settings.AsEnumerable())
         {
@@ -139,6 +143,8 @@ public static class ServerOptionsReader
                 "http" => true,
                 string other => throw new StartupException($"otlp-protocol is grpc or http, not {other}"),
             },
+            LogLevel = OneOf(settings, "log-level", defaults.LogLevel, ServerOptions.LogLevels),
+            LogFormat = OneOf(settings, "log-format", defaults.LogFormat, ServerOptions.LogFormats),
             Parameters = parameters,
         };
     }
@@ -188,6 +194,12 @@ public static class ServerOptionsReader
         "no" or "false" or "0" => false,
         _ => throw new StartupException($"{key} is yes or no, not {text}"),
     };
+
+    private static string OneOf(IConfiguration settings, string key, string standard, IReadOnlyList<string> words)
+    {
+        string text = settings[key]?.ToLowerInvariant() ?? standard;
+        return words.Contains(text, StringComparer.Ordinal) ? text : throw new StartupException($"{key} is one of {string.Join(", ", words)}, not {text}");
+    }
 
     private static Uri? Address(string? text) =>
         text is null ? null

@@ -147,6 +147,13 @@ internal sealed class CommandDispatcher
     private CommandEntry? Resolve(CommandContext context)
     {
         CommandEntry? entry = _server.Commands.Find(context.Argument(0));
+        if (entry is null && IsHttp(context.Argument(0)))
+        {
+            // A web page made somebody's browser send this: what follows in the body must not be taken for commands.
+            context.Session.ClosesNow = true;
+            return null;
+        }
+
         if (entry is null)
         {
             context.Reply.Error(UnknownCommand(context));
@@ -164,6 +171,9 @@ internal sealed class CommandDispatcher
 
         return subcommand;
     }
+
+    private static bool IsHttp(ReadOnlySpan<byte> name) =>
+        Ascii.EqualsIgnoreCase(name, "post"u8) || Ascii.EqualsIgnoreCase(name, "host:"u8);
 
     private static byte[] UnknownCommand(CommandContext context)
     {

@@ -21,7 +21,7 @@ internal sealed class PosixFile : IFile
     {
         get
         {
-            using Use use = new(_descriptor);
+            using DescriptorUse use = new(_descriptor);
             long length = LibC.Seek(use.Number, 0, origin: 2);
             if (length < 0)
                 throw PosixErrors.Last("lseek", Path);
@@ -31,7 +31,7 @@ internal sealed class PosixFile : IFile
 
     public unsafe int Read(Span<byte> destination, long offset)
     {
-        using Use use = new(_descriptor);
+        using DescriptorUse use = new(_descriptor);
         int done = 0;
         fixed (byte* start = destination)
         {
@@ -52,7 +52,7 @@ internal sealed class PosixFile : IFile
 
     public unsafe void Write(ReadOnlySpan<byte> source, long offset)
     {
-        using Use use = new(_descriptor);
+        using DescriptorUse use = new(_descriptor);
         int done = 0;
         fixed (byte* start = source)
         {
@@ -71,7 +71,7 @@ internal sealed class PosixFile : IFile
 
     public void Sync(SyncMode mode)
     {
-        using Use use = new(_descriptor);
+        using DescriptorUse use = new(_descriptor);
         if (mode == SyncMode.Data)
         {
             while (LibC.SyncData(use.Number) != 0)
@@ -88,7 +88,7 @@ internal sealed class PosixFile : IFile
 
     public void SetLength(long length)
     {
-        using Use use = new(_descriptor);
+        using DescriptorUse use = new(_descriptor);
         while (LibC.Truncate(use.Number, length) != 0)
         {
             if (!PosixErrors.WasInterrupted())
@@ -100,7 +100,7 @@ internal sealed class PosixFile : IFile
     {
         if (length <= 0)
             return;
-        using Use use = new(_descriptor);
+        using DescriptorUse use = new(_descriptor);
         while (LibC.Allocate(use.Number, mode: 0, 0, length) != 0)
         {
             if (PosixErrors.WasInterrupted())
@@ -146,11 +146,11 @@ internal sealed class PosixFile : IFile
     }
 
     /// <summary>Holds a descriptor open for the length of one call.</summary>
-    private readonly ref struct Use
+    private readonly ref struct DescriptorUse
     {
         private readonly Descriptor _descriptor;
 
-        public Use(Descriptor descriptor)
+        public DescriptorUse(Descriptor descriptor)
         {
             bool added = false;
             descriptor.DangerousAddRef(ref added);

@@ -9,13 +9,13 @@ namespace Kvasir.Server.Hosting;
 /// The file that the server was started with, for CONFIG REWRITE: parameters that were changed since the start replace
 /// their lines or are added; all other lines stay as they are.
 /// </summary>
-internal sealed class ConfigFile : IConfigFile
+internal sealed class ConfigurationFile : IConfigFile
 {
     private readonly IFileSystem _files;
     private readonly string _path;
     private readonly Dictionary<string, string> _written = new(StringComparer.Ordinal);
 
-    public ConfigFile(IFileSystem files, string path, ServerSettings settings)
+    public ConfigurationFile(IFileSystem files, string path, ServerSettings settings)
     {
         _files = files;
         _path = Path.GetFullPath(path);

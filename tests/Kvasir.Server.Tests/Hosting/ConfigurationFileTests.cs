@@ -5,7 +5,7 @@ using Kvasir.Storage.Machine;
 
 namespace Kvasir.Server.Tests.Hosting;
 
-public sealed class ConfigFileTests : IDisposable
+public sealed class ConfigurationFileTests : IDisposable
 {
     private readonly string _path = Path.GetTempFileName();
 
@@ -14,7 +14,7 @@ public sealed class ConfigFileTests : IDisposable
     {
         File.WriteAllText(_path, "# mine\ndata /srv\nmaxclients 10\ndurability sync\n");
         ServerSettings settings = new();
-        ConfigFile file = new(new PosixFileSystem(), _path, settings);
+        ConfigurationFile file = new(new PosixFileSystem(), _path, settings);
         Assert.Null(file.Rewrite(settings));
         Assert.Equal("# mine\ndata /srv\nmaxclients 10\ndurability sync\n", File.ReadAllText(_path));
         settings.Set("maxclients", "20");
@@ -32,7 +32,7 @@ public sealed class ConfigFileTests : IDisposable
     {
         File.WriteAllText(_path, "data /srv\n");
         ServerSettings settings = new();
-        ConfigFile file = new(new PosixFileSystem(), _path, settings);
+        ConfigurationFile file = new(new PosixFileSystem(), _path, settings);
         settings.Set("notify-keyspace-events", "KEA");
         settings.Set("requirepass", "a secret");
         settings.Set("maxmemory-policy", "allkeys-lfu");
