@@ -67,6 +67,53 @@ public sealed class ServerCommandTests : IDisposable
     }
 
     [Theory]
+    [InlineData("keyspaces/db0", "keyspaces/db0 is missing")]
+    [InlineData("keyspaces/db0/CURRENT", "CURRENT is missing")]
+    [InlineData("keyspaces", "keyspaces/system is missing")]
+    [InlineData("journal", "no journal segment")]
+    public async Task WhatAStartRefusesVerifyReports(string lost, string says)
+    {
+        using (Process server = Start())
+        {
+            string port = await PortOf(server);
+            (await KvasirProcess.Run("shell", "-p", port, "SET", "a", "b")).AssertSuccess();
+            await Terminate(server);
+        }
+
+        // A journal whose files are gone is the harder case: an empty folder looks like one that was never used.
+        string path = Path.Combine(Data, lost);
+        if (File.Exists(path))
+            File.Delete(path);
+        else
+            Directory.Delete(path, recursive: true);
+        if (lost == "journal")
+            Directory.CreateDirectory(path);
+        Outcome verified = await KvasirProcess.Run("verify", Data);
+        Assert.Equal(1, verified.ExitCode);
+        Assert.Contains(path, verified.Output, StringComparison.Ordinal);
+        string refused = (await KvasirProcess.Run("server", "--data", Data, "--resp", "127.0.0.1:0", "--log-level", "error")).AssertUsageError();
+        Assert.Contains(says, refused, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task VerifyCountsEveryFileThatHoldsData()
+    {
+        using (Process server = Start("--databases", "2"))
+        {
+            string port = await PortOf(server);
+            (await KvasirProcess.Run("shell", "-p", port, "SET", "a", "b")).AssertSuccess();
+            await Terminate(server);
+        }
+
+        string fewer = (await KvasirProcess.Run("server", "--data", Data, "--databases", "1", "--resp", "127.0.0.1:0")).AssertUsageError();
+        Assert.Contains("has 2 databases", fewer, StringComparison.Ordinal);
+        JsonElement report = JsonDocument.Parse((await KvasirProcess.Run("verify", "--json", Data)).AssertSuccess().Output).RootElement;
+
+        // NODE, a segment of the journal, and CURRENT and a manifest of the system keyspace and of two databases.
+        Assert.Equal(8, report.GetProperty("files").GetInt32());
+    }
+
+    [Theory]
     [InlineData("server --durability maybe", "maybe")]
     [InlineData("server --resp nowhere", "HOST:PORT")]
     [InlineData("server --memory-mib 1", "memory-mib")]

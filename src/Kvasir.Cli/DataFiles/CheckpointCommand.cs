@@ -31,8 +31,9 @@ internal static class CheckpointCommand
             throw new UsageException($"{folder} is no data folder of a server: it has no {Path.GetFileName(NodeInspector.IdentityPath(folder))}");
         if (world.Files.FolderExists(target) || world.Files.FileExists(target))
             throw new UsageException($"{target} exists; a checkpoint wants a new folder");
-        int databases = NodeInspector.KeyspaceFolders(world.Files, folder)
-            .Count(f => Path.GetFileName(f).StartsWith("db", StringComparison.Ordinal));
+        int databases = NodeInspector.CountDatabases(world.Files, folder);
+        if (databases == 0)
+            throw new UsageException($"{folder} has no databases yet: its first start was not completed");
         try
         {
             using KvasirNode node = KvasirNode.Open(new NodeOptions { Folder = folder, DatabaseCount = databases }, world.Environment);

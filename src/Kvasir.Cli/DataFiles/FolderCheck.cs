@@ -18,14 +18,14 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         if (!files.FolderExists(folder))
             throw new UsageException($"there is no folder {folder}");
-        bool isNode = files.FileExists(NodeInspector.IdentityPath(folder)) || NodeInspector.KeyspaceFolders(files, folder).Count > 0;
+        bool isNode = files.FileExists(NodeInspector.IdentityPath(folder)) || NodeInspector.ListKeyspaces(files, folder).Count > 0;
         bool isStore = files.FileExists(folder + "/STORE") || files.FolderExists(folder + "/engine");
         bool isEngine = files.FileExists(folder + "/CURRENT");
         if (!isNode && !isStore && !isEngine)
             throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE and CURRENT");
         if (isEngine)
         {
-            CheckEngine(folder);
+            CheckEngine(folder, mustExist: true);
             return _findings;
         }
 
@@ -52,10 +52,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     private void CheckNode(string folder)
     {
         string identity = NodeInspector.IdentityPath(folder);
+        IReadOnlyList<string> required = [];
         try
         {
             InspectedPart part = NodeInspector.Inspect(files, identity);
             progress(identity, part.Length);
+            required = NodeInspector.RequiredKeyspaces(files, folder);
             CheckJournal(NodeInspector.JournalFolder(folder), mustExist: part.Fields.Any(f => f is { Key: "has journal", Value: "yes" }));
         }
         catch (StorageException e)
@@ -64,15 +66,17 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             CheckJournal(NodeInspector.JournalFolder(folder), mustExist: false);
         }
 
-        foreach (string engine in NodeInspector.KeyspaceFolders(files, folder))
-            CheckEngine(engine);
+        foreach (string engine in required)
+            CheckEngine(engine, mustExist: true);
+        foreach (string engine in NodeInspector.ListKeyspaces(files, folder).Except(required, StringComparer.Ordinal))
+            CheckEngine(engine, mustExist: false);
     }
 
     private void CheckStore(string folder)
     {
         // A checkpoint of a store has an engine and no journal.
         CheckJournal(folder + "/journal", mustExist: files.FileExists(folder + "/STORE"));
-        CheckEngine(folder + "/engine");
+        CheckEngine(folder + "/engine", mustExist: true);
     }
 
     private void CheckJournal(string folder, bool mustExist)
@@ -90,7 +94,13 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         }
     }
 
-    private void CheckEngine(string folder) => _findings.AddRange(TableVerifier.Verify(files, folder, progress));
+    private void CheckEngine(string folder, bool mustExist)
+    {
+        if (mustExist && !files.FolderExists(folder))
+            _findings.Add(new DamageFinding(folder, 0, "the folder is missing"));
+        else
+            _findings.AddRange(TableVerifier.Verify(files, folder, progress, mustExist));
+    }
 
     private static DamageFinding Finding(StorageException e, string path) => e is CorruptionException { Path: not null } damage
         ? new DamageFinding(damage.Path, damage.Offset, damage.Message)

@@ -5,8 +5,8 @@ using Kvasir.Storage.Files;
 namespace Kvasir.Cluster.Nodes;
 
 /// <summary>
-/// The file that makes a folder a node's: its format version and the node's identity (docs/formats/node.md). Written once,
-/// before anything else lies in the folder; a folder that has data and no identity is damaged, and refused.
+/// The file that makes a folder a node's: its format version and the node's identity (docs/formats/node.md). Written
+/// before anything else lies in the folder, and again when the journal or a keyspace was made; a folder that has data and no identity is damaged, and refused.
 /// </summary>
 internal static class IdentityFile
 {
@@ -28,7 +28,7 @@ internal static class IdentityFile
 
         if (files.FolderExists(folder + "/" + KvasirNode.KeyspacesFolder))
             throw new FileMissingException(path);
-        NodeIdentity created = new(newIdentity, HasJournal: false);
+        NodeIdentity created = new(newIdentity, HasJournal: false, DatabaseCount: 0);
         Write(files, folder, created);
         return created;
     }
@@ -41,6 +41,7 @@ internal static class IdentityFile
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], FormatVersion);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], identity.HasJournal ? 1u : 0u);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], identity.Id);
+        BinaryPrimitives.WriteInt32LittleEndian(bytes[24..], identity.DatabaseCount);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[28..], Crc32C.Compute(bytes[..28]));
 
         string path = folder + "/" + Name;
@@ -71,7 +72,10 @@ internal static class IdentityFile
         if (version > FormatVersion)
             throw new FormatTooNewException(path, version, FormatVersion);
         uint flags = BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]);
-        return new NodeIdentity(BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]), (flags & 1) != 0);
+        int databases = BinaryPrimitives.ReadInt32LittleEndian(bytes[24..]);
+        if (databases < 0)
+            throw new CorruptionException(path, 24, $"it tells of {databases} databases");
+        return new NodeIdentity(BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]), (flags & 1) != 0, databases);
     }
 }
 
@@ -80,4 +84,8 @@ internal static class IdentityFile
 /// <param name="HasJournal">
 /// The folder has had a journal: one that is missing now is a loss. A checkpoint has none until it is first opened.
 /// </param>
-internal readonly record struct NodeIdentity(ulong Id, bool HasJournal);
+/// <param name="DatabaseCount">
+/// So many databases, and the system keyspace, were made: one that is missing now is a loss. 0 until the first start is
+/// completed, and in folders made before this was recorded.
+/// </param>
+internal readonly record struct NodeIdentity(ulong Id, bool HasJournal, int DatabaseCount);

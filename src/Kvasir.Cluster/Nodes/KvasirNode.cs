@@ -1,4 +1,3 @@
-using System.Globalization;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Logs;
 using Kvasir.Cluster.Replicas;
@@ -33,6 +32,7 @@ public sealed class KvasirNode : IDisposable
     private readonly NodeUpkeep _upkeep;
     private readonly IDisposable _folderLock;
     private ILogListener? _listener;
+    private NodeIdentity _identity;
 
     // Held while files are copied, and while they are closed and opened again.
     private readonly Lock _filesLock = new();
@@ -45,12 +45,12 @@ public sealed class KvasirNode : IDisposable
     private int _generation;
     private bool _disposed;
 
-    private KvasirNode(NodeOptions options, NodeEnvironment environment, IDisposable folderLock, ulong identity)
+    private KvasirNode(NodeOptions options, NodeEnvironment environment, IDisposable folderLock, NodeIdentity identity)
     {
         _options = options;
         _environment = environment;
         _folderLock = folderLock;
-        Identity = identity;
+        _identity = identity;
         _memory = new MemoryBudget(options.MemoryBytes);
         _log = new JournalLog(OnDurable, OnFailed);
         Mailbox = new ReplicaMailbox(new Execution(_log));
@@ -60,7 +60,7 @@ public sealed class KvasirNode : IDisposable
     }
 
     /// <summary>Drawn when the folder was made; never changes.</summary>
-    public ulong Identity { get; }
+    public ulong Identity => _identity.Id;
 
     public NodeOptions Options => _options;
 
@@ -93,10 +93,9 @@ public sealed class KvasirNode : IDisposable
         try
         {
             NodeIdentity identity = IdentityFile.ReadOrCreate(files, options.Folder, new SeededRandom(environment.Seed).NextUInt64());
-            node = new KvasirNode(options, environment, folderLock, identity.Id);
-            node.OpenStorage(identity.HasJournal);
-            if (!identity.HasJournal)
-                IdentityFile.Write(files, options.Folder, identity with { HasJournal = true });
+            node = new KvasirNode(options, environment, folderLock, identity);
+            node.OpenStorage();
+            node.RecordWhatWasMade();
             node._upkeep.Start();
             return node;
         }
@@ -173,7 +172,7 @@ public sealed class KvasirNode : IDisposable
             // What could not be saved was told to the listener, and is as unknown as after any restart.
             CloseStorage();
             _generation++;
-            OpenStorage(journalMustExist: true);
+            OpenStorage();
         }
 
         _upkeep.Resume();
@@ -234,8 +233,42 @@ public sealed class KvasirNode : IDisposable
         _swaps.Clear();
     }
 
-    private void OpenStorage(bool journalMustExist)
+    /// <summary>From now on the journal and every keyspace must be there: before the first write can be answered.</summary>
+    private void RecordWhatWasMade()
     {
+        NodeIdentity made = _identity with { HasJournal = true, DatabaseCount = _databases.Length };
+        if (made != _identity)
+            IdentityFile.Write(_environment.Files, _options.Folder, made);
+        _identity = made;
+    }
+
+    private void RefuseMissingKeyspaces()
+    {
+        int databases = KeyspaceFolders.CountDatabases(_environment.Files, _options.Folder, _identity);
+        if (databases > _options.DatabaseCount)
+        {
+            throw new StorageException(
+                $"{_options.Folder} has {databases} databases and {_options.DatabaseCount} are configured; start with at least {databases}");
+        }
+
+        int index = 0;
+        foreach (string path in KeyspaceFolders.PathsOf(_options.Folder, databases))
+        {
+            if (FactoryOf(OptionsOf(index++)).FindMissing(_environment.Files, path) is { } missing)
+            {
+                throw new FileMissingException(
+                    $"{missing} is missing, though the keyspace was there; nothing is served from a part of the data", inner: null);
+            }
+        }
+    }
+
+    private IEngineFactory FactoryOf(KeyspaceOptions keyspace) =>
+        _environment.Engines.FirstOrDefault(e => e.Name == keyspace.Engine)
+            ?? throw new StorageException($"keyspace {keyspace.Name} wants the engine {keyspace.Engine}, which this program does not have");
+
+    private void OpenStorage()
+    {
+        RefuseMissingKeyspaces();
         IFileSystem files = _environment.Files;
         string keyspaces = _options.Folder + "/" + KeyspacesFolder;
         files.CreateFolder(keyspaces);
@@ -243,9 +276,7 @@ public sealed class KvasirNode : IDisposable
         for (int i = 0; i < _replicas.Length; i++)
         {
             KeyspaceOptions keyspace = OptionsOf(i);
-            IEngineFactory factory = _environment.Engines.FirstOrDefault(e => e.Name == keyspace.Engine)
-                ?? throw new StorageException($"keyspace {keyspace.Name} wants the engine {keyspace.Engine}, which this program does not have");
-            IStorageEngine engine = factory.Open(keyspaces + "/" + keyspace.Name, shared);
+            IStorageEngine engine = FactoryOf(keyspace).Open(keyspaces + "/" + keyspace.Name, shared);
             if (engine is not IOrderedEngine ordered)
             {
                 engine.Dispose();
@@ -260,7 +291,7 @@ public sealed class KvasirNode : IDisposable
             files,
             _environment.Scheduler,
             _options.Folder + "/" + JournalFolder,
-            _options.Journal with { MustExist = journalMustExist, BeginAfter = replay.FlushedMax },
+            _options.Journal with { MustExist = _identity.HasJournal, BeginAfter = replay.FlushedMax },
             LogPosition.Zero,
             replay.Apply);
         _log.Attach(journal);
@@ -280,11 +311,11 @@ public sealed class KvasirNode : IDisposable
     private KeyspaceOptions OptionsOf(int replica)
     {
         if (replica == 0)
-            return new KeyspaceOptions { Name = "system", Engine = _options.Engine, Durability = _options.Durability };
+            return new KeyspaceOptions { Name = KeyspaceFolders.SystemName, Engine = _options.Engine, Durability = _options.Durability };
         int database = replica - 1;
         return new KeyspaceOptions
         {
-            Name = "db" + database.ToString(CultureInfo.InvariantCulture),
+            Name = KeyspaceFolders.NameOf(database),
             Engine = _options.Engine,
             Durability = _options.DatabaseDurability.TryGetValue(database, out Durability durability) ? durability : _options.Durability,
         };

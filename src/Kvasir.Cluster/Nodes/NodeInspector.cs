@@ -12,12 +12,16 @@ public static class NodeInspector
     /// <summary>The file whose lock says that a process has the folder open.</summary>
     public static string LockPath(string folder) => folder + "/LOCK";
 
-    /// <summary>Folders of the keyspaces' engines, in order.</summary>
-    public static IReadOnlyList<string> KeyspaceFolders(IFileSystem files, string folder)
-    {
-        string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
-        return files.FolderExists(keyspaces) ? [.. files.ListFolders(keyspaces).Select(name => keyspaces + "/" + name)] : [];
-    }
+    /// <summary>Folders of the keyspaces that are there, in order.</summary>
+    public static IReadOnlyList<string> ListKeyspaces(IFileSystem files, string folder) => KeyspaceFolders.List(files, folder);
+
+    /// <summary>Folders of the keyspaces that must be there. Throws when the identity is damaged.</summary>
+    public static IReadOnlyList<string> RequiredKeyspaces(IFileSystem files, string folder) =>
+        [.. KeyspaceFolders.PathsOf(folder, CountDatabases(files, folder))];
+
+    /// <summary>How many databases the folder has, 0 while its first start was not completed. Throws when the identity is damaged.</summary>
+    public static int CountDatabases(IFileSystem files, string folder) =>
+        KeyspaceFolders.CountDatabases(files, folder, IdentityFile.Read(files, IdentityPath(folder)));
 
     /// <summary>The identity file's one part; throws where it is damaged.</summary>
     public static InspectedPart Inspect(IFileSystem files, string path)
@@ -27,6 +31,7 @@ public static class NodeInspector
         [
             new("identity", identity.Id.ToString("x16", System.Globalization.CultureInfo.InvariantCulture)),
             new("has journal", identity.HasJournal ? "yes" : "no"),
+            new("databases", identity.DatabaseCount.ToString(System.Globalization.CultureInfo.InvariantCulture)),
         ]);
     }
 }

@@ -530,4 +530,6 @@ public sealed class ModelEngineFactory : IEngineFactory
     public string Name => "model";
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) => ModelEngine.Open(folder, environment);
+
+    public string? FindMissing(IFileSystem files, string folder) => files.FolderExists(folder) ? null : folder;
 }

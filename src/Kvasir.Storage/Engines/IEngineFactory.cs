@@ -14,6 +14,12 @@ public interface IEngineFactory
     /// missing or damaged stops the opening with its name.
     /// </summary>
     IStorageEngine Open(string folder, EngineEnvironment environment);
+
+    /// <summary>
+    /// What every folder has in which an engine was ever opened, and <paramref name="folder"/> has not: its path; null when
+    /// it is there. For owners who know that there was an engine, and for whom a new one would hide a loss.
+    /// </summary>
+    string? FindMissing(IFileSystem files, string folder);
 }
 
 /// <summary>What an engine shares with the other engines of its process.</summary>

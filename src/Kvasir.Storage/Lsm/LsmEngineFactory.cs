@@ -1,4 +1,5 @@
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm;
@@ -13,6 +14,14 @@ public sealed class LsmEngineFactory : IEngineFactory
     public string Name => "lsm";
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) => OpenOrdered(folder, environment);
+
+    public string? FindMissing(IFileSystem files, string folder)
+    {
+        if (!files.FolderExists(folder))
+            return folder;
+        string current = TableFiles.Join(folder, TableFiles.CurrentName);
+        return files.FileExists(current) ? null : current;
+    }
 
     /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
     public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)

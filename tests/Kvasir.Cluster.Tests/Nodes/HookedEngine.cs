@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Tests.Nodes;
 
@@ -74,4 +75,6 @@ internal sealed class HookedEngineFactory(IEngineFactory inner) : IEngineFactory
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) =>
         new HookedEngine((IOrderedEngine)inner.Open(folder, environment), this);
+
+    public string? FindMissing(IFileSystem files, string folder) => inner.FindMissing(files, folder);
 }

@@ -335,6 +335,74 @@ public sealed class KvasirNodeTests
             new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9)));
     }
 
+    [Theory]
+    [InlineData("system", false)]
+    [InlineData("db0", false)]
+    [InlineData("db3", false)]
+    [InlineData("db0", true)]
+    [InlineData("db3", true)]
+    public void FolderWithoutOneOfItsKeyspacesIsRefused(string keyspace, bool checkpoint)
+    {
+        using NodeInMemory world = new();
+        world.Put(0, "a", "1");
+        world.Settle();
+        string folder = "/data";
+        if (checkpoint)
+            world.Node.Checkpoint(folder = "/copy");
+        world.Node.Dispose();
+        world.Scheduler.RunAll();
+        RemoveFolder(world.Disk, $"{folder}/keyspaces/{keyspace}");
+        FileMissingException refused = Assert.Throws<FileMissingException>(() => OpenAgain(world, folder, databases: 4));
+        Assert.Contains($"{folder}/keyspaces/{keyspace} is missing", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void NumberOfDatabasesGrowsAndDoesNotShrink()
+    {
+        using NodeInMemory world = new();
+        world.Put(3, "a", "1");
+        world.Settle();
+        world.Node.Dispose();
+        Assert.Contains("has 4 databases", Assert.Throws<StorageException>(() => OpenAgain(world, "/data", databases: 3)).Message, StringComparison.Ordinal);
+        world.Options = world.Options with { DatabaseCount = 6 };
+        world.Restart();
+        Assert.Equal("1", world.Get(3, "a"));
+        world.Node.Dispose();
+        Assert.Contains("has 6 databases", Assert.Throws<StorageException>(() => OpenAgain(world, "/data", databases: 4)).Message, StringComparison.Ordinal);
+        RemoveFolder(world.Disk, "/data/keyspaces/db5");
+        Assert.Throws<FileMissingException>(() => OpenAgain(world, "/data", databases: 6));
+    }
+
+    [Fact]
+    public void FolderMadeBeforeTheNumberOfDatabasesWasRecordedOpensAndRecordsIt()
+    {
+        using NodeInMemory world = new();
+        world.Put(3, "a", "1");
+        world.Settle();
+        world.Node.Dispose();
+        NodeIdentity recorded = IdentityFile.Read(world.Disk, "/data/NODE");
+        IdentityFile.Write(world.Disk, "/data", recorded with { DatabaseCount = 0 });
+        Assert.Contains("has 4 databases", Assert.Throws<StorageException>(() => OpenAgain(world, "/data", databases: 3)).Message, StringComparison.Ordinal);
+        world.Restart();
+        Assert.Equal("1", world.Get(3, "a"));
+        Assert.Equal(recorded with { DatabaseCount = 4 }, IdentityFile.Read(world.Disk, "/data/NODE"));
+    }
+
+    [Fact]
+    public void FirstStartOrLaterGrowthThatWasCutShortIsCompleted()
+    {
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        foreach (int databases in new[] { 2, 4 })
+        {
+            disk.BeforeOperation = _ => Open(disk.AfterCrash(new SeededRandom(2), CrashKind.LoseUnsynced), databases).Dispose();
+            Open(disk, databases).Dispose();
+        }
+
+        static KvasirNode Open(SimulatedFileSystem files, int databases) => KvasirNode.Open(
+            new NodeOptions { Folder = "/data", Engine = "model", DatabaseCount = databases, MemoryBytes = MemoryBudget.MinimumBytes },
+            new NodeEnvironment(files, new SimulatedScheduler(new SeededRandom(4)), [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 5));
+    }
+
     [Fact]
     public void EveryFlippedByteOfTheIdentityIsDetected()
     {
@@ -384,6 +452,17 @@ public sealed class KvasirNodeTests
         world.Settle();
         world.Crash(CrashKind.LoseUnsynced);
         Assert.Equal("2", world.Get(0, "b"));
+    }
+
+    private static KvasirNode OpenAgain(NodeInMemory world, string folder, int databases) => KvasirNode.Open(
+        world.Options with { Folder = folder, DatabaseCount = databases },
+        new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9));
+
+    private static void RemoveFolder(SimulatedFileSystem disk, string folder)
+    {
+        foreach (string name in disk.ListFiles(folder))
+            disk.Delete(folder + "/" + name);
+        disk.DeleteFolder(folder);
     }
 
     private sealed class RecordingListener : ILogListener

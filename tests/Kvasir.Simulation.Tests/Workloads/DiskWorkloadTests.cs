@@ -72,7 +72,7 @@ public sealed class DiskWorkloadTests
 
         foreach (JournalFinding finding in JournalVerifier.Verify(files, NodeInspector.JournalFolder(folder), hadJournal))
             findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
-        foreach (string keyspace in NodeInspector.KeyspaceFolders(files, folder))
+        foreach (string keyspace in NodeInspector.ListKeyspaces(files, folder))
             findings.AddRange(TableVerifier.Verify(files, keyspace));
         return findings;
     }

@@ -191,7 +191,7 @@ internal sealed class ManifestLog : IDisposable
     /// Without CURRENT a folder is new, unless something says that there was one: a table, or a manifest other than
     /// the first, which a crash during the very first opening may leave.
     /// </summary>
-    private static void RefuseUnlessNew(string folder, IReadOnlyList<string> names)
+    internal static void RefuseUnlessNew(string folder, IReadOnlyList<string> names)
     {
         foreach (string name in names)
         {

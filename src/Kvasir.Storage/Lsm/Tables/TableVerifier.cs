@@ -12,19 +12,29 @@ public static class TableVerifier
 {
     /// <summary>
     /// All damage found; empty when all is well. <paramref name="progress"/> hears of each file that was checked, with
-    /// its bytes.
+    /// its bytes. Without <paramref name="mustExist"/> the folder may be one whose first opening was not completed.
     /// </summary>
-    public static IReadOnlyList<DamageFinding> Verify(IFileSystem files, string folder, Action<string, long>? progress = null)
+    public static IReadOnlyList<DamageFinding> Verify(
+        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true)
     {
         var findings = new List<DamageFinding>();
         ManifestState state;
+        string current = TableFiles.Join(folder, TableFiles.CurrentName);
         try
         {
+            if (!mustExist && !files.FileExists(current))
+            {
+                ManifestLog.RefuseUnlessNew(folder, files.ListFiles(folder));
+                return findings;
+            }
+
             state = ManifestLog.Load(files, folder);
+            foreach (string path in new[] { current, TableFiles.ManifestPath(folder, ManifestFormat.ReadCurrent(files, folder)) })
+                progress?.Invoke(path, files.FileLength(path));
         }
         catch (StorageException e)
         {
-            findings.Add(DamageFinding.Of(e, TableFiles.Join(folder, TableFiles.CurrentName)));
+            findings.Add(DamageFinding.Of(e, current));
             return findings;
         }
 
