@@ -76,7 +76,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
             Post();
     }
 
-    /// <summary>A disk that refuses to be read, or damage: clients who meet it hear of it; the sweep only keeps away for a while.</summary>
+    /// <summary>What fails outside of one database's files: the sweep of all keeps away for a while.</summary>
     private bool TryRun(Execution execution)
     {
         if (_time.GetTimestamp() < _restsUntil)
@@ -89,7 +89,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         {
             execution.Abandon();
             execution.TakeGate();
-            _restsUntil = _time.GetTimestamp() + (long)(s_rest.TotalSeconds * _time.TimestampFrequency);
+            _restsUntil = EndOfRest();
             return false;
         }
     }
@@ -105,7 +105,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         for (int i = 0; i < _node.DatabaseCount && walked < KeysPerRunMax; i++)
         {
             SweepProgress progress = ProgressOf(_node.Database(i));
-            if (progress.IsUnderWay || progress.Replica.Census.NextExpiryMs <= nowMs)
+            if (_time.GetTimestamp() >= progress.RestsUntil && (progress.IsUnderWay || progress.Replica.Census.NextExpiryMs <= nowMs))
                 walked += Sweep(execution, i, progress, nowMs, KeysPerRunMax - walked, ref deleted);
         }
 
@@ -131,29 +131,18 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         _expired.Clear();
         _found.Clear();
         int walked = 0;
-        using (EngineIterator iterator = execution.CreateIterator(
-            replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true }))
+        try
         {
-            for (iterator.Seek(progress.ResumeKey.WrittenSpan); iterator.Valid && walked < keysMax; iterator.Next())
-            {
-                walked++;
-                long expiresAtMs = iterator.ExpiresAtMs;
-                if (expiresAtMs == 0)
-                    continue;
-                if (expiresAtMs > nowMs)
-                {
-                    census.NoteDeadline(expiresAtMs);
-                    continue;
-                }
-
-                _found.Add(new ExpiredKey(_expired.Length, iterator.Key.Length, expiresAtMs));
-                _expired.Append(iterator.Key);
-            }
-
-            progress.IsUnderWay = iterator.Valid;
-            progress.ResumeKey.Clear();
-            if (iterator.Valid)
-                progress.ResumeKey.Append(iterator.Key);
+            Walk(execution, progress, nowMs, keysMax, ref walked);
+        }
+        catch (StorageException e)
+        {
+            // The other databases are swept as ever, and here what was found before the damage.
+            progress.RestsUntil = EndOfRest();
+            string place = e is CorruptionException { Path: not null } damage ? $"{damage.Path}:{damage.Offset}" : e.Message;
+            if (!string.Equals(progress.FailedAt, place, StringComparison.Ordinal))
+                _listener.Failed(database, e);
+            progress.FailedAt = place;
         }
 
         foreach (ExpiredKey found in _found)
@@ -166,6 +155,34 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         deleted += _found.Count;
         return walked;
     }
+
+    private void Walk(Execution execution, SweepProgress progress, long nowMs, int keysMax, ref int walked)
+    {
+        using EngineIterator iterator = execution.CreateIterator(
+            progress.Replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
+        for (iterator.Seek(progress.ResumeKey.WrittenSpan); iterator.Valid && walked < keysMax; iterator.Next())
+        {
+            walked++;
+            long expiresAtMs = iterator.ExpiresAtMs;
+            if (expiresAtMs == 0)
+                continue;
+            if (expiresAtMs > nowMs)
+            {
+                progress.Replica.Census.NoteDeadline(expiresAtMs);
+                continue;
+            }
+
+            _found.Add(new ExpiredKey(_expired.Length, iterator.Key.Length, expiresAtMs));
+            _expired.Append(iterator.Key);
+        }
+
+        progress.IsUnderWay = iterator.Valid;
+        progress.ResumeKey.Clear();
+        if (iterator.Valid)
+            progress.ResumeKey.Append(iterator.Key);
+    }
+
+    private long EndOfRest() => _time.GetTimestamp() + (long)(s_rest.TotalSeconds * _time.TimestampFrequency);
 
     private SweepProgress ProgressOf(Replica replica)
     {
@@ -193,5 +210,11 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
         /// <summary>Between its first key and its last.</summary>
         public bool IsUnderWay { get; set; }
+
+        /// <summary>A timestamp; after a failure.</summary>
+        public long RestsUntil { get; set; }
+
+        /// <summary>The last failure that was told: its file and offset, or what it said.</summary>
+        public string? FailedAt { get; set; }
     }
 }

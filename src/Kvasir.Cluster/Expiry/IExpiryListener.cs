@@ -1,3 +1,5 @@
+using Kvasir.Storage.Files;
+
 namespace Kvasir.Cluster.Expiry;
 
 /// <summary>Who tells the world that keys have expired. Called inside the mailbox.</summary>
@@ -8,4 +10,7 @@ public interface IExpiryListener
 
     /// <summary>The sweep has deleted an expired key.</summary>
     void Expired(int database, ReadOnlySpan<byte> key);
+
+    /// <summary>Files of a database cannot be read: its sweep rests for a while and tries again. Told once for each failure.</summary>
+    void Failed(int database, StorageException failure);
 }

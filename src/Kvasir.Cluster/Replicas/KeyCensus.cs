@@ -158,6 +158,8 @@ public sealed class KeyCensus
     /// <summary>Counts up to so many keys; false, and numbers of those only, when there are more.</summary>
     private bool TryCountAll(Execution execution, long nowMs, long keysMax)
     {
+        // A disk that fails under it leaves a number of some of the keys only.
+        _known = false;
         _keys = _expiring = 0;
         _deadlineSum = 0;
         _earliestDeadlineMs = long.MaxValue;
@@ -171,7 +173,7 @@ public sealed class KeyCensus
             if (expiresAtMs != 0 && expiresAtMs <= nowMs)
                 continue;
             if (_keys == keysMax)
-                return _known = false;
+                return false;
             _keys++;
             if (expiresAtMs == 0)
                 continue;

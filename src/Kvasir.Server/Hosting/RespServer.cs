@@ -32,6 +32,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         State.Identity.DataFolder = options.DataFolder;
         State.Identity.ConfigFile = options.ConfigFile ?? "";
         State.Snapshotter = new CheckpointKeeper(files, options.DataFolder + "/checkpoints", node.Checkpoint, node.Time, _logger);
+        State.SweepFailed = (database, failure) => HostLog.SweepFailed(_logger, database, failure.Message.ReplaceLineEndings(" "));
         ApplySettings(State, options);
         _meter = new ServerMeter(State);
         bool epoll = OperatingSystem.IsLinux() && !options.KestrelOnly;

@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Expiry;
 using Kvasir.Server.Settings;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Server.Sessions;
 
@@ -15,4 +16,6 @@ internal sealed class ExpiryAnnouncer(ServerState server) : IExpiryListener
         server.Events.Tracking?.Broadcast();
         server.Statistics.ExpiredKeys++;
     }
+
+    public void Failed(int database, StorageException failure) => server.SweepFailed?.Invoke(database, failure);
 }

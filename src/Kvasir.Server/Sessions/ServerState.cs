@@ -6,6 +6,7 @@ using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
 using Kvasir.Server.Settings;
+using Kvasir.Storage.Files;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;
@@ -81,6 +82,9 @@ internal sealed class ServerState
     public List<RespSession> Monitors { get; } = [];
 
     public ISnapshotter? Snapshotter { get; set; }
+
+    /// <summary>Hears of databases whose expired keys cannot be deleted.</summary>
+    public Action<int, StorageException>? SweepFailed { get; set; }
 
     /// <summary>Null where the addresses are what they were at the start.</summary>
     public IEndpoints? Endpoints { get; set; }

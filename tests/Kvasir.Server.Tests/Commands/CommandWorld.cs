@@ -17,14 +17,16 @@ internal sealed class CommandWorld : IDisposable
     private readonly SessionPeer _peer;
 
     /// <param name="durability">With none, replies leave at once, so that scenarios need not run the journal.</param>
-    public CommandWorld(Durability durability = Durability.None)
+    /// <param name="engine">Instead of model engines.</param>
+    public CommandWorld(Durability durability = Durability.None, IEngineFactory? engine = null)
     {
+        engine ??= new ModelEngineFactory();
         var random = new SeededRandom(1);
         Scheduler = new SimulatedScheduler(random, new SimulatedClock(DateTimeOffset.UtcNow));
         Disk = new SimulatedFileSystem(random.Fork());
         Node = KvasirNode.Open(
-            new NodeOptions { Folder = "/data", Engine = "model", Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes },
-            new NodeEnvironment(Disk, Scheduler, [new ModelEngineFactory()], Seed: 1));
+            new NodeOptions { Folder = "/data", Engine = engine.Name, Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes },
+            new NodeEnvironment(Disk, Scheduler, [engine], Seed: 1));
         Server = new ServerState(Node, Scheduler.Time, AllCommands.List);
         _peer = Connect();
     }

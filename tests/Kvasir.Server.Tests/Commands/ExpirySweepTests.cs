@@ -2,7 +2,9 @@ using System.Text;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Server.Settings;
+using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Server.Tests.Commands;
 
@@ -129,6 +131,60 @@ public sealed class ExpirySweepTests
                     break;
             }
         }
+    }
+
+    [Fact]
+    public void DamageStopsTheSweepOfItsDatabaseOnlyAndIsToldOnce()
+    {
+        using var world = new CommandWorld(engine: new LsmEngineFactory());
+        List<string> told = [];
+        world.Server.SweepFailed = (database, failure) => told.Add($"db{database}: {failure.Message}");
+        foreach (string database in new[] { "0", "1" })
+        {
+            world.Execute("SELECT", database);
+            for (int i = 0; i < 100; i++)
+                world.Execute("SET", $"k{i}", "v", "PX", i == 50 ? "1000000" : "100");
+        }
+
+        world.Node.Log.Commit();
+        world.Node.Database(0).Engine.Flush();
+        world.Scheduler.RunAll();
+        world.Disk.Faults.Add(new FaultRule(DiskFault.FlipBit, DiskOperationKind.Read, "/db0/"));
+        world.Advance(TimeSpan.FromMilliseconds(101));
+        for (int i = 0; i < 3; i++)
+        {
+            world.Server.Expiry.Post();
+            world.Advance(TimeSpan.FromSeconds(11));
+        }
+
+        Assert.Equal(1, PhysicalKeys(world, 1));
+        string line = Assert.Single(told);
+        Assert.Matches("^db0: /data/keyspaces/db0/.* is damaged at offset [0-9]+", line);
+
+        world.Execute("SELECT", "0");
+        Assert.Matches("^-ERR /data/keyspaces/db0/.* is damaged at offset [0-9]+", Text(world.Execute("DBSIZE")));
+        Assert.Matches("^-ERR /data/keyspaces/db0/.* is damaged at offset [0-9]+", Text(world.Connect().Execute(["KEYS"u8.ToArray(), "*"u8.ToArray()])));
+        world.Disk.Faults.Clear();
+        world.Advance(TimeSpan.FromSeconds(11));
+        world.Server.Expiry.Post();
+        Assert.Equal(1, PhysicalKeys(world, 0));
+    }
+
+    [Fact]
+    public void CountThatWasCutShortIsNotTakenForTheNumberOfKeys()
+    {
+        using var world = new CommandWorld(engine: new LsmEngineFactory());
+        for (int i = 0; i < 3000; i++)
+            world.Execute("SET", $"k{i:d4}", new string('v', 100), "PX", i == 0 ? "100" : "1000000");
+        Assert.Equal(":3000\r\n", Text(world.Execute("DBSIZE")));
+        world.Node.Log.Commit();
+        world.Node.Database(0).Engine.Flush();
+        world.Scheduler.RunAll();
+        world.Advance(TimeSpan.FromMilliseconds(101));
+        world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Read, "/db0/") { Skip = 1 });
+        Assert.StartsWith("-ERR", Text(world.Execute("DBSIZE")), StringComparison.Ordinal);
+        world.Disk.Faults.Clear();
+        Assert.Equal(":2999\r\n", Text(world.Connect().Execute(["DBSIZE"u8.ToArray()])));
     }
 
     private static SessionPeer Subscribe(CommandWorld world)
