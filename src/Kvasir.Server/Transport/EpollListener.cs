@@ -67,7 +67,9 @@ internal sealed class EpollListener : IDisposable
         IPEndPoint[] dropped = [.. EndPoints.Except(endPoints)];
         foreach (Socket socket in _sockets.Except(kept))
         {
+            // Clients that the system has connected and no loop has taken yet would be reset by the close.
             _loops[0].Ignore((int)socket.Handle);
+            TakeWaiting((int)socket.Handle);
             socket.Dispose();
         }
 
@@ -122,6 +124,18 @@ internal sealed class EpollListener : IDisposable
         {
             socket.Dispose();
             throw;
+        }
+    }
+
+    private void TakeWaiting(int listener)
+    {
+        for (int i = 0; i <= _backlog; i++)
+        {
+            AcceptResult result = Acceptor.Accept(listener, out AcceptedSocket socket);
+            if (result is AcceptResult.NoneLeft or AcceptResult.NoFiles)
+                return;
+            if (result == AcceptResult.Accepted)
+                _loops[0].Adopt(socket);
         }
     }
 
