@@ -12,7 +12,7 @@ namespace Kvasir.Storage.Lsm.Cache;
 internal sealed unsafe class CachedBlock
 {
     private readonly MemoryBudget _budget;
-    private int _references = 1;
+    private ReferenceCount _references = new(1);
 
     public CachedBlock(ulong fileId, long offset, int capacity, MemoryBudget budget)
     {
@@ -47,25 +47,11 @@ internal sealed unsafe class CachedBlock
     internal byte Frequency;
 
     /// <summary>Takes a reference unless the memory is already gone.</summary>
-    public bool TryAddReference()
-    {
-        int seen = Volatile.Read(ref _references);
-        while (seen > 0)
-        {
-            int found = Interlocked.CompareExchange(ref _references, seen + 1, seen);
-            if (found == seen)
-                return true;
-            seen = found;
-        }
-
-        return false;
-    }
+    public bool TryAddReference() => _references.TryAdd();
 
     public void Release()
     {
-        int left = Interlocked.Decrement(ref _references);
-        Check.That(left >= 0);
-        if (left != 0)
+        if (!_references.Release())
             return;
         NativeMemory.Free(Pointer);
         _budget.AddCache(-Capacity);

@@ -23,7 +23,7 @@ internal sealed unsafe class MemTable
     private ulong _lastSequence;
     private ulong _sequenceLimit = ulong.MaxValue;
     private ulong _flushedSequence;
-    private int _references = 1;
+    private ReferenceCount _references = new(1);
 
     public MemTable(MemoryBudget budget, int expectedKeys = 0)
     {
@@ -213,13 +213,11 @@ internal sealed unsafe class MemTable
         return taken == 0 ? 0 : (long)((double)UsedBytes * inside / taken);
     }
 
-    public void AddReference() => Interlocked.Increment(ref _references);
+    public void AddReference() => _references.Add();
 
     public void Release()
     {
-        int left = Interlocked.Decrement(ref _references);
-        Check.That(left >= 0);
-        if (left != 0)
+        if (!_references.Release())
             return;
         _order.Free();
         _arena.Free();

@@ -13,7 +13,7 @@ namespace Kvasir.Storage.Lsm.MemTables;
 internal sealed unsafe class OrderRun
 {
     private readonly MemoryBudget _budget;
-    private int _references = 1;
+    private ReferenceCount _references = new(1);
 
     public OrderRun(MemoryBudget budget, int count)
     {
@@ -41,11 +41,11 @@ internal sealed unsafe class OrderRun
 
     public ReadOnlySpan<byte> KeyAt(int index) => KeyNode.Key(Nodes[index]);
 
-    public void AddReference() => Interlocked.Increment(ref _references);
+    public void AddReference() => _references.Add();
 
     public void Release()
     {
-        if (Interlocked.Decrement(ref _references) != 0)
+        if (!_references.Release())
             return;
         NativeMemory.Free(Prefixes);
         _budget.AddWrite(-Bytes);

@@ -28,7 +28,7 @@ internal sealed unsafe class SSTableReader
     private readonly bool _verify;
     private readonly bool _compressed;
     private readonly SSTableFooter _footer;
-    private int _references = 1;
+    private ReferenceCount _references = new(1);
 
     private SSTableReader(
         IFile file, ulong number, ulong fileId, SSTableFooter footer, TableProperties properties, TableIndex index,
@@ -138,25 +138,11 @@ internal sealed unsafe class SSTableReader
         return TableProperties.ReadOrThrow(Payload(block), file.Path, footer.Properties.Offset);
     }
 
-    public bool TryAddReference()
-    {
-        int seen = Volatile.Read(ref _references);
-        while (seen > 0)
-        {
-            int found = Interlocked.CompareExchange(ref _references, seen + 1, seen);
-            if (found == seen)
-                return true;
-            seen = found;
-        }
-
-        return false;
-    }
+    public bool TryAddReference() => _references.TryAdd();
 
     public void Release()
     {
-        int left = Interlocked.Decrement(ref _references);
-        Check.That(left >= 0);
-        if (left != 0)
+        if (!_references.Release())
             return;
         _index.Dispose();
         _filterBytes?.Dispose();

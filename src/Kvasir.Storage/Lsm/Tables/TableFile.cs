@@ -11,7 +11,7 @@ namespace Kvasir.Storage.Lsm.Tables;
 internal sealed class TableFile
 {
     private readonly TableCache _cache;
-    private int _references;
+    private ReferenceCount _references;
     private SSTableReader? _reader;
 
     public TableFile(ulong number, long sizeBytes, TableProperties properties, TableCache cache)
@@ -70,13 +70,8 @@ internal sealed class TableFile
         return reader;
     }
 
-    public void AddReference() => Interlocked.Increment(ref _references);
+    public void AddReference() => _references.Add();
 
     /// <summary>True when this was the last one.</summary>
-    public bool Release()
-    {
-        int left = Interlocked.Decrement(ref _references);
-        Check.That(left >= 0);
-        return left == 0;
-    }
+    public bool Release() => _references.Release();
 }

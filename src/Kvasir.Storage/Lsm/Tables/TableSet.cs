@@ -17,7 +17,7 @@ internal sealed class TableSet : ITableSet
     private readonly TableFile[][] _levels;
     private readonly bool _anyRangeTombstones;
     private IReadOnlyList<RangeTombstone>? _rangeTombstones;
-    private int _references = 1;
+    private ReferenceCount _references = new(1);
 
     /// <param name="dropped">Told of each table that no set names any more.</param>
     public TableSet(TableFile[][] levels, LogPosition flushedPosition, ulong lastSequence, Action<TableFile> dropped)
@@ -145,25 +145,11 @@ internal sealed class TableSet : ITableSet
 
     public void AddReference() => Check.That(TryAddReference());
 
-    public bool TryAddReference()
-    {
-        int seen = Volatile.Read(ref _references);
-        while (seen > 0)
-        {
-            int found = Interlocked.CompareExchange(ref _references, seen + 1, seen);
-            if (found == seen)
-                return true;
-            seen = found;
-        }
-
-        return false;
-    }
+    public bool TryAddReference() => _references.TryAdd();
 
     public void Release()
     {
-        int left = Interlocked.Decrement(ref _references);
-        Check.That(left >= 0);
-        if (left != 0)
+        if (!_references.Release())
             return;
         foreach (TableFile[] tables in _levels)
         {
