@@ -98,6 +98,7 @@ public sealed partial class JournalWriter
     private void SyncBeside(IFile file, ulong written)
     {
         Exception? failure = null;
+        long began = _scheduler.Time.GetTimestamp();
         try
         {
             file.Sync(SyncMode.Data);
@@ -114,7 +115,7 @@ public sealed partial class JournalWriter
             // After a failure the listener has been told what is durable, and it stays so.
             advanced = failure is null && _failure == JournalFailure.None;
             if (advanced)
-                Volatile.Write(ref _durable, written);
+                NoteSyncLocked(written, began);
         }
 
         if (advanced)
@@ -240,17 +241,19 @@ public sealed partial class JournalWriter
         long began = _scheduler.Time.GetTimestamp();
         _segment.Sync();
         _segmentSyncs++;
-        long microseconds = (long)_scheduler.Time.GetElapsedTime(began).TotalMicroseconds;
         lock (_lock)
-        {
-            Volatile.Write(ref _durable, _written);
-            _syncs++;
-            _syncMicroseconds += microseconds;
-            _slowestSyncMicroseconds = Math.Max(_slowestSyncMicroseconds, microseconds);
-        }
-
+            NoteSyncLocked(_written, began);
         Listener?.Durable(new LogPosition(_durable));
         _progress.Pulse();
+    }
+
+    private void NoteSyncLocked(ulong durable, long began)
+    {
+        long microseconds = (long)_scheduler.Time.GetElapsedTime(began).TotalMicroseconds;
+        Volatile.Write(ref _durable, durable);
+        _syncs++;
+        _syncMicroseconds += microseconds;
+        _slowestSyncMicroseconds = Math.Max(_slowestSyncMicroseconds, microseconds);
     }
 
     private JournalMark CurrentMark()

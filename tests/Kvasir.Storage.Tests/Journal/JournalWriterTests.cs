@@ -229,9 +229,11 @@ public sealed class JournalWriterTests
         Assert.Equal(second, journal.WrittenPosition);
         Assert.Equal(first, journal.DurablePosition);
         Assert.Equal([first], listener.DurablePositions);
+        Assert.Equal(1, journal.Statistics.Syncs);
 
         journal.WaitDurable(second);
         Assert.Equal([first, second], listener.DurablePositions);
+        Assert.Equal(2, journal.Statistics.Syncs);
     }
 
     [Theory]
