@@ -73,6 +73,8 @@ internal sealed class JournalRecovery
         {
             using var scanner = new SegmentScanner(file, LastHeader);
             ScanMarks(scanner);
+            if (!scanner.EndReadsTheSameAgain())
+                throw new CorruptionException(file.Path, scanner.EndOffset, "the disk returns one thing now and another then for the same place");
             CheckTail(scanner, file.Path);
             EndOffset = scanner.EndOffset;
             EndPosition = scanner.PositionAt(scanner.EndOffset);

@@ -66,6 +66,21 @@ internal sealed class SegmentScanner : IDisposable
     }
 
     /// <summary>
+    /// Whether the disk returns the same bytes again for what ended the walk. What it misread once looks like a torn tail,
+    /// and a torn tail is dropped. To be asked when <see cref="MoveNext"/> has returned false, before anything else.
+    /// </summary>
+    public bool EndReadsTheSameAgain()
+    {
+        if (!Fill(EndOffset, JournalFormat.RecordHeaderBytes))
+            return true;
+        int at = (int)(EndOffset - _windowOffset);
+        int length = BinaryPrimitives.ReadInt32LittleEndian(_window.AsSpan(at + 4));
+        int seen = length < 0 ? JournalFormat.RecordHeaderBytes : (int)Math.Min((long)JournalFormat.RecordHeaderBytes + length, _windowLength - at);
+        byte[] again = new byte[seen];
+        return _file.Read(again, EndOffset) == seen && again.AsSpan().SequenceEqual(_window.AsSpan(at, seen));
+    }
+
+    /// <summary>
     /// Looks behind the end of the valid entries for a mark stating that something there had been synced: the proof that
     /// the end is no torn tail but damage.
     /// </summary>
