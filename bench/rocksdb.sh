@@ -39,6 +39,10 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 ./kvasir --version >/dev/null   # builds, if need be, before anything is measured
 
+# What lies on the disk after the program has ended: tables, and everything, logs included, in blocks that are in use.
+tables() { find "$1" -name '*.sst' -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }'; }
+total() { find "$1" -type f -printf '%b\n' | awk '{ s += $1 * 512 } END { print s + 0 }'; }
+
 # Each prints: operations-a-second user-bytes written-bytes table-bytes folder-bytes peak-memory-bytes
 rocksdb() {
   local name=$1 folder=$2 fresh=$3; shift 3
@@ -58,10 +62,7 @@ rocksdb() {
     sleep 0.2
   done
   wait "$pid" || { cat "$work/rocksdb.err" >&2; exit 1; }
-  local tables total
-  tables=$(find "$folder" -name '*.sst' -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }')
-  total=$(find "$folder" -type f -printf '%s\n' | awk '{ s += $1 } END { print s + 0 }')
-  awk -v name="$name" -v entry=$((16 + value)) -v tables="$tables" -v total="$total" -v peak="$peak" '
+  awk -v name="$name" -v entry=$((16 + value)) -v tables="$(tables "$folder")" -v total="$(total "$folder")" -v peak="$peak" '
     $1 == name && $4 == "micros/op" { rate = $5; for (i = 6; i < NF; i++) if ($(i + 1) ~ /^operations/) operations = $i }
     /^Cumulative compaction:/ { unit = $4 == "TB" ? 1099511627776 : $4 == "GB" ? 1073741824 : 1048576; written = $3 * unit }
     END { printf "%.1f %.0f %.0f %.0f %.0f %.0f\n", rate, operations * entry, written, tables, total, peak }' "$out"
@@ -75,10 +76,10 @@ kvasir() {
   ./kvasir bench engine --engine lsm --workload "$name" --dir "$folder" "${existing[@]}" "${settle[@]}" --keys "$keys" \
     --key-size 16 --value-size "$value" --cache-mib "$cache" --seed "$seed" --json "$@" > "$work/kvasir.out" 2> "$work/kvasir.err" \
     || { cat "$work/kvasir.err" >&2; exit 1; }
-  awk -F'[:,]' '
+  awk -F'[:,]' -v tables="$(tables "$folder")" -v total="$(total "$folder")" '
     { gsub(/[" ]/, "", $1) }
     $1 == "operations_per_second" { rate = $2 } $1 == "user_bytes" { user = $2 } $1 == "flush_bytes" { flush = $2 }
-    $1 == "compaction_bytes" { compaction = $2 } $1 == "engine_disk_bytes" { tables = $2 } $1 == "disk_bytes" { total = $2 }
+    $1 == "compaction_bytes" { compaction = $2 }
     $1 == "peak_memory_bytes" { peak = $2 }
     END { printf "%.1f %.0f %.0f %.0f %.0f %.0f\n", rate, user, flush + compaction, tables, total, peak }' "$work/kvasir.out"
 }
@@ -145,14 +146,14 @@ awk -v json="$json" -v keys="$keys" -v value="$value" -v cache="$cache" '
     tables[$1, $2] = tables[$1, $2] " " $6; total[$1, $2] = total[$1, $2] " " $7; peak[$1, $2] = peak[$1, $2] " " $8
   }
   END {
-    printf "%-17s %11s %11s %7s   %13s   %17s   %17s\n", "workload", "rocksdb/s", "kvasir/s", "ratio", "write ampl.", "tables MiB", "peak memory MiB"
+    printf "%-17s %11s %11s %7s   %13s   %15s   %15s   %15s\n", "workload", "rocksdb/s", "kvasir/s", "ratio", "write ampl.", "tables MiB", "folder MiB", "peak memory MiB"
     if (json) printf "{\"keys\":%d,\"value_bytes\":%d,\"cache_mib\":%d,\"cells\":[", keys, value, cache > json
     for (i = 1; i <= cells; i++) {
       c = order[i]; r = median(rate[c, "rocksdb"]); k = median(rate[c, "kvasir"]); ratio = r > 0 ? k / r : 0
       writes = c ~ /^(fill|overwrite)/
       ampl = writes ? sprintf("%.2f / %.2f", amplification(c, "rocksdb"), amplification(c, "kvasir")) : ""
-      printf "%-17s %11.0f %11.0f %6.2fx   %13s   %8.0f %8.0f   %8.0f %8.0f\n", c, r, k, ratio, ampl, \
-        median(tables[c, "rocksdb"]) / 1048576, median(tables[c, "kvasir"]) / 1048576, median(peak[c, "rocksdb"]) / 1048576, median(peak[c, "kvasir"]) / 1048576
+      printf "%-17s %11.0f %11.0f %6.2fx   %13s   %7.0f %7.0f   %7.0f %7.0f   %7.0f %7.0f\n", c, r, k, ratio, ampl, \
+        median(tables[c, "rocksdb"]) / 1048576, median(tables[c, "kvasir"]) / 1048576, median(total[c, "rocksdb"]) / 1048576, median(total[c, "kvasir"]) / 1048576, median(peak[c, "rocksdb"]) / 1048576, median(peak[c, "kvasir"]) / 1048576
       if (json) {
         printf "%s{\"workload\":\"%s\",\"ratio\":%.3f", (i > 1 ? "," : ""), c, ratio > json
         for (j = 1; j <= 2; j++) {

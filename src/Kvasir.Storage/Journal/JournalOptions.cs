@@ -5,7 +5,7 @@ namespace Kvasir.Storage.Journal;
 public sealed record JournalOptions
 {
     /// <summary>Bytes of one segment file, preallocated and zeroed (or recycled) so that a sync moves no metadata.</summary>
-    public long SegmentBytes { get; init; } = 64L << 20;
+    public long SegmentBytes { get; init; } = 32L << 20;
 
     /// <summary>
     /// Bytes of the first segment. Each next one is four times as long, up to <see cref="SegmentBytes"/>, so that a
@@ -14,7 +14,7 @@ public sealed record JournalOptions
     public long FirstSegmentBytes { get; init; } = 1L << 20;
 
     /// <summary>Segments kept for reuse after everything in them was flushed.</summary>
-    public int SpareSegmentsMax { get; init; } = 2;
+    public int SpareSegmentsMax { get; init; } = 4;
 
     /// <summary>Appended bytes that wait for a write before appenders are made to wait.</summary>
     public int PendingBytesMax { get; init; } = 64 << 20;

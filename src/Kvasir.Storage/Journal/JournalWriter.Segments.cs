@@ -81,6 +81,11 @@ public sealed partial class JournalWriter
         }
     }
 
+    /// <summary>
+    /// Deletes the segments that are kept for reuse: for when nobody is writing, and they would be most of what the disk holds.
+    /// </summary>
+    public void DeleteSpareSegments() => _folder.DeleteSpares();
+
     private int TrimmableLocked()
     {
         int count = 0;

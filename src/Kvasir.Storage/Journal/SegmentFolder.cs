@@ -178,6 +178,29 @@ internal sealed class SegmentFolder
         _files.SyncFolder(_path);
     }
 
+    /// <summary>Deletes the spares, for the room they take. One that cannot be deleted is left: it is a spare after the next opening.</summary>
+    public void DeleteSpares()
+    {
+        ulong[] numbers;
+        lock (_lock)
+        {
+            numbers = [.. _spares.Keys];
+            _spares.Clear();
+        }
+
+        foreach (ulong number in numbers)
+        {
+            try
+            {
+                _files.Delete(SparePath(number));
+            }
+            catch (StorageException)
+            {
+                // Nothing in it, nothing lost.
+            }
+        }
+    }
+
     private static bool TryParse(string name, string suffix, out ulong number)
     {
         number = 0;

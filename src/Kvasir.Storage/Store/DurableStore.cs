@@ -158,7 +158,7 @@ public sealed class DurableStore : IDisposable
         _journal.Commit(sync: true);
         Engine.Flush();
         Engine.WaitForFlush();
-        _keeper.RequestTrim();
+        _keeper.TrimAll();
     }
 
     /// <summary>

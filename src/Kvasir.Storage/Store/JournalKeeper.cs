@@ -27,6 +27,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     // Under _lock.
     private bool _syncDue;
     private bool _trimScheduled;
+    private bool _sparesMayGo;
     private bool _stopped;
     private LogPosition _trimBefore;
     private LogPosition _flushRequestedAt;
@@ -84,15 +85,32 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
         }
     }
 
-    /// <summary>After a flush that somebody asked for. What is appended meanwhile is kept, so only part may go.</summary>
-    public void RequestTrim() => ScheduleTrim(_engine.OldestUnflushedPosition ?? _engine.FlushedPosition);
+    /// <summary>
+    /// After a flush that somebody asked for: returns when the journal is short, the segments that were kept for reuse are gone,
+    /// too. What is appended meanwhile is kept.
+    /// </summary>
+    public void TrimAll()
+    {
+        lock (_lock)
+            _sparesMayGo = true;
+        ScheduleTrim(_engine.OldestUnflushedPosition ?? _engine.FlushedPosition);
+        WaitForTrim();
+    }
 
     public void Run()
     {
         LogPosition before;
+        bool sparesMayGo;
         lock (_lock)
+        {
             before = _trimBefore;
+            sparesMayGo = _sparesMayGo;
+            _sparesMayGo = false;
+        }
+
         _journal.TrimBefore(before);
+        if (sparesMayGo)
+            _journal.DeleteSpareSegments();
         lock (_lock)
         {
             _trimScheduled = false;
@@ -108,12 +126,14 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
         lock (_lock)
             _stopped = true;
         _syncTimer.Dispose();
-        _trimDone.WaitUntil(() =>
-        {
-            lock (_lock)
-                return !_trimScheduled;
-        });
+        WaitForTrim();
     }
+
+    private void WaitForTrim() => _trimDone.WaitUntil(() =>
+    {
+        lock (_lock)
+            return !_trimScheduled;
+    });
 
     private LogPosition OldestNeeded(LogPosition last) => _engine.OldestUnflushedPosition ?? new LogPosition(last.Value + 1);
 

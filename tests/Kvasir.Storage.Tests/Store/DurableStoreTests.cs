@@ -70,6 +70,11 @@ public sealed class DurableStoreTests
         foreach (string path in world.Files.Paths.Where(path => path.Contains("/journal/", StringComparison.Ordinal)))
             journalBytes += world.Files.ReadAll(path).Length;
         Assert.True(journalBytes < 120 << 10, $"{journalBytes} bytes of journal");
+        Assert.Contains(world.Files.Paths, path => path.EndsWith(".spare", StringComparison.Ordinal));
+
+        store.Flush();
+        Assert.Single(world.Files.Paths, path => path.Contains("/journal/", StringComparison.Ordinal));
+        StoreWorld.Put(store, "key", "goes on");
     }
 
     [Fact]

@@ -14,8 +14,8 @@ internal sealed class CompactionPicker
 
     private const int WithinLevelZeroTablesMin = 4;
 
-    // What level zero should hold before it is emptied, for each byte of the smallest full base level.
-    private const double LevelZeroPartOfBase = 0.4;
+    // What level zero should hold before it is emptied, for each byte of the base size.
+    private const double LevelZeroPartOfBase = 0.45;
 
     // Tombstones in level zero for each value anywhere that make its turn due.
     private const double HiddenPartDue = 0.4;
