@@ -36,6 +36,20 @@ internal static class SimulateCommand
             },
             result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
             result.GetValue(jobs), result.GetValue(json), stop)));
-        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk };
+        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk, CreateModel() };
+    }
+
+    private static Command CreateModel()
+    {
+        Option<long> operations = CommandFlag.Count("--operations", "N", "Mutations, reads, steps of iterators, one by one.", fallback: 1_000_000);
+        Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; each is used for 100,000 operations.", fallback: 1, min: 0);
+        Option<bool> json = CommandFlag.Json();
+        Command model = new("model", "Random operations on engine, embedded store and a sorted map, through crashes; all must agree.")
+        {
+            operations, seed, json,
+        };
+        model.SetAction((result, stop) => Task.FromResult(ModelSimulation.Run(
+            result.GetValue(operations), (ulong)result.GetValue(seed), result.GetValue(json), stop)));
+        return model;
     }
 }

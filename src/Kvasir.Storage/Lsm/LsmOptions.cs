@@ -1,3 +1,5 @@
+using Kvasir.Primitives;
+
 namespace Kvasir.Storage.Lsm;
 
 /// <summary>Settings of one LSM engine. The defaults are those the benchmarks are published with.</summary>
@@ -30,6 +32,29 @@ public sealed record LsmOptions
         KeepsFlushedRows = true,
     };
 
+    /// <summary>As small as <see cref="Tiny"/>, each setting drawn: what holds for one must hold for all.</summary>
+    public static LsmOptions DrawTiny(SeededRandom random)
+    {
+        int trigger = random.Next(1, 5);
+        return new LsmOptions
+        {
+            MemTableBytes = 2L << 10 << random.Next(6),
+            FrozenMemTablesMax = random.Next(1, 5),
+            KeepsFlushedRows = random.OneIn(2),
+            BlockBytes = 32 << random.Next(6),
+            RestartInterval = random.Next(1, 17),
+            FilterBitsPerKey = random.Next(3) * 5,
+            TableBytes = 1L << 10 << random.Next(6),
+            LevelZeroCompactionTrigger = trigger,
+            LevelZeroStopTrigger = (2 * trigger) + random.Next(3, 12),
+            LevelBaseBytes = 4L << 10 << random.Next(5),
+            LevelSizeMultiplier = random.Next(2, 6),
+            CompressFromLevel = random.OneIn(3) ? 7 : random.Next(4),
+            BackgroundJobsMax = random.Next(2, 5),
+            OpenFilesMax = random.OneIn(2) ? 100 : random.Next(1, 6),
+        };
+    }
+
     /// <summary>A memtable that has grown to this many bytes is frozen and flushed.</summary>
     public long MemTableBytes { get; init; } = 64L << 20;
 
@@ -56,7 +81,10 @@ public sealed record LsmOptions
     /// <summary>Half of the tables in level zero that make a compaction due however small they are.</summary>
     public int LevelZeroCompactionTrigger { get; init; } = 4;
 
-    /// <summary>Tables in level zero at which writers wait longest.</summary>
+    /// <summary>
+    /// Tables in level zero at which writers wait longest; more than twice <see cref="LevelZeroCompactionTrigger"/> and 2,
+    /// where they begin to wait.
+    /// </summary>
     public int LevelZeroStopTrigger { get; init; } = 24;
 
     public long LevelBaseBytes { get; init; } = 256L << 20;

@@ -64,6 +64,10 @@ internal sealed class WriteController
 
     public WriteController(LsmOptions options, TimeProvider time)
     {
+        // Otherwise writers would wait for a compaction that is not due.
+        Check.That(
+            options.LevelZeroStopTrigger > LevelZeroStart(options),
+            $"LevelZeroStopTrigger {options.LevelZeroStopTrigger} beside a LevelZeroCompactionTrigger of {options.LevelZeroCompactionTrigger}");
         _options = options;
         _time = time;
         _assessedAt = _windowStart = time.GetTimestamp();
@@ -143,10 +147,11 @@ internal sealed class WriteController
 
     private static double MemoryPressure(double share) => Share(share, 0.7, 1.0);
 
+    private static int LevelZeroStart(LsmOptions options) => (2 * options.LevelZeroCompactionTrigger) + 2;
+
     private double TablePressure(in WriteLoad load)
     {
-        double levelZero = Share(
-            load.LevelZeroTables, (2 * _options.LevelZeroCompactionTrigger) + 2, _options.LevelZeroStopTrigger);
+        double levelZero = Share(load.LevelZeroTables, LevelZeroStart(_options), _options.LevelZeroStopTrigger);
         // Debt alone never stops writers: it slows them to a tenth.
         double debt = 0.9 * Share(load.CompactionDebtBytes, 2.0 * _options.LevelBaseBytes, 64.0 * _options.LevelBaseBytes);
         return Math.Max(levelZero, debt);

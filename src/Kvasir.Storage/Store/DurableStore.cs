@@ -210,10 +210,15 @@ public sealed class DurableStore : IDisposable
         engine.Publish(position);
     }
 
-    private static void PauseAsSuggested(IStorageEngine engine, IScheduler scheduler, int bytes)
+    /// <param name="pausedInVain">Called where one pause was not enough.</param>
+    private static void PauseAsSuggested(IStorageEngine engine, IScheduler scheduler, int bytes, Action? pausedInVain = null)
     {
-        while (engine.BackgroundFailure is null && engine.SuggestWriteDelay(bytes) is var delay && delay > TimeSpan.Zero)
+        for (int pauses = 0; engine.BackgroundFailure is null && engine.SuggestWriteDelay(bytes) is var delay && delay > TimeSpan.Zero; pauses++)
+        {
+            if (pauses > 0)
+                pausedInVain?.Invoke();
             scheduler.Pause(delay);
+        }
     }
 
     private void Lead()
@@ -273,7 +278,7 @@ public sealed class DurableStore : IDisposable
         ResumeIfDue();
         if (Engine.BackgroundFailure is { } failure)
             throw new WritesStoppedException($"writes are stopped because the engine could not save: {failure.Message}", failure);
-        PauseAsSuggested(Engine, _scheduler, bytes);
+        PauseAsSuggested(Engine, _scheduler, bytes, _keeper.SyncForRoom);
 
         LogPosition last = default;
         try

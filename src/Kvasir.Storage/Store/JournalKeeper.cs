@@ -86,6 +86,16 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     }
 
     /// <summary>
+    /// A writer waits for the engine to make room, which flushes nothing that is not synced: then somebody wants a sync
+    /// after all.
+    /// </summary>
+    public void SyncForRoom()
+    {
+        if (_journal.AppendedPosition > _journal.DurablePosition)
+            _journal.RequestCommit(sync: true);
+    }
+
+    /// <summary>
     /// After a flush that somebody asked for: returns when the journal is short, the segments that were kept for reuse are gone,
     /// too. What is appended meanwhile is kept.
     /// </summary>

@@ -5,6 +5,7 @@ using Kvasir.Simulation.Models;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
+using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
 using Kvasir.Storage.Store;
 
@@ -52,6 +53,20 @@ public sealed class DurableStoreTests
 
         Assert.Null(StoreWorld.Get(new StoreWorld(4, before).Open(), "k"));
         Assert.Equal("v", StoreWorld.Get(new StoreWorld(4, after).Open(), "k"));
+    }
+
+    /// <summary>An engine flushes nothing that is not synced; a writer that waits for room must have it synced.</summary>
+    [Fact]
+    public void WritesThatNobodyWantsSyncedDoNotWaitForEverForRoom()
+    {
+        var world = new StoreWorld(9);
+        var engines = new LsmEngineFactory(LsmOptions.Tiny with { FrozenMemTablesMax = 2 });
+        using DurableStore store = DurableStore.Open(
+            world.Files, world.Scheduler, StoreWorld.Folder, engines, new DurableStoreOptions { MemoryBytes = MemoryBudget.MinimumBytes });
+        using ITimer patience = world.Scheduler.Clock.CreateTimer(
+            _ => throw new TimeoutException("the writer has waited for ten minutes"), state: null, TimeSpan.FromMinutes(10), Timeout.InfiniteTimeSpan);
+        for (int i = 0; i < 2000; i++)
+            StoreWorld.Put(store, $"key{i}", new string('x', 100), WriteDurability.None);
     }
 
     [Fact]
