@@ -41,6 +41,11 @@ internal static class ChildProcess
                 Report(() => new PosixFileSystem().SyncFolder(Path.GetDirectoryName(path)!));
                 return 0;
 
+            case ["exists", var path]:
+                Report(() => Console.Write(new PosixFileSystem().FileExists(path) + " "));
+                Report(() => Console.Write(new PosixFileSystem().FolderExists(path) + " "));
+                return 0;
+
             case ["journal", var folder]:
                 using (var scheduler = new ThreadScheduler(TimeProvider.System))
                 using (JournalWriter journal = JournalWriter.Open(

@@ -22,6 +22,7 @@ internal static partial class LibC
     public const int Interrupted = 4;
     public const int InputOutput = 5;
     public const int TryAgain = 11;
+    public const int NotADirectory = 20;
     public const int Invalid = 22;
     public const int NoSpace = 28;
     public const int NotSupported = 95;
@@ -62,6 +63,10 @@ internal static partial class LibC
 
     [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Link(string source, string target);
+
+    /// <summary>With mode 0: whether the name leads to something.</summary>
+    [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Access(string path, int mode);
 
     [LibraryImport("libc", EntryPoint = "unlink", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Unlink(string path);

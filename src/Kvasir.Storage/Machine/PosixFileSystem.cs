@@ -21,9 +21,10 @@ public sealed class PosixFileSystem : IFileSystem
         return new PosixFile(path, OpenDescriptor(path, flags));
     }
 
-    public bool FileExists(string path) => File.Exists(path);
+    // The platform's own answer "no" to every error, and what cannot be looked at would be taken for missing.
+    public bool FileExists(string path) => Exists(path) && !FolderExists(path);
 
-    public bool FolderExists(string path) => Directory.Exists(path);
+    public bool FolderExists(string path) => Exists(path + "/.");
 
     public long FileLength(string path)
     {
@@ -52,7 +53,7 @@ public sealed class PosixFileSystem : IFileSystem
     public void CreateFolder(string path)
     {
         string full = Path.GetFullPath(path);
-        if (Directory.Exists(full))
+        if (FolderExists(full))
             return;
         string? parent = Path.GetDirectoryName(full);
         if (parent is not null)
@@ -115,6 +116,20 @@ public sealed class PosixFileSystem : IFileSystem
         long free = 0;
         Guard("statvfs", folder, () => free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace);
         return free;
+    }
+
+    private static bool Exists(string path)
+    {
+        while (LibC.Access(path, mode: 0) != 0)
+        {
+            if (PosixErrors.WasInterrupted())
+                continue;
+            if (Marshal.GetLastPInvokeError() is LibC.NoEntry or LibC.NotADirectory)
+                return false;
+            throw PosixErrors.Last("access", path);
+        }
+
+        return true;
     }
 
     private static int OpenDescriptor(string path, int flags)

@@ -130,6 +130,24 @@ public sealed class PosixFileSystemTests : IDisposable
         Assert.All(lines, line => Assert.Contains(reason, line, StringComparison.Ordinal));
     }
 
+    [NeedsStraceTheory]
+    [InlineData("EIO", "Input/output error")]
+    [InlineData("EACCES", "Permission denied")]
+    public void WhatCannotBeLookedAtIsNotTakenForMissing(string error, string reason)
+    {
+        string path = $"{_folder}/a";
+        _files.Open(path, FileOpenMode.CreateNew).Dispose();
+        Assert.Equal("True ok\nFalse ok", ChildProcess.Run(tracer: null, "exists", path).Output.Trim());
+        const string calls = "?access,?faccessat,?faccessat2,?stat,?lstat,?newfstatat,?statx";
+        (int exitCode, string output) = ChildProcess.Run(
+            $"-f -qq -o {_folder}/trace -P {path} -P {path}/. -e trace={calls} -e inject={calls}:error={error}", "exists", path);
+        Assert.True(exitCode == 0, output);
+        string[] lines = output.Trim().Split('\n');
+        Assert.Equal(2, lines.Length);
+        Assert.All(lines, line => Assert.StartsWith("DiskFailedException: ", line, StringComparison.Ordinal));
+        Assert.All(lines, line => Assert.Contains(reason, line, StringComparison.Ordinal));
+    }
+
     [NeedsStraceFact]
     public void AJournalWhoseSyncTheSystemFailsStopsForGood()
     {

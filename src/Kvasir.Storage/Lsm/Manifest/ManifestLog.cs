@@ -211,7 +211,11 @@ internal sealed class ManifestLog : IDisposable
             if (length != table.SizeBytes)
                 throw new CorruptionException(path, Math.Min(length, table.SizeBytes), $"the file has {length} bytes, the manifest says {table.SizeBytes}");
             using IFile file = files.Open(path, FileOpenMode.Read);
-            SSTableReader.ReadIdentity(file, table.Number);
+            SSTableFooter footer = SSTableReader.ReadIdentity(file, table.Number);
+
+            // Number and length may be those of a table of another engine, or of a copy of this one.
+            if (!SSTableReader.ReadProperties(file, footer, table.Number).IsSameAs(table.Properties))
+                throw new CorruptionException(path, footer.Properties.Offset, "this is another table than the manifest names, with the same number");
         }
     }
 }

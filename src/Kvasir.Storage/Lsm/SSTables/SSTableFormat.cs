@@ -110,6 +110,9 @@ internal static class SSTableFormat
         BinaryPrimitives.WriteUInt32LittleEndian(trailer[8..], BlockChecksum(payload, trailer[..8], tableNumber, offset));
     }
 
+    /// <summary>The bytes of the block's checksum in its trailer.</summary>
+    public static ReadOnlySpan<byte> ChecksumOf(ReadOnlySpan<byte> trailer) => trailer[8..BlockTrailerBytes];
+
     /// <summary>Checks payload and trailer of one block as read; returns how it is compressed.</summary>
     public static BlockCompression CheckBlock(
         ReadOnlySpan<byte> payloadAndTrailer, BlockKind kind, ulong tableNumber, string path, long offset, bool verify)

@@ -61,6 +61,7 @@ internal sealed class SSTableWriter : IDisposable
     private long _dataBlocks;
     private ulong _smallestSequence = ulong.MaxValue;
     private ulong _largestSequence;
+    private uint _contentChecksum;
 
     public SSTableWriter(IFileSystem files, string path, ulong number, SSTableWriterOptions options)
     {
@@ -245,6 +246,7 @@ internal sealed class SSTableWriter : IDisposable
             SmallestKey = smallest ?? [],
             LargestKey = largest,
             LargestInclusive = inclusive,
+            ContentChecksum = _contentChecksum,
         };
     }
 
@@ -295,6 +297,7 @@ internal sealed class SSTableWriter : IDisposable
         int size = payload.Length + SSTableFormat.BlockTrailerBytes;
         Span<byte> trailer = stackalloc byte[SSTableFormat.BlockTrailerBytes];
         SSTableFormat.WriteBlockTrailer(trailer, payload, kind, compression, _number, offset);
+        _contentChecksum = Crc32C.Append(_contentChecksum, SSTableFormat.ChecksumOf(trailer));
         if (size <= _buffer.Length - _buffered)
         {
             payload.CopyTo(_buffer.AsSpan(_buffered));

@@ -43,6 +43,22 @@ internal sealed record TableProperties
     /// <summary>Whether <see cref="LargestKey"/> itself may be in the table; not so for a tombstone's end.</summary>
     public bool LargestInclusive { get; init; } = true;
 
+    /// <summary>
+    /// CRC-32C over the checksums of all blocks before this one, in order: of two tables that differ in any block, only one
+    /// is the one that the manifest means. 0 in tables of early versions, which do not say.
+    /// </summary>
+    public uint ContentChecksum { get; init; }
+
+    /// <summary>Whether both say the same in every field.</summary>
+    public bool IsSameAs(TableProperties other)
+    {
+        BytesBuffer these = new();
+        BytesBuffer others = new();
+        Write(these);
+        other.Write(others);
+        return these.WrittenSpan.SequenceEqual(others.WrittenSpan);
+    }
+
     public void Write(BytesBuffer to)
     {
         WriteNumber(to, 1, EntryCount);
@@ -62,12 +78,14 @@ internal sealed record TableProperties
         if (LargestKey is not null)
             WriteBytes(to, 15, LargestKey);
         WriteNumber(to, 16, LargestInclusive ? 1 : 0);
+        if (ContentChecksum != 0)
+            WriteNumber(to, 17, ContentChecksum);
     }
 
     /// <summary>Unknown properties are skipped: they only ever add information. Null when the bytes make no sense.</summary>
     public static TableProperties? Read(ReadOnlySpan<byte> bytes)
     {
-        var numbers = new long[17];
+        var numbers = new long[18];
         byte[] smallest = [];
         byte[]? largest = null;
         while (!bytes.IsEmpty)
@@ -87,10 +105,10 @@ internal sealed record TableProperties
                 case 15:
                     largest = field.ToArray();
                     break;
-                case <= 16 when length == 8:
+                case <= 17 when length == 8:
                     numbers[id] = BinaryPrimitives.ReadInt64LittleEndian(field);
                     break;
-                case <= 16:
+                case <= 17:
                     return null;
             }
         }
@@ -113,6 +131,7 @@ internal sealed record TableProperties
             SmallestKey = smallest,
             LargestKey = largest,
             LargestInclusive = numbers[16] != 0,
+            ContentChecksum = (uint)numbers[17],
         };
     }
 

@@ -89,7 +89,7 @@ public static class TableInspector
         ("last deadline ms", p.LastDeadlineMs), ("raw key bytes", p.RawKeyBytes), ("raw value bytes", p.RawValueBytes),
         ("data blocks", p.DataBlockCount), ("smallest sequence", p.SmallestSequence), ("largest sequence", p.LargestSequence),
         ("compressed", p.Compressed), ("created at ms", p.CreatedAtMs), ("smallest key", Show(p.SmallestKey)),
-        ("largest key", p.LargestKey is null ? "(none)" : Show(p.LargestKey)), ("largest inclusive", p.LargestInclusive));
+        ("largest key", p.LargestKey is null ? "(none)" : Show(p.LargestKey)), ("largest inclusive", p.LargestInclusive), ("content checksum", p.ContentChecksum.ToString("x8", CultureInfo.InvariantCulture)));
 
     private static unsafe List<InspectedPart> Block(SSTableReader reader, int index, bool entries)
     {

@@ -78,11 +78,7 @@ public static class TableVerifier
         TableProperties? properties = new TableCheck(files, path, findings).Run(table.Number);
         if (properties is null)
             return;
-        bool same = properties.EntryCount == table.Properties.EntryCount
-            && properties.SmallestKey.AsSpan().SequenceEqual(table.Properties.SmallestKey)
-            && properties.LargestKey.AsSpan().SequenceEqual(table.Properties.LargestKey)
-            && properties.LargestSequence == table.Properties.LargestSequence;
-        if (!same || files.FileLength(path) != table.SizeBytes)
+        if (!properties.IsSameAs(table.Properties) || files.FileLength(path) != table.SizeBytes)
             findings.Add(new DamageFinding(path, 0, $"{path} is not what the manifest says of it"));
     }
 
