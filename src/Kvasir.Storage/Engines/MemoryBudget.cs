@@ -8,7 +8,6 @@ namespace Kvasir.Storage.Engines;
 /// </summary>
 public sealed class MemoryBudget
 {
-    private readonly bool _lendsWriteMemory;
     private long _writeBytes;
     private long _cacheBytes;
 
@@ -21,13 +20,19 @@ public sealed class MemoryBudget
         Check.That(totalBytes >= MinimumBytes, $"a memory budget of {totalBytes} bytes is below the minimum of {MinimumBytes}");
         Check.That(writeBytes >= 0 && writeBytes < totalBytes, $"write memory of {writeBytes} bytes out of {totalBytes}");
         TotalBytes = totalBytes;
-        _lendsWriteMemory = writeBytes == 0;
+        LendsWriteMemory = writeBytes == 0;
         WriteLimitBytes = writeBytes == 0 ? totalBytes / 2 : writeBytes;
-        Spares = new SpareChunks(this, WriteLimitBytes / 8);
+        Spares = new SpareChunks(this);
+        SpareBlocks = new SpareBlocks(totalBytes);
     }
 
     /// <summary>Chunks between two memtables.</summary>
     public SpareChunks Spares { get; }
+
+    internal SpareBlocks SpareBlocks { get; }
+
+    /// <summary>Whether caches may use what memtables leave of their share.</summary>
+    internal bool LendsWriteMemory { get; }
 
     /// <summary>The smallest budget that works: 16 MiB.</summary>
     public const long MinimumBytes = 16L << 20;
@@ -43,7 +48,7 @@ public sealed class MemoryBudget
 
     /// <summary>What caches may take in all right now.</summary>
     public long CacheLimitBytes =>
-        Math.Max(TotalBytes - (_lendsWriteMemory ? WriteBytes : Math.Max(WriteBytes, WriteLimitBytes)), TotalBytes / 8);
+        Math.Max(TotalBytes - (LendsWriteMemory ? WriteBytes : Math.Max(WriteBytes, WriteLimitBytes)), TotalBytes / 8);
 
     public bool WriteLimitReached => WriteBytes >= WriteLimitBytes;
 

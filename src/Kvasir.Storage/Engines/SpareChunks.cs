@@ -4,8 +4,8 @@ namespace Kvasir.Storage.Engines;
 
 /// <summary>
 /// Memory chunks of one size that were freed and will soon be wanted again: a memtable that is flushed leaves what the
-/// next one needs, and the system need not clear the pages once more. Counts as cache in the budget while it waits.
-/// Thread-safe.
+/// next one needs, and the system need not clear the pages once more. Where caches may use what memtables leave, a few are
+/// kept, and count as cache while they wait; where write memory is set apart, all that it has room for. Thread-safe.
 /// </summary>
 public sealed unsafe class SpareChunks : IDisposable
 {
@@ -13,15 +13,10 @@ public sealed unsafe class SpareChunks : IDisposable
     public const int ChunkBytes = BulkMemory.HugePageBytes;
 
     private readonly MemoryBudget _budget;
-    private readonly long _bytesMax;
     private readonly Stack<nint> _chunks = new();
     private readonly Lock _lock = new();
 
-    internal SpareChunks(MemoryBudget budget, long bytesMax)
-    {
-        _budget = budget;
-        _bytesMax = bytesMax;
-    }
+    internal SpareChunks(MemoryBudget budget) => _budget = budget;
 
     ~SpareChunks() => Release();
 
@@ -32,7 +27,7 @@ public sealed unsafe class SpareChunks : IDisposable
         {
             if (_chunks.TryPop(out nint chunk))
             {
-                _budget.AddCache(-ChunkBytes);
+                Count(-ChunkBytes);
                 return (byte*)chunk;
             }
         }
@@ -45,10 +40,10 @@ public sealed unsafe class SpareChunks : IDisposable
     {
         lock (_lock)
         {
-            if ((_chunks.Count + 1L) * ChunkBytes <= _bytesMax)
+            if ((_chunks.Count + 1L) * ChunkBytes <= BytesMax)
             {
                 _chunks.Push((nint)chunk);
-                _budget.AddCache(ChunkBytes);
+                Count(ChunkBytes);
                 return;
             }
         }
@@ -62,13 +57,23 @@ public sealed unsafe class SpareChunks : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    private long BytesMax => _budget.LendsWriteMemory
+        ? _budget.WriteLimitBytes / 8
+        : (_budget.WriteLimitBytes / 5 * 4) - _budget.WriteBytes;
+
+    private void Count(long bytes)
+    {
+        if (_budget.LendsWriteMemory)
+            _budget.AddCache(bytes);
+    }
+
     private void Release()
     {
         lock (_lock)
         {
             while (_chunks.TryPop(out nint chunk))
             {
-                _budget.AddCache(-ChunkBytes);
+                Count(-ChunkBytes);
                 BulkMemory.Free((void*)chunk, ChunkBytes);
             }
         }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 
@@ -11,6 +10,9 @@ namespace Kvasir.Storage.Lsm.Cache;
 /// </summary>
 internal sealed unsafe class CachedBlock
 {
+    /// <summary>What the budget is charged for this object and its place in the cache's tables, beside the memory.</summary>
+    public const int ObjectBytes = 128;
+
     private readonly MemoryBudget _budget;
     private ReferenceCount _references = new(1);
 
@@ -18,10 +20,10 @@ internal sealed unsafe class CachedBlock
     {
         FileId = fileId;
         Offset = offset;
-        Capacity = capacity;
-        Pointer = (byte*)NativeMemory.Alloc((nuint)Math.Max(capacity, 1));
+        Capacity = SpareBlocks.SizeOf(capacity);
+        Pointer = budget.SpareBlocks.Take(Capacity);
         _budget = budget;
-        budget.AddCache(capacity);
+        budget.AddCache(Capacity + ObjectBytes);
     }
 
     public ulong FileId { get; }
@@ -53,7 +55,7 @@ internal sealed unsafe class CachedBlock
     {
         if (!_references.Release())
             return;
-        NativeMemory.Free(Pointer);
-        _budget.AddCache(-Capacity);
+        _budget.SpareBlocks.Return(Pointer, Capacity);
+        _budget.AddCache(-Capacity - ObjectBytes);
     }
 }

@@ -55,6 +55,7 @@ internal sealed unsafe class NativeArena
 
     public void Free()
     {
+        _budget.AddWrite(-_allocated);
         foreach ((nint memory, long bytes) in _chunks)
         {
             if (bytes == SpareChunks.ChunkBytes)
@@ -64,7 +65,6 @@ internal sealed unsafe class NativeArena
         }
 
         _chunks.Clear();
-        _budget.AddWrite(-_allocated);
         _allocated = 0;
         _used = 0;
         _next = _end = null;

@@ -24,6 +24,9 @@ internal static unsafe class Lz4Block
     private const int MatchStartMargin = 12;
     private const int MaxDistance = 65535;
 
+    // Copied sixteen bytes at a time, past their end where there is room: a call costs more than that.
+    private const int FewLiterals = 64;
+
     /// <summary>
     /// Compresses; returns the length, or 0 when the result would not fit <paramref name="destination"/>.
     /// The result does not depend on what the table was used for before.
@@ -58,10 +61,14 @@ internal static unsafe class Lz4Block
                 uint hash = (word * 2654435761u) >> (32 - HashBits);
                 int candidate = slots[hash] - origin;
                 slots[hash] = origin + at;
-                if (at - candidate > MaxDistance || Unsafe.ReadUnaligned<uint>(src + candidate) != word)
+
+                // The words first, since nearly all differ, which the processor guesses right; whether the slot is of this
+                // block it would guess wrong half of the time. A place of an earlier block is negative: read the start instead.
+                if (Unsafe.ReadUnaligned<uint>(src + (candidate & ~(candidate >> 31))) != word
+                    || candidate < 0 || at - candidate > MaxDistance)
                 {
                     // Incompressible stretches are crossed with growing steps.
-                    at += 1 + (misses++ >> 6);
+                    at += 1 + (misses++ >> 5);
                     continue;
                 }
 
@@ -76,7 +83,10 @@ internal static unsafe class Lz4Block
                 int literals = at - anchor;
                 if (to + 1 + (literals / 255) + 1 + literals + 2 + (matched / 255) + 1 > capacity)
                     return 0;
-                to = EmitLiterals(dst, to, src + anchor, literals, matched - MinMatch);
+                if (literals < FewLiterals && length - anchor >= FewLiterals && capacity - to >= FewLiterals + 2)
+                    to = EmitFewLiterals(dst, to, src + anchor, literals, matched - MinMatch);
+                else
+                    to = EmitLiterals(dst, to, src + anchor, literals, matched - MinMatch);
                 Unsafe.WriteUnaligned(dst + to, (ushort)(at - candidate));
                 to += 2;
                 if (matched - MinMatch >= 15)
@@ -114,10 +124,17 @@ internal static unsafe class Lz4Block
                 return false;
             if (literals > sourceLength - at || literals > length - to)
                 return false;
-            if (literals <= 16 && sourceLength - at >= 16 && length - to >= 16)
-                Copy16(dst + to, src + at);
+            if (sourceLength - at - literals >= 16 && length - to - literals >= 16)
+            {
+                // May read and write up to fifteen bytes past the literals, inside the spans.
+                for (int i = 0; i < literals; i += 16)
+                    Copy16(dst + to + i, src + at + i);
+            }
             else
+            {
                 Unsafe.CopyBlockUnaligned(dst + to, src + at, (uint)literals);
+            }
+
             at += literals;
             to += literals;
             if (at == sourceLength)
@@ -187,6 +204,18 @@ internal static unsafe class Lz4Block
         if (count >= 15)
             to = EmitLength(dst, to, count - 15);
         Unsafe.CopyBlockUnaligned(dst + to, literals, (uint)count);
+        return to + count;
+    }
+
+    /// <summary>As <see cref="EmitLiterals"/>, for fewer than <see cref="FewLiterals"/>: reads and writes up to that many.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int EmitFewLiterals(byte* dst, int to, byte* literals, int count, int matchCode)
+    {
+        dst[to++] = (byte)((Math.Min(count, 15) << 4) | Math.Min(matchCode, 15));
+        if (count >= 15)
+            dst[to++] = (byte)(count - 15);
+        for (int i = 0; i < count; i += 16)
+            Copy16(dst + to + i, literals + i);
         return to + count;
     }
 
