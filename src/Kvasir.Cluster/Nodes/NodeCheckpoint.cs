@@ -37,7 +37,7 @@ internal static class NodeCheckpoint
         foreach (Replica replica in node.Replicas)
             replica.Engine.Checkpoint(keyspaces + "/" + replica.Options.Name);
         files.SyncFolder(keyspaces);
-        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount));
+        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount, JournalId: 0, HasUnsynced: false));
     }
 
     private sealed class CutItem(KvasirNode node) : IMailboxItem
