@@ -74,6 +74,8 @@ internal sealed unsafe partial class LsmEngine
 
         if (frozen)
             AfterFreeze();
+        if (_budget.Spares.RunsLow)
+            _background.RequestSpares();
     }
 
     public void MarkStable(LogPosition position)
@@ -196,6 +198,8 @@ internal sealed unsafe partial class LsmEngine
         Reassess();
         return true;
     }
+
+    internal void PrepareSpares() => _budget.Spares.Prepare();
 
     internal bool CompactOnce(CancellationToken cancellation)
     {
