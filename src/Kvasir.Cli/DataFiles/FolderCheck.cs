@@ -3,7 +3,6 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Tables;
-using Kvasir.Storage.Store;
 
 namespace Kvasir.Cli.DataFiles;
 
@@ -59,12 +58,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             InspectedPart part = NodeInspector.Inspect(files, identity);
             progress(identity, part.Length);
             required = NodeInspector.RequiredKeyspaces(files, folder);
-            CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, path => TableVerifier.FlushedPosition(files, path)));
+            CheckJournal(NodeInspector.JournalFolder(folder), mustExist: part.Fields.Any(f => f is { Key: "has journal", Value: "yes" }));
         }
         catch (StorageException e)
         {
             _findings.Add(Finding(e, identity));
-            CheckJournal(NodeInspector.JournalFolder(folder), new JournalOptions());
+            CheckJournal(NodeInspector.JournalFolder(folder), mustExist: false);
         }
 
         foreach (string engine in required)
@@ -76,26 +75,15 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     private void CheckStore(string folder)
     {
         // A checkpoint of a store has an engine and no journal.
-        string identity = folder + "/STORE";
-        try
-        {
-            CheckJournal(folder + "/journal", files.FileExists(identity)
-                ? StoreInspector.ExpectedJournal(files, folder, TableVerifier.FlushedPosition(files, folder + "/engine"))
-                : new JournalOptions());
-        }
-        catch (StorageException e)
-        {
-            _findings.Add(Finding(e, identity));
-        }
-
+        CheckJournal(folder + "/journal", mustExist: files.FileExists(folder + "/STORE"));
         CheckEngine(folder + "/engine", mustExist: true);
     }
 
-    private void CheckJournal(string folder, JournalOptions expected)
+    private void CheckJournal(string folder, bool mustExist)
     {
-        if (!files.FolderExists(folder) && !expected.MustExist)
+        if (!files.FolderExists(folder) && !mustExist)
             return;
-        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, expected))
+        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, mustExist))
             _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         if (!files.FolderExists(folder))
             return;

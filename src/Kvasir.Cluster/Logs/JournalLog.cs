@@ -14,6 +14,9 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     // Bytes that nobody waits for are handed to the system in pieces of at least this size, or by the node's clock.
     private const ulong EagerWriteBytes = 256 << 10;
 
+    // What no reply waits for is synced, too, in steps like this: engines flush nothing that the log may still lose.
+    private const ulong UnsyncedBytesMax = 64 << 20;
+
     private readonly Action<JournalFailure, Exception, LogPosition> _failed;
     private readonly Action<LogPosition> _durable;
     private JournalWriter? _journal;
@@ -131,9 +134,17 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
         JournalWriter journal = Journal;
         if (_refusal is not null)
             return;
+        sync |= journal.AppendedPosition.Value - journal.DurablePosition.Value >= UnsyncedBytesMax;
         LogPosition reached = sync ? journal.DurablePosition : journal.WrittenPosition;
         if (journal.AppendedPosition > reached)
             journal.RequestCommit(sync);
+    }
+
+    /// <summary>Makes what was appended durable though nobody waits for it. Any thread; returns at once.</summary>
+    public void RequestSync()
+    {
+        if (_refusal is null && _journal is { } journal && journal.AppendedPosition > journal.DurablePosition)
+            journal.RequestCommit(sync: true);
     }
 
     // Before its answer leaves, so that a killed process loses none of it; but nobody waits behind a sync or for a new segment.

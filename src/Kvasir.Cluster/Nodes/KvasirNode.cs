@@ -148,10 +148,6 @@ public sealed class KvasirNode : IDisposable
             return;
         if (_log.Refusal is null)
             _log.Journal.Commit(sync: true);
-
-        // Known before the first write that the files may hold and the journal lose. It stays known until the next start.
-        if (durability != Durability.Sync && !_identity.HasUnsynced)
-            Record(_identity with { HasUnsynced = true });
         _options = _options with { Durability = durability };
         for (int i = 0; i < _replicas.Length; i++)
             _replicas[i].Options = OptionsOf(i);
@@ -199,12 +195,14 @@ public sealed class KvasirNode : IDisposable
     }
 
     /// <summary>
-    /// Starts flushing everything; inside the mailbox. Returns what <see cref="TryCopy"/> wants to know of the moment.
+    /// The moment at which it is called, of every replica: everything answered is in it. Inside the mailbox. Returns what
+    /// <see cref="TryCopy"/> wants to know of the moment.
     /// </summary>
-    internal int FlushAll()
+    internal int BeginCheckpoint(List<EngineCheckpoint> moments)
     {
+        _log.Journal.Commit(sync: true);
         foreach (Replica replica in _replicas)
-            replica.Engine.Flush();
+            moments.Add(replica.Engine.BeginCheckpoint());
         return _generation;
     }
 
@@ -240,20 +238,10 @@ public sealed class KvasirNode : IDisposable
     /// <summary>From now on the journal and every keyspace must be there: before the first write can be answered.</summary>
     private void RecordWhatWasMade()
     {
-        Record(_identity with
-        {
-            HasJournal = true,
-            DatabaseCount = _databases.Length,
-            JournalId = _log.Journal.JournalId,
-            HasUnsynced = Array.Exists(_replicas, r => r.Options.Durability != Durability.Sync),
-        });
-    }
-
-    private void Record(NodeIdentity identity)
-    {
-        if (identity != _identity)
-            IdentityFile.Write(_environment.Files, _options.Folder, identity);
-        _identity = identity;
+        NodeIdentity made = _identity with { HasJournal = true, DatabaseCount = _databases.Length };
+        if (made != _identity)
+            IdentityFile.Write(_environment.Files, _options.Folder, made);
+        _identity = made;
     }
 
     private void RefuseMissingKeyspaces()
@@ -286,7 +274,7 @@ public sealed class KvasirNode : IDisposable
         IFileSystem files = _environment.Files;
         string keyspaces = _options.Folder + "/" + KeyspacesFolder;
         files.CreateFolder(keyspaces);
-        EngineEnvironment shared = new(files, _environment.Scheduler, _memory);
+        EngineEnvironment shared = new(files, _environment.Scheduler, _memory) { StabilityWanted = _log.RequestSync };
         for (int i = 0; i < _replicas.Length; i++)
         {
             KeyspaceOptions keyspace = OptionsOf(i);
@@ -305,13 +293,7 @@ public sealed class KvasirNode : IDisposable
             files,
             _environment.Scheduler,
             _options.Folder + "/" + JournalFolder,
-            _options.Journal with
-            {
-                MustExist = _identity.HasJournal,
-                JournalId = _identity.JournalId,
-                MustReach = _identity is { HasJournal: true, HasUnsynced: false } ? replay.FlushedMax : LogPosition.Zero,
-                BeginAfter = replay.FlushedMax,
-            },
+            _options.Journal with { MustExist = _identity.HasJournal, BeginAfter = replay.FlushedMax },
             LogPosition.Zero,
             replay.Apply);
         _log.Attach(journal);
@@ -389,14 +371,12 @@ public sealed class KvasirNode : IDisposable
             // What was opened since then holds only what is durable.
             if (generation != node._generation)
                 return;
-            foreach (Replica replica in node._replicas)
+            for (int i = node._replicas.Length - 1; i >= 0; i--)
             {
-                if (replica.Options.Durability == Durability.Sync)
-                    replica.Discard(durable);
+                // The first replica remembers which index stands for which database.
+                if (node._replicas[i].DiscardLost(durable) is { } after && i == 0)
+                    node.TakeBackSwaps(after);
             }
-
-            if (node._replicas[0].Options.Durability == Durability.Sync)
-                node.TakeBackSwaps(durable);
         }
     }
 }

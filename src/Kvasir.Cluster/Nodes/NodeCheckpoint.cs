@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Replicas;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Nodes;
@@ -16,39 +17,47 @@ internal static class NodeCheckpoint
 
         while (true)
         {
-            // One item for all flushes: the copy is of one moment, across databases. A reload in between throws away what
-            // was being flushed.
-            CutItem cut = new(node);
+            // One item for all keyspaces: the copy is of one moment. A reload in between throws away what is in memory.
+            using CutItem cut = new(node);
             node.Mailbox.Post(cut);
             cut.Wait();
-            if (node.TryCopy(cut.Generation, () => Copy(node, files, folder)))
+            if (node.TryCopy(cut.Generation, () => Copy(node, cut, files, folder)))
                 return;
         }
     }
 
-    private static void Copy(KvasirNode node, IFileSystem files, string folder)
+    private static void Copy(KvasirNode node, CutItem cut, IFileSystem files, string folder)
     {
-        foreach (Replica replica in node.Replicas)
-            replica.Engine.WaitForFlush();
-
         files.CreateFolder(folder);
         string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
         files.CreateFolder(keyspaces);
-        foreach (Replica replica in node.Replicas)
-            replica.Engine.Checkpoint(keyspaces + "/" + replica.Options.Name);
+        for (int i = 0; i < node.Replicas.Count; i++)
+            cut.Moments[i].WriteTo(keyspaces + "/" + node.Replicas[i].Options.Name);
         files.SyncFolder(keyspaces);
-        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount, JournalId: 0, HasUnsynced: false));
+        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount));
     }
 
-    private sealed class CutItem(KvasirNode node) : IMailboxItem
+    private sealed class CutItem(KvasirNode node) : IMailboxItem, IDisposable
     {
         private volatile bool _done;
+        private StorageException? _refused;
+
+        /// <summary>One for each replica.</summary>
+        public List<EngineCheckpoint> Moments { get; } = [];
 
         public int Generation { get; private set; }
 
         public void Run(Execution execution)
         {
-            Generation = node.FlushAll();
+            try
+            {
+                Generation = node.BeginCheckpoint(Moments);
+            }
+            catch (StorageException refused)
+            {
+                _refused = refused;
+            }
+
             _done = true;
         }
 
@@ -58,6 +67,14 @@ internal static class NodeCheckpoint
             SpinWait spin = default;
             while (!_done)
                 spin.SpinOnce();
+            if (_refused is not null)
+                throw new WritesStoppedException(_refused.Message, _refused);
+        }
+
+        public void Dispose()
+        {
+            foreach (EngineCheckpoint moment in Moments)
+                moment.Dispose();
         }
     }
 }

@@ -31,18 +31,6 @@ public sealed class Execution
     /// <summary>Why writes are refused now, or null. Ask before the first write of a command.</summary>
     public WriteRefusal? Refusal => _log.Refusal;
 
-    /// <summary>Bytes staged since the last commit.</summary>
-    public int StagedBytes
-    {
-        get
-        {
-            int bytes = 0;
-            foreach (Replica replica in _touched)
-                bytes += replica.StagedBytes.Length;
-            return bytes;
-        }
-    }
-
     /// <summary>Reads through everything staged. The value is appended to <paramref name="value"/> unless null.</summary>
     public EntryInfo Get(Replica replica, ReadOnlySpan<byte> key, BytesBuffer? value)
     {
@@ -123,7 +111,7 @@ public sealed class Execution
 
     /// <summary>
     /// Logs and publishes everything staged since the last commit: one record, all or nothing. Call it at the end of each
-    /// command, each transaction, or each group of commands whose replies wait for it together.
+    /// command, or of each transaction.
     /// </summary>
     public void Commit()
     {
@@ -140,7 +128,7 @@ public sealed class Execution
 
         LogPosition position = _log.Append(_record.WrittenSpan, durability);
         foreach (Replica replica in _touched)
-            replica.Publish(position);
+            replica.Publish(position, durability, _log.DurablePosition);
         _touched.Clear();
         if (_endings.Count != 0)
             End(position);

@@ -12,6 +12,9 @@ public sealed class Replica
 {
     private readonly WriteBatch _staged = new();
 
+    // Records that somebody waits for because of another replica's durability: ascending, some of them durable by now.
+    private readonly List<LogPosition> _awaited = [];
+
     public Replica(uint streamId, KeyspaceOptions options, IOrderedEngine engine)
     {
         StreamId = streamId;
@@ -56,16 +59,45 @@ public sealed class Replica
         Engine.Stage(_staged.Bytes[from..]);
     }
 
-    internal void Publish(LogPosition position)
+    /// <param name="position">Of the record.</param>
+    /// <param name="durability">Of the record: that of the strictest replica in it.</param>
+    /// <param name="durable">How far the log is durable.</param>
+    internal void Publish(LogPosition position, Durability durability, LogPosition durable)
     {
-        if (Options.Durability != Durability.Sync)
-            Engine.MarkStable(position);
-        Engine.Publish(position);
+        if (durability == Durability.Sync && Options.Durability != Durability.Sync)
+            NoteAwaited(position, durable);
+        Engine.Publish(position, awaited: durability == Durability.Sync);
         _staged.Clear();
+    }
+
+    private void NoteAwaited(LogPosition position, LogPosition durable)
+    {
+        _awaited.RemoveAll(p => p <= durable);
+        _awaited.Add(position);
     }
 
     /// <summary>Takes back what is staged.</summary>
     internal void Withdraw() => Discard(Engine.PublishedPosition);
+
+    /// <summary>
+    /// Takes back what the log has lost after <paramref name="durable"/>, and returns where that begins. Writes that nobody
+    /// waited for were answered and stay while the process lives, unless they came after one that was refused.
+    /// </summary>
+    internal LogPosition? DiscardLost(LogPosition durable)
+    {
+        LogPosition after = durable;
+        if (Options.Durability != Durability.Sync)
+        {
+            int first = _awaited.FindIndex(p => p > durable);
+            if (first < 0)
+                return null;
+            after = new LogPosition(_awaited[first].Value - 1);
+        }
+
+        _awaited.Clear();
+        Discard(after);
+        return after;
+    }
 
     internal void Discard(LogPosition after)
     {

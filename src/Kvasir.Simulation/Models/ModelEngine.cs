@@ -113,7 +113,7 @@ public sealed class ModelEngine : IOrderedEngine
         }
     }
 
-    public void Publish(LogPosition position)
+    public void Publish(LogPosition position, bool awaited = true)
     {
         lock (_lock)
         {
@@ -236,7 +236,11 @@ public sealed class ModelEngine : IOrderedEngine
             throw new WritesStoppedException($"a flush failed: {failure.Message}", failure);
     }
 
-    public void Checkpoint(string folder) => _file.LinkInto(folder);
+    public EngineCheckpoint BeginCheckpoint()
+    {
+        lock (_lock)
+            return new ModelCheckpoint(_environment.Files, StableContentLocked());
+    }
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
@@ -486,35 +490,50 @@ public sealed class ModelEngine : IOrderedEngine
 
     private void WriteFile()
     {
-        List<ModelRow> rows = [];
-        LogPosition position;
-        ulong sequence;
+        ModelFileContent content;
+        lock (_lock)
+            content = StableContentLocked();
+        _file.Save(content);
         lock (_lock)
         {
-            sequence = _stableSequence;
-            position = _flushed;
-            foreach (Publication publication in _publications)
-            {
-                if (publication.LastSequence <= sequence)
-                    position = publication.Position;
-            }
-
-            foreach (ModelEntry entry in _entries)
-            {
-                if (entry.VisibleAt(sequence) is { Value: not null } version)
-                    rows.Add(new ModelRow(entry.Key, version));
-            }
-        }
-
-        _file.Save(new ModelFileContent(position, sequence, rows));
-        lock (_lock)
-        {
-            _flushed = position;
-            _publications.RemoveAll(publication => publication.Position <= position);
+            _flushed = content.Position;
+            _publications.RemoveAll(publication => publication.Position <= content.Position);
         }
     }
 
+    private ModelFileContent StableContentLocked()
+    {
+        List<ModelRow> rows = [];
+        LogPosition position = _flushed;
+        foreach (Publication publication in _publications)
+        {
+            if (publication.LastSequence <= _stableSequence)
+                position = publication.Position;
+        }
+
+        foreach (ModelEntry entry in _entries)
+        {
+            if (entry.VisibleAt(_stableSequence) is { Value: not null } version)
+                rows.Add(new ModelRow(entry.Key, version));
+        }
+
+        return new ModelFileContent(position, _stableSequence, rows);
+    }
+
     private readonly record struct Publication(LogPosition Position, ulong LastSequence);
+
+    private sealed class ModelCheckpoint(IFileSystem files, ModelFileContent content) : EngineCheckpoint
+    {
+        public override void WriteTo(string folder)
+        {
+            files.CreateFolder(folder);
+            new ModelFile(files, folder).Save(content);
+        }
+
+        public override void Dispose()
+        {
+        }
+    }
 
     private sealed class FlushJob(ModelEngine engine) : IBackgroundJob
     {

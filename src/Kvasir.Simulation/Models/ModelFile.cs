@@ -93,14 +93,6 @@ internal sealed class ModelFile
         _files.SyncFolder(_folder);
     }
 
-    public void LinkInto(string folder)
-    {
-        _files.CreateFolder(folder);
-        if (_files.FileExists(_path))
-            _files.HardLink(_path, folder + "/content.model");
-        _files.SyncFolder(folder);
-    }
-
     private static long ReadInt64(byte[] bytes, ref int at)
     {
         long value = BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(at));

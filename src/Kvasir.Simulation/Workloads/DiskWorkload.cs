@@ -27,6 +27,7 @@ public sealed partial class DiskWorkload
 
     private readonly DiskWorkloadOptions _options;
     private readonly Durability _durability = Durability.Sync;
+    private readonly Dictionary<int, Durability> _databaseDurability = [];
     private readonly SeededRandom _random;
     private readonly SeededRandom _crashRandom;
     private readonly SimulatedFileSystem _disk;
@@ -55,9 +56,16 @@ public sealed partial class DiskWorkload
         _disk.BeforeOperation = BeforeOperation;
         _disk.Clock = _scheduler.Clock;
         _disk.Latency = LatencyOf;
-        if (_options.Faults.HasFlag(DiskWorkloadFaults.Weak) && _random.OneIn(6))
-            _durability = _random.OneIn(2) ? Durability.Interval : Durability.None;
-        Count("runs with durability " + _durability);
+        if (_options.Faults.HasFlag(DiskWorkloadFaults.Weak) && _random.OneIn(4))
+        {
+            Durability weak = _random.OneIn(2) ? Durability.Interval : Durability.None;
+            if (_random.OneIn(2))
+                _durability = weak;
+            else
+                _databaseDurability[1] = weak;
+        }
+
+        Count("runs with durability " + _durability + (_databaseDurability.TryGetValue(1, out Durability other) ? ", and " + other + " in one database" : ""));
     }
 
     /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
@@ -164,7 +172,7 @@ public sealed partial class DiskWorkload
                 }
 
                 break;
-            case 1 when _durability == Durability.Sync:
+            case 1:
                 Count("databases swapped");
                 model = model.Swap(0, 1);
                 effects.Add(e => node.SwapDatabases(e, 0, 1));
@@ -310,7 +318,7 @@ public sealed partial class DiskWorkload
     {
         Settle();
         string folder = "/checkpoint-" + ++_checkpoints;
-        int before = _durability == Durability.Sync ? _history.Count - 1 : 0;
+        int before = _history.Count - 1;
         node.Checkpoint(folder);
         NoteAnswers(node);
         Count("checkpoints opened and compared");
@@ -324,7 +332,7 @@ public sealed partial class DiskWorkload
             if (found < before)
                 throw Broken($"transaction {before} was durable before the checkpoint, which ends at {found}");
             CheckContent(copy.Node, found, "in a checkpoint");
-            if (!copy.WriteMarker() && _durability == Durability.Sync)
+            if (!copy.WriteMarker() && _durability == Durability.Sync && _databaseDurability.Count == 0)
                 throw Broken("a checkpoint that was opened takes no writes");
         }
         finally
@@ -347,6 +355,7 @@ public sealed partial class DiskWorkload
             DatabaseCount = Databases,
             MemoryBytes = MemoryBudget.MinimumBytes,
             Durability = _durability,
+            DatabaseDurability = _databaseDurability,
             SyncInterval = TimeSpan.FromMilliseconds(50),
             JournalBytesMax = 64 << 10,
             Journal = new JournalOptions { SegmentBytes = 32 << 10, FirstSegmentBytes = 16 << 10 },

@@ -120,9 +120,8 @@ internal sealed class EngineSubject : ModelSubject
     {
         Publish();
         MarkStable(_position);
-        _engine.Flush();
-        _engine.WaitForFlush();
-        _engine.Checkpoint(folder);
+        using (EngineCheckpoint moment = _engine.BeginCheckpoint())
+            moment.WriteTo(folder);
         MemoryBudget budget = World.NewBudget();
         IOrderedEngine copy = Open(folder, budget);
         ulong flushed = copy.FlushedPosition.Value;

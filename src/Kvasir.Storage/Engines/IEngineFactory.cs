@@ -26,4 +26,11 @@ public interface IEngineFactory
 /// <param name="Files">The disk.</param>
 /// <param name="Scheduler">Time, background jobs, waiting.</param>
 /// <param name="Memory">The one budget for memtables and caches.</param>
-public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, MemoryBudget Memory);
+public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, MemoryBudget Memory)
+{
+    /// <summary>
+    /// Called when the engine could flush something that is not stable yet: whoever owns the log should make it durable
+    /// soon, even if nobody else waits for it. Any thread; must not block.
+    /// </summary>
+    public Action? StabilityWanted { get; init; }
+}

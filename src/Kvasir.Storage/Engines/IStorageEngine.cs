@@ -49,18 +49,16 @@ public interface IStorageEngine : IDisposable
 
     /// <summary>
     /// Makes everything staged visible, atomically; <paramref name="position"/> is that of its log record and grows from
-    /// call to call. A call with nothing staged does nothing.
+    /// call to call. A call with nothing staged does nothing. What is not <paramref name="awaited"/>, because nobody's
+    /// answer waits for its log record, may become stable a little later than the record, and is not discarded alone.
     /// </summary>
-    void Publish(LogPosition position);
+    void Publish(LogPosition position, bool awaited = true);
 
     /// <summary>
     /// The log is durable up to <paramref name="position"/> (which may lie ahead of <see cref="PublishedPosition"/>):
     /// nothing published at or before it will be discarded. Any thread; calls that go backwards do nothing.
     /// </summary>
     void MarkStable(LogPosition position);
-
-    /// <summary>Whether a flush is due that waits for <see cref="MarkStable"/>: the log does well to sync soon.</summary>
-    bool FlushAwaitsStable => false;
 
     /// <summary>
     /// Forgets what is staged and every publication after <paramref name="position"/>, which is at or after the last
@@ -107,10 +105,11 @@ public interface IStorageEngine : IDisposable
     void WaitForFlush();
 
     /// <summary>
-    /// Writes an openable copy of everything that is in the files to a new folder, by hard links: call
-    /// <see cref="Flush"/> first to include the latest writes.
+    /// Fixes what a checkpoint will hold, everything that is stable now and nothing later, and starts to flush it. What is
+    /// written meanwhile stays in memory until the checkpoint is disposed: do that soon. Called by the writer, or with
+    /// nothing staged.
     /// </summary>
-    void Checkpoint(string folder);
+    EngineCheckpoint BeginCheckpoint();
 
     /// <summary>Bytes on disk, roughly, of the keys in [start, end); an empty end means unbounded.</summary>
     long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);

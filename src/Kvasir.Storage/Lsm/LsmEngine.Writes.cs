@@ -56,7 +56,7 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
-    public void Publish(LogPosition position)
+    public void Publish(LogPosition position, bool awaited = true)
     {
         bool frozen;
         lock (_writerLock)
@@ -68,14 +68,12 @@ internal sealed unsafe partial class LsmEngine
             ForgetStaged();
             Volatile.Write(ref _publishedPosition, position.Value);
             Volatile.Write(ref _published, _lastAssigned);
-            _publications.Add(position, _lastAssigned);
+            _publications.Add(position, _lastAssigned, awaited);
             frozen = MaybeFreeze();
         }
 
         if (frozen)
             AfterFreeze();
-        if (_budget.Spares.RunsLow)
-            _background.RequestSpares();
     }
 
     public void MarkStable(LogPosition position)
@@ -112,11 +110,7 @@ internal sealed unsafe partial class LsmEngine
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, _publications.StableSequence));
-            if (HasStaged)
-                _freezeRequested = true;
-            else if (_active.FirstPosition is not null)
-                Freeze();
+            RequestFlushTo(_publications.StableSequence);
         }
 
         AfterFreeze();
@@ -127,10 +121,7 @@ internal sealed unsafe partial class LsmEngine
         ulong target;
         lock (_writerLock)
             target = _flushTarget;
-        _background.WaitUntil(() => _disposed || BackgroundFailure is not null || !HoldsInMemory(target));
-        if (BackgroundFailure is { } failure)
-            throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        WaitUntilFlushed(target);
     }
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted)
@@ -157,9 +148,6 @@ internal sealed unsafe partial class LsmEngine
         _background.RequestCompaction();
     }
 
-    public bool FlushAwaitsStable =>
-        Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables } && memTables[^1].LastPosition > _publications.StablePosition;
-
     /// <summary>Whether the oldest frozen memtable is all stable, or a flush was asked for that is not done.</summary>
     internal bool FlushDue
     {
@@ -167,9 +155,10 @@ internal sealed unsafe partial class LsmEngine
         {
             if (Volatile.Read(ref _state) is not { MemTables: var memTables })
                 return false;
-            if (memTables.Length > 1 && memTables[^1].LastPosition <= _publications.StablePosition)
+            StablePoint limit = Limit;
+            if (memTables.Length > 1 && memTables[^1].LastPosition <= limit.Position)
                 return true;
-            return HoldsInMemory(Volatile.Read(ref _flushTarget));
+            return HoldsInMemory(Math.Min(Volatile.Read(ref _flushTarget), limit.Sequence));
         }
     }
 
@@ -179,10 +168,10 @@ internal sealed unsafe partial class LsmEngine
     /// </summary>
     internal bool FlushOnce()
     {
-        StablePoint stable = _publications.Stable;
-        List<MemTable> taken = TakeForFlush(stable);
+        StablePoint limit = Limit;
+        List<MemTable> taken = TakeForFlush(limit.Position);
         if (taken.Count == 0)
-            return HoldsInMemory(Volatile.Read(ref _flushTarget)) && FlushStablePart(stable);
+            return HoldsInMemory(Math.Min(Volatile.Read(ref _flushTarget), limit.Sequence)) && FlushPart(limit);
         try
         {
             WriteTables(taken, taken[^1].LastPosition, ulong.MaxValue);
@@ -202,8 +191,6 @@ internal sealed unsafe partial class LsmEngine
         return true;
     }
 
-    internal void PrepareSpares() => _budget.Spares.Prepare();
-
     internal bool CompactOnce(CancellationToken cancellation)
     {
         if (!_tables.RunCompaction(() => _snapshots.Boundaries(this), cancellation))
@@ -214,7 +201,7 @@ internal sealed unsafe partial class LsmEngine
 
     // What is flushed stays in the memtable, too, until the rest of it is stable: reads look there first, and later
     // flushes begin above it.
-    private bool FlushStablePart(in StablePoint stable)
+    private bool FlushPart(in StablePoint limit)
     {
         MemTable memTable;
         lock (_stateLock)
@@ -225,14 +212,14 @@ internal sealed unsafe partial class LsmEngine
 
         try
         {
-            if (stable.Sequence <= memTable.FlushedSequence)
+            if (limit.Sequence <= memTable.FlushedSequence)
                 return false;
-            WriteTables([memTable], stable.Position, stable.Sequence);
+            WriteTables([memTable], limit.Position, limit.Sequence);
             lock (_writerLock)
             {
-                memTable.FlushedSequence = stable.Sequence;
-                if (memTable.FirstPosition <= stable.Position)
-                    memTable.FirstPosition = stable.NextPosition is { } next && next.Value <= _publishedPosition ? next : null;
+                memTable.FlushedSequence = limit.Sequence;
+                if (memTable.FirstPosition <= limit.Position)
+                    memTable.FirstPosition = FirstAfter(limit, memTable);
             }
         }
         finally
@@ -242,6 +229,15 @@ internal sealed unsafe partial class LsmEngine
 
         RefreshTables();
         return true;
+    }
+
+    // Writers may have added to it since the limit was looked at: then right behind the limit is early enough.
+    private LogPosition? FirstAfter(in StablePoint limit, MemTable memTable)
+    {
+        ulong last = Math.Min(_published, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
+        if (last <= limit.Sequence)
+            return null;
+        return limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
     }
 
     private void WriteTables(List<MemTable> memTables, LogPosition position, ulong sequence)
@@ -277,7 +273,7 @@ internal sealed unsafe partial class LsmEngine
     }
 
     /// <summary>Oldest first, each with a reference.</summary>
-    private List<MemTable> TakeForFlush(in StablePoint stable)
+    private List<MemTable> TakeForFlush(LogPosition limit)
     {
         var taken = new List<MemTable>();
         lock (_stateLock)
@@ -287,7 +283,7 @@ internal sealed unsafe partial class LsmEngine
             for (int i = memTables.Length - 1; i > 0; i--)
             {
                 bytes += memTables[i].UsedBytes;
-                if (memTables[i].LastPosition > stable.Position)
+                if (memTables[i].LastPosition > limit)
                     break;
                 if (taken.Count != 0 && bytes > 2 * _options.MemTableBytes)
                     break;
@@ -378,11 +374,22 @@ internal sealed unsafe partial class LsmEngine
         return true;
     }
 
+    /// <summary>With <c>_writerLock</c> held.</summary>
+    private void RequestFlushTo(ulong sequence)
+    {
+        Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, sequence));
+        if (HasStaged)
+            _freezeRequested = true;
+        else if (_active.FirstPosition is not null)
+            Freeze();
+    }
+
     /// <summary>With <c>_writerLock</c> held and nothing staged.</summary>
     private void Freeze()
     {
         _freezeRequested = false;
         _active.LastPosition = new LogPosition(_publishedPosition);
+        _publications.Seal();
         var next = new MemTable(_budget, _active.KeyCount);
         lock (_stateLock)
             Replace(new ReadState([next, .. _state!.MemTables], _tables.Acquire()));
@@ -394,6 +401,8 @@ internal sealed unsafe partial class LsmEngine
         Reassess();
         _rows.Trim();
         _background.RequestFlush();
+        if (Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables } && memTables[1].LastPosition > _publications.StablePosition)
+            _environment.StabilityWanted?.Invoke();
     }
 
     /// <summary>Whether a mutation up to <paramref name="sequence"/> is only in memory.</summary>

@@ -100,8 +100,6 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
     public bool TryResume() => _background.TryResume();
 
-    public void Checkpoint(string folder) => _tables.Checkpoint(folder);
-
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
         _tables.CompactRange(

@@ -10,8 +10,11 @@ internal sealed class PublicationQueue
 {
     private const int CapacityMin = 64;
 
+    // Of log, over which publications that nobody waits for count as one.
+    private const ulong MergedBytesMax = 64 << 10;
+
     private readonly Lock _lock = new();
-    private (ulong Position, ulong Sequence)[] _ring = new (ulong, ulong)[CapacityMin];
+    private Entry[] _ring = new Entry[CapacityMin];
     private int _head;
     private int _count;
     private ulong _stablePosition;
@@ -28,7 +31,8 @@ internal sealed class PublicationQueue
 
     public LogPosition StablePosition => new(Volatile.Read(ref _stablePosition));
 
-    public void Add(LogPosition position, ulong sequence)
+    /// <summary>Unless it is <paramref name="awaited"/> it may become stable together with later ones.</summary>
+    public void Add(LogPosition position, ulong sequence, bool awaited)
     {
         lock (_lock)
         {
@@ -39,9 +43,36 @@ internal sealed class PublicationQueue
                 return;
             }
 
+            if (!awaited && _count != 0)
+            {
+                ref Entry last = ref Last;
+                if (last.TakesMore && position.Value - last.First < MergedBytesMax)
+                {
+                    last.Position = position.Value;
+                    last.Sequence = sequence;
+                    return;
+                }
+            }
+
             if (_count == _ring.Length)
                 Grow();
-            _ring[(_head + _count++) & (_ring.Length - 1)] = (position.Value, sequence);
+            _ring[(_head + _count++) & (_ring.Length - 1)] = new Entry
+            {
+                First = position.Value,
+                Position = position.Value,
+                Sequence = sequence,
+                TakesMore = !awaited,
+            };
+        }
+    }
+
+    /// <summary>What comes from now on does not keep back what is here: somebody wants it stable.</summary>
+    public void Seal()
+    {
+        lock (_lock)
+        {
+            if (_count != 0)
+                Last.TakesMore = false;
         }
     }
 
@@ -53,7 +84,7 @@ internal sealed class PublicationQueue
             if (_count == 0)
                 Volatile.Write(ref _stableSequence, sequence);
             else
-                _ring[(_head + _count - 1) & (_ring.Length - 1)].Sequence = sequence;
+                Last.Sequence = sequence;
         }
     }
 
@@ -84,7 +115,7 @@ internal sealed class PublicationQueue
         {
             lock (_lock)
             {
-                LogPosition? next = _count == 0 ? null : new LogPosition(_ring[_head].Position);
+                LogPosition? next = _count == 0 ? null : new LogPosition(_ring[_head].First);
                 return new StablePoint(new LogPosition(_lastStable), _stableSequence, next);
             }
         }
@@ -96,21 +127,34 @@ internal sealed class PublicationQueue
         lock (_lock)
         {
             Check.That(position.Value >= _lastStable, $"discarding after {position}, but {_lastStable} is stable");
-            while (_count != 0 && _ring[(_head + _count - 1) & (_ring.Length - 1)].Position > position.Value)
+            while (_count != 0 && Last.Position > position.Value)
+            {
+                Check.That(Last.First > position.Value, $"discarding after {position}, in the middle of what was published as one");
                 _count--;
-            (ulong last, ulong sequence) =
-                _count == 0 ? (_lastStable, _stableSequence) : _ring[(_head + _count - 1) & (_ring.Length - 1)];
-            return (new LogPosition(last), sequence);
+            }
+
+            return _count == 0 ? (new LogPosition(_lastStable), _stableSequence) : (new LogPosition(Last.Position), Last.Sequence);
         }
     }
 
+    private ref Entry Last => ref _ring[(_head + _count - 1) & (_ring.Length - 1)];
+
     private void Grow()
     {
-        var grown = new (ulong, ulong)[_ring.Length * 2];
+        var grown = new Entry[_ring.Length * 2];
         for (int i = 0; i < _count; i++)
             grown[i] = _ring[(_head + i) & (_ring.Length - 1)];
         _ring = grown;
         _head = 0;
+    }
+
+    /// <summary>One publication, or several that become stable together: the positions of the first and the last of them.</summary>
+    private struct Entry
+    {
+        public ulong First;
+        public ulong Position;
+        public ulong Sequence;
+        public bool TakesMore;
     }
 }
 

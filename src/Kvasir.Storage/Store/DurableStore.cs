@@ -74,19 +74,23 @@ public sealed class DurableStore : IDisposable
         IStorageEngine? engine = null;
         try
         {
-            JournalOptions known = StoreIdentity.Check(files, folder, engines.Name, options.Journal);
-            var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes, options.WriteMemoryBytes));
+            bool exists = StoreIdentity.Check(files, folder, engines.Name);
+            JournalWriter? journal = null;
+            var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes, options.WriteMemoryBytes))
+            {
+                StabilityWanted = () => journal?.RequestCommit(sync: true),
+            };
             engine = engines.Open(folder + "/engine", environment);
             IStorageEngine target = engine;
-            JournalWriter journal = JournalWriter.Open(
+            journal = JournalWriter.Open(
                 files,
                 scheduler,
                 folder + "/journal",
-                known,
+                options.Journal with { MustExist = exists },
                 engine.FlushedPosition,
                 (position, payload) => Replay(target, scheduler, position, payload));
-            if (!known.MustExist)
-                StoreIdentity.Write(files, folder, engines.Name, journal.JournalId);
+            if (!exists)
+                StoreIdentity.Write(files, folder, engines.Name);
             return new DurableStore(files, scheduler, options, folderLock, journal, engine);
         }
         catch
@@ -166,10 +170,12 @@ public sealed class DurableStore : IDisposable
     /// </summary>
     public void Checkpoint(string folder)
     {
-        Flush();
+        _journal.Commit(sync: true);
+        using EngineCheckpoint checkpoint = Engine.BeginCheckpoint();
         _files.CreateFolder(folder);
-        Engine.Checkpoint(folder + "/engine");
+        checkpoint.WriteTo(folder + "/engine");
         _files.SyncFolder(folder);
+        _keeper.TrimAll();
     }
 
     /// <summary>Waits for the writers that are at work, and closes. Nothing is flushed: the next start replays.</summary>

@@ -34,7 +34,7 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void Stage(ReadOnlySpan<byte> batch) => inner.Stage(batch);
 
-    public void Publish(LogPosition position) => inner.Publish(position);
+    public void Publish(LogPosition position, bool awaited = true) => inner.Publish(position, awaited);
 
     public void MarkStable(LogPosition position) => inner.MarkStable(position);
 
@@ -56,7 +56,7 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void WaitForFlush() => inner.WaitForFlush();
 
-    public void Checkpoint(string folder) => inner.Checkpoint(folder);
+    public EngineCheckpoint BeginCheckpoint() => inner.BeginCheckpoint();
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => inner.EstimateSize(start, end);
 

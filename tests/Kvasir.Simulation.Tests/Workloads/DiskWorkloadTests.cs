@@ -27,7 +27,7 @@ public sealed class DiskWorkloadTests
     {
         long crashPoints = 0;
         DiskWorkloadCoverage coverage = new();
-        for (ulong seed = 1; crashPoints < 20_000; seed++)
+        for (ulong seed = 1; crashPoints < 20_000 || (crashPoints < 60_000 && Missing(coverage).Any()); seed++)
         {
             DiskWorkloadResult result = DiskWorkload.Run(Options(seed));
             crashPoints += result.CrashPoints;
@@ -35,8 +35,7 @@ public sealed class DiskWorkloadTests
         }
 
         // A workload that has stopped doing one of these would pass as well.
-        foreach (string what in s_covered)
-            Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
+        Assert.Empty(Missing(coverage));
     }
 
     [Fact]
@@ -54,23 +53,26 @@ public sealed class DiskWorkloadTests
         Assert.Equal(DiskWorkload.Run(Options(7)), DiskWorkload.Run(Options(7)));
     }
 
+    private static IEnumerable<string> Missing(DiskWorkloadCoverage coverage) =>
+        s_covered.Where(what => coverage.Counts.GetValueOrDefault(what) == 0);
+
     private static DiskWorkloadOptions Options(ulong seed) =>
         new() { Seed = seed, Engine = new LsmEngineFactory(LsmOptions.Tiny), Verify = Verify };
 
     private static List<DamageFinding> Verify(IFileSystem files, string folder)
     {
         List<DamageFinding> findings = [];
-        JournalOptions expected = new();
+        bool hadJournal = false;
         try
         {
-            expected = NodeInspector.ExpectedJournal(files, folder, keyspace => TableVerifier.FlushedPosition(files, keyspace));
+            hadJournal = NodeInspector.Inspect(files, NodeInspector.IdentityPath(folder)).Fields.Any(f => f is { Key: "has journal", Value: "yes" });
         }
         catch (StorageException e)
         {
             findings.Add(new DamageFinding(NodeInspector.IdentityPath(folder), 0, e.Message));
         }
 
-        foreach (JournalFinding finding in JournalVerifier.Verify(files, NodeInspector.JournalFolder(folder), expected))
+        foreach (JournalFinding finding in JournalVerifier.Verify(files, NodeInspector.JournalFolder(folder), hadJournal))
             findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         foreach (string keyspace in NodeInspector.ListKeyspaces(files, folder))
             findings.AddRange(TableVerifier.Verify(files, keyspace));

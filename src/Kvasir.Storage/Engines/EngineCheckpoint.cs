@@ -1,0 +1,13 @@
+namespace Kvasir.Storage.Engines;
+
+/// <summary>A moment of an engine that is about to be copied. One thread at a time; dispose it soon, flushes wait for that.</summary>
+public abstract class EngineCheckpoint : IDisposable
+{
+    /// <summary>
+    /// Waits until everything of the moment is in the files, then writes an openable copy of it to a new folder, by hard
+    /// links. Throws <see cref="Files.WritesStoppedException"/> when a background failure stopped the flush.
+    /// </summary>
+    public abstract void WriteTo(string folder);
+
+    public abstract void Dispose();
+}
