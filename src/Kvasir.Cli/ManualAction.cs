@@ -39,6 +39,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
 
           Try to break it
             simulate disk      Crash a node at every disk operation of an imagined disk, recover it, check it
+            simulate damage DIR  Flip bits all over a copy of a data folder; none may be served
             simulate model     Compare engine and embedded store with a sorted map over millions of operations
             torture            Kill a real server at random moments and check that nothing answered is lost
 

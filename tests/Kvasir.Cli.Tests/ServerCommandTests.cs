@@ -44,6 +44,31 @@ public sealed class ServerCommandTests : IDisposable
         }
     }
 
+    /// <summary>One bit at a time, in every file that a server left: refused, named, or not needed; never served.</summary>
+    [Fact]
+    public async Task NoFlippedBitOfAStoppedServersFilesIsServed()
+    {
+        using (Process server = Start("--data", Data, "--databases", "2"))
+        {
+            string port = await PortOf(server);
+            for (int round = 0; round < 3; round++)
+            {
+                string keys = string.Join(' ', Enumerable.Range(0, 60).Select(i => $"key:{i} value-{round}-{i * 7919}"));
+                string input = $"MSET {keys}\nSET expires soon PX 99999999\nDEL key:{round}\nSELECT 1\nSET other {round}\n"
+                    + (round < 2 ? $"SAVE\n" : "");
+                (await KvasirProcess.RunWithInput(input, "shell", "-p", port)).AssertSuccess();
+            }
+
+            await Terminate(server);
+        }
+
+        Outcome sweep = (await KvasirProcess.Run("simulate", "damage", Data, "--flips", "10", "--json")).AssertSuccess();
+        using JsonDocument report = JsonDocument.Parse(sweep.Output);
+        JsonElement fates = report.RootElement.GetProperty("fates");
+        foreach (string fate in new[] { "*.sst: refused", "MANIFEST: refused", "CURRENT: refused", "NODE: refused", "*.segment: refused" })
+            Assert.True(fates.TryGetProperty(fate, out _), $"{fate} did not happen: {sweep.Output}");
+    }
+
     [Fact]
     public async Task DamageIsFoundWithItsFileAndOffset()
     {

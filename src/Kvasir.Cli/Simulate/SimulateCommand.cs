@@ -36,7 +36,22 @@ internal static class SimulateCommand
             },
             result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
             result.GetValue(jobs), result.GetValue(json), stop)));
-        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk, CreateModel() };
+        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk, CreateModel(), CreateDamage() };
+    }
+
+    private static Command CreateDamage()
+    {
+        var folder = new Argument<string>("DIR") { Description = "The data folder of a server that does not run. It is copied into memory, and not changed." };
+        Option<int> flips = CommandFlag.Number("--flips", "N", "Bytes of each file to damage, one by one, spread over the file.", fallback: 40);
+        Option<long> seed = CommandFlag.Count("--seed", "S", "Which bytes and bits.", fallback: 1, min: 0);
+        Option<bool> json = CommandFlag.Json();
+        Command damage = new("damage", "Flips one bit at a time in a copy of a data folder: it must be refused, named by verify, or harmless.")
+        {
+            folder, flips, seed, json,
+        };
+        damage.SetAction((result, stop) => Task.FromResult(DamageSimulation.Run(
+            Path.GetFullPath(result.GetValue(folder)!), result.GetValue(flips), (ulong)result.GetValue(seed), result.GetValue(json), stop)));
+        return damage;
     }
 
     private static Command CreateModel()

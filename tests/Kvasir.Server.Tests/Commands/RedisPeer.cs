@@ -35,22 +35,44 @@ internal sealed class RedisPeer : IDisposable
         string? program = Array.Find(s_programs, File.Exists);
         if (program is null)
             return null;
+        while (true)
+        {
+            Process process = Start(program, FreePort(), out int port);
+
+            // Somebody else may have taken the port meanwhile, with a server of their own and keys in it.
+            if (process.HasExited)
+            {
+                process.Dispose();
+                continue;
+            }
+
+            var peer = new RedisPeer(process, port);
+            string info = Encoding.Latin1.GetString(peer.Execute("INFO", "server"));
+            bool isOurs = info.Contains(string.Create(CultureInfo.InvariantCulture, $"process_id:{process.Id}\r\n"), StringComparison.Ordinal);
+            if (isOurs && info.Contains("redis_version:" + Version, StringComparison.Ordinal))
+                return peer;
+            peer.Dispose();
+            if (isOurs)
+                return null;
+        }
+    }
+
+    private static Process Start(string program, int freePort, out int port)
+    {
+        port = freePort;
         var info = new ProcessStartInfo(program) { RedirectStandardOutput = true, UseShellExecute = false };
-        int port = FreePort();
         foreach (string argument in new[] { "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "yes" })
             info.ArgumentList.Add(argument);
         Process process = Process.Start(info)!;
         // It says little after this, so that the pipe does not fill up.
-        while (process.StandardOutput.ReadLine() is { } line && !line.Contains("Ready to accept", StringComparison.Ordinal))
+        while (process.StandardOutput.ReadLine() is { } line)
         {
+            if (line.Contains("Ready to accept", StringComparison.Ordinal))
+                return process;
         }
 
-        var peer = new RedisPeer(process, port);
-        string version = Encoding.Latin1.GetString(peer.Execute("INFO", "server"));
-        if (version.Contains("redis_version:" + Version, StringComparison.Ordinal))
-            return peer;
-        peer.Dispose();
-        return null;
+        process.WaitForExit();
+        return process;
     }
 
     public byte[] Execute(params string[] arguments) => Execute([.. arguments.Select(Encoding.Latin1.GetBytes)]);
