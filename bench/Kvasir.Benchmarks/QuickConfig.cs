@@ -16,8 +16,8 @@ internal sealed class QuickConfig : ManualConfig
         AddJob(Job.Default
             .WithToolchain(InProcessEmitToolchain.Instance)
             .WithWarmupCount(3)
-            .WithIterationCount(5)
-            .WithInvocationCount(1 << 14)
+            .WithIterationCount(3)
+            .WithInvocationCount(1 << 11)
             .WithUnrollFactor(16));
     }
 }
