@@ -3,6 +3,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Tables;
+using Kvasir.Storage.Store;
 
 namespace Kvasir.Cli.DataFiles;
 
@@ -58,12 +59,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             InspectedPart part = NodeInspector.Inspect(files, identity);
             progress(identity, part.Length);
             required = NodeInspector.RequiredKeyspaces(files, folder);
-            CheckJournal(NodeInspector.JournalFolder(folder), mustExist: part.Fields.Any(f => f is { Key: "has journal", Value: "yes" }));
+            CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, path => TableVerifier.FlushedPosition(files, path)));
         }
         catch (StorageException e)
         {
             _findings.Add(Finding(e, identity));
-            CheckJournal(NodeInspector.JournalFolder(folder), mustExist: false);
+            CheckJournal(NodeInspector.JournalFolder(folder), new JournalOptions());
         }
 
         foreach (string engine in required)
@@ -75,15 +76,26 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     private void CheckStore(string folder)
     {
         // A checkpoint of a store has an engine and no journal.
-        CheckJournal(folder + "/journal", mustExist: files.FileExists(folder + "/STORE"));
+        string identity = folder + "/STORE";
+        try
+        {
+            CheckJournal(folder + "/journal", files.FileExists(identity)
+                ? StoreInspector.ExpectedJournal(files, folder, TableVerifier.FlushedPosition(files, folder + "/engine"))
+                : new JournalOptions());
+        }
+        catch (StorageException e)
+        {
+            _findings.Add(Finding(e, identity));
+        }
+
         CheckEngine(folder + "/engine", mustExist: true);
     }
 
-    private void CheckJournal(string folder, bool mustExist)
+    private void CheckJournal(string folder, JournalOptions expected)
     {
-        if (!files.FolderExists(folder) && !mustExist)
+        if (!files.FolderExists(folder) && !expected.MustExist)
             return;
-        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, mustExist))
+        foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, expected))
             _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         if (!files.FolderExists(folder))
             return;

@@ -11,8 +11,13 @@ namespace Kvasir.Cluster.Nodes;
 internal static class IdentityFile
 {
     public const string Name = "NODE";
-    private const uint FormatVersion = 1;
-    private const int Length = 32;
+    private const uint FormatVersion = 2;
+    private const int Length = 40;
+
+    // Version 1 ended with its checksum where the journal stands now.
+    private const int FirstLength = 32;
+    private const uint JournalFlag = 1;
+    private const uint UnsyncedFlag = 2;
 
     private static ReadOnlySpan<byte> Magic => "KVNODE\r\n"u8;
 
@@ -28,7 +33,7 @@ internal static class IdentityFile
 
         if (files.FolderExists(folder + "/" + KvasirNode.KeyspacesFolder))
             throw new FileMissingException(path);
-        NodeIdentity created = new(newIdentity, HasJournal: false, DatabaseCount: 0);
+        NodeIdentity created = new(newIdentity, HasJournal: false, DatabaseCount: 0, JournalId: 0, HasUnsynced: false);
         Write(files, folder, created);
         return created;
     }
@@ -39,10 +44,11 @@ internal static class IdentityFile
         bytes.Clear();
         Magic.CopyTo(bytes);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], FormatVersion);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], identity.HasJournal ? 1u : 0u);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0));
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], identity.Id);
         BinaryPrimitives.WriteInt32LittleEndian(bytes[24..], identity.DatabaseCount);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[28..], Crc32C.Compute(bytes[..28]));
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[28..], identity.JournalId);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(Length - 4)..], Crc32C.Compute(bytes[..(Length - 4)]));
 
         string path = folder + "/" + Name;
         string temporary = path + ".new";
@@ -62,11 +68,14 @@ internal static class IdentityFile
     {
         using IFile file = files.Open(path, FileOpenMode.Read);
         Span<byte> bytes = stackalloc byte[Length];
-        if (file.Length != Length || file.Read(bytes, 0) != Length)
+        bool first = file.Length == FirstLength;
+        if (first)
+            bytes = bytes[..FirstLength];
+        if (file.Length != bytes.Length || file.Read(bytes, 0) != bytes.Length)
             throw new CorruptionException(path, 0, $"it is {file.Length} bytes long instead of {Length}");
         if (!bytes[..8].SequenceEqual(Magic))
             throw new CorruptionException(path, 0, "it does not begin with the magic of a node's identity");
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[28..]) != Crc32C.Compute(bytes[..28]))
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[^4..]) != Crc32C.Compute(bytes[..^4]))
             throw new CorruptionException(path, 0, "its checksum does not match");
         uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]);
         if (version > FormatVersion)
@@ -75,7 +84,12 @@ internal static class IdentityFile
         int databases = BinaryPrimitives.ReadInt32LittleEndian(bytes[24..]);
         if (databases < 0)
             throw new CorruptionException(path, 24, $"it tells of {databases} databases");
-        return new NodeIdentity(BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]), (flags & 1) != 0, databases);
+        return new NodeIdentity(
+            BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]),
+            (flags & JournalFlag) != 0,
+            databases,
+            first ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(bytes[28..]),
+            first || (flags & UnsyncedFlag) != 0);
     }
 }
 
@@ -88,4 +102,9 @@ internal static class IdentityFile
 /// So many databases, and the system keyspace, were made: one that is missing now is a loss. 0 until the first start is
 /// completed, and in folders made before this was recorded.
 /// </param>
-internal readonly record struct NodeIdentity(ulong Id, bool HasJournal, int DatabaseCount);
+/// <param name="JournalId">The folder's own journal: another one is somebody else's. 0 where none was recorded.</param>
+/// <param name="HasUnsynced">
+/// A keyspace whose durability is less than <c>sync</c> may have files that hold more than the journal does after a loss of
+/// power. Where that cannot be, a journal that ends before what the files hold is an older copy.
+/// </param>
+internal readonly record struct NodeIdentity(ulong Id, bool HasJournal, int DatabaseCount, ulong JournalId, bool HasUnsynced);

@@ -148,6 +148,10 @@ public sealed class KvasirNode : IDisposable
             return;
         if (_log.Refusal is null)
             _log.Journal.Commit(sync: true);
+
+        // Known before the first write that the files may hold and the journal lose. It stays known until the next start.
+        if (durability != Durability.Sync && !_identity.HasUnsynced)
+            Record(_identity with { HasUnsynced = true });
         _options = _options with { Durability = durability };
         for (int i = 0; i < _replicas.Length; i++)
             _replicas[i].Options = OptionsOf(i);
@@ -238,10 +242,20 @@ public sealed class KvasirNode : IDisposable
     /// <summary>From now on the journal and every keyspace must be there: before the first write can be answered.</summary>
     private void RecordWhatWasMade()
     {
-        NodeIdentity made = _identity with { HasJournal = true, DatabaseCount = _databases.Length };
-        if (made != _identity)
-            IdentityFile.Write(_environment.Files, _options.Folder, made);
-        _identity = made;
+        Record(_identity with
+        {
+            HasJournal = true,
+            DatabaseCount = _databases.Length,
+            JournalId = _log.Journal.JournalId,
+            HasUnsynced = Array.Exists(_replicas, r => r.Options.Durability != Durability.Sync),
+        });
+    }
+
+    private void Record(NodeIdentity identity)
+    {
+        if (identity != _identity)
+            IdentityFile.Write(_environment.Files, _options.Folder, identity);
+        _identity = identity;
     }
 
     private void RefuseMissingKeyspaces()
@@ -293,7 +307,13 @@ public sealed class KvasirNode : IDisposable
             files,
             _environment.Scheduler,
             _options.Folder + "/" + JournalFolder,
-            _options.Journal with { MustExist = _identity.HasJournal, BeginAfter = replay.FlushedMax },
+            _options.Journal with
+            {
+                MustExist = _identity.HasJournal,
+                JournalId = _identity.JournalId,
+                MustReach = _identity is { HasJournal: true, HasUnsynced: false } ? replay.FlushedMax : LogPosition.Zero,
+                BeginAfter = replay.FlushedMax,
+            },
             LogPosition.Zero,
             replay.Apply);
         _log.Attach(journal);

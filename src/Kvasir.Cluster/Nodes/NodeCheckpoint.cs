@@ -34,7 +34,7 @@ internal static class NodeCheckpoint
         for (int i = 0; i < node.Replicas.Count; i++)
             cut.Moments[i].WriteTo(keyspaces + "/" + node.Replicas[i].Options.Name);
         files.SyncFolder(keyspaces);
-        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount));
+        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount, JournalId: 0, HasUnsynced: false));
     }
 
     private sealed class CutItem(KvasirNode node) : IMailboxItem, IDisposable

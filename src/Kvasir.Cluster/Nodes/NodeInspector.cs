@@ -1,4 +1,6 @@
+using Kvasir.Primitives;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Nodes;
 
@@ -23,6 +25,23 @@ public static class NodeInspector
     public static int CountDatabases(IFileSystem files, string folder) =>
         KeyspaceFolders.CountDatabases(files, folder, IdentityFile.Read(files, IdentityPath(folder)));
 
+    /// <summary>
+    /// What the journal must be; <paramref name="flushedOf"/> says of a keyspace's folder up to where its files hold the
+    /// journal. Throws when the identity is damaged.
+    /// </summary>
+    public static JournalOptions ExpectedJournal(IFileSystem files, string folder, Func<string, LogPosition> flushedOf)
+    {
+        NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
+        LogPosition reached = LogPosition.Zero;
+        if (identity is { HasJournal: true, HasUnsynced: false })
+        {
+            foreach (string keyspace in ListKeyspaces(files, folder))
+                reached = new LogPosition(Math.Max(reached.Value, flushedOf(keyspace).Value));
+        }
+
+        return new JournalOptions { MustExist = identity.HasJournal, JournalId = identity.JournalId, MustReach = reached };
+    }
+
     /// <summary>The identity file's one part; throws where it is damaged.</summary>
     public static InspectedPart Inspect(IFileSystem files, string path)
     {
@@ -31,6 +50,8 @@ public static class NodeInspector
         [
             new("identity", identity.Id.ToString("x16", System.Globalization.CultureInfo.InvariantCulture)),
             new("has journal", identity.HasJournal ? "yes" : "no"),
+            new("journal", identity.JournalId.ToString("x16", System.Globalization.CultureInfo.InvariantCulture)),
+            new("unsynced writes", identity.HasUnsynced ? "yes" : "no"),
             new("databases", identity.DatabaseCount.ToString(System.Globalization.CultureInfo.InvariantCulture)),
         ]);
     }

@@ -31,6 +31,18 @@ public sealed class Execution
     /// <summary>Why writes are refused now, or null. Ask before the first write of a command.</summary>
     public WriteRefusal? Refusal => _log.Refusal;
 
+    /// <summary>Bytes staged since the last commit.</summary>
+    public int StagedBytes
+    {
+        get
+        {
+            int bytes = 0;
+            foreach (Replica replica in _touched)
+                bytes += replica.StagedBytes.Length;
+            return bytes;
+        }
+    }
+
     /// <summary>Reads through everything staged. The value is appended to <paramref name="value"/> unless null.</summary>
     public EntryInfo Get(Replica replica, ReadOnlySpan<byte> key, BytesBuffer? value)
     {
@@ -111,7 +123,7 @@ public sealed class Execution
 
     /// <summary>
     /// Logs and publishes everything staged since the last commit: one record, all or nothing. Call it at the end of each
-    /// command, or of each transaction.
+    /// command, each transaction, or each group of commands whose replies wait for it together.
     /// </summary>
     public void Commit()
     {

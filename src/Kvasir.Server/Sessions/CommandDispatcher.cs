@@ -7,7 +7,7 @@ namespace Kvasir.Server.Sessions;
 
 /// <summary>
 /// Takes one request from its arguments to its reply: finds the command, refuses what may not run now with Redis's words,
-/// queues inside MULTI, runs, commits, counts. Inside the mailbox.
+/// queues inside MULTI, runs, commits unless the session commits several together, counts. Inside the mailbox.
 /// </summary>
 internal sealed class CommandDispatcher
 {
@@ -66,8 +66,16 @@ internal sealed class CommandDispatcher
         {
             if ((flags & CommandFlags.Write) != 0 && !MayWriteNow(session))
                 return false;
-            Call(context, entry);
-            context.Execution.Commit();
+            if (entry.SharesRecord)
+            {
+                Call(context, entry);
+            }
+            else
+            {
+                session.Group.End(context.Execution);
+                Call(context, entry);
+                context.Execution.Commit();
+            }
         }
 
         if (session.Client.ReplyMode != ReplyMode.On)

@@ -12,6 +12,7 @@ internal sealed class CommandEntry
         Parent = parent;
         FullName = parent is null ? definition.Name : parent.FullName + "|" + definition.Name;
         FullNameBytes = Encoding.ASCII.GetBytes(FullName);
+        SharesRecord = parent is null && definition.Group is "string" or "bitmap";
         if (definition.Subcommands.Count != 0)
             Subcommands = new CommandTable(definition.Subcommands, this);
     }
@@ -26,6 +27,9 @@ internal sealed class CommandEntry
     public byte[] FullNameBytes { get; }
 
     public CommandTable? Subcommands { get; }
+
+    /// <summary>It only reads and writes keys of the selected database, so it may share a log record: see <see cref="CommitGroup"/>.</summary>
+    public bool SharesRecord { get; }
 
     public CommandCounters Counters { get; } = new();
 

@@ -27,6 +27,7 @@ internal sealed class RespSession : IMailboxItem
     private readonly BytesBuffer _push = new(16);
     private readonly CommandContext _context;
     private int _pushLength;
+    private int _replyStart;
     private volatile bool _running;
     private int _runner;
     private long _failureSeen;
@@ -40,6 +41,7 @@ internal sealed class RespSession : IMailboxItem
         Owner = owner;
         Reply = new RespWriter(Output.Buffer);
         Parser = new RespRequestParser(server.RequestLimits);
+        Group = new CommitGroup(Output);
         _context = new CommandContext(this, server, Reply);
         Client = new ClientState(server.Clients.NextId(), address, localAddress, server.Clock.NowMs);
         Parser.Authenticated = Client.Authenticated = !server.RequiresPassword;
@@ -55,6 +57,9 @@ internal sealed class RespSession : IMailboxItem
     public SessionInput Input { get; } = new();
 
     public SessionOutput Output { get; } = new();
+
+    /// <summary>Commands of the run under way that are logged together.</summary>
+    public CommitGroup Group { get; }
 
     public BufferUse Buffers { get; } = new();
 
@@ -107,10 +112,11 @@ internal sealed class RespSession : IMailboxItem
         try
         {
             RunCommands(execution);
+            Group.End(execution);
         }
         catch (Exception e) when (Server.Dispatcher.IsExpected(e))
         {
-            execution.Abandon();
+            Group.Abandon(execution, _replyStart);
             Reply.Error("ERR " + e.Message);
             ClosesAfterReplies = true;
         }
@@ -185,11 +191,13 @@ internal sealed class RespSession : IMailboxItem
         Buffers.Received(Input.Length);
         TakePushes();
         MeetLogFailures();
+        _replyStart = Output.Buffer.Length;
         HasMore = false;
         _foreseenLeft = int.MaxValue;
         Server.Clock.Refresh();
         while (!ClosesAfterReplies && !ClosesNow)
         {
+            _replyStart = Output.Buffer.Length;
             if (Suspended is { } suspension)
             {
                 if (!suspension.TryResume(_context))
@@ -223,12 +231,9 @@ internal sealed class RespSession : IMailboxItem
             {
                 byte[] bytes = Parser.InlineBytes ?? Input.Array!;
                 _context.SetArguments(bytes, Parser.InlineBytes is null ? Input.Start : 0, Parser.Arguments, Parser.ArgumentCount);
-                int start = Output.Buffer.Length;
                 if (!Server.Dispatcher.Execute(_context, Parser.LongestArgument))
                     return;
-                LogPosition gate = execution.TakeGate();
-                if (gate > LogPosition.Zero && Output.Buffer.Length > start)
-                    Output.AddGate(gate, start, 1);
+                Group.Add(execution, _replyStart);
             }
 
             Input.Executed(consumed);

@@ -15,6 +15,13 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 {
     private const int EventsMax = 512;
     private const int ReadBytes = 64 << 10;
+
+    // What one connection gets of a turn: a long pipeline neither holds up the others nor its own first replies. A request
+    // that is longer is read in one go.
+    private const int ReadBytesPerTurn = 16 << 10;
+
+    // So many commands later replies leave before the turn is over, if they may: clients read them while the rest runs.
+    private const int CommandsPerSend = 128;
     private const int SpareArraysMax = 64;
     private const int CronMs = 100;
     private const ulong WakeToken = ulong.MaxValue;
@@ -41,6 +48,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private volatile bool _durableMoved;
     private int _signalled;
     private long _nowMs;
+    private long _commandsAtSend;
     private long _nextCronMs;
     private int _cronSlot;
     private bool _commitNeeded;
@@ -144,6 +152,8 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         {
             byte* record = _events + (i * LinuxCalls.EventBytes);
             Dispatch(*(int*)record, *(ulong*)(record + LinuxCalls.EventDataOffset));
+            if (!_commitNeeded && _server.Statistics.Commands >= _commandsAtSend + CommandsPerSend)
+                Settle();
         }
 
         TakeArrivals();
@@ -209,7 +219,9 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         SessionInput input = session.Input;
         if (input.Array is null)
             input.Lend(_spareArrays.TryPop(out byte[]? spare) ? spare : GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true));
-        nint received = LinuxCalls.Receive(connection.FileDescriptor, input.Room(session.Parser.BytesWanted).Span);
+        int wanted = session.Parser.BytesWanted;
+        Span<byte> room = input.Room(wanted).Span;
+        nint received = LinuxCalls.Receive(connection.FileDescriptor, room[..Math.Min(room.Length, Math.Max(wanted, ReadBytesPerTurn))]);
         if (received <= 0)
         {
             int error = received == 0 ? 0 : Marshal.GetLastPInvokeError();
@@ -297,6 +309,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         }
 
         SendDirty();
+        _commandsAtSend = _server.Statistics.Commands;
         if (_durableMoved)
         {
             _durableMoved = false;
@@ -404,6 +417,8 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
     private void TakeWakes()
     {
+        if (_woken.IsEmpty)
+            return;
         // Only those that are there now: a wake made by a wake waits for the next turn.
         for (int left = _woken.Count; left > 0 && _woken.TryDequeue(out EpollConnection? connection); left--)
         {

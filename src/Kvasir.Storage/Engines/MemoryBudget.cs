@@ -9,11 +9,12 @@ namespace Kvasir.Storage.Engines;
 public sealed class MemoryBudget
 {
     private long _writeBytes;
+    private long _writeBytesPeak;
     private long _cacheBytes;
 
     /// <param name="totalBytes">For everything.</param>
     /// <param name="writeBytes">
-    /// How much of it is for memtables alone; 0 for half, which caches may use as long as memtables do not.
+    /// How much of it is for memtables alone; 0 for half, of which caches may use what memtables never needed.
     /// </param>
     public MemoryBudget(long totalBytes, long writeBytes = 0)
     {
@@ -46,13 +47,26 @@ public sealed class MemoryBudget
 
     public long CacheBytes => Interlocked.Read(ref _cacheBytes);
 
-    /// <summary>What caches may take in all right now.</summary>
+    /// <summary>
+    /// What caches may take in all right now. What memtables once had stays theirs: small pieces that a cache gave back lie
+    /// scattered, and the system gets few of them, so lending the same memory to and fro would count it twice.
+    /// </summary>
     public long CacheLimitBytes =>
-        Math.Max(TotalBytes - (LendsWriteMemory ? WriteBytes : Math.Max(WriteBytes, WriteLimitBytes)), TotalBytes / 8);
+        Math.Max(TotalBytes - (LendsWriteMemory ? Interlocked.Read(ref _writeBytesPeak) : Math.Max(WriteBytes, WriteLimitBytes)), TotalBytes / 8);
 
     public bool WriteLimitReached => WriteBytes >= WriteLimitBytes;
 
-    public void AddWrite(long bytes) => Interlocked.Add(ref _writeBytes, bytes);
+    public void AddWrite(long bytes)
+    {
+        long now = Interlocked.Add(ref _writeBytes, bytes);
+        for (long peak = Interlocked.Read(ref _writeBytesPeak); now > peak;)
+        {
+            long seen = Interlocked.CompareExchange(ref _writeBytesPeak, now, peak);
+            if (seen == peak)
+                break;
+            peak = seen;
+        }
+    }
 
     public void AddCache(long bytes) => Interlocked.Add(ref _cacheBytes, bytes);
 }

@@ -93,6 +93,14 @@ public interface IFile : IDisposable
     /// </summary>
     void Sync(SyncMode mode);
 
+    /// <summary>
+    /// A hint: begin to write this part to the disk, so that a later <see cref="Sync"/> has less to wait for. Promises
+    /// nothing; what goes wrong is told by that sync.
+    /// </summary>
+    void BeginWriteBack(long offset, long length)
+    {
+    }
+
     /// <summary>Cuts or grows (with zeros) the file.</summary>
     void SetLength(long length);
 

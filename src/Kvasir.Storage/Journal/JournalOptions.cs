@@ -28,6 +28,16 @@ public sealed record JournalOptions
     public bool MustExist { get; init; }
 
     /// <summary>
+    /// The owner knows which journal is its own: another one, copied here, stops the start. 0 where it does not know.
+    /// </summary>
+    public ulong JournalId { get; init; }
+
+    /// <summary>
+    /// The owner knows that the journal was durable up to here: one that ends before, an older copy, stops the start.
+    /// </summary>
+    public LogPosition MustReach { get; init; }
+
+    /// <summary>
     /// Positions given out lie behind this one, even if the journal ends before it: engines whose writes nobody waited for
     /// may have flushed what the journal lost, and a new journal may stand above engines that came with a checkpoint.
     /// </summary>

@@ -54,7 +54,7 @@ internal sealed class JournalRecovery
     /// Checks all headers and the whole last segment: what is missing or damaged there stops the start before anything is
     /// replayed.
     /// </summary>
-    public void Examine(IReadOnlyList<ulong> sequences, LogPosition replayAfter)
+    public void Examine(IReadOnlyList<ulong> sequences, LogPosition replayAfter, JournalOptions expected)
     {
         for (int i = 1; i < sequences.Count; i++)
         {
@@ -65,6 +65,13 @@ internal sealed class JournalRecovery
         for (int i = 0; i < sequences.Count; i++)
             _headers.Add(ReadHeader(sequences[i], i == 0 ? null : _headers[i - 1]));
         LastHeader = _headers[^1];
+        if (expected.JournalId != 0 && LastHeader.JournalId != expected.JournalId)
+        {
+            throw new CorruptionException(
+                _folder.PathOf(sequences[0]),
+                16,
+                $"this is journal {LastHeader.JournalId:x16}, and the one that belongs here is {expected.JournalId:x16}");
+        }
 
         // Marks of earlier segments can require no more than the header after them.
         foreach (SegmentHeader header in _headers)
@@ -82,12 +89,13 @@ internal sealed class JournalRecovery
 
         if (sequences[0] > _oldestRequired)
             throw new FileMissingException(_folder.PathOf(sequences[0] - 1));
-        if (EndPosition < replayAfter.Value)
+        ulong due = Math.Max(replayAfter.Value, expected.MustReach.Value);
+        if (EndPosition < due)
         {
             throw new CorruptionException(
                 _folder.PathOf(LastHeader.Sequence),
                 EndOffset,
-                $"the journal ends at position {EndPosition}, but {replayAfter} was durable");
+                $"the journal ends at position {EndPosition}, but {due} was durable: it is an older copy, or lost its end");
         }
     }
 

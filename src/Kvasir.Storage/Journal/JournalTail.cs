@@ -31,7 +31,7 @@ internal sealed record JournalTail(
         }
 
         var recovery = new JournalRecovery(files, folder);
-        recovery.Examine(sequences, replayAfter);
+        recovery.Examine(sequences, replayAfter, options);
         SecureTail(files, folder, path, recovery);
         recovery.Replay(replayAfter, replay);
 

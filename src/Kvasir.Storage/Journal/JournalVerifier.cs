@@ -12,17 +12,18 @@ public static class JournalVerifier
 {
     /// <summary>
     /// What a start would refuse. A torn tail is none of it. Nobody may have the journal open.
-    /// <paramref name="mustExist"/>: its owner has had a journal here, so one that is empty is lost.
+    /// <paramref name="expected"/>: what its owner knows of it.
     /// </summary>
-    public static IReadOnlyList<JournalFinding> Verify(IFileSystem files, string folder, bool mustExist = false)
+    public static IReadOnlyList<JournalFinding> Verify(IFileSystem files, string folder, JournalOptions? expected = null)
     {
+        expected ??= new JournalOptions();
         List<JournalFinding> findings = [];
         if (!files.FolderExists(folder))
             return [new JournalFinding(folder, 0, "the folder is missing")];
         var segments = new SegmentFolder(files, folder);
         List<ulong> sequences = SegmentFolder.ListSegments(files, folder);
 
-        if (mustExist && sequences.Count == 0)
+        if (expected.MustExist && sequences.Count == 0)
             return [new JournalFinding(folder, 0, "the folder holds no journal segment, though a journal was there")];
 
         // Every segment by itself, so that one finding does not hide the next; then all together, as a start would.
@@ -40,7 +41,7 @@ public static class JournalVerifier
         try
         {
             var recovery = new JournalRecovery(files, segments);
-            recovery.Examine(sequences, LogPosition.Zero);
+            recovery.Examine(sequences, LogPosition.Zero, expected);
             recovery.Replay(LogPosition.Zero, static (_, _) => { });
         }
         catch (CorruptionException exception)

@@ -105,6 +105,9 @@ public sealed partial class JournalWriter : IDisposable
         return new JournalWriter(scheduler, options, segments, tail);
     }
 
+    /// <summary>Drawn when the journal was made: what tells it from every other.</summary>
+    public ulong JournalId => _journalId;
+
     /// <summary>Set before the first append.</summary>
     public IJournalListener? Listener { get; set; }
 

@@ -19,6 +19,7 @@ internal sealed class BackgroundWork
     private readonly CancellationTokenSource _stopping = new();
     private Exception? _failure;
     private bool _flushing;
+    private bool _preparing;
     private int _compactions;
     private bool _stopped;
 
@@ -62,6 +63,21 @@ internal sealed class BackgroundWork
         // Level zero holds up writers; the rest can wait.
         JobPriority priority = _engine.LevelZeroIsDue ? JobPriority.Flush : JobPriority.Compaction;
         _scheduler.Schedule(new CompactionJob(this), priority);
+    }
+
+    /// <summary>Has memory made ready for the next writes.</summary>
+    public void RequestSpares()
+    {
+        if (Volatile.Read(ref _preparing))
+            return;
+        lock (_lock)
+        {
+            if (_stopped || _preparing)
+                return;
+            _preparing = true;
+        }
+
+        _scheduler.Schedule(new SparesJob(this), JobPriority.Flush);
     }
 
     /// <summary>Clears the failure and tries again; waits for the flush, if one is due, and says whether all is well.</summary>
@@ -114,7 +130,7 @@ internal sealed class BackgroundWork
         get
         {
             lock (_lock)
-                return _flushing || _compactions != 0;
+                return _flushing || _preparing || _compactions != 0;
         }
     }
 
@@ -158,6 +174,19 @@ internal sealed class BackgroundWork
             // One may have come due after the last look.
             work.RequestFlush();
             work._engine.Reassess();
+            work._changed.Pulse();
+        }
+    }
+
+    private sealed class SparesJob(BackgroundWork work) : IBackgroundJob
+    {
+        public string Name => "lsm memory";
+
+        public void Run()
+        {
+            work._engine.PrepareSpares();
+            lock (work._lock)
+                Volatile.Write(ref work._preparing, false);
             work._changed.Pulse();
         }
     }

@@ -74,6 +74,8 @@ internal sealed unsafe partial class LsmEngine
 
         if (frozen)
             AfterFreeze();
+        if (_budget.Spares.RunsLow)
+            _background.RequestSpares();
     }
 
     public void MarkStable(LogPosition position)
@@ -148,6 +150,9 @@ internal sealed unsafe partial class LsmEngine
         _background.RequestCompaction();
     }
 
+    public bool FlushAwaitsStable =>
+        Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables } && memTables[^1].LastPosition > _publications.StablePosition;
+
     /// <summary>Whether the oldest frozen memtable is all stable, or a flush was asked for that is not done.</summary>
     internal bool FlushDue
     {
@@ -190,6 +195,8 @@ internal sealed unsafe partial class LsmEngine
         Reassess();
         return true;
     }
+
+    internal void PrepareSpares() => _budget.Spares.Prepare();
 
     internal bool CompactOnce(CancellationToken cancellation)
     {

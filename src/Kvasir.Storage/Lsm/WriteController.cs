@@ -33,6 +33,9 @@ internal sealed class WriteController
     // Small writes are charged together: the clock and the lock cost as much as they do.
     private const int ChargeBytes = 4 << 10;
 
+    // A full memtable beside one that is being flushed: nobody need wait as long as flushes keep that pace.
+    private const double MemoryShareAtEase = 0.8;
+
     private const double TrickleBytesPerSecond = 1 << 20;
     private const double InitialBytesPerSecond = 64 << 20;
     private const double FullBytesPerSecondMax = 8e9;
@@ -145,7 +148,7 @@ internal sealed class WriteController
         }
     }
 
-    private static double MemoryPressure(double share) => Share(share, 0.7, 1.0);
+    private static double MemoryPressure(double share) => Share(share, MemoryShareAtEase, 1.0);
 
     private static int LevelZeroStart(LsmOptions options) => (2 * options.LevelZeroCompactionTrigger) + 2;
 

@@ -46,6 +46,12 @@ internal static partial class LibC
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     public static partial int SyncData(int file);
 
+    /// <summary>SYNC_FILE_RANGE_WRITE.</summary>
+    public const uint WriteRange = 2;
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    public static partial int SyncRange(int file, long offset, long length, uint flags);
+
     [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
     public static partial int Truncate(int file, long length);
 

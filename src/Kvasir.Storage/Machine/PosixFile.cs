@@ -86,6 +86,15 @@ internal sealed class PosixFile : IFile
         }
     }
 
+    public void BeginWriteBack(long offset, long length)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        using DescriptorUse use = new(_descriptor);
+        // Nothing is known of the outcome: an error of the disk stays with the file and is told by its next sync.
+        _ = LibC.SyncRange(use.Number, offset, length, LibC.WriteRange);
+    }
+
     public void SetLength(long length)
     {
         using DescriptorUse use = new(_descriptor);

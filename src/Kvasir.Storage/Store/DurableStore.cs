@@ -74,7 +74,7 @@ public sealed class DurableStore : IDisposable
         IStorageEngine? engine = null;
         try
         {
-            bool exists = StoreIdentity.Check(files, folder, engines.Name);
+            JournalOptions known = StoreIdentity.Check(files, folder, engines.Name, options.Journal);
             JournalWriter? journal = null;
             var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes, options.WriteMemoryBytes))
             {
@@ -86,11 +86,11 @@ public sealed class DurableStore : IDisposable
                 files,
                 scheduler,
                 folder + "/journal",
-                options.Journal with { MustExist = exists },
+                known,
                 engine.FlushedPosition,
                 (position, payload) => Replay(target, scheduler, position, payload));
-            if (!exists)
-                StoreIdentity.Write(files, folder, engines.Name);
+            if (!known.MustExist)
+                StoreIdentity.Write(files, folder, engines.Name, journal.JournalId);
             return new DurableStore(files, scheduler, options, folderLock, journal, engine);
         }
         catch

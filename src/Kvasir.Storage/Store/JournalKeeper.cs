@@ -66,7 +66,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     {
         if (syncWithinInterval)
             ArmSyncTimer();
-        if (last.Value - _journal.DurablePosition.Value > UnsyncedBytesMax)
+        if (last.Value - _journal.DurablePosition.Value > UnsyncedBytesMax || _engine.FlushAwaitsStable)
             _journal.RequestCommit(sync: true);
 
         LogPosition flushed = _engine.FlushedPosition;

@@ -1,22 +1,48 @@
+using System.Globalization;
 using System.Text;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Storage.Store;
 
 /// <summary>
-/// The file <c>STORE</c>: the format and the engine of a store's folder. It appears after the first journal segment, so
+/// The file <c>STORE</c>: the format, the engine and the journal of a store's folder. It appears after the first journal segment, so
 /// where it stands a journal that is missing was lost.
 /// </summary>
 internal static class StoreIdentity
 {
     private const string FirstLine = "kvasir store 1";
+    private const string JournalWord = "journal ";
 
-    /// <summary>False when the folder is new; throws when it holds something else.</summary>
-    public static bool Check(IFileSystem files, string folder, string engineName)
+    /// <summary>What is known of the journal: nothing when the folder is new. Throws when it holds something else.</summary>
+    public static JournalOptions Check(IFileSystem files, string folder, string engineName, JournalOptions journal)
     {
-        string path = folder + "/STORE";
-        if (!files.FileExists(path))
-            return false;
+        if (!files.FileExists(PathIn(folder)))
+            return journal;
+        string[] lines = Read(files, folder);
+        if (lines[1] != engineName)
+            throw new StorageException($"{folder} holds a store of engine '{lines[1]}', not '{engineName}'");
+        return journal with { MustExist = true, JournalId = JournalIdOf(folder, lines) };
+    }
+
+    public static ulong ReadJournalId(IFileSystem files, string folder) => JournalIdOf(folder, Read(files, folder));
+
+    private static string PathIn(string folder) => folder + "/STORE";
+
+    // Early versions did not say.
+    private static ulong JournalIdOf(string folder, string[] lines)
+    {
+        if (lines.Length < 3 || lines[2].Length == 0)
+            return 0;
+        if (lines[2].StartsWith(JournalWord, StringComparison.Ordinal)
+            && ulong.TryParse(lines[2].AsSpan(JournalWord.Length), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong id))
+            return id;
+        throw new CorruptionException(PathIn(folder), 0, $"'{lines[2]}' is no journal");
+    }
+
+    private static string[] Read(IFileSystem files, string folder)
+    {
+        string path = PathIn(folder);
         byte[] bytes = new byte[Math.Min(files.FileLength(path), 256)];
         using (IFile file = files.Open(path, FileOpenMode.Read))
             file.Read(bytes, 0);
@@ -25,20 +51,18 @@ internal static class StoreIdentity
             throw new CorruptionException(path, 0, "this is not the identity of a store");
         if (lines[0] != FirstLine)
             throw new FormatTooNewException($"{path} says '{lines[0]}'; this Kvasir reads '{FirstLine}'. Use a newer Kvasir.");
-        if (lines[1] != engineName)
-            throw new StorageException($"{folder} holds a store of engine '{lines[1]}', not '{engineName}'");
-        return true;
+        return lines;
     }
 
-    public static void Write(IFileSystem files, string folder, string engineName)
+    public static void Write(IFileSystem files, string folder, string engineName, ulong journalId)
     {
-        string path = folder + "/STORE";
+        string path = PathIn(folder);
         string making = path + ".making";
         if (files.FileExists(making))
             files.Delete(making);
         using (IFile file = files.Open(making, FileOpenMode.CreateNew))
         {
-            file.Write(Encoding.UTF8.GetBytes($"{FirstLine}\n{engineName}\n"), 0);
+            file.Write(Encoding.UTF8.GetBytes($"{FirstLine}\n{engineName}\n{JournalWord}{journalId:x16}\n"), 0);
             file.Sync(SyncMode.Full);
         }
 

@@ -62,17 +62,17 @@ public sealed class DiskWorkloadTests
     private static List<DamageFinding> Verify(IFileSystem files, string folder)
     {
         List<DamageFinding> findings = [];
-        bool hadJournal = false;
+        JournalOptions expected = new();
         try
         {
-            hadJournal = NodeInspector.Inspect(files, NodeInspector.IdentityPath(folder)).Fields.Any(f => f is { Key: "has journal", Value: "yes" });
+            expected = NodeInspector.ExpectedJournal(files, folder, keyspace => TableVerifier.FlushedPosition(files, keyspace));
         }
         catch (StorageException e)
         {
             findings.Add(new DamageFinding(NodeInspector.IdentityPath(folder), 0, e.Message));
         }
 
-        foreach (JournalFinding finding in JournalVerifier.Verify(files, NodeInspector.JournalFolder(folder), hadJournal))
+        foreach (JournalFinding finding in JournalVerifier.Verify(files, NodeInspector.JournalFolder(folder), expected))
             findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         foreach (string keyspace in NodeInspector.ListKeyspaces(files, folder))
             findings.AddRange(TableVerifier.Verify(files, keyspace));

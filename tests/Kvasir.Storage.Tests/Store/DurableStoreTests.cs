@@ -55,6 +55,23 @@ public sealed class DurableStoreTests
         Assert.Equal("v", StoreWorld.Get(new StoreWorld(4, after).Open(), "k"));
     }
 
+    [Fact]
+    public void TheJournalOfAnotherStoreStopsTheStart()
+    {
+        var world = new StoreWorld(10);
+        foreach (string folder in new[] { "/one", "/two" })
+        {
+            using DurableStore store = world.Open(folder);
+            StoreWorld.Put(store, "from", folder);
+        }
+
+        foreach (string path in world.Files.Paths.Where(p => p.StartsWith("/two/journal/", StringComparison.Ordinal)))
+            world.Files.WriteAll("/one" + path[4..], world.Files.ReadAll(path));
+        Assert.Contains("belongs here", Assert.Throws<CorruptionException>(() => world.Open("/one")).Message, StringComparison.Ordinal);
+        using DurableStore other = world.Open("/two");
+        Assert.Equal("/two", StoreWorld.Get(other, "from"));
+    }
+
     /// <summary>An engine flushes nothing that is not synced; a writer that waits for room must have it synced.</summary>
     [Fact]
     public void WritesThatNobodyWantsSyncedDoNotWaitForEverForRoom()

@@ -46,8 +46,18 @@ internal sealed unsafe class NativeArena
     /// <summary>Zeroed memory of its own, for tables that are replaced as they grow but must outlive their readers.</summary>
     public byte* AllocateZeroed(long bytes)
     {
-        byte* piece = Obtain(bytes);
-        new Span<byte>(piece, checked((int)bytes)).Clear();
+        byte* piece;
+        if (bytes == SpareChunks.ChunkBytes)
+        {
+            piece = _budget.Spares.Take();
+            new Span<byte>(piece, SpareChunks.ChunkBytes).Clear();
+        }
+        else
+        {
+            // Large ones come from the system, which clears pages as they are used: not all at once while a writer waits.
+            piece = (byte*)BulkMemory.AllocateZeroed(bytes);
+        }
+
         Keep(piece, bytes);
         _used += bytes;
         return piece;

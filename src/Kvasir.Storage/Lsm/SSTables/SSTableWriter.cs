@@ -28,8 +28,8 @@ internal sealed class SSTableWriter : IDisposable
 {
     private const int BufferBytes = 512 << 10;
 
-    // Synced in steps, so that the last sync does not hold up everybody else's on the same disk.
-    private const long SyncStepBytes = 8L << 20;
+    // On its way to the disk in steps, so that the sync at the end neither waits long nor holds up everybody else's.
+    private const long WriteBackStepBytes = 1L << 20;
 
     private const int FilterKeysMax = (SSTableFormat.BlockPayloadBytesMax / 16) - 64;
 
@@ -46,7 +46,7 @@ internal sealed class SSTableWriter : IDisposable
     private byte[] _buffer;
     private int _buffered;
     private long _fileOffset;
-    private long _syncedOffset;
+    private long _writtenBackOffset;
     private readonly HashList _hashes = new();
     private Trailer _lastTrailer;
     private int _pendingBlockLength = -1;
@@ -337,10 +337,10 @@ internal sealed class SSTableWriter : IDisposable
         _file.Write(_buffer.AsSpan(0, _buffered), _fileOffset);
         _fileOffset += _buffered;
         _buffered = 0;
-        if (_fileOffset - _syncedOffset >= SyncStepBytes)
+        if (_fileOffset - _writtenBackOffset >= WriteBackStepBytes)
         {
-            _file.Sync(SyncMode.Data);
-            _syncedOffset = _fileOffset;
+            _file.BeginWriteBack(_writtenBackOffset, _fileOffset - _writtenBackOffset);
+            _writtenBackOffset = _fileOffset;
         }
     }
 }

@@ -1,3 +1,4 @@
+using Kvasir.Primitives;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.SSTables;
@@ -47,6 +48,19 @@ public static class TableVerifier
 
         CheckLevels(folder, state, findings);
         return findings;
+    }
+
+    /// <summary>Up to where the tables hold the log, as the manifest says; zero where it cannot be read.</summary>
+    public static LogPosition FlushedPosition(IFileSystem files, string folder)
+    {
+        try
+        {
+            return ManifestLog.Load(files, folder).FlushedPosition;
+        }
+        catch (StorageException)
+        {
+            return LogPosition.Zero;
+        }
     }
 
     /// <summary>Checks one table file on its own.</summary>
