@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Server.Hosting;
+using Kvasir.Storage.Files;
 using Microsoft.Extensions.Logging;
 
 namespace Kvasir.Cli.Hosting;
@@ -44,8 +45,15 @@ internal static class ServerCommand
         {
             using var world = new MachineWorld();
             return await KvasirServer.RunAsync(
-                options with { DataFolder = Path.GetFullPath(options.DataFolder) }, world.Environment, logging, started, cancellation);
+                options with { DataFolder = Path.GetFullPath(options.DataFolder) }, world.Environment, logging, started, End, cancellation);
         }
+    }
+
+    /// <summary>From the thread that every client waits for: there is no way back to the command's own.</summary>
+    private static void End(StorageException lost)
+    {
+        Console.Error.WriteLine("kvasir: the data could not be opened again: " + lost.Message.ReplaceLineEndings(" "));
+        Environment.Exit(ExitCode.Usage);
     }
 
     private static void Announce(ServerOptions options, BoundAddresses addresses, bool json)

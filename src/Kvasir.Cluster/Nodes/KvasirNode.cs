@@ -166,7 +166,8 @@ public sealed class KvasirNode : IDisposable
 
     /// <summary>
     /// Closes everything and opens it again from disk, as a restart would. Belongs to the mailbox; replies that wait for
-    /// the log have their answer before it begins.
+    /// the log have their answer before it begins. When it throws, there is nothing left to serve from: the caller lets no
+    /// other item run, and ends the process.
     /// </summary>
     public void Reload()
     {
@@ -192,7 +193,9 @@ public sealed class KvasirNode : IDisposable
             return;
         _disposed = true;
         _upkeep.Stop();
-        StorageException? failure = CloseStorage();
+        StorageException? failure;
+        lock (_filesLock)
+            failure = CloseStorage();
         _folderLock.Dispose();
         if (failure is not null)
             throw failure;
@@ -204,6 +207,8 @@ public sealed class KvasirNode : IDisposable
     /// </summary>
     internal int BeginCheckpoint(List<EngineCheckpoint> moments)
     {
+        if (_disposed)
+            throw new StorageException("the node is closed");
         _log.Journal.Commit(sync: true);
         foreach (Replica replica in _replicas)
             moments.Add(replica.Engine.BeginCheckpoint());
@@ -215,6 +220,8 @@ public sealed class KvasirNode : IDisposable
     {
         lock (_filesLock)
         {
+            if (_disposed)
+                throw new StorageException("the node is closed");
             if (generation != _generation)
                 return false;
             copy();

@@ -29,10 +29,10 @@ internal sealed class CheckpointKeeper(
 
     private void Run()
     {
+        string name = time.GetUtcNow().ToUnixTimeMilliseconds().ToString("D15", CultureInfo.InvariantCulture);
         try
         {
             files.CreateFolder(folder);
-            string name = time.GetUtcNow().ToUnixTimeMilliseconds().ToString("D15", CultureInfo.InvariantCulture);
             checkpoint(folder + "/" + name);
             foreach (string old in files.ListFolders(folder))
             {
@@ -48,10 +48,25 @@ internal sealed class CheckpointKeeper(
         {
             _lastFailed = true;
             HostLog.CheckpointFailed(logger, e);
+            DeleteUnfinished(folder + "/" + name);
         }
         finally
         {
             Volatile.Write(ref _running, 0);
+        }
+    }
+
+    /// <summary>Its links would keep the space of files that the node has done with.</summary>
+    private void DeleteUnfinished(string path)
+    {
+        try
+        {
+            if (files.FolderExists(path))
+                Delete(path);
+        }
+        catch (StorageException e)
+        {
+            HostLog.CheckpointFailed(logger, e);
         }
     }
 

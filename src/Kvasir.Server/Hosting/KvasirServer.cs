@@ -27,12 +27,17 @@ public static class KvasirServer
     /// <param name="world">The disk, threads and engines to use.</param>
     /// <param name="logging">Where log lines go.</param>
     /// <param name="started">Called once it serves, with the addresses as bound.</param>
+    /// <param name="lost">
+    /// Called when the data could not be opened again (DEBUG RELOAD): ends the process, and does not return. Nothing is
+    /// served meanwhile.
+    /// </param>
     /// <param name="cancellation">Stops it.</param>
     public static async Task<int> RunAsync(
         ServerOptions options,
         NodeEnvironment world,
         ILoggerFactory logging,
         Action<BoundAddresses>? started,
+        Action<StorageException> lost,
         CancellationToken cancellation)
     {
         ILogger logger = logging.CreateLogger("Kvasir.Server");
@@ -40,7 +45,7 @@ public static class KvasirServer
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
-        await using RespServer server = await RespServer.Start(node, options, world.Files, logging);
+        await using RespServer server = await RespServer.Start(node, options, world.Files, logging, lost);
         using MeterProvider? exporter = StartExport(options);
         string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
         await File.WriteAllTextAsync(processIdPath, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);

@@ -24,11 +24,11 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     private readonly CancellationTokenSource _shutdown = new();
     private bool _disposed;
 
-    private RespServer(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging)
+    private RespServer(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
     {
         _options = options;
         _logger = logging.CreateLogger("Kvasir.Server");
-        State = new ServerState(node, node.Time, AllCommands.List) { Shutdown = this, ReloadNode = node.Reload };
+        State = new ServerState(node, node.Time, AllCommands.List) { Shutdown = this, ReloadNode = () => Reload(node, lost) };
         State.Identity.DataFolder = options.DataFolder;
         State.Identity.ConfigFile = options.ConfigFile ?? "";
         State.Snapshotter = new CheckpointKeeper(files, options.DataFolder + "/checkpoints", node.Checkpoint, node.Time, _logger);
@@ -71,10 +71,14 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
 
     public IPEndPoint? Http => _kestrel?.Http;
 
-    /// <summary>Binds, then serves. Throws <see cref="StartupException"/>.</summary>
-    public static async Task<RespServer> Start(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging)
+    /// <summary>
+    /// Binds, then serves. Throws <see cref="StartupException"/>. <paramref name="lost"/> hears that the node could not be
+    /// opened again, and ends the process: it does not return.
+    /// </summary>
+    public static async Task<RespServer> Start(
+        KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
     {
-        RespServer server = new(node, options, files, logging);
+        RespServer server = new(node, options, files, logging, lost);
         try
         {
             if (server._kestrel is not null)
@@ -132,6 +136,20 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         Durability.Interval => string.Create(CultureInfo.InvariantCulture, $"interval ({options.Interval.TotalMilliseconds} ms)"),
         _ => "none",
     };
+
+    /// <summary>In the mailbox: nobody is served from a node that is closed, or open in part.</summary>
+    private static void Reload(KvasirNode node, Action<StorageException> lost)
+    {
+        try
+        {
+            node.Reload();
+        }
+        catch (StorageException e)
+        {
+            lost(e);
+            throw new InvalidOperationException("the process should have ended", e);
+        }
+    }
 
     private static void ApplySettings(ServerState server, ServerOptions options)
     {

@@ -53,16 +53,23 @@ internal sealed class ServerMeter : IDisposable
     public void Dispose() => _meter.Dispose();
 
     private void Counter(string name, string description, Func<long> value) =>
-        _meter.CreateObservableCounter(name, value, unit: null, description);
+        _meter.CreateObservableCounter(name, () => Read(value), unit: null, description);
 
     private void Gauge(string name, string description, Func<long> value) =>
-        _meter.CreateObservableGauge(name, value, unit: null, description);
+        _meter.CreateObservableGauge(name, () => Read(value), unit: null, description);
 
     private void EngineGauge(string name, string description, Func<EngineStatistics, long> value) =>
         Gauge(name, description, () => Sum(value));
 
     private void EngineCounter(string name, string description, Func<EngineStatistics, long> value) =>
         Counter(name, description, () => Sum(value));
+
+    /// <summary>Not while the node is closed and opened again: it has no log and no engines then.</summary>
+    private long Read(Func<long> value)
+    {
+        lock (_server.ReloadLock)
+            return value();
+    }
 
     private long Sum(Func<EngineStatistics, long> value)
     {

@@ -163,9 +163,13 @@ internal sealed class RespSession : IMailboxItem
     public Memory<byte> Sendable()
     {
         TakePushes();
+
+        // Before the failures are looked at: positions that a failure took back are given again, and a later one must not
+        // open the gate of an earlier write.
+        LogPosition durable = Server.Node.Log.DurablePosition;
         if (Output.HasGates)
             MeetLogFailures();
-        return Output.Sendable(Server.Node.Log.DurablePosition);
+        return Output.Sendable(durable);
     }
 
     /// <summary>Closes it from outside. Any thread.</summary>

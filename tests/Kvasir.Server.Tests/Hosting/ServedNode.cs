@@ -2,6 +2,7 @@ using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Server.Hosting;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -11,6 +12,8 @@ namespace Kvasir.Server.Tests.Hosting;
 /// <summary>A node with real threads in a temporary folder, and its server on ports that the system chose.</summary>
 internal sealed class ServedNode : IAsyncDisposable
 {
+    public const int DatabaseCount = 4;
+
     private readonly ThreadScheduler _scheduler;
     private readonly KvasirNode _node;
     private readonly string _folder;
@@ -25,18 +28,37 @@ internal sealed class ServedNode : IAsyncDisposable
 
     public RespServer Server { get; }
 
-    public static async Task<ServedNode> Start(ServerOptions options, Durability durability = Durability.None)
+    /// <summary>The data folder.</summary>
+    public string Folder => _folder + "/data";
+
+    public KvasirNode Node => _node;
+
+    /// <param name="options">Of the server.</param>
+    /// <param name="durability">Of the node.</param>
+    /// <param name="engine">Null for an engine as a small server has it.</param>
+    /// <param name="journal">Null for a journal as a server has it.</param>
+    public static async Task<ServedNode> Start(
+        ServerOptions options, Durability durability = Durability.None, LsmOptions? engine = null, JournalOptions? journal = null)
     {
         string folder = Directory.CreateTempSubdirectory("kvasir-served").FullName;
         PosixFileSystem files = new();
         ThreadScheduler scheduler = new(TimeProvider.System);
         KvasirNode node = KvasirNode.Open(
-            new NodeOptions { Folder = folder + "/data", DatabaseCount = 2, Durability = durability, MemoryBytes = 32 << 20 },
-            new NodeEnvironment(files, scheduler, [new LsmEngineFactory()], Seed: 1));
+            new NodeOptions
+            {
+                Folder = folder + "/data",
+                DatabaseCount = DatabaseCount,
+                Durability = durability,
+                MemoryBytes = 32 << 20,
+                SyncInterval = TimeSpan.FromMilliseconds(20),
+                Journal = journal ?? new JournalOptions(),
+            },
+            new NodeEnvironment(files, scheduler, [new LsmEngineFactory(engine)], Seed: 1));
         try
         {
             RespServer server = await RespServer.Start(
-                node, options with { DataFolder = folder + "/data", Databases = 2 }, files, NullLoggerFactory.Instance);
+                node, options with { DataFolder = folder + "/data", Databases = DatabaseCount }, files, NullLoggerFactory.Instance,
+                lost => Environment.FailFast("the data could not be opened again: " + lost.Message));
             return new ServedNode(scheduler, node, server, folder);
         }
         catch
