@@ -10,9 +10,22 @@ internal static class KvasirProcess
 
     public static Process Start(params string[] arguments) => Start(new Dictionary<string, string>(StringComparer.Ordinal), arguments);
 
-    public static Process Start(IReadOnlyDictionary<string, string> environment, params string[] arguments)
+    public static Process Start(IReadOnlyDictionary<string, string> environment, params string[] arguments) =>
+        StartUnder([], environment, arguments);
+
+    /// <param name="under">A program and its arguments that start the program after them; or none.</param>
+    /// <param name="environment">What is set beside this process's own.</param>
+    /// <param name="arguments">Of the command line.</param>
+    public static Process StartUnder(string[] under, IReadOnlyDictionary<string, string> environment, params string[] arguments)
     {
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "kvasir.exe" : "kvasir"))
+        string program = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "kvasir.exe" : "kvasir");
+        if (under.Length != 0)
+        {
+            arguments = [.. under[1..], program, .. arguments];
+            program = under[0];
+        }
+
+        var start = new ProcessStartInfo(program)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

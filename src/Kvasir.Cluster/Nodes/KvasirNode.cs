@@ -56,7 +56,7 @@ public sealed class KvasirNode : IDisposable
         Mailbox = new ReplicaMailbox(new Execution(_log));
         _replicas = new Replica[options.DatabaseCount + 1];
         _databases = [];
-        _upkeep = new NodeUpkeep(this, options, environment.Scheduler, _log);
+        _upkeep = new NodeUpkeep(this, options, environment.Files, environment.Scheduler, _log);
     }
 
     /// <summary>Drawn when the folder was made; never changes.</summary>

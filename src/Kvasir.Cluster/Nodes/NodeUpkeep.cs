@@ -3,6 +3,7 @@ using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Scheduling;
 
@@ -21,6 +22,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly KvasirNode _node;
     private readonly IScheduler _scheduler;
     private readonly JournalLog _log;
+    private readonly IFileSystem _files;
     private readonly IWaitPoint _idle;
     private volatile NodeOptions _options;
     private volatile bool _syncsByInterval;
@@ -32,13 +34,17 @@ internal sealed class NodeUpkeep : IBackgroundJob
     // 1 from the first append that nobody waits for until the system is given it.
     private int _writeIsDue;
 
+    // For good: what is put there later need not be what this process has open.
+    private bool _folderIsLost;
+
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
 
-    public NodeUpkeep(KvasirNode node, NodeOptions options, IScheduler scheduler, JournalLog log)
+    public NodeUpkeep(KvasirNode node, NodeOptions options, IFileSystem files, IScheduler scheduler, JournalLog log)
     {
         _node = node;
         _options = options;
+        _files = files;
         _scheduler = scheduler;
         _log = log;
         _idle = scheduler.CreateWaitPoint();
@@ -86,7 +92,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
             if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round * 0.9)
                 return;
             _lastRound = _scheduler.Time.GetTimestamp();
-            Resume(_log.Refusal);
+            if (LooksForFolder())
+                Resume(_log.Refusal);
             TrimJournal();
             BoundMemory();
         }
@@ -128,6 +135,31 @@ internal sealed class NodeUpkeep : IBackgroundJob
         if (sync)
             _lastSync = _scheduler.Time.GetTimestamp();
         _log.CommitUnawaited(sync);
+    }
+
+    /// <summary>
+    /// A folder that was moved or removed takes writes as before, through the files that are open, and a restart would have
+    /// none of them: refused instead. False when that is so.
+    /// </summary>
+    private bool LooksForFolder()
+    {
+        if (_folderIsLost)
+            return false;
+        try
+        {
+            if (_files.FileExists(_options.Folder + "/" + IdentityFile.Name))
+                return true;
+        }
+        catch (StorageException)
+        {
+            // A disk that cannot tell has not lost anything yet.
+            return true;
+        }
+
+        _folderIsLost = true;
+        _log.Refuse(new WriteRefusal(
+            "IOERR", $"the data folder {_options.Folder} is not there any more: writes are refused and reads go on as far as they can; put it back, then restart"));
+        return false;
     }
 
     private void Resume(WriteRefusal? refusal)

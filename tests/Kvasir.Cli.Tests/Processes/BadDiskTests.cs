@@ -1,0 +1,186 @@
+using System.Globalization;
+using Kvasir.Cli.Shell;
+
+namespace Kvasir.Cli.Tests.Processes;
+
+/// <summary>A disk that is full, fails, goes away or may not be written, under a server in a process of its own.</summary>
+public sealed class BadDiskTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-disk-").FullName;
+
+    private string Data => Path.Combine(_folder, "data");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [NeedsSmallDiskFact]
+    public async Task AFullDiskRefusesWritesServesReadsAndGoesOnWhenThereIsRoom()
+    {
+        using SmallDisk disk = new(mebibytes: 40);
+        string ballast = disk.Outside + "/ballast";
+        string lastBallast = disk.Outside + "/last";
+        await File.WriteAllBytesAsync(ballast, new byte[14 << 20]);
+        await File.WriteAllBytesAsync(lastBallast, new byte[4 << 20]);
+        string value = new('v', 100_000);
+        int written = 0;
+        using (RunningServer server = await RunningServer.StartUnder(disk.Under, "/mnt/data", "--memory-mib", "32"))
+        {
+            using RespConnection client = server.Connect();
+            Assert.StartsWith("-MISCONF disk full", FillUp(client, value, ref written), StringComparison.Ordinal);
+            Assert.True(written > 20, $"only {written} values found room");
+            Assert.StartsWith("-MISCONF", client.Ask("SET", "other", value), StringComparison.Ordinal);
+            AssertAllThere(client, written, value);
+
+            File.Delete(ballast);
+            Tools.Until(() => client.Ask("SET", "again", "1") == "OK", "writes go on once there is room");
+            for (int i = 0; i < 20; i++)
+                Assert.Equal("OK", client.Ask("SET", Key(written++), value));
+            AssertAllThere(client, written, value);
+
+            // Full once more, and then the end comes without notice.
+            Assert.StartsWith("-MISCONF", FillUp(client, value, ref written), StringComparison.Ordinal);
+            server.Kill();
+        }
+
+        using (RunningServer refused = RunningServer.Begin(disk.Under, "/mnt/data"))
+        {
+            Assert.Equal(2, await refused.End());
+            Assert.Contains("No space left on device", refused.Errors, StringComparison.Ordinal);
+            Assert.Single(refused.Errors.Trim().Split('\n'));
+        }
+
+        File.Delete(lastBallast);
+        using RunningServer restarted = await RunningServer.StartUnder(disk.Under, "/mnt/data", "--memory-mib", "32");
+        using RespConnection reader = restarted.Connect();
+        AssertAllThere(reader, written, value);
+        Assert.Equal("1", reader.Ask("GET", "again"));
+        Assert.Equal(0, await restarted.Terminate());
+    }
+
+    [NeedsStraceFact]
+    public async Task AFailedSyncStopsWritesUntilARestartAndLosesNothingAnswered()
+    {
+        // The first segment is the only one; everything else syncs as it should.
+        string segment = Data + "/journal/00000000000000000001.segment";
+        string[] under = ["strace", "-f", "-qq", "-o", _folder + "/trace", "-P", segment, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=6+"];
+        int written = 0;
+        string refused;
+        using (RunningServer server = await RunningServer.StartUnder(under, Data))
+        {
+            using RespConnection client = server.Connect();
+            refused = FillUp(client, "v", ref written);
+            Assert.StartsWith("-IOERR the disk failed: the write's outcome is unknown until the server restarts", refused, StringComparison.Ordinal);
+            Assert.True(written > 0);
+            for (int i = 0; i < 3; i++)
+                Assert.StartsWith("-IOERR", client.Ask("SET", "later", "v"), StringComparison.Ordinal);
+            Assert.StartsWith("-IOERR", client.Ask("DEL", Key(0)), StringComparison.Ordinal);
+            AssertAllThere(client, written, "v");
+
+            // In doubt: it may come back with a restart, so it is not served now.
+            Assert.Equal("nil", client.Ask("GET", Key(written)));
+            Assert.Equal("PONG", client.Ask("PING"));
+            server.Signal("TERM");
+            await server.End();
+        }
+
+        Assert.Equal(1, File.ReadLines(_folder + "/trace").Count(l => l.Contains("INJECTED", StringComparison.Ordinal)));
+        using RunningServer restarted = await RunningServer.Start(Data);
+        using RespConnection reader = restarted.Connect();
+        AssertAllThere(reader, written, "v");
+        Assert.Contains(reader.Ask("GET", Key(written)), new[] { "v", "nil" });
+        Assert.Equal("nil", reader.Ask("GET", "later"));
+        Assert.Equal("OK", reader.Ask("SET", "later", "v"));
+    }
+
+    [Fact]
+    public async Task ADataFolderThatGoesAwayStopsWrites()
+    {
+        using RunningServer server = await RunningServer.Start(Data);
+        using RespConnection client = server.Connect();
+        Assert.Equal("OK", client.Ask("SET", "a", "1"));
+        Directory.Move(Data, Data + "-elsewhere");
+        Tools.Until(() => client.Ask("SET", "b", "1").StartsWith("-IOERR the data folder", StringComparison.Ordinal), "writes are refused");
+        Assert.Equal("1", client.Ask("GET", "a"));
+        server.Kill();
+    }
+
+    [NeedsSmallDiskFact]
+    public async Task AFolderThatMayNotBeWrittenIsRefusedInOneLine()
+    {
+        using (RunningServer first = await RunningServer.Start(Data))
+            Assert.Equal(0, await first.Terminate());
+        using SmallDisk disk = new(0, bindReadOnly: _folder);
+        foreach (string folder in new[] { "/mnt/data", "/mnt/new" })
+        {
+            using RunningServer refused = RunningServer.Begin(disk.Under, folder);
+            Assert.Equal(2, await refused.End());
+            Assert.Contains("Read-only file system", refused.Errors, StringComparison.Ordinal);
+            Assert.Single(refused.Errors.Trim().Split('\n'));
+        }
+    }
+
+    [Theory]
+    [InlineData("journal/*.segment", 60)]
+    [InlineData("keyspaces/db0/MANIFEST*", 40)]
+    [InlineData("keyspaces/db0/CURRENT", 3)]
+    [InlineData("keyspaces/system/CURRENT", 3)]
+    public async Task ADamagedFileStopsTheStartWithItsNameAndPlace(string pattern, int offset)
+    {
+        using (RunningServer server = await RunningServer.Start(Data))
+        {
+            using RespConnection client = server.Connect();
+            for (int i = 0; i < 100; i++)
+                Assert.Equal("OK", client.Ask("SET", Key(i), "value"));
+            Assert.Equal("OK", client.Ask("DEBUG", "RELOAD"));
+            Assert.Equal(0, await server.Terminate());
+        }
+
+        string path = Directory.GetFiles(Path.Combine(Data, Path.GetDirectoryName(pattern)!), Path.GetFileName(pattern)).Order(StringComparer.Ordinal).First();
+        byte[] bytes = await File.ReadAllBytesAsync(path);
+        bytes[offset] ^= 0x10;
+        await File.WriteAllBytesAsync(path, bytes);
+        using RunningServer damaged = RunningServer.Begin([], Data);
+        Assert.Equal(2, await damaged.End());
+        Assert.Contains(path, damaged.Errors, StringComparison.Ordinal);
+        Assert.Single(damaged.Errors.Trim().Split('\n'));
+    }
+
+    [Fact]
+    public async Task AReloadThatCannotOpenTheDataEndsTheProcessAndSaysWhy()
+    {
+        using RunningServer server = await RunningServer.Start(Data);
+        using RespConnection client = server.Connect();
+        using RespConnection other = server.Connect();
+        Assert.Equal("OK", client.Ask("SET", "a", "1"));
+        Assert.Equal("OK", client.Ask("DEBUG", "RELOAD"));
+        Assert.Equal("1", client.Ask("GET", "a"));
+        File.Delete(Path.Combine(Data, "keyspaces/db0/CURRENT"));
+        client.Send("DEBUG", "RELOAD");
+
+        // Whoever is served now would be told that there are no keys.
+        Assert.ThrowsAny<Exception>(() => other.Ask("GET", "a"));
+        Assert.Equal(2, await server.End());
+        Assert.Contains("kvasir: the data could not be opened again: ", server.Errors, StringComparison.Ordinal);
+        Assert.Contains("CURRENT", server.Errors, StringComparison.Ordinal);
+        Assert.Single(server.Errors.Trim().Split('\n'));
+    }
+
+    /// <summary>Writes until something else than OK comes back, and returns that.</summary>
+    private static string FillUp(RespConnection client, string value, ref int written)
+    {
+        while (true)
+        {
+            string reply = client.Ask("SET", Key(written), value);
+            if (reply != "OK")
+                return reply;
+            written++;
+        }
+    }
+
+    private static void AssertAllThere(RespConnection client, int count, string value)
+    {
+        for (int i = 0; i < count; i++)
+            Assert.True(client.Ask("GET", Key(i)) == value, $"key {i} of {count} is not what it should be");
+    }
+
+    private static string Key(int number) => "key" + number.ToString(CultureInfo.InvariantCulture);
+}

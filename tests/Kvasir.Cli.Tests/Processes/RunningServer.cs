@@ -1,0 +1,147 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Cli.Shell;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Cli.Tests.Processes;
+
+/// <summary>A server in a process of its own, on a port that the system chose; killed with its owner.</summary>
+internal sealed class RunningServer : IDisposable
+{
+    private readonly Process _process;
+    private readonly StringBuilder _errors = new();
+
+    private RunningServer(Process process)
+    {
+        _process = process;
+        _process.ErrorDataReceived += (_, line) =>
+        {
+            lock (_errors)
+                _errors.AppendLine(line.Data);
+        };
+        _process.BeginErrorReadLine();
+    }
+
+    public HostPort Address { get; private set; } = new("127.0.0.1", 0);
+
+    /// <summary>Of the server, whatever it was started under.</summary>
+    public int ProcessId { get; private set; }
+
+    public string Errors
+    {
+        get
+        {
+            lock (_errors)
+                return _errors.ToString();
+        }
+    }
+
+    public static Task<RunningServer> Start(string data, params string[] flags) => StartUnder([], data, flags);
+
+    /// <summary>Back once it serves.</summary>
+    public static async Task<RunningServer> StartUnder(string[] under, string data, params string[] flags)
+    {
+        RunningServer server = Begin(under, data, flags);
+        string? line = await server._process.StandardOutput.ReadLineAsync();
+        if (line is null)
+        {
+            await server._process.WaitForExitAsync();
+            server.Dispose();
+            Assert.Fail("the server did not start: " + server.Errors);
+        }
+
+        JsonElement told = JsonDocument.Parse(line).RootElement;
+        string address = told.GetProperty("resp")[0].GetString()!;
+        server.ProcessId = told.GetProperty("pid").GetInt32();
+        server.Address = new HostPort("127.0.0.1", int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture));
+        return server;
+    }
+
+    /// <summary>Back at once: it may not serve yet, and may never.</summary>
+    public static RunningServer Begin(string[] under, string data, params string[] flags)
+    {
+        Process process = KvasirProcess.StartUnder(
+            under,
+            new Dictionary<string, string>(StringComparer.Ordinal),
+            ["server", "--data", data, "--resp", "127.0.0.1:0", "--json", "--log-level", "error", .. flags]);
+        return new RunningServer(process) { ProcessId = process.Id };
+    }
+
+    public RespConnection Connect() => RespConnection.Open(Address);
+
+    public void Signal(string name) => Tools.Run("kill", "-" + name, ProcessId.ToString(CultureInfo.InvariantCulture));
+
+    public void Kill()
+    {
+        Signal("KILL");
+        _process.WaitForExit();
+    }
+
+    /// <summary>SIGTERM; the exit code.</summary>
+    public Task<int> Terminate()
+    {
+        Signal("TERM");
+        return End();
+    }
+
+    /// <summary>The exit code, once it has ended. Only a hang reaches the time limit.</summary>
+    public async Task<int> End()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        await _process.WaitForExitAsync(patience.Token);
+        return _process.ExitCode;
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill(entireProcessTree: true);
+            _process.WaitForExit();
+        }
+
+        _process.Dispose();
+    }
+}
+
+/// <summary>Programs that tests use.</summary>
+internal static class Tools
+{
+    public static bool Has(string name) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists($"{folder}/{name}"));
+
+    /// <summary>The exit code.</summary>
+    public static int Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardError = true, RedirectStandardOutput = true })!;
+        process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode;
+    }
+
+    /// <summary>Asks until the answer is yes. Only a hang reaches the time limit.</summary>
+    public static void Until(Func<bool> holds, string what)
+    {
+        Stopwatch waited = Stopwatch.StartNew();
+        while (!holds())
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromMinutes(1), $"in vain: {what}");
+            Thread.Yield();
+        }
+    }
+}
+
+internal static class RespConnectionAnswers
+{
+    /// <summary>The reply as text; an error with a minus before it.</summary>
+    public static string Ask(this RespConnection connection, params string[] words)
+    {
+        RespReply reply = connection.Call(words);
+        return reply.Kind == RespReplyKind.Error ? "-" + reply.Text : reply.Kind == RespReplyKind.Null ? "nil" : reply.Text;
+    }
+}
