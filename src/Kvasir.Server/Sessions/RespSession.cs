@@ -1,3 +1,4 @@
+using System.Text;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Wire.Resp;
@@ -224,7 +225,8 @@ internal sealed class RespSession : IMailboxItem
                 return;
             if (status == RespParseStatus.Error)
             {
-                Reply.Error("ERR " + Parser.Error);
+                // It may show a byte of the request, as it came.
+                Reply.Error(Encoding.Latin1.GetBytes("ERR " + Parser.Error));
                 Input.Executed(Input.Length);
                 ClosesAfterReplies = true;
                 return;

@@ -37,6 +37,12 @@ internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
 
     public long LastActiveMs { get; set; }
 
+    /// <summary>It is closed but for its socket, which is there until then: see the loop's Linger. 0 while it is open.</summary>
+    public long LingersUntilMs { get; set; }
+
+    /// <summary>The other side sends nothing more, and still wants the replies to what it has sent.</summary>
+    public bool IsHalfClosed { get; set; }
+
     /// <summary>More is unsent than its limit allows, or has been for too long.</summary>
     public bool IsBeyond(ConnectionLimits limits, long nowMs)
     {

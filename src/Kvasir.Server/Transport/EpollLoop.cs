@@ -24,6 +24,7 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private const int CommandsPerSend = 128;
     private const int SpareArraysMax = 64;
     private const int CronMs = 100;
+    private const int LingerMs = 5000;
     private const ulong WakeToken = ulong.MaxValue;
 
     private readonly ServerState _server;
@@ -206,16 +207,40 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         if ((events & (LinuxCalls.EpollIn | LinuxCalls.EpollHangUp | LinuxCalls.EpollError)) != 0)
             Receive(connection);
         else if ((events & LinuxCalls.EpollReadHangUp) != 0)
-            Close(connection);
+            HangUp(connection);
         if ((events & LinuxCalls.EpollOut) != 0 && !connection.IsClosed)
             MarkDirty(connection);
     }
+
+    /// <summary>The other side has closed, or half closed, while nothing is read from it.</summary>
+    private void HangUp(EpollConnection connection)
+    {
+        RespSession session = connection.Session;
+        if (!session.IsRunning && !connection.AwaitsRun && (session.Suspended is not null || !IsOwedReplies(session)))
+        {
+            Close(connection);
+            return;
+        }
+
+        // Told once, for as long as it is so. Whether it is gone for good shows when something is sent.
+        connection.IsHalfClosed = true;
+        connection.Interest &= ~LinuxCalls.EpollReadHangUp;
+        _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, connection.FileDescriptor, connection.Interest, connection.Token);
+    }
+
+    private static bool IsOwedReplies(RespSession session) => session.HasMore || session.Output.HasGates || session.Output.Length != 0;
 
     private void Receive(EpollConnection connection)
     {
         RespSession session = connection.Session;
         if (session.IsRunning || connection.AwaitsRun)
             return;
+        if (connection.LingersUntilMs != 0)
+        {
+            Discard(connection);
+            return;
+        }
+
         SessionInput input = session.Input;
         if (input.Array is null)
             input.Lend(_spareArrays.TryPop(out byte[]? spare) ? spare : GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true));
@@ -225,10 +250,19 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         if (received <= 0)
         {
             int error = received == 0 ? 0 : Marshal.GetLastPInvokeError();
-            if (error is not (LinuxCalls.TryAgain or LinuxCalls.Interrupted))
+            GiveBack(session);
+            if (received == 0 && IsOwedReplies(session))
+            {
+                // It may have closed its side only, and replies that wait for the disk are still owed.
+                session.ClosesAfterReplies = true;
+                connection.IsHalfClosed = true;
+                MarkDirty(connection);
+            }
+            else if (error is not (LinuxCalls.TryAgain or LinuxCalls.Interrupted))
+            {
                 Close(connection);
-            else
-                GiveBack(session);
+            }
+
             return;
         }
 
@@ -392,7 +426,10 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
 
         if (session.ClosesNow || (session.ClosesAfterReplies && session.Output.Length == 0))
         {
-            Close(connection);
+            if (session.ClosesNow || session.Parser.Error is null)
+                Close(connection);
+            else
+                Linger(connection);
             return;
         }
 
@@ -406,9 +443,9 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     {
         RespSession session = connection.Session;
         bool readable = session.Suspended is null && !session.HasMore && !session.ClosesAfterReplies;
-        int interest = LinuxCalls.EpollReadHangUp | (readable ? LinuxCalls.EpollIn : 0) | (writable ? LinuxCalls.EpollOut : 0);
-        if (readable)
-            interest &= ~LinuxCalls.EpollReadHangUp;
+        int interest = (readable ? LinuxCalls.EpollIn : 0) | (writable ? LinuxCalls.EpollOut : 0);
+        if (!readable && !connection.IsHalfClosed)
+            interest |= LinuxCalls.EpollReadHangUp;
         if (interest == connection.Interest)
             return;
         connection.Interest = interest;
@@ -512,6 +549,31 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         _server.Opened(session);
     }
 
+    /// <summary>
+    /// For one that was told what is wrong with what it sends. Closing while bytes are on their way to us would reset the
+    /// connection, and the reason would be lost with it: what still comes is thrown away for a moment.
+    /// </summary>
+    private void Linger(EpollConnection connection)
+    {
+        if (connection.LingersUntilMs != 0)
+            return;
+        connection.LingersUntilMs = _nowMs + LingerMs;
+        connection.Interest = LinuxCalls.EpollIn;
+        LinuxCalls.ShutdownSend(connection.FileDescriptor);
+        _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, connection.FileDescriptor, connection.Interest, connection.Token);
+    }
+
+    private void Discard(EpollConnection connection)
+    {
+        if (!_spareArrays.TryPop(out byte[]? spare))
+            spare = GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true);
+        nint received = LinuxCalls.Receive(connection.FileDescriptor, spare);
+        bool ended = received == 0 || (received < 0 && Marshal.GetLastPInvokeError() is not (LinuxCalls.TryAgain or LinuxCalls.Interrupted));
+        _spareArrays.Push(spare);
+        if (ended)
+            Close(connection);
+    }
+
     private void Close(EpollConnection connection)
     {
         if (connection.IsClosed)
@@ -554,6 +616,12 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private void Tend(EpollConnection connection, long idleMs)
     {
         RespSession session = connection.Session;
+        if (connection.LingersUntilMs != 0 && _nowMs > connection.LingersUntilMs)
+        {
+            Close(connection);
+            return;
+        }
+
         if (idleMs > 0 && _nowMs - connection.LastActiveMs > idleMs && !session.Subscriptions.Any && session.Suspended is null)
         {
             Close(connection);

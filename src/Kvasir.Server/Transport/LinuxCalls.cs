@@ -19,6 +19,7 @@ internal static unsafe partial class LinuxCalls
     public const int TooManyFiles = 24;
     public const int TooManyFilesInSystem = 23;
 
+    private const int ShutdownWrite = 1;
     private const int NoSuchCall = 38;
     private const int CloseOnExec = 0x80000;
     private const int NonBlocking = 0x800;
@@ -102,6 +103,9 @@ internal static unsafe partial class LinuxCalls
 
     public static void Close(int fd) => _ = close(fd);
 
+    /// <summary>The other side hears that nothing more comes; what it sends can still be received.</summary>
+    public static void ShutdownSend(int fd) => _ = shutdown(fd, ShutdownWrite);
+
     public static void SetNoDelay(int fd) => SetOption(fd, TcpLevel, NoDelayOption, 1);
 
     public static void SetKeepAlive(int fd, int seconds)
@@ -153,6 +157,9 @@ internal static unsafe partial class LinuxCalls
 
     [LibraryImport("libc")]
     private static partial int close(int fd);
+
+    [LibraryImport("libc")]
+    private static partial int shutdown(int fd, int how);
 
     [LibraryImport("libc")]
     private static partial int setsockopt(int fd, int level, int option, void* value, int length);

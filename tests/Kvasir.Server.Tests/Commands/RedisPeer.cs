@@ -75,6 +75,8 @@ internal sealed class RedisPeer : IDisposable
         return process;
     }
 
+    public IPEndPoint EndPoint => new(IPAddress.Loopback, _port);
+
     public byte[] Execute(params string[] arguments) => Execute([.. arguments.Select(Encoding.Latin1.GetBytes)]);
 
     public byte[] Execute(params byte[][] arguments)

@@ -57,7 +57,7 @@ internal sealed class ServedNode : IAsyncDisposable
         try
         {
             RespServer server = await RespServer.Start(
-                node, options with { DataFolder = folder + "/data", Databases = DatabaseCount }, files, NullLoggerFactory.Instance,
+                node, options with { DataFolder = folder + "/data", Databases = DatabaseCount, Durability = durability }, files, NullLoggerFactory.Instance,
                 lost => Environment.FailFast("the data could not be opened again: " + lost.Message));
             return new ServedNode(scheduler, node, server, folder);
         }
