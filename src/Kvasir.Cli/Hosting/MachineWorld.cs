@@ -15,12 +15,13 @@ internal sealed class MachineWorld : IDisposable
 
     private readonly ThreadScheduler _scheduler = new(TimeProvider.System, BackgroundThreads);
 
-    public MachineWorld()
+    /// <param name="openFilesPerEngine">Table files that each engine may keep open; null for as many as it likes.</param>
+    public MachineWorld(int? openFilesPerEngine = null)
     {
         Span<byte> seed = stackalloc byte[8];
         RandomNumberGenerator.Fill(seed);
         Environment = new NodeEnvironment(
-            new PosixFileSystem(), _scheduler, [new LsmEngineFactory()], BinaryPrimitives.ReadUInt64LittleEndian(seed));
+            new PosixFileSystem(), _scheduler, [new LsmEngineFactory(openFilesMax: openFilesPerEngine)], BinaryPrimitives.ReadUInt64LittleEndian(seed));
     }
 
     public NodeEnvironment Environment { get; }

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Server.Hosting;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Machine;
 using Microsoft.Extensions.Logging;
 
 namespace Kvasir.Cli.Hosting;
@@ -43,9 +44,11 @@ internal static class ServerCommand
     {
         using (logging)
         {
-            using var world = new MachineWorld();
+            // The system keyspace has an engine, too.
+            OpenFileShares files = OpenFileShares.Of(options.Databases + 1);
+            using var world = new MachineWorld(files.TablesPerEngine);
             return await KvasirServer.RunAsync(
-                options with { DataFolder = Path.GetFullPath(options.DataFolder) }, world.Environment, logging, started, End, cancellation);
+                options with { DataFolder = Path.GetFullPath(options.DataFolder), ClientsCeiling = files.Clients }, world.Environment, logging, started, End, cancellation);
         }
     }
 

@@ -32,4 +32,7 @@ internal static partial class HostLog
 
     [LoggerMessage(9, LogLevel.Error, "expired keys of database {Database} are not deleted, its files cannot be read: {Reason}")]
     public static partial void SweepFailed(ILogger logger, int database, string reason);
+
+    [LoggerMessage(10, LogLevel.Warning, "only {Clients} clients are served at once, not {Wanted}: the process may not have more files open (ulimit -n)")]
+    public static partial void FewerClients(ILogger logger, int clients, long wanted);
 }

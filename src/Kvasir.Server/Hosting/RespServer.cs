@@ -102,6 +102,8 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
             HostLog.Serving(server._logger, endPoint, server.State.Identity.Loop, options.DataFolder, DurabilityText(options));
         if (server.Http is not null)
             HostLog.ServingHttp(server._logger, server.Http);
+        if (server.State.Limits.ClientsMax < server.State.Settings.Number("maxclients"))
+            HostLog.FewerClients(server._logger, server.State.Limits.ClientsMax, server.State.Settings.Number("maxclients"));
         if (options.Password is null && options.Resp.Any(static e => !IPAddress.IsLoopback(e.Address)) && server.State.Settings.Flag("protected-mode"))
             HostLog.Unprotected(server._logger);
         return server;
@@ -154,6 +156,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     private static void ApplySettings(ServerState server, ServerOptions options)
     {
         ServerSettings settings = server.Settings;
+        server.Limits.ClientsCeiling = options.ClientsCeiling;
         settings.Set("databases", options.Databases.ToString(CultureInfo.InvariantCulture));
         settings.Set("maxclients", options.ClientsMax.ToString(CultureInfo.InvariantCulture));
         settings.Set("proto-max-bulk-len", options.ValueBytesMax.ToString(CultureInfo.InvariantCulture));

@@ -48,6 +48,9 @@ public sealed record ServerOptions
 
     public int ClientsMax { get; init; } = 10_000;
 
+    /// <summary>As many as the system lets the process have, whatever else is set.</summary>
+    public int ClientsCeiling { get; init; } = int.MaxValue;
+
     public long ValueBytesMax { get; init; } = 64L << 20;
 
     public int Backlog { get; init; } = 511;

@@ -5,6 +5,9 @@ internal sealed class ConnectionLimits
 {
     public int ClientsMax { get; set; } = 10_000;
 
+    /// <summary>What <see cref="ClientsMax"/> can be at most: files that the process may have open.</summary>
+    public int ClientsCeiling { get; set; } = int.MaxValue;
+
     /// <summary>An idle client is closed after so long; 0 for never.</summary>
     public int IdleSeconds { get; set; }
 

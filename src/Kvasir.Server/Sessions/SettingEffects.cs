@@ -60,7 +60,7 @@ internal static class SettingEffects
                 server.Tracking.KeysMax = settings.Number(name);
                 break;
             case "maxclients":
-                server.Limits.ClientsMax = (int)Math.Min(settings.Number(name), int.MaxValue);
+                server.Limits.ClientsMax = (int)Math.Min(settings.Number(name), server.Limits.ClientsCeiling);
                 break;
             case "timeout":
                 server.Limits.IdleSeconds = (int)settings.Number(name);

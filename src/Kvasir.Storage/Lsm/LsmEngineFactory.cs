@@ -8,8 +8,15 @@ namespace Kvasir.Storage.Lsm;
 public sealed class LsmEngineFactory : IEngineFactory
 {
     private readonly LsmOptions? _options;
+    private readonly int? _openFilesMax;
 
-    public LsmEngineFactory(LsmOptions? options = null) => _options = options;
+    /// <param name="options">Null for those that suit the memory.</param>
+    /// <param name="openFilesMax">Instead of the options' own <see cref="LsmOptions.OpenFilesMax"/>.</param>
+    public LsmEngineFactory(LsmOptions? options = null, int? openFilesMax = null)
+    {
+        _options = options;
+        _openFilesMax = openFilesMax;
+    }
 
     public string Name => "lsm";
 
@@ -27,6 +34,8 @@ public sealed class LsmEngineFactory : IEngineFactory
     public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)
     {
         LsmOptions options = _options ?? LsmOptions.ForMemory(environment.Memory.TotalBytes);
+        if (_openFilesMax is { } openFiles)
+            options = options with { OpenFilesMax = openFiles };
         return new LsmEngine(TableStore.Open(folder, environment, options), environment, options);
     }
 }

@@ -28,6 +28,17 @@ internal static partial class LibC
     public const int NotSupported = 95;
     public const int QuotaExceeded = 122;
 
+    /// <summary>Files that this process may have open: the limit that the runtime has raised as far as it may.</summary>
+    public static unsafe long OpenFilesMax()
+    {
+        const int OpenFiles = 7;
+        ulong* limit = stackalloc ulong[2];
+        return GetLimit(OpenFiles, limit) != 0 || limit[0] > long.MaxValue ? long.MaxValue : (long)limit[0];
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
+    private static unsafe partial int GetLimit(int resource, ulong* limit);
+
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags, uint mode);
 
