@@ -46,6 +46,8 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
 
     public WriteRefusal? Refusal => _refusal;
 
+    public bool IsStopped => _journal is { } journal && journal.Failure != JournalFailure.None;
+
     public LogPosition AppendedPosition => Journal.AppendedPosition;
 
     public LogPosition AwaitedPosition => new(Volatile.Read(ref _awaited));
@@ -95,7 +97,7 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     public void Commit()
     {
         JournalWriter journal = Journal;
-        if (_refusal is not null)
+        if (_refusal is not null && IsStopped)
             return;
         if (Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
             journal.RequestCommit(sync: true);
@@ -108,7 +110,7 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     public void CommitInline()
     {
         JournalWriter journal = Journal;
-        if (_refusal is not null)
+        if (_refusal is not null && IsStopped)
             return;
         if (Volatile.Read(ref _awaited) > journal.DurablePosition.Value)
             CommitNow(journal);
@@ -132,7 +134,7 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     public void CommitUnawaited(bool sync)
     {
         JournalWriter journal = Journal;
-        if (_refusal is not null)
+        if (_refusal is not null && IsStopped)
             return;
         sync |= journal.AppendedPosition.Value - journal.DurablePosition.Value >= UnsyncedBytesMax;
         LogPosition reached = sync ? journal.DurablePosition : journal.WrittenPosition;
@@ -160,18 +162,21 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     /// <summary>After a full disk: true when writes are taken again.</summary>
     public bool TryResume()
     {
-        if (Journal.Failure == JournalFailure.DiskFailed || !Journal.TryResume())
+        if (!TryResumeRefusing())
             return false;
         _refusal = null;
         return true;
     }
+
+    /// <summary>As <see cref="TryResume"/>, for those who may write although writes are refused.</summary>
+    public bool TryResumeRefusing() => Journal.Failure != JournalFailure.DiskFailed && Journal.TryResume();
 
     void IJournalListener.Durable(LogPosition position) => _durable(position);
 
     void IJournalListener.Failed(JournalFailure failure, Exception cause, LogPosition durable)
     {
         _refusal = failure == JournalFailure.DiskFull
-            ? new WriteRefusal("MISCONF", "disk full: writes are refused and reads go on; free some space and writes resume by themselves. " + cause.Message)
+            ? new WriteRefusal(WriteRefusal.FullDisk, "disk full: writes are refused and reads go on; free some space and writes resume by themselves. " + cause.Message)
             : new WriteRefusal("IOERR", "the disk failed: writes are refused and reads of what is durable go on; check the disk, then restart. " + cause.Message);
         _failed(failure, cause, durable);
     }

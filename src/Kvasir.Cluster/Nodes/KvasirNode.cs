@@ -31,6 +31,7 @@ public sealed class KvasirNode : IDisposable
     private readonly Replica[] _replicas;
     private readonly NodeUpkeep _upkeep;
     private readonly IDisposable _folderLock;
+    private readonly SpaceReserve _reserve;
     private ILogListener? _listener;
     private NodeIdentity _identity;
 
@@ -43,6 +44,9 @@ public sealed class KvasirNode : IDisposable
     // SWAPDBs that a log failure may still take back: their positions, and what stood before them.
     private readonly List<(LogPosition Position, Replica[] Before)> _swaps = [];
     private int _generation;
+
+    // Failures of the log whose writes the engines have not forgotten yet: until then it must not resume.
+    private int _discardsPending;
     private bool _disposed;
 
     private KvasirNode(NodeOptions options, NodeEnvironment environment, IDisposable folderLock, NodeIdentity identity)
@@ -56,7 +60,8 @@ public sealed class KvasirNode : IDisposable
         Mailbox = new ReplicaMailbox(new Execution(_log));
         _replicas = new Replica[options.DatabaseCount + 1];
         _databases = [];
-        _upkeep = new NodeUpkeep(this, options, environment.Files, environment.Scheduler, _log);
+        _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.ReserveBytes);
+        _upkeep = new NodeUpkeep(this, options, environment.Files, environment.Scheduler, _log, _reserve);
     }
 
     /// <summary>Drawn when the folder was made; never changes.</summary>
@@ -94,7 +99,7 @@ public sealed class KvasirNode : IDisposable
         {
             NodeIdentity identity = IdentityFile.ReadOrCreate(files, options.Folder, new SeededRandom(environment.Seed).NextUInt64());
             node = new KvasirNode(options, environment, folderLock, identity);
-            node.OpenStorage();
+            node.OpenStorageOnAnyDisk();
             node.RecordWhatWasMade();
             node._upkeep.Start();
             return node;
@@ -146,7 +151,7 @@ public sealed class KvasirNode : IDisposable
     {
         if (durability == _options.Durability)
             return;
-        if (_log.Refusal is null)
+        if (!_log.IsStopped)
             _log.Journal.Commit(sync: true);
 
         // Known before the first write that the files may hold and the journal lose. It stays known until the next start.
@@ -177,7 +182,7 @@ public sealed class KvasirNode : IDisposable
             // What could not be saved was told to the listener, and is as unknown as after any restart.
             CloseStorage();
             _generation++;
-            OpenStorage();
+            OpenStorageOnAnyDisk();
         }
 
         _upkeep.Resume();
@@ -200,6 +205,32 @@ public sealed class KvasirNode : IDisposable
         if (failure is not null)
             throw failure;
     }
+
+    /// <summary>
+    /// Writes are refused because the disk is full; this one gives back space by and by. True when there is room to log it:
+    /// the space that was kept for that is let go, and the refusal stays for all others until it is kept again. Belongs to
+    /// the mailbox.
+    /// </summary>
+    public bool MakeRoomForDeletion()
+    {
+        if (_log.Refusal is not { Code: WriteRefusal.FullDisk } || HasDiscardsPending)
+            return false;
+        try
+        {
+            _reserve.TryLetGo();
+            if (_log.IsStopped && !_log.TryResumeRefusing())
+                return false;
+        }
+        catch (StorageException)
+        {
+            return false;
+        }
+
+        // An engine whose memory is full takes nothing more before it could flush.
+        return Array.TrueForAll(_replicas, static r => r.Engine.BackgroundFailure is null || r.Engine.SuggestWriteDelay(0) == TimeSpan.Zero);
+    }
+
+    internal bool HasDiscardsPending => Volatile.Read(ref _discardsPending) != 0;
 
     /// <summary>
     /// The moment at which it is called, of every replica: everything answered is in it. Inside the mailbox. Returns what
@@ -289,6 +320,25 @@ public sealed class KvasirNode : IDisposable
         _environment.Engines.FirstOrDefault(e => e.Name == keyspace.Engine)
             ?? throw new StorageException($"keyspace {keyspace.Name} wants the engine {keyspace.Engine}, which this program does not have");
 
+    /// <summary>On a full disk by letting go the space that is kept: then there are reads and deletions until there is room.</summary>
+    private void OpenStorageOnAnyDisk()
+    {
+        try
+        {
+            OpenStorage();
+        }
+        catch (DiskFullException)
+        {
+            CloseEngines();
+            if (!_reserve.TryLetGo())
+                throw;
+            OpenStorage();
+        }
+
+        if (!_reserve.TryHold())
+            _log.Refuse(new WriteRefusal(WriteRefusal.FullDisk, "disk full: writes are refused and reads go on; free some space and writes resume by themselves"));
+    }
+
     private void OpenStorage()
     {
         RefuseMissingKeyspaces();
@@ -357,7 +407,7 @@ public sealed class KvasirNode : IDisposable
         try
         {
             // The engines are not flushed: the journal has everything, and a stop should take no longer than a sync.
-            if (_log.Refusal is null)
+            if (!_log.IsStopped)
                 _log.Journal.Commit(sync: true);
         }
         catch (StorageException e)
@@ -386,6 +436,7 @@ public sealed class KvasirNode : IDisposable
 
     private void OnFailed(JournalFailure failure, Exception cause, LogPosition durable)
     {
+        Interlocked.Increment(ref _discardsPending);
         Mailbox.Post(new DiscardItem(this, _generation, durable));
         _listener?.Failed(durable, failure == JournalFailure.DiskFull, _log.Refusal?.Message ?? cause.Message);
     }
@@ -396,8 +447,13 @@ public sealed class KvasirNode : IDisposable
         public void Run(Execution execution)
         {
             // What was opened since then holds only what is durable.
-            if (generation != node._generation)
-                return;
+            if (generation == node._generation)
+                Discard();
+            Interlocked.Decrement(ref node._discardsPending);
+        }
+
+        private void Discard()
+        {
             for (int i = node._replicas.Length - 1; i >= 0; i--)
             {
                 // The first replica remembers which index stands for which database.

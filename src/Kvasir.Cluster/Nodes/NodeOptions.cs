@@ -38,6 +38,12 @@ public sealed record NodeOptions
     /// <summary>Journal kept for replay before the engine that holds it back is told to flush.</summary>
     public long JournalBytesMax { get; init; } = 512L << 20;
 
+    /// <summary>
+    /// Bytes of the disk that are kept for deletions on a full disk, and for a start on one; 0 for none. Where they cannot be
+    /// had, writes that take space are refused.
+    /// </summary>
+    public long ReserveBytes { get; init; }
+
     public JournalOptions Journal { get; init; } = new();
 }
 

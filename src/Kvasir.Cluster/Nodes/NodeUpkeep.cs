@@ -23,6 +23,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly IScheduler _scheduler;
     private readonly JournalLog _log;
     private readonly IFileSystem _files;
+    private readonly SpaceReserve _reserve;
     private readonly IWaitPoint _idle;
     private volatile NodeOptions _options;
     private volatile bool _syncsByInterval;
@@ -40,8 +41,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
 
-    public NodeUpkeep(KvasirNode node, NodeOptions options, IFileSystem files, IScheduler scheduler, JournalLog log)
+    public NodeUpkeep(KvasirNode node, NodeOptions options, IFileSystem files, IScheduler scheduler, JournalLog log, SpaceReserve reserve)
     {
+        _reserve = reserve;
         _node = node;
         _options = options;
         _files = files;
@@ -173,17 +175,46 @@ internal sealed class NodeUpkeep : IBackgroundJob
                 if (refusal is null && replica.Engine.SuggestWriteDelay(0) > TimeSpan.Zero)
                 {
                     _log.Refuse(new WriteRefusal(
-                        "MISCONF", $"keyspace {replica.Options.Name} cannot write its files: {failure.Message}. Reads go on; writes resume by themselves once it can"));
+                        WriteRefusal.FullDisk, $"keyspace {replica.Options.Name} cannot write its files: {failure.Message}. Reads go on; writes resume by themselves once it can"));
                 }
             }
         }
 
-        if (refusal is not null && enginesWork && _log.Journal.Failure != JournalFailure.DiskFailed)
+        if (refusal is null || !enginesWork || _log.Journal.Failure == JournalFailure.DiskFailed || _node.HasDiscardsPending)
+            return;
+        if (!HoldsReserve())
+        {
+            FlushDeletions();
+        }
+        else
         {
             if (_log.Journal.Failure == JournalFailure.DiskFull)
                 _log.TryResume();
             else
                 _log.Refuse(refusal: null);
+        }
+    }
+
+    /// <summary>What was let go is for deletions, and those give nothing back before they are in the files.</summary>
+    private void FlushDeletions()
+    {
+        foreach (Replica replica in _node.Replicas)
+        {
+            if (replica.Engine.OldestUnflushedPosition is not null)
+                replica.Engine.Flush();
+        }
+    }
+
+    private bool HoldsReserve()
+    {
+        try
+        {
+            return _reserve.TryHold();
+        }
+        catch (StorageException)
+        {
+            // Tried again in a moment.
+            return false;
         }
     }
 

@@ -13,6 +13,9 @@ public interface IReplicaLog
     /// <summary>Why writes are refused now, or null. Asked before anything is staged.</summary>
     WriteRefusal? Refusal { get; }
 
+    /// <summary>Nothing appended becomes durable: it has failed, and has not resumed.</summary>
+    bool IsStopped { get; }
+
     /// <summary>
     /// Adds a record; it is durable once <see cref="DurablePosition"/> has reached the position returned.
     /// With <see cref="Durability.Sync"/> somebody's reply waits for that. Nothing happens before <see cref="Commit"/>.
@@ -49,4 +52,8 @@ public interface IReplicaLog
 /// <summary>Why writes are refused, in words for a client.</summary>
 /// <param name="Code">The error's first word.</param>
 /// <param name="Message">What happened and what to do.</param>
-public sealed record WriteRefusal(string Code, string Message);
+public sealed record WriteRefusal(string Code, string Message)
+{
+    /// <summary>The code of a refusal that ends by itself once there is room.</summary>
+    public const string FullDisk = "MISCONF";
+}

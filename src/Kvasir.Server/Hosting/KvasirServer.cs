@@ -65,6 +65,15 @@ public static class KvasirServer
         return 0;
     }
 
+    /// <summary>Kept for deletions on a full disk: enough for a few tables, and little beside what is free.</summary>
+    private static long ReserveBytes(IFileSystem files, string folder)
+    {
+        const long Least = 4L << 20;
+        const long Most = 32L << 20;
+        files.CreateFolder(folder);
+        return Math.Clamp(files.FreeBytes(folder) / 20, Least, Most);
+    }
+
     private static KvasirNode Open(ServerOptions options, NodeEnvironment world)
     {
         try
@@ -78,6 +87,7 @@ public static class KvasirServer
                     DatabaseDurability = options.DatabaseDurability,
                     SyncInterval = options.Interval,
                     MemoryBytes = options.MemoryBytes,
+                    ReserveBytes = ReserveBytes(world.Files, options.DataFolder),
                 },
                 world);
         }

@@ -43,7 +43,10 @@ internal sealed class CommandDispatcher
         CommandFlags flags = entry.Definition.Flags;
         if (!entry.HasArity(context.ArgumentCount))
         {
-            context.Reply.Error($"ERR wrong number of arguments for '{entry.FullName}' command");
+            if (IsExec(entry))
+                AbortExec(context, $"wrong number of arguments for '{entry.FullName}' command");
+            else
+                context.Reply.Error($"ERR wrong number of arguments for '{entry.FullName}' command");
             Rejected(context, start, entry);
             return true;
         }
@@ -254,7 +257,8 @@ internal sealed class CommandDispatcher
             return false;
         }
 
-        if ((flags & CommandFlags.Write) != 0 && context.Execution.Refusal is { } refusal)
+        if ((flags & CommandFlags.Write) != 0 && context.Execution.Refusal is { } refusal
+            && !(GivesBackSpace(entry) && !session.Transaction.IsOpen && _server.Node.MakeRoomForDeletion()))
         {
             reply.Error(refusal.Code + " " + refusal.Message);
             return false;
@@ -315,6 +319,19 @@ internal sealed class CommandDispatcher
 
         return false;
     }
+
+    private static bool IsExec(CommandEntry entry) => entry.Definition.Name == "exec" && entry.Parent is null;
+
+    /// <summary>An EXEC that is refused ends its transaction, as one that runs does.</summary>
+    private static void AbortExec(CommandContext context, string reason)
+    {
+        context.Session.Transaction.End();
+        context.Server.Watches.RemoveAll(context.Session);
+        context.Reply.Error("EXECABORT Transaction discarded because of: " + reason);
+    }
+
+    private static bool GivesBackSpace(CommandEntry entry) =>
+        entry.Definition.Name is "del" or "unlink" or "flushdb" or "flushall" && entry.Parent is null;
 
     private static bool RunsInsideMulti(CommandEntry entry) =>
         entry.Definition.Name is "exec" or "discard" or "multi" or "watch" or "quit" or "reset" && entry.Parent is null;

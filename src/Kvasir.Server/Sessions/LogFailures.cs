@@ -4,7 +4,7 @@ using Kvasir.Primitives;
 namespace Kvasir.Server.Sessions;
 
 /// <summary>What the log could not make durable, for sessions whose replies waited for it. Thread-safe.</summary>
-internal sealed class LogFailures(Func<WriteRefusal?> refusal)
+internal sealed class LogFailures(Func<bool> isStopped)
 {
     private long _count;
     private volatile LogFailureNote? _last;
@@ -14,7 +14,7 @@ internal sealed class LogFailures(Func<WriteRefusal?> refusal)
     public LogFailureNote? Last => _last;
 
     /// <summary>The log has not recovered since: nothing more becomes durable.</summary>
-    public bool Current => _last is not null && refusal() is not null;
+    public bool Current => _last is not null && isStopped();
 
     public void Add(LogPosition durable, bool definite, string reason)
     {

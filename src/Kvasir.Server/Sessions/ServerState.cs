@@ -22,7 +22,7 @@ internal sealed class ServerState
         Node = node;
         Time = time;
         Clock = new ServerClock(time);
-        LogFailures = new LogFailures(() => node.Log.Refusal);
+        LogFailures = new LogFailures(() => node.Log.IsStopped);
         Commands = new CommandTable(commands);
         Watches = new WatchRegistry(node.DatabaseCount);
         Use = new KeyUse(Clock);

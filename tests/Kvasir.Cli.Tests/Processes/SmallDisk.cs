@@ -47,6 +47,11 @@ internal sealed class NeedsSmallDiskFactAttribute : FactAttribute
     public NeedsSmallDiskFactAttribute() => Skip = SmallDisk.ReasonToSkip;
 }
 
+internal sealed class NeedsSmallDiskTheoryAttribute : TheoryAttribute
+{
+    public NeedsSmallDiskTheoryAttribute() => Skip = SmallDisk.ReasonToSkip;
+}
+
 internal sealed class NeedsStraceFactAttribute : FactAttribute
 {
     public NeedsStraceFactAttribute() =>

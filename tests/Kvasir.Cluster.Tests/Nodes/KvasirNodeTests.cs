@@ -270,6 +270,60 @@ public sealed class KvasirNodeTests
     }
 
     [Fact]
+    public void OnAFullDiskDeletionsHaveRoomThatWasKeptForThem()
+    {
+        using NodeInMemory world = new();
+        world.Options = world.Options with { ReserveBytes = 8 << 20 };
+        world.Restart();
+        world.Put(0, "kept", "1");
+        world.Put(0, "gone", "1");
+        world.Settle();
+        Assert.True(world.Disk.FileExists("/data/RESERVE"));
+        world.Disk.CapacityBytes = long.MaxValue - world.Disk.FreeBytes("/data") + (2 << 20);
+        for (int i = 0; world.Node.Refusal is null; i++)
+        {
+            Assert.True(i < 500, "the disk never filled");
+            world.Do(e => e.Put(world.Node.Database(0), Encoding.UTF8.GetBytes("large" + i), [], new byte[1 << 20], 0));
+            world.Settle();
+        }
+
+        Advance(world);
+        Assert.NotNull(world.Node.Refusal);
+        LogPosition deleted = world.Do(e =>
+        {
+            Assert.True(world.Node.MakeRoomForDeletion());
+            e.Delete(world.Node.Database(0), "gone"u8);
+        });
+        world.Settle();
+        Assert.True(world.Node.Log.DurablePosition >= deleted);
+        Assert.Null(world.Get(0, "gone"));
+
+        // Others still wait, through a restart, until what was let go is there again.
+        Advance(world);
+        Assert.NotNull(world.Node.Refusal);
+        world.Crash(CrashKind.LoseUnsynced);
+        Assert.NotNull(world.Node.Refusal);
+        Assert.Null(world.Get(0, "gone"));
+        Assert.Equal("1", world.Get(0, "kept"));
+        world.Disk.CapacityBytes = long.MaxValue;
+        Advance(world);
+        Assert.Null(world.Node.Refusal);
+        Assert.True(world.Disk.FileExists("/data/RESERVE"));
+        world.Put(0, "after", "2");
+        world.Settle();
+        Assert.Equal("2", world.Get(0, "after"));
+
+        static void Advance(NodeInMemory world)
+        {
+            for (int i = 0; i < 10; i++)
+            {
+                world.Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+                world.Scheduler.RunAll();
+            }
+        }
+    }
+
+    [Fact]
     public void FailedSyncIsIndeterminateAndFinal()
     {
         using NodeInMemory world = new();

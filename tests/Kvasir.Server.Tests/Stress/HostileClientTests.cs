@@ -42,7 +42,11 @@ public sealed class HostileClientTests
             if (redis is not null && Comparable(stream))
             {
                 string expected = Answers(redis.EndPoint, stream, new SeededRandom(pieces));
-                Assert.True(expected == answered, $"seed {seed}, stream {i}: {Show(stream)}\nRedis:  {Show(expected)}\nKvasir: {Show(answered)}");
+
+                // After a protocol error Redis closes while more may be on its way: the end of what it said is lost with the reset.
+                bool same = expected == answered
+                    || (answered.Contains("-ERR Protocol error", StringComparison.Ordinal) && answered.StartsWith(expected, StringComparison.Ordinal));
+                Assert.True(same, $"seed {seed}, stream {i}: {Show(stream)}\nRedis:  {Show(expected)}\nKvasir: {Show(answered)}");
             }
 
             Assert.Equal("PONG", witness.Call("PING"));
@@ -265,7 +269,7 @@ public sealed class HostileClientTests
             string[] words = random.Next(9) switch
             {
                 0 => ["PING"],
-                1 => ["ECHO", "hello"],
+                1 => ["ECHO", "again"],
                 2 => ["SET", key, new string('v', random.Next(30))],
                 3 => ["GET", key],
                 4 => ["INCR", "n" + key],
