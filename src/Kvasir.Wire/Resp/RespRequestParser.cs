@@ -249,7 +249,8 @@ public sealed class RespRequestParser
             byte c = line[at];
             if (quote == 0)
             {
-                if (IsSpace(c) || c == 0)
+                // Fewer than those that are skipped between words: so does Redis.
+                if (c is (byte)' ' or (byte)'\t' or (byte)'\n' or (byte)'\r' or 0)
                     return true;
                 if (c is (byte)'"' or (byte)'\'')
                     quote = c;

@@ -31,6 +31,7 @@ public sealed class HostileClientTests
         redis?.Execute("CONFIG", "SET", "proto-max-bulk-len", BulkBytesMax.ToString(CultureInfo.InvariantCulture));
         using RespClient witness = new(served.Server.Resp[0]);
         SeededRandom random = new(seed);
+        List<string> differences = [];
         for (int i = 0; i < 150 * Crew.Scale; i++)
         {
             // Only one of the two gets what cannot be compared.
@@ -46,13 +47,15 @@ public sealed class HostileClientTests
                 // After a protocol error Redis closes while more may be on its way: the end of what it said is lost with the reset.
                 bool same = expected == answered
                     || (answered.Contains("-ERR Protocol error", StringComparison.Ordinal) && answered.StartsWith(expected, StringComparison.Ordinal));
-                Assert.True(same, $"seed {seed}, stream {i}: {Show(stream)}\nRedis:  {Show(expected)}\nKvasir: {Show(answered)}");
+                if (!same)
+                    differences.Add($"stream {i}: {Show(stream)}\nRedis:  {Show(expected)}\nKvasir: {Show(answered)}");
             }
 
             Assert.Equal("PONG", witness.Call("PING"));
         }
 
         AssertAlone(served, witness);
+        Assert.True(differences.Count == 0, $"seed {seed}, {differences.Count} differences:\n{string.Join('\n', differences.Take(5))}");
     }
 
     /// <summary>What is never valid, and must not be waited for or believed.</summary>
