@@ -11,7 +11,7 @@ namespace Kvasir.Server.Transport;
 /// One thread that serves many sockets: reads all that are ready, runs their commands, asks the log once to make durable
 /// what they wrote, then sends all replies that may leave. In steady state it allocates nothing.
 /// </summary>
-internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
+internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 {
     private const int EventsMax = 512;
     private const int ReadBytes = 64 << 10;
@@ -24,7 +24,6 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
     private const int CommandsPerSend = 128;
     private const int SpareArraysMax = 64;
     private const int CronMs = 100;
-    private const int LingerMs = 5000;
     private const ulong WakeToken = ulong.MaxValue;
 
     private readonly ServerState _server;
@@ -211,24 +210,6 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         if ((events & LinuxCalls.EpollOut) != 0 && !connection.IsClosed)
             MarkDirty(connection);
     }
-
-    /// <summary>The other side has closed, or half closed, while nothing is read from it.</summary>
-    private void HangUp(EpollConnection connection)
-    {
-        RespSession session = connection.Session;
-        if (!session.IsRunning && !connection.AwaitsRun && (session.Suspended is not null || !IsOwedReplies(session)))
-        {
-            Close(connection);
-            return;
-        }
-
-        // Told once, for as long as it is so. Whether it is gone for good shows when something is sent.
-        connection.IsHalfClosed = true;
-        connection.Interest &= ~LinuxCalls.EpollReadHangUp;
-        _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, connection.FileDescriptor, connection.Interest, connection.Token);
-    }
-
-    private static bool IsOwedReplies(RespSession session) => session.HasMore || session.Output.HasGates || session.Output.Length != 0;
 
     private void Receive(EpollConnection connection)
     {
@@ -549,52 +530,6 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         _server.Opened(session);
     }
 
-    /// <summary>
-    /// For one that was told what is wrong with what it sends. Closing while bytes are on their way to us would reset the
-    /// connection, and the reason would be lost with it: what still comes is thrown away for a moment.
-    /// </summary>
-    private void Linger(EpollConnection connection)
-    {
-        if (connection.LingersUntilMs != 0)
-            return;
-        connection.LingersUntilMs = _nowMs + LingerMs;
-        connection.Interest = LinuxCalls.EpollIn;
-        LinuxCalls.ShutdownSend(connection.FileDescriptor);
-        _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, connection.FileDescriptor, connection.Interest, connection.Token);
-    }
-
-    private void Discard(EpollConnection connection)
-    {
-        if (!_spareArrays.TryPop(out byte[]? spare))
-            spare = GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true);
-        nint received = LinuxCalls.Receive(connection.FileDescriptor, spare);
-        bool ended = received == 0 || (received < 0 && Marshal.GetLastPInvokeError() is not (LinuxCalls.TryAgain or LinuxCalls.Interrupted));
-        _spareArrays.Push(spare);
-        if (ended)
-            Close(connection);
-    }
-
-    private void Close(EpollConnection connection)
-    {
-        if (connection.IsClosed)
-            return;
-        connection.IsClosed = true;
-        int slot = (int)(uint)connection.Token;
-        _slots[slot] = null;
-        _freeSlots.Push(slot);
-        ConnectionCount--;
-        LinuxCalls.Close(connection.FileDescriptor);
-        connection.Session.ClosesNow = true;
-        if (!connection.Session.IsRunning)
-        {
-            connection.Session.Input.Executed(connection.Session.Input.Length);
-            GiveBack(connection.Session);
-        }
-
-        _server.Node.Mailbox.Post(new SessionClosing(connection.Session));
-        _acceptor.Released();
-    }
-
     private void Cron()
     {
         _nextCronMs = _nowMs + CronMs;
@@ -631,24 +566,5 @@ internal sealed unsafe class EpollLoop : ISessionOwner, IDisposable
         session.Tend(_nowMs, _nowMs - connection.LastActiveMs);
         if (connection.IsBeyond(_server.Limits, _nowMs))
             Close(connection);
-    }
-
-    private void CloseAll()
-    {
-        Settle();
-        SendGated();
-        foreach (EpollConnection? connection in _slots.ToArray())
-        {
-            if (connection is null)
-                continue;
-            SpinWait spin = default;
-            while (connection.Session.IsRunning)
-                spin.SpinOnce();
-            Send(connection);
-            Close(connection);
-        }
-
-        while (_arrivals.TryDequeue(out AcceptedSocket socket))
-            LinuxCalls.Close(socket.FileDescriptor);
     }
 }

@@ -9,6 +9,7 @@ namespace Kvasir.Cli.Tests.Processes;
 /// </summary>
 internal sealed class SmallDisk : IDisposable
 {
+    private const string RootOfProcess = "root";
     private readonly Process _holder;
 
     public SmallDisk(int mebibytes, string? bindReadOnly = null)
@@ -32,7 +33,7 @@ internal sealed class SmallDisk : IDisposable
     public string[] Under => ["nsenter", "-t", _holder.Id.ToString(CultureInfo.InvariantCulture), "-U", "-m", "--preserve-credentials"];
 
     /// <summary>The same from outside.</summary>
-    public string Outside => string.Create(CultureInfo.InvariantCulture, $"/proc/{_holder.Id}/root/mnt");
+    public string Outside => string.Create(CultureInfo.InvariantCulture, $"/proc/{_holder.Id}/{RootOfProcess}/mnt");
 
     public void Dispose()
     {
