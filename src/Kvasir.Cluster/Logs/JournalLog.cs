@@ -145,7 +145,7 @@ internal sealed class JournalLog : IReplicaLog, IJournalListener
     /// <summary>Makes what was appended durable though nobody waits for it. Any thread; returns at once.</summary>
     public void RequestSync()
     {
-        if (_refusal is null && _journal is { } journal && journal.AppendedPosition > journal.DurablePosition)
+        if (!IsStopped && _journal is { } journal && journal.AppendedPosition > journal.DurablePosition)
             journal.RequestCommit(sync: true);
     }
 
