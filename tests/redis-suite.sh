@@ -13,6 +13,9 @@ for tool in tclsh redis-cli redis-benchmark; do
   command -v $tool >/dev/null || { echo "redis-suite: $tool is missing" >&2; exit 2; }
 done
 
+# Units for which the suite starts servers itself: through redis-suite-server.sh, on ports of its own choice.
+own='unit/auth unit/info unit/limits unit/obuf-limits unit/networking unit/shutdown unit/wait unit/maxmemory unit/oom-score-adj'
+
 units=("$@")
 if [ $# -eq 0 ]; then
   units=(unit/printver unit/dump unit/protocol unit/keyspace unit/scan unit/info-command unit/type/string unit/type/incr
@@ -30,22 +33,28 @@ stop() {
 trap 'stop; rm -rf "$work"' EXIT
 mkdir -p "$work/redis/src"
 cp -r "$source/tests" "$work/redis/"
+ln -s "$here/redis-suite-server.sh" "$work/redis/src/redis-server"
 for tool in redis-cli redis-benchmark; do ln -s "$(command -v $tool)" "$work/redis/src/$tool"; done
 
 passed=0 failed=0 skipped=0
 for unit in "${units[@]}"; do
-  # A server of its own: what one unit leaves behind is not the next one's.
-  rm -rf "$work/data" "$work/ready"
-  "$here/../kvasir" server --data "$work/data" --resp 127.0.0.1:0 --durability none --json > "$work/ready" 2> "$work/server.log" &
-  server=$!
-  until grep -q '}' "$work/ready" 2>/dev/null; do
-    kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 2; }
-    sleep 0.1
-  done
-  port=$(sed -n 's/.*"resp":\[*"[^"]*:\([0-9]*\)".*/\1/p' "$work/ready")
   awk -F '\t' -v unit="$unit" '$1 == unit { print $3 }' "$here/redis-suite.txt" > "$work/skip"
+  if [[ " $own " == *" $unit "* ]]; then
+    mode="--baseport $((20000 + RANDOM % 8000 * 5)) --portcount 40 --clients 1"
+  else
+    # A server of its own: what one unit leaves behind is not the next one's.
+    rm -rf "$work/data" "$work/ready"
+    "$here/../kvasir" server --data "$work/data" --resp 127.0.0.1:0 --durability none --json > "$work/ready" 2> "$work/server.log" &
+    server=$!
+    until grep -q '}' "$work/ready" 2>/dev/null; do
+      kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 2; }
+      sleep 0.1
+    done
+    port=$(sed -n 's/.*"resp":\[*"[^"]*:\([0-9]*\)".*/\1/p' "$work/ready")
+    mode="--host 127.0.0.1 --port $port"
+  fi
   # shellcheck disable=SC2086
-  (cd "$work/redis" && timeout 600 tclsh tests/test_helper.tcl --host 127.0.0.1 --port "$port" --durable \
+  (cd "$work/redis" && timeout 600 tclsh tests/test_helper.tcl $mode --durable \
     --skipfile "$work/skip" ${KVASIR_SUITE_FLAGS:-} --single "$unit") 2>&1 | sed 's/\x1b\[[0-9;]*m//g' > "$work/log"
   [ "${PIPESTATUS[0]}" -eq 124 ] && echo "[err]: $unit took too long" >> "$work/log"
   sed '/^!!! WARNING/,$d' "$work/log" > "$work/results"

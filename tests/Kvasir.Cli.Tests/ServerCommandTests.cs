@@ -35,6 +35,7 @@ public sealed class ServerCommandTests : IDisposable
         Assert.Contains("sound", (await KvasirProcess.Run("verify", Data)).AssertSuccess().Output, StringComparison.Ordinal);
         string copy = Path.Combine(_folder, "copy");
         (await KvasirProcess.Run("checkpoint", Data, copy)).AssertSuccess();
+        Assert.Contains("lies inside", (await KvasirProcess.Run("checkpoint", Data, Data + "/db0/copy")).AssertUsageError(), StringComparison.Ordinal);
         foreach (string folder in new[] { Data, copy })
         {
             using Process again = Start("--data", folder);
@@ -142,6 +143,7 @@ public sealed class ServerCommandTests : IDisposable
     [InlineData("server --durability maybe", "maybe")]
     [InlineData("server --resp nowhere", "HOST:PORT")]
     [InlineData("server --memory-mib 1", "memory-mib")]
+    [InlineData("server --data /proc/version", "/proc/version is a file")]
     [InlineData("server --config /no/such/file", "/no/such/file")]
     [InlineData("server --database-durability 3=often", "often")]
     [InlineData("server --database-durability 16=none", "databases 0 to 15")]
@@ -196,14 +198,16 @@ public sealed class ServerCommandTests : IDisposable
         string file = Path.Combine(_folder, "kvasir.conf");
         await File.WriteAllLinesAsync(file, ["# remarks are skipped", "maxclients 11", "databases = 3", "requirepass \"from file\""]);
         using Process server = KvasirProcess.Start(
-            new Dictionary<string, string> { ["KVASIR_MAXCLIENTS"] = "12", ["KVASIR_DATABASES"] = "4" },
+            new Dictionary<string, string> { ["KVASIR_MAXCLIENTS"] = "12", ["KVASIR_DATABASES"] = "4", ["KVASIR_BOGUS"] = "1" },
             "server", "--data", Data, "--resp", "127.0.0.1:0", "--json", "--log-level", "warning", "--config", file, "--databases", "5");
         string port = await PortOf(server);
         Outcome outcome = await KvasirProcess.RunWithInput(
             "AUTH \"from file\"\nCONFIG GET maxclients\nCONFIG GET databases\n", "shell", "-p", port);
         Assert.Matches(@"maxclients\D+12\b", outcome.AssertSuccess().Output);
         Assert.Matches(@"databases\D+5\b", outcome.Output);
-        await Terminate(server);
+        Outcome ended = await Terminate(server);
+        Assert.Contains("KVASIR_BOGUS is not an option", ended.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("KVASIR_HISTORY", ended.Error, StringComparison.Ordinal);
         await File.WriteAllLinesAsync(file, ["resp 127.0.0.1:0", "resp 127.0.0.1:1"]);
         Assert.Contains("kvasir.conf:2: resp stands there twice", (await KvasirProcess.Run("server", "--config", file)).AssertUsageError(), StringComparison.Ordinal);
         await File.WriteAllLinesAsync(file, ["", "maxclient 11"]);
@@ -232,11 +236,11 @@ public sealed class ServerCommandTests : IDisposable
         return address[(address.LastIndexOf(':') + 1)..];
     }
 
-    private static async Task Terminate(Process process)
+    private static async Task<Outcome> Terminate(Process process)
     {
         using (Process kill = Process.Start("kill", ["-TERM", process.Id.ToString()]))
             await kill.WaitForExitAsync();
-        (await KvasirProcess.Finish(process)).AssertSuccess();
+        return (await KvasirProcess.Finish(process)).AssertSuccess();
     }
 
     private static string FreePort()

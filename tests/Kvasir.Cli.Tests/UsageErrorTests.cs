@@ -18,6 +18,7 @@ public sealed class UsageErrorTests
     [InlineData("bench server --keys 99999999999999999G", "--keys wants a number")]
     [InlineData("bench server --port 1 --duration 1", "no server answers")]
     [InlineData("bench server --workload set extra", "'extra'")]
+    [InlineData("bench server --load --no-load", "--load and --no-load")]
     [InlineData("bench engine", "--workload")]
     [InlineData("bench engine --workload fillseq,dance", "'dance'")]
     [InlineData("bench engine --workload readrandom", "readrandom needs data")]

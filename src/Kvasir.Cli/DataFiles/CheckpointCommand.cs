@@ -31,6 +31,8 @@ internal static class CheckpointCommand
             throw new UsageException($"{folder} is no data folder of a server: it has no {Path.GetFileName(NodeInspector.IdentityPath(folder))}");
         if (world.Files.FolderExists(target) || world.Files.FileExists(target))
             throw new UsageException($"{target} exists; a checkpoint wants a new folder");
+        if (target.StartsWith(Path.TrimEndingDirectorySeparator(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
+            throw new UsageException($"{target} lies inside {folder}; a checkpoint wants a folder of its own");
         int databases = NodeInspector.CountDatabases(world.Files, folder);
         if (databases == 0)
             throw new UsageException($"{folder} has no databases yet: its first start was not completed");

@@ -9,7 +9,10 @@ internal static class AllCommands
     [
         .. ConnectionCommands.All,
         .. ClientCommands.All,
+        .. AclCommands.All,
         .. ServerCommands.All,
+        .. ReplicationCommands.All,
+        .. ModuleCommands.All,
         .. ConfigCommands.All,
         .. CommandCommands.All,
         .. SlowLogCommands.All,

@@ -15,25 +15,25 @@ internal static class ClientCommands
     [
         new()
         {
-            Name = "client", Arity = -2, Flags = CommandFlags.None, Group = "connection", Summary = "A container for client connection commands", Since = "2.4.0", Complexity = "Depends on subcommand.",
+            Name = "client", Arity = -2, Flags = CommandFlags.None, Group = "connection",
             Subcommands =
             [
-                Sub("id", 2, Plain, static c => c.Reply.Integer(c.Session.Client.Id), "Returns the client ID for the current connection", "5.0.0"),
-                Sub("info", 2, Plain, static c => c.Reply.Verbatim(ClientLine.Format(c.Session) + "\n"), "Returns information about the current client connection.", "6.2.0"),
-                Sub("list", -2, Administrating, List, "Get the list of client connections", "2.4.0"),
-                Sub("setname", 3, Plain, SetName, "Set the current connection name", "2.6.9"),
-                Sub("getname", 2, Plain, GetName, "Get the current connection name", "2.6.9"),
-                Sub("kill", -3, Administrating, ClientKill.Run, "Kill the connection of a client", "2.4.0"),
-                Sub("pause", -3, Administrating, Pause, "Stop processing commands from clients for some time", "3.0.0"),
-                Sub("unpause", 2, Administrating, Unpause, "Resume processing of clients that were paused", "6.2.0"),
-                Sub("reply", 3, Plain, ReplyTo, "Instruct the server whether to reply to commands", "3.2.0"),
-                Sub("no-evict", 3, Administrating, NoEvict, "Set client eviction mode for the current connection", "7.0.0"),
-                Sub("unblock", -3, Administrating, Unblock, "Unblock a client blocked in a blocking command from a different connection", "5.0.0"),
-                Sub("tracking", -3, Plain, TrackingCommands.Tracking, "Enable or disable server assisted client side caching support", "6.0.0"),
-                Sub("caching", 3, Plain, TrackingCommands.Caching, "Instruct the server about tracking or not keys in the next request", "6.0.0"),
-                Sub("trackinginfo", 2, Plain, TrackingCommands.Info, "Return information about server assisted client side caching for the current connection", "6.2.0"),
-                Sub("getredir", 2, Plain, TrackingCommands.GetRedirect, "Get tracking notifications redirection client ID if any", "6.0.0"),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help, "Show helpful text about the different subcommands", "5.0.0"),
+                Sub("id", 2, Plain, static c => c.Reply.Integer(c.Session.Client.Id)),
+                Sub("info", 2, Plain, static c => c.Reply.Verbatim(ClientLine.Format(c.Session) + "\n")),
+                Sub("list", -2, Administrating, List),
+                Sub("setname", 3, Plain, SetName),
+                Sub("getname", 2, Plain, GetName),
+                Sub("kill", -3, Administrating, ClientKill.Run),
+                Sub("pause", -3, Administrating, Pause),
+                Sub("unpause", 2, Administrating, Unpause),
+                Sub("reply", 3, Plain, ReplyTo),
+                Sub("no-evict", 3, Administrating, NoEvict),
+                Sub("unblock", -3, Administrating, Unblock),
+                Sub("tracking", -3, Plain, TrackingCommands.Tracking),
+                Sub("caching", 3, Plain, TrackingCommands.Caching),
+                Sub("trackinginfo", 2, Plain, TrackingCommands.Info),
+                Sub("getredir", 2, Plain, TrackingCommands.GetRedirect),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help),
             ],
         },
     ];
@@ -41,8 +41,8 @@ internal static class ClientCommands
     /// <summary>Printable, without spaces.</summary>
     public static bool IsName(ReadOnlySpan<byte> name) => name.IndexOfAnyExceptInRange((byte)'!', (byte)'~') < 0;
 
-    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler, string summary, string since) =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "connection", Summary = summary, Since = since };
+    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "connection" };
 
     /// <summary>The class of clients that a word names, or null.</summary>
     public static string? TypeOf(ReadOnlySpan<byte> word)
@@ -71,7 +71,7 @@ internal static class ClientCommands
             List<RespSession> chosen = [];
             for (int i = 3; i < context.ArgumentCount; i++)
             {
-                if (!RespRequestParser.TryNumber(context.Argument(i), out long id) || id <= 0)
+                if (!RespRequestParser.TryNumber(context.Argument(i), out long id) )
                 {
                     context.Reply.Error("ERR Invalid client ID");
                     return;
@@ -88,7 +88,7 @@ internal static class ClientCommands
             string? type = TypeOf(context.Argument(3));
             if (type is null)
             {
-                context.Reply.Error($"ERR Unknown client type '{CommandDispatcher.Text(context.Argument(3), 128)}'");
+                context.Reply.ErrorAbout("ERR Unknown client type '"u8, context.Argument(3), "'"u8);
                 return;
             }
 
@@ -140,7 +140,7 @@ internal static class ClientCommands
         }
         else if (context.ArgumentCount > 4)
         {
-            context.Reply.Error("ERR wrong number of arguments for 'client|pause' command");
+            HelpTexts.UnknownSubcommand(context);
             return;
         }
 
@@ -185,6 +185,7 @@ internal static class ClientCommands
         else if (Ascii.EqualsIgnoreCase(mode, "off"u8))
         {
             client.ReplyMode = ReplyMode.Off;
+            client.SilentFrom = context.Reply.Buffer.Length;
         }
         else if (Ascii.EqualsIgnoreCase(mode, "skip"u8))
         {
@@ -224,7 +225,7 @@ internal static class ClientCommands
         }
         else if (context.ArgumentCount > 4)
         {
-            context.Reply.Error("ERR wrong number of arguments for 'client|unblock' command");
+            HelpTexts.UnknownSubcommand(context);
             return;
         }
 

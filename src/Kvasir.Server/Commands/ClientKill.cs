@@ -46,7 +46,7 @@ internal static class ClientKill
                 type = ClientCommands.TypeOf(value);
                 if (type is null)
                 {
-                    context.Reply.Error($"ERR Unknown client type '{CommandDispatcher.Text(value, 128)}'");
+                    context.Reply.ErrorAbout("ERR Unknown client type '"u8, value, "'"u8);
                     return;
                 }
             }

@@ -6,35 +6,52 @@ namespace Kvasir.Server.Commands;
 internal static class ClusterCommands
 {
     private const CommandFlags Asking = CommandFlags.Stale;
+    private const CommandFlags Administrating = CommandFlags.Admin | CommandFlags.Stale;
+    private const CommandFlags Changing = Administrating | CommandFlags.NoAsyncLoading;
 
     public static IEnumerable<CommandDefinition> All =>
     [
         new()
         {
-            Name = "cluster", Arity = -2, Flags = CommandFlags.None, Group = "cluster", Summary = "A container for cluster commands", Since = "3.0.0", Complexity = "Depends on subcommand.",
+            Name = "cluster", Arity = -2, Flags = CommandFlags.None, Group = "cluster",
             Subcommands =
             [
-                Sub("countkeysinslot", 3, "Return the number of local keys in the specified hash slot"),
-                Sub("getkeysinslot", 4, "Return local key names in the specified hash slot"),
-                Sub("help", 2, "Show helpful text about the different subcommands"),
-                Sub("info", 2, "Provides info about Redis Cluster node state"),
-                Sub("keyslot", 3, "Returns the hash slot of the specified key"),
-                Sub("links", 2, "Returns a list of all TCP links to and from peer nodes in cluster"),
-                Sub("myid", 2, "Return the node id"),
-                Sub("nodes", 2, "Get Cluster config for the node"),
-                Sub("replicas", 3, "List replica nodes of the specified master node"),
-                Sub("shards", 2, "Get array of cluster slots to node mappings"),
-                Sub("slaves", 3, "List replica nodes of the specified master node"),
-                Sub("slots", 2, "Get array of Cluster slot to node mappings"),
+                Sub("addslots", -3, Changing),
+                Sub("addslotsrange", -4, Changing),
+                Sub("bumpepoch", 2, Changing),
+                Sub("count-failure-reports", 3, Administrating),
+                Sub("countkeysinslot", 3, Asking),
+                Sub("delslots", -3, Changing),
+                Sub("delslotsrange", -4, Changing),
+                Sub("failover", -2, Changing),
+                Sub("flushslots", 2, Changing),
+                Sub("forget", 3, Changing),
+                Sub("getkeysinslot", 4, Asking),
+                Sub("info", 2, Asking),
+                Sub("keyslot", 3, Asking),
+                Sub("links", 2, Asking),
+                Sub("meet", -4, Changing),
+                Sub("myid", 2, Asking),
+                Sub("nodes", 2, Asking),
+                Sub("replicas", 3, Administrating),
+                Sub("replicate", 3, Changing),
+                Sub("reset", -2, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Stale),
+                Sub("saveconfig", 2, Changing),
+                Sub("set-config-epoch", 3, Changing),
+                Sub("setslot", -4, Changing),
+                Sub("shards", 2, Asking),
+                Sub("slaves", 3, Administrating),
+                Sub("slots", 2, Asking),
+                new() { Name = "help", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale, Handler = Refuse, Group = "cluster" },
             ],
         },
-        new() { Name = "asking", Arity = 1, Flags = CommandFlags.Fast, Handler = Refuse, Group = "connection", Summary = "Sent by cluster clients after an -ASK redirect", Since = "3.0.0" },
-        new() { Name = "readonly", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Refuse, Group = "connection", Summary = "Enables read queries for a connection to a cluster replica node", Since = "3.0.0" },
-        new() { Name = "readwrite", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Refuse, Group = "connection", Summary = "Disables read queries for a connection to a cluster replica node", Since = "3.0.0" },
+        new() { Name = "asking", Arity = 1, Flags = CommandFlags.Fast, Handler = Refuse, Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readonly", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Refuse, Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readwrite", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Refuse, Group = "cluster", Categories = ["connection"] },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, string summary) =>
-        new() { Name = name, Arity = arity, Flags = Asking, Handler = Refuse, Group = "cluster", Summary = summary, Since = "3.0.0" };
+    private static CommandDefinition Sub(string name, int arity, CommandFlags flags) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = Refuse, Group = "cluster" };
 
     private static void Refuse(CommandContext context) => context.Reply.Error("ERR This instance has cluster support disabled");
 }

@@ -14,23 +14,23 @@ internal static class CommandCommands
     [
         new()
         {
-            Name = "command", Arity = -1, Flags = Answering, Group = "server", Summary = "Get array of Redis command details", Since = "2.8.13", Complexity = "O(N) where N is the total number of Redis commands",
+            Name = "command", Arity = -1, Flags = Answering, Group = "server", Categories = ["connection"],
             Handler = static c => WriteAll(c, c.Server.Commands.All),
             Subcommands =
             [
-                Sub("count", 2, static c => c.Reply.Integer(c.Server.Commands.All.Count), "Get total number of Redis commands", "2.8.13", "O(1)"),
-                Sub("info", -2, Info, "Get array of specific Redis command details, or all when no argument is given.", "2.8.13", "O(N) where N is the number of commands to look up"),
-                Sub("docs", -2, Docs, "Get array of specific Redis command documentation", "7.0.0", "O(N) where N is the number of commands to look up"),
-                Sub("list", -2, List, "Get an array of Redis command names", "7.0.0", "O(N) where N is the total number of Redis commands"),
-                Sub("getkeys", -4, static c => GetKeys(c, flags: false), "Extract keys given a full Redis command", "2.8.13", "O(N) where N is the number of arguments to the command"),
-                Sub("getkeysandflags", -4, static c => GetKeys(c, flags: true), "Extract keys and access flags given a full Redis command", "7.0.0", "O(N) where N is the number of arguments to the command"),
-                Sub("help", 2, Help, "Show helpful text about the different subcommands", "5.0.0", "O(1)"),
+                Sub("count", 2, static c => c.Reply.Integer(c.Server.Commands.All.Count)),
+                Sub("info", -2, Info),
+                Sub("docs", -2, Docs),
+                Sub("list", -2, List),
+                Sub("getkeys", -4, static c => GetKeys(c, flags: false)),
+                Sub("getkeysandflags", -4, static c => GetKeys(c, flags: true)),
+                Sub("help", 2, Help),
             ],
         },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, CommandHandler handler, string summary, string since, string complexity) =>
-        new() { Name = name, Arity = arity, Flags = Answering, Handler = handler, Group = "server", Summary = summary, Since = since, Complexity = complexity };
+    private static CommandDefinition Sub(string name, int arity, CommandHandler handler) =>
+        new() { Name = name, Arity = arity, Flags = Answering, Handler = handler, Group = "server", Categories = ["connection"] };
 
     private static void WriteAll(CommandContext context, IReadOnlyList<CommandEntry> entries)
     {
@@ -118,7 +118,7 @@ internal static class CommandCommands
             return;
         }
 
-        if (CommandKeys.Of(entry).Count == 0)
+        if (CommandKeys.Of(entry).All(static s => s.Flags.Contains("not_key", StringComparer.Ordinal)))
         {
             context.Reply.Error("ERR The command has no key arguments");
             return;

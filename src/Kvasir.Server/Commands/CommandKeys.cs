@@ -4,20 +4,37 @@ using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands;
 
+/// <summary>How the first key is found.</summary>
+internal enum KeySearch
+{
+    Index,
+    Keyword,
+    Unknown,
+}
+
 /// <param name="Flags">How the keys are used, in COMMAND INFO's words.</param>
-/// <param name="First">Position of the first.</param>
+/// <param name="Search">How they are found.</param>
+/// <param name="First">Position of the first, or where the search for the keyword begins.</param>
 /// <param name="Last">Of the last, counted from the first; negative: from the end.</param>
 /// <param name="Step">From one to the next.</param>
-internal sealed record KeySpecification(string[] Flags, int First, int Last, int Step);
+internal sealed record KeySpecification(string[] Flags, KeySearch Search, int First, int Last, int Step)
+{
+    public string? Keyword { get; init; }
+
+    public string? Notes { get; init; }
+}
 
 /// <summary>Where a command's keys are and what happens to them: for COMMAND INFO, GETKEYS and GETKEYSANDFLAGS.</summary>
 internal static class CommandKeys
 {
+    private const string SortPatterns =
+        "RO access @? # For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we sort";
+
     /// <summary>Commands whose keys are not all just read, or just read and changed, as their flags say.</summary>
     private static readonly Dictionary<string, string> s_rows = new(StringComparer.Ordinal)
     {
         ["append"] = "RW insert @1:0:1",
-        ["bitfield"] = "RW access update variable_flags @1:0:1",
+        ["bitfield"] = "RW access update variable_flags @1:0:1 # This command allows both access and modification of the key",
         ["bitop"] = "OW update @2:0:1; RO access @3:-1:1",
         ["copy"] = "RO access @1:0:1; OW update @2:0:1",
         ["del"] = "RM delete @1:-1:1",
@@ -25,9 +42,9 @@ internal static class CommandKeys
         ["expire"] = "RW update @1:0:1",
         ["expireat"] = "RW update @1:0:1",
         ["getdel"] = "RW access delete @1:0:1",
-        ["getex"] = "RW access update @1:0:1",
+        ["getex"] = "RW access update @1:0:1 # RW and UPDATE because it changes the TTL",
         ["memory|usage"] = "RO @2:0:1",
-        ["migrate"] = "RW access delete @3:0:1",
+        ["migrate"] = "RW access delete @3:0:1; RW access delete incomplete @KEYS:-2:-1:1",
         ["mset"] = "OW update @1:-1:2",
         ["msetnx"] = "OW insert @1:-1:2",
         ["object|encoding"] = "RO @2:0:1",
@@ -42,12 +59,12 @@ internal static class CommandKeys
         ["renamenx"] = "RW access delete @1:0:1; OW insert @2:0:1",
         ["restore"] = "OW update @1:0:1",
         ["restore-asking"] = "OW update @1:0:1",
-        ["set"] = "RW access update variable_flags @1:0:1",
+        ["set"] = "RW access update variable_flags @1:0:1 # RW and ACCESS due to the optional `GET` argument",
         ["setex"] = "OW update @1:0:1",
         ["setnx"] = "OW insert @1:0:1",
         ["setrange"] = "RW update @1:0:1",
-        ["sort"] = "RO access @1:0:1",
-        ["sort_ro"] = "RO access @1:0:1",
+        ["sort"] = $"RO access @1:0:1; {SortPatterns}; OW update @? # For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument array",
+        ["sort_ro"] = $"RO access @1:0:1; {SortPatterns}",
         ["spublish"] = "not_key @1:0:1",
         ["ssubscribe"] = "not_key @1:-1:1",
         ["strlen"] = "RO @1:0:1",
@@ -67,7 +84,7 @@ internal static class CommandKeys
             return [];
         string[] flags = (definition.Flags & CommandFlags.Write) != CommandFlags.None ? ["RW", "access", "update"] : ["RO", "access"];
         int last = definition.LastKey < 0 ? definition.LastKey : definition.LastKey - definition.FirstKey;
-        return [new KeySpecification(flags, definition.FirstKey, last, definition.KeyStep)];
+        return [new KeySpecification(flags, KeySearch.Index, definition.FirstKey, last, definition.KeyStep)];
     }
 
     /// <summary>The keys of one call, given as the arguments from <paramref name="start"/> on, and what happens to each.</summary>
@@ -75,7 +92,7 @@ internal static class CommandKeys
     {
         List<(int Argument, string[] Flags)> keys = [];
         int count = context.ArgumentCount - start;
-        foreach (KeySpecification specification in Of(entry))
+        foreach (KeySpecification specification in Of(entry).Where(static s => s.Search == KeySearch.Index))
         {
             string[] flags = Flags(context, entry, start, specification);
             int last = specification.Last < 0 ? count + specification.Last : specification.First + specification.Last;
@@ -98,11 +115,20 @@ internal static class CommandKeys
         return keys;
     }
 
+    /// <summary>Flags @first:last:step, @KEYWORD:from:last:step or @?, and # notes.</summary>
     private static KeySpecification Parse(string text)
     {
-        int at = text.IndexOf('@', StringComparison.Ordinal);
-        int[] numbers = [.. text[(at + 1)..].Split(':').Select(static n => int.Parse(n, CultureInfo.InvariantCulture))];
-        return new KeySpecification(text[..(at - 1)].Split(' '), numbers[0], numbers[1], numbers[2]);
+        string[] halves = text.Split(" # ");
+        int at = halves[0].IndexOf('@', StringComparison.Ordinal);
+        string[] flags = halves[0][..(at - 1)].Split(' ');
+        string? notes = halves.Length > 1 ? halves[1] : null;
+        string[] place = halves[0][(at + 1)..].Split(':');
+        if (place[0] is "?")
+            return new KeySpecification(flags, KeySearch.Unknown, 0, 0, 0) { Notes = notes };
+        int[] numbers = [.. place[^3..].Select(static n => int.Parse(n, CultureInfo.InvariantCulture))];
+        return place.Length == 3
+            ? new KeySpecification(flags, KeySearch.Index, numbers[0], numbers[1], numbers[2]) { Notes = notes }
+            : new KeySpecification(flags, KeySearch.Keyword, numbers[0], numbers[1], numbers[2]) { Keyword = place[0], Notes = notes };
     }
 
     /// <summary>For some commands the options decide.</summary>
@@ -112,8 +138,24 @@ internal static class CommandKeys
             return Option(context, start, "get"u8, last: false) > 0 ? ["RW", "access", "update"] : ["OW", "update"];
         if (entry.FullName != "bitfield")
             return specification.Flags;
-        bool writes = Option(context, start, "set"u8, last: false) > 0 || Option(context, start, "incrby"u8, last: false) > 0;
-        return writes ? ["RW", "access", "update"] : ["RO", "access"];
+        return WritesBits(context, start) ? ["RW", "access", "update"] : ["RO", "access"];
+    }
+
+    /// <summary>What is no BITFIELD at all is taken for one that writes.</summary>
+    private static bool WritesBits(CommandContext context, int start)
+    {
+        for (int i = start + 2; i < context.ArgumentCount; i++)
+        {
+            int more = context.ArgumentCount - 1 - i;
+            if (Ascii.EqualsIgnoreCase(context.Argument(i), "get"u8) && more >= 2)
+                i += 2;
+            else if (Ascii.EqualsIgnoreCase(context.Argument(i), "overflow"u8) && more >= 1)
+                i++;
+            else
+                return true;
+        }
+
+        return false;
     }
 
     /// <summary>Where a word stands behind the first two arguments; 0 for nowhere.</summary>

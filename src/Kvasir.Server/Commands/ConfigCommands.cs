@@ -2,6 +2,7 @@ using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Settings;
+using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;
 
@@ -14,36 +15,42 @@ internal static class ConfigCommands
     [
         new()
         {
-            Name = "config", Arity = -2, Flags = CommandFlags.None, Group = "server", Summary = "A container for server configuration commands", Since = "2.0.0", Complexity = "Depends on subcommand.",
+            Name = "config", Arity = -2, Flags = CommandFlags.None, Group = "server",
             Subcommands =
             [
-                Sub("get", -3, Administrating, Get, "Get the values of configuration parameters", "O(N) when N is the number of configuration parameters provided"),
-                Sub("set", -4, Administrating, Set, "Set configuration parameters to the given values", "O(N) when N is the number of configuration parameters provided"),
-                Sub("resetstat", 2, Administrating, ResetStatistics, "Reset the stats returned by INFO", "O(1)"),
-                Sub("rewrite", 2, Administrating, Rewrite, "Rewrite the configuration file with the in memory configuration", "O(1)"),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help, "Show helpful text about the different subcommands", "O(1)"),
+                Sub("get", -3, Administrating, Get),
+                Sub("set", -4, Administrating, Set),
+                Sub("resetstat", 2, Administrating, ResetStatistics),
+                Sub("rewrite", 2, Administrating, Rewrite),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help),
             ],
         },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler, string summary, string complexity) =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server", Summary = summary, Since = "2.0.0", Complexity = complexity };
+    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server" };
 
     private static void Get(CommandContext context)
     {
         ServerSettings settings = context.Server.Settings;
         List<(string Name, Setting Setting)> found = [];
-        foreach ((string name, Setting setting) in settings.Names)
+        HashSet<string> names = new(StringComparer.OrdinalIgnoreCase);
+        for (int i = 2; i < context.ArgumentCount; i++)
         {
-            byte[] bytes = Encoding.ASCII.GetBytes(name);
-            for (int i = 2; i < context.ArgumentCount; i++)
+            byte[] pattern = RespWriter.CText(context.Argument(i)).ToArray();
+            if (pattern.AsSpan().IndexOfAny("[*?"u8) < 0)
             {
-                ReadOnlySpan<byte> pattern = context.Argument(i);
-                if (setting.Hidden ? Ascii.EqualsIgnoreCase(pattern, bytes) : GlobPattern.Matches(pattern, bytes, ignoreCase: true))
-                {
+                // A name is given back as it was asked for.
+                string name = Encoding.Latin1.GetString(pattern);
+                if (settings.Find(name) is { } setting && names.Add(name))
                     found.Add((name, setting));
-                    break;
-                }
+                continue;
+            }
+
+            foreach ((string name, Setting setting) in settings.Names)
+            {
+                if (!setting.Hidden && GlobPattern.Matches(pattern, Encoding.ASCII.GetBytes(name), ignoreCase: true) && names.Add(name))
+                    found.Add((name, setting));
             }
         }
 
@@ -60,34 +67,44 @@ internal static class ConfigCommands
         ServerSettings settings = context.Server.Settings;
         if (context.ArgumentCount % 2 != 0)
         {
-            context.Reply.Error("ERR wrong number of arguments for 'config|set' command");
+            context.Reply.Error("ERR syntax error");
             return;
         }
 
-        List<(Setting Setting, string Value)> changes = [];
+        List<Setting> named = [];
         for (int i = 2; i < context.ArgumentCount; i += 2)
         {
-            string name = Encoding.UTF8.GetString(context.Argument(i));
-            Setting? setting = settings.Find(name);
-            if (setting is null)
+            if (settings.Find(Encoding.Latin1.GetString(context.Argument(i))) is not { } setting)
             {
-                context.Reply.Error($"ERR Unknown option or number of arguments for CONFIG SET - '{name}'");
+                context.Reply.ErrorAbout("ERR Unknown option or number of arguments for CONFIG SET - '"u8, context.Argument(i), "'"u8, max: int.MaxValue);
                 return;
             }
 
             string? objection = setting.Fixed ? "can't set immutable config"
                 : setting.Guarded && !string.Equals(settings["enable-protected-configs"], "yes", StringComparison.Ordinal) ? "can't set protected config"
-                : changes.Any(c => ReferenceEquals(c.Setting, setting)) ? "duplicate parameter"
+                : named.Contains(setting) ? "duplicate parameter"
                 : null;
-            string normal = "";
-            objection ??= settings.Check(setting, Encoding.UTF8.GetString(context.Argument(i + 1)), out normal);
             if (objection is not null)
             {
+                context.Reply.ErrorAbout(
+                    "ERR CONFIG SET failed (possibly related to argument '"u8, context.Argument(i), Encoding.ASCII.GetBytes("') - " + objection), max: int.MaxValue);
+                return;
+            }
+
+            named.Add(setting);
+        }
+
+        List<(Setting Setting, string Value)> changes = [];
+        for (int i = 0; i < named.Count; i++)
+        {
+            if (settings.Check(named[i], Encoding.UTF8.GetString(context.Argument((2 * i) + 3)), out string normal) is { } objection)
+            {
+                string name = Encoding.Latin1.GetString(context.Argument((2 * i) + 2)).ToLowerInvariant();
                 context.Reply.Error($"ERR CONFIG SET failed (possibly related to argument '{name}') - {objection}");
                 return;
             }
 
-            changes.Add((setting, normal));
+            changes.Add((named[i], normal));
         }
 
         string[] previous = [.. changes.Select(c => settings.Value(c.Setting))];

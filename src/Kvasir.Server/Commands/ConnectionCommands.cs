@@ -12,13 +12,13 @@ internal static class ConnectionCommands
 
     public static IEnumerable<CommandDefinition> All =>
     [
-        new() { Name = "ping", Arity = -1, Flags = CommandFlags.Fast, Handler = Ping, Group = "connection", Summary = "Ping the server" },
-        new() { Name = "echo", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = static c => c.Reply.BulkString(c.Argument(1)), Group = "connection", Summary = "Echo the given string" },
-        new() { Name = "select", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Select, Group = "connection", Summary = "Change the selected database for the current connection" },
-        new() { Name = "hello", Arity = -1, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Hello, Group = "connection", Summary = "Handshake with Redis", Since = "6.0.0" },
-        new() { Name = "auth", Arity = -2, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Auth, Group = "connection", Summary = "Authenticate to the server", Complexity = "O(N) where N is the number of passwords defined for the user" },
-        new() { Name = "reset", Arity = 1, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Reset, Group = "connection", Summary = "Reset the connection", Since = "6.2.0" },
-        new() { Name = "quit", Arity = -1, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Quit, Group = "connection", Summary = "Close the connection" },
+        new() { Name = "ping", Arity = -1, Flags = CommandFlags.Fast, Handler = Ping, Group = "connection" },
+        new() { Name = "echo", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = static c => c.Reply.BulkString(c.Argument(1)), Group = "connection" },
+        new() { Name = "select", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Select, Group = "connection" },
+        new() { Name = "hello", Arity = -1, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Hello, Group = "connection" },
+        new() { Name = "auth", Arity = -2, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Auth, Group = "connection" },
+        new() { Name = "reset", Arity = 1, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Reset, Group = "connection" },
+        new() { Name = "quit", Arity = -1, Flags = Basic | CommandFlags.NoAuth | CommandFlags.AllowBusy, Handler = Quit, Group = "connection" },
     ];
 
     private static void Ping(CommandContext context)
@@ -47,9 +47,15 @@ internal static class ConnectionCommands
 
     private static void Select(CommandContext context)
     {
-        if (!RespRequestParser.TryNumber(context.Argument(1), out long index) || index is < int.MinValue or > int.MaxValue)
+        if (!RespRequestParser.TryNumber(context.Argument(1), out long index))
         {
             context.Reply.Error("ERR value is not an integer or out of range");
+            return;
+        }
+
+        if (index is < int.MinValue or > int.MaxValue)
+        {
+            context.Reply.Error($"ERR value is out of range, value must between {int.MinValue} and {int.MaxValue}");
             return;
         }
 
@@ -171,7 +177,7 @@ internal static class ConnectionCommands
             }
             else
             {
-                context.Reply.Error($"ERR Syntax error in HELLO option '{CommandDispatcher.Text(option, 128)}'");
+                context.Reply.ErrorAbout("ERR Syntax error in HELLO option '"u8, option, "'"u8);
                 return;
             }
         }

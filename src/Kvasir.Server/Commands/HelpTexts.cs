@@ -18,8 +18,10 @@ internal static class HelpTexts
     }
 
     /// <summary>A subcommand that exists, with arguments that make no sense.</summary>
-    public static void UnknownSubcommand(CommandContext context) => context.Reply.Error(
-        $"ERR unknown subcommand or wrong number of arguments for '{CommandDispatcher.Text(context.Argument(1), 128)}'. Try {context.Entry.Parent!.FullName.ToUpperInvariant()} HELP.");
+    public static void UnknownSubcommand(CommandContext context) => context.Reply.ErrorAbout(
+        "ERR unknown subcommand or wrong number of arguments for '"u8,
+        context.Argument(1),
+        Encoding.ASCII.GetBytes($"'. Try {context.Entry.Parent!.FullName.ToUpperInvariant()} HELP."));
 
     private static void Line(CommandContext context, string text) => context.Reply.SimpleString(Encoding.ASCII.GetBytes(text));
 }

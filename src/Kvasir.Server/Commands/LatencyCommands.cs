@@ -14,23 +14,23 @@ internal static class LatencyCommands
     [
         new()
         {
-            Name = "latency", Arity = -2, Flags = CommandFlags.None, Group = "server", Summary = "A container for latency diagnostics commands", Since = "2.8.13", Complexity = "Depends on subcommand.",
+            Name = "latency", Arity = -2, Flags = CommandFlags.None, Group = "server",
             Subcommands =
             [
-                Sub("latest", 2, Administrating, Latest, "Return the latest latency samples for all events."),
-                Sub("history", 3, Administrating, History, "Return timestamp-latency samples for the event."),
-                Sub("reset", -2, Administrating, Reset, "Reset latency data for one or more events."),
-                Sub("doctor", 2, Administrating, Doctor, "Return a human readable latency analysis report."),
-                Sub("graph", 3, Administrating, Graph, "Return a latency graph for the event."),
-                Sub("histogram", -2, Administrating, Histogram, "Return the cumulative distribution of latencies of a subset of commands or all.", "7.0.0"),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help, "Show helpful text about the different subcommands."),
+                Sub("latest", 2, Administrating, Latest),
+                Sub("history", 3, Administrating, History),
+                Sub("reset", -2, Administrating, Reset),
+                Sub("doctor", 2, Administrating, Doctor),
+                Sub("graph", 3, Administrating, Graph),
+                Sub("histogram", -2, Administrating, Histogram),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help),
             ],
         },
     ];
 
     private static CommandDefinition Sub(
-        string name, int arity, CommandFlags flags, CommandHandler handler, string summary, string since = "2.8.13") =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server", Summary = summary, Since = since };
+        string name, int arity, CommandFlags flags, CommandHandler handler) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server" };
 
     private static void Latest(CommandContext context)
     {
@@ -80,7 +80,7 @@ internal static class LatencyCommands
         if (monitor.Series.Count == 0)
         {
             context.Reply.Verbatim(monitor.ThresholdMs == 0
-                ? "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it.\n"
+                ? "I'm sorry, Dave, I can't do that. Latency monitoring is disabled in this Redis instance. You may use \"CONFIG SET latency-monitor-threshold <milliseconds>.\" in order to enable it. If we weren't in a deep space mission I'd suggest to take a look at https://redis.io/topics/latency-monitor.\n"
                 : "Dave, no latency spike was observed during the lifetime of this Redis instance, not in the slightest bit. I honestly think you ought to sit down calmly, take a stress pill, and think things over.\n");
             return;
         }

@@ -14,23 +14,23 @@ internal static class MemoryCommands
     [
         new()
         {
-            Name = "memory", Arity = -2, Flags = CommandFlags.None, Group = "server", Summary = "A container for memory diagnostics commands", Since = "4.0.0", Complexity = "Depends on subcommand.",
+            Name = "memory", Arity = -2, Flags = CommandFlags.None, Group = "server",
             Subcommands =
             [
-                Sub("usage", -3, CommandFlags.ReadOnly, Usage, "Estimate the memory usage of a key", 2),
-                Sub("doctor", 2, CommandFlags.None, static c => c.Reply.Verbatim("Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n"), "Outputs memory problems report"),
-                Sub("stats", 2, CommandFlags.None, Stats, "Show memory usage details"),
-                Sub("malloc-stats", 2, CommandFlags.None, static c => c.Reply.Verbatim("Stats not supported for the current allocator"), "Show allocator internal stats"),
-                Sub("purge", 2, CommandFlags.None, Purge, "Ask the allocator to release memory"),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help, "Show helpful text about the different subcommands"),
+                Sub("usage", -3, CommandFlags.ReadOnly, Usage, 2),
+                Sub("doctor", 2, CommandFlags.None, static c => c.Reply.Verbatim("Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n")),
+                Sub("stats", 2, CommandFlags.None, Stats),
+                Sub("malloc-stats", 2, CommandFlags.None, static c => c.Reply.Verbatim("Stats not supported for the current allocator")),
+                Sub("purge", 2, CommandFlags.None, Purge),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help),
             ],
         },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler, string summary, int key = 0) =>
+    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler, int key = 0) =>
         new()
         {
-            Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server", Summary = summary, Since = "4.0.0",
+            Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server",
             FirstKey = key, LastKey = key, KeyStep = key == 0 ? 0 : 1,
         };
 

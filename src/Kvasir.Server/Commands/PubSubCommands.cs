@@ -13,25 +13,25 @@ internal static class PubSubCommands
 
     public static IEnumerable<CommandDefinition> All =>
     [
-        new() { Name = "subscribe", Arity = -2, Flags = Listening, Handler = static c => Subscribe(c, Topic.Channel), Group = "pubsub", Summary = "Listen for messages published to the given channels", Since = "2.0.0", Complexity = "O(N) where N is the number of channels to subscribe to." },
-        new() { Name = "unsubscribe", Arity = -1, Flags = Listening, Handler = static c => Unsubscribe(c, Topic.Channel), Group = "pubsub", Summary = "Stop listening for messages posted to the given channels", Since = "2.0.0", Complexity = "O(N) where N is the number of clients already subscribed to a channel." },
-        new() { Name = "psubscribe", Arity = -2, Flags = Listening, Handler = static c => Subscribe(c, Topic.Pattern), Group = "pubsub", Summary = "Listen for messages published to channels matching the given patterns", Since = "2.0.0", Complexity = "O(N) where N is the number of patterns the client is already subscribed to." },
-        new() { Name = "punsubscribe", Arity = -1, Flags = Listening, Handler = static c => Unsubscribe(c, Topic.Pattern), Group = "pubsub", Summary = "Stop listening for messages posted to channels matching the given patterns", Since = "2.0.0", Complexity = "O(N+M) where N is the number of patterns the client is already subscribed and M is the number of total patterns subscribed in the system (by any client)." },
-        new() { Name = "ssubscribe", Arity = -2, Flags = Listening, Handler = static c => Subscribe(c, Topic.Shard), FirstKey = 1, LastKey = -1, KeyStep = 1, Group = "pubsub", Summary = "Listen for messages published to the given shard channels", Since = "7.0.0", Complexity = "O(N) where N is the number of shard channels to subscribe to." },
-        new() { Name = "sunsubscribe", Arity = -1, Flags = Listening, Handler = static c => Unsubscribe(c, Topic.Shard), FirstKey = 1, LastKey = -1, KeyStep = 1, Group = "pubsub", Summary = "Stop listening for messages posted to the given shard channels", Since = "7.0.0", Complexity = "O(N) where N is the number of clients already subscribed to a shard channel." },
-        new() { Name = "publish", Arity = 3, Flags = Sending, Handler = Publish, Group = "pubsub", Summary = "Post a message to a channel", Since = "2.0.0", Complexity = "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of subscribed patterns (by any client)." },
-        new() { Name = "spublish", Arity = 3, Flags = Sending, Handler = PublishShard, FirstKey = 1, LastKey = 1, KeyStep = 1, Group = "pubsub", Summary = "Post a message to a shard channel", Since = "7.0.0", Complexity = "O(N) where N is the number of clients subscribed to the receiving shard channel." },
+        new() { Name = "subscribe", Arity = -2, Flags = Listening, Handler = static c => Subscribe(c, Topic.Channel), Group = "pubsub" },
+        new() { Name = "unsubscribe", Arity = -1, Flags = Listening, Handler = static c => Unsubscribe(c, Topic.Channel), Group = "pubsub" },
+        new() { Name = "psubscribe", Arity = -2, Flags = Listening, Handler = static c => Subscribe(c, Topic.Pattern), Group = "pubsub" },
+        new() { Name = "punsubscribe", Arity = -1, Flags = Listening, Handler = static c => Unsubscribe(c, Topic.Pattern), Group = "pubsub" },
+        new() { Name = "ssubscribe", Arity = -2, Flags = Listening, Handler = static c => Subscribe(c, Topic.Shard), FirstKey = 1, LastKey = -1, KeyStep = 1, Group = "pubsub" },
+        new() { Name = "sunsubscribe", Arity = -1, Flags = Listening, Handler = static c => Unsubscribe(c, Topic.Shard), FirstKey = 1, LastKey = -1, KeyStep = 1, Group = "pubsub" },
+        new() { Name = "publish", Arity = 3, Flags = Sending, Handler = Publish, Group = "pubsub" },
+        new() { Name = "spublish", Arity = 3, Flags = Sending, Handler = PublishShard, FirstKey = 1, LastKey = 1, KeyStep = 1, Group = "pubsub" },
         new()
         {
-            Name = "pubsub", Arity = -2, Flags = CommandFlags.None, Group = "pubsub", Summary = "A container for Pub/Sub commands", Since = "2.8.0", Complexity = "Depends on subcommand.",
+            Name = "pubsub", Arity = -2, Flags = CommandFlags.None, Group = "pubsub",
             Subcommands =
             [
-                new() { Name = "channels", Arity = -2, Flags = Asking, Handler = static c => ListChannels(c, c.Server.PubSub.Channels), Group = "pubsub", Summary = "List active channels", Since = "2.8.0", Complexity = "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short channels and patterns)" },
-                new() { Name = "shardchannels", Arity = -2, Flags = Asking, Handler = static c => ListChannels(c, c.Server.PubSub.ShardChannels), Group = "pubsub", Summary = "List active shard channels", Since = "7.0.0", Complexity = "O(N) where N is the number of active shard channels, and assuming constant time pattern matching (relatively short channels)." },
-                new() { Name = "numsub", Arity = -2, Flags = Asking, Handler = static c => CountListeners(c, c.Server.PubSub.Channels), Group = "pubsub", Summary = "Get the count of subscribers for channels", Since = "2.8.0", Complexity = "O(N) for the NUMSUB subcommand, where N is the number of requested channels" },
-                new() { Name = "shardnumsub", Arity = -2, Flags = Asking, Handler = static c => CountListeners(c, c.Server.PubSub.ShardChannels), Group = "pubsub", Summary = "Get the count of subscribers for shard channels", Since = "7.0.0", Complexity = "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels" },
-                new() { Name = "numpat", Arity = 2, Flags = Asking, Handler = static c => c.Reply.Integer(c.Server.PubSub.Patterns.Count), Group = "pubsub", Summary = "Get the count of unique patterns pattern subscriptions", Since = "2.8.0" },
-                new() { Name = "help", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale, Handler = Help, Group = "pubsub", Summary = "Show helpful text about the different subcommands", Since = "6.2.0" },
+                new() { Name = "channels", Arity = -2, Flags = Asking, Handler = static c => ListChannels(c, c.Server.PubSub.Channels), Group = "pubsub" },
+                new() { Name = "shardchannels", Arity = -2, Flags = Asking, Handler = static c => ListChannels(c, c.Server.PubSub.ShardChannels), Group = "pubsub" },
+                new() { Name = "numsub", Arity = -2, Flags = Asking, Handler = static c => CountListeners(c, c.Server.PubSub.Channels), Group = "pubsub" },
+                new() { Name = "shardnumsub", Arity = -2, Flags = Asking, Handler = static c => CountListeners(c, c.Server.PubSub.ShardChannels), Group = "pubsub" },
+                new() { Name = "numpat", Arity = 2, Flags = Asking, Handler = static c => c.Reply.Integer(c.Server.PubSub.Patterns.Count), Group = "pubsub" },
+                new() { Name = "help", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale, Handler = Help, Group = "pubsub" },
             ],
         },
     ];
@@ -46,15 +46,10 @@ internal static class PubSubCommands
     private static void Subscribe(CommandContext context, Topic topic)
     {
         RespSession session = context.Session;
-        if (session.Transaction.IsExecuting && context.Reply.Protocol == 2)
+        if (session.Transaction.IsExecuting && topic == Topic.Shard)
         {
-            // In protocol 2 the reply would turn the connection into a subscriber's in the middle of EXEC's array.
-            string name = topic switch { Topic.Channel => "SUBSCRIBE", Topic.Pattern => "PSUBSCRIBE", _ => "SSUBSCRIBE" };
-            if (session.Client.ReplyMode == ReplyMode.Off)
-            {
-                context.Reply.Error($"ERR {name} isn't allowed for a DENY BLOCKING client");
-                return;
-            }
+            context.Reply.Error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
+            return;
         }
 
         (Dictionary<byte[], List<RespSession>> topics, HashSet<byte[]> own) = Lists(context, topic);

@@ -13,33 +13,33 @@ internal static class ScriptingCommands
     [
         new()
         {
-            Name = "script", Arity = -2, Flags = CommandFlags.None, Group = "scripting", Summary = "A container for Lua scripts management commands", Since = "2.6.0", Complexity = "Depends on subcommand.",
+            Name = "script", Arity = -2, Flags = CommandFlags.None, Group = "scripting",
             Subcommands =
             [
-                Sub("flush", -2, Scripting, Flush, "Remove all the scripts from the script cache."),
-                Sub("exists", -3, Scripting, Exists, "Check existence of scripts in the script cache."),
-                Sub("kill", 2, Scripting | CommandFlags.AllowBusy, static c => c.Reply.Error("NOTBUSY No scripts in execution right now."), "Kill the script currently in execution."),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, ScriptHelp, "Show helpful text about the different subcommands"),
+                Sub("flush", -2, Scripting, Flush),
+                Sub("exists", -3, Scripting, Exists),
+                Sub("kill", 2, Scripting | CommandFlags.AllowBusy, static c => c.Reply.Error("NOTBUSY No scripts in execution right now.")),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, ScriptHelp),
             ],
         },
         new()
         {
-            Name = "function", Arity = -2, Flags = CommandFlags.None, Group = "scripting", Summary = "A container for function commands", Since = "7.0.0", Complexity = "Depends on subcommand.",
+            Name = "function", Arity = -2, Flags = CommandFlags.None, Group = "scripting",
             Subcommands =
             [
-                Sub("flush", -2, Scripting | CommandFlags.Write, Flush, "Deleting all functions"),
-                Sub("list", -2, Scripting, List, "List information about all the functions"),
-                Sub("delete", 3, Scripting | CommandFlags.Write, static c => c.Reply.Error("ERR Library not found"), "Delete a function by name"),
-                Sub("dump", 2, Scripting, static c => c.Reply.BulkString([0x0A, 0x00, 0x4D, 0x7E, 0x8A, 0xC5, 0xA9, 0xD1, 0x5F, 0x01]), "Dump all functions into a serialized binary payload"),
-                Sub("kill", 2, Scripting | CommandFlags.AllowBusy, static c => c.Reply.Error("NOTBUSY No scripts in execution right now."), "Kill the function currently in execution."),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, FunctionHelp, "Show helpful text about the different subcommands"),
-                Sub("stats", 2, Scripting | CommandFlags.AllowBusy, Stats, "Return information about the function currently running (name, description, duration)"),
+                Sub("flush", -2, Scripting | CommandFlags.Write, Flush),
+                Sub("list", -2, Scripting, List),
+                Sub("delete", 3, Scripting | CommandFlags.Write, static c => c.Reply.Error("ERR Library not found")),
+                Sub("dump", 2, Scripting, static c => c.Reply.BulkString([0x0A, 0x00, 0x5D, 0x9B, 0x5C, 0x40, 0x0F, 0x7F, 0xA2, 0xDA])),
+                Sub("kill", 2, Scripting | CommandFlags.AllowBusy, static c => c.Reply.Error("NOTBUSY No scripts in execution right now.")),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, FunctionHelp),
+                Sub("stats", 2, Scripting | CommandFlags.AllowBusy, Stats),
             ],
         },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler, string summary) =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "scripting", Summary = summary, Since = "2.6.0" };
+    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "scripting" };
 
     private static void Flush(CommandContext context)
     {
@@ -51,7 +51,12 @@ internal static class ScriptingCommands
             return;
         }
 
-        context.Reply.Error($"ERR {context.Entry.Parent!.FullName.ToUpperInvariant()} FLUSH only supports SYNC|ASYNC option");
+        if (context.Entry.Parent!.FullName is "script")
+            context.Reply.Error("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+        else if (context.ArgumentCount > 3)
+            HelpTexts.UnknownSubcommand(context);
+        else
+            context.Reply.Error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
     }
 
     private static void Exists(CommandContext context)
@@ -63,12 +68,19 @@ internal static class ScriptingCommands
 
     private static void List(CommandContext context)
     {
+        bool withCode = false;
+        bool named = false;
         for (int i = 2; i < context.ArgumentCount; i++)
         {
-            if (Ascii.EqualsIgnoreCase(context.Argument(i), "withcode"u8))
-                continue;
-            if (Ascii.EqualsIgnoreCase(context.Argument(i), "libraryname"u8))
+            if (!withCode && Ascii.EqualsIgnoreCase(context.Argument(i), "withcode"u8))
             {
+                withCode = true;
+                continue;
+            }
+
+            if (!named && Ascii.EqualsIgnoreCase(context.Argument(i), "libraryname"u8))
+            {
+                named = true;
                 if (i + 1 >= context.ArgumentCount)
                 {
                     context.Reply.Error("ERR library name argument was not given");
@@ -79,7 +91,7 @@ internal static class ScriptingCommands
                 continue;
             }
 
-            context.Reply.Error("ERR Unknown argument " + Encoding.UTF8.GetString(context.Argument(i)));
+            context.Reply.ErrorAbout("ERR Unknown argument "u8, context.Argument(i), default, max: int.MaxValue);
             return;
         }
 
@@ -93,7 +105,13 @@ internal static class ScriptingCommands
         reply.BulkString("running_script"u8);
         reply.Null();
         reply.BulkString("engines"u8);
-        reply.MapHeader(0);
+        reply.MapHeader(1);
+        reply.BulkString("LUA"u8);
+        reply.MapHeader(2);
+        reply.BulkString("libraries_count"u8);
+        reply.Integer(0);
+        reply.BulkString("functions_count"u8);
+        reply.Integer(0);
     }
 
     private static void ScriptHelp(CommandContext context) => HelpTexts.Write(
@@ -102,8 +120,8 @@ internal static class ScriptingCommands
         "    Return information about the existence of the scripts in the script cache.",
         "FLUSH [ASYNC|SYNC]",
         "    Flush the Lua scripts cache. Very dangerous on replicas.",
-        "    When called without the optional mode argument, the behavior is determined",
-        "    by the lazyfree-lazy-user-flush configuration directive. Valid modes are:",
+        "    When called without the optional mode argument, the behavior is determined by the",
+        "    lazyfree-lazy-user-flush configuration directive. Valid modes are:",
         "    * ASYNC: Asynchronously flush the scripts cache.",
         "    * SYNC: Synchronously flush the scripts cache.",
         "KILL",
@@ -117,6 +135,7 @@ internal static class ScriptingCommands
         "    Return general information on all the libraries:",
         "    * Library name",
         "    * The engine used to run the Library",
+        "    * Library description",
         "    * Functions list",
         "    * Library code (if WITHCODE is given)",
         "    It also possible to get only function that matches a pattern using LIBRARYNAME argument.",

@@ -1,10 +1,11 @@
 using System.Text;
+using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;
 
-/// <summary>INFO, TIME, SAVE and its like, MONITOR, WAIT, ROLE, SHUTDOWN, LOLWUT.</summary>
+/// <summary>INFO, TIME, SAVE and its like, MONITOR, WAIT, SHUTDOWN, LOLWUT.</summary>
 internal static class ServerCommands
 {
     private const CommandFlags Answering = CommandFlags.Loading | CommandFlags.Stale;
@@ -12,24 +13,21 @@ internal static class ServerCommands
 
     public static IEnumerable<CommandDefinition> All =>
     [
-        Row("info", -1, Answering, Info, "Get information and statistics about the server", "1.0.0"),
-        Row("time", 1, Answering | CommandFlags.Fast, Time, "Return the current server time", "2.6.0"),
-        Row("lastsave", 1, Answering | CommandFlags.Fast, static c => c.Reply.Integer(LastSave(c)), "Get the UNIX time stamp of the last successful save to disk", "1.0.0"),
-        Row("save", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading | CommandFlags.NoMulti, Save, "Synchronously save the dataset to disk", "1.0.0"),
-        Row("bgsave", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, BackgroundSave, "Asynchronously save the dataset to disk", "1.0.0"),
-        Row("bgrewriteaof", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, RewriteLog, "Asynchronously rewrite the append-only file", "1.0.0"),
-        Row("monitor", 1, Administrating, Monitor, "Listen for all requests received by the server in real time", "1.0.0"),
-        Row("wait", 3, CommandFlags.NoScript, Wait, "Wait for the synchronous replication of all the write commands sent in the context of the current connection", "3.0.0", "generic"),
-        Row("role", 1, CommandFlags.NoScript | Answering | CommandFlags.Fast, Role, "Return the role of the instance in the context of replication", "2.8.12"),
-        Row("replicaof", 3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Stale | CommandFlags.NoAsyncLoading, ReplicaOf, "Make the server a replica of another instance, or promote it as master.", "5.0.0"),
-        Row("slaveof", 3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Stale | CommandFlags.NoAsyncLoading, ReplicaOf, "Make the server a replica of another instance, or promote it as master.", "1.0.0"),
-        Row("shutdown", -1, CommandFlags.Admin | CommandFlags.NoScript | Answering | CommandFlags.NoMulti | CommandFlags.AllowBusy, Shutdown, "Synchronously save the dataset to disk and then shut down the server", "1.0.0"),
-        Row("lolwut", -1, CommandFlags.ReadOnly | CommandFlags.Fast, static c => c.Reply.Verbatim("Kvasir knew the answer to every question. Redis ver. " + ServerIdentity.RedisVersion + "\n"), "Display some computer art and the Redis version", "5.0.0"),
+        Row("info", -1, Answering, Info, categories: ["dangerous"]),
+        Row("time", 1, Answering | CommandFlags.Fast, Time),
+        Row("lastsave", 1, Answering | CommandFlags.Fast, static c => c.Reply.Integer(LastSave(c)), categories: ["admin", "dangerous"]),
+        Row("save", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading | CommandFlags.NoMulti, Save),
+        Row("bgsave", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, BackgroundSave),
+        Row("bgrewriteaof", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, RewriteLog),
+        Row("monitor", 1, Administrating, Monitor),
+        Row("wait", 3, CommandFlags.NoScript, Wait, "generic", ["connection"]),
+        Row("shutdown", -1, CommandFlags.Admin | CommandFlags.NoScript | Answering | CommandFlags.NoMulti | CommandFlags.AllowBusy, Shutdown),
+        Row("lolwut", -1, CommandFlags.ReadOnly | CommandFlags.Fast, LolWut),
     ];
 
     private static CommandDefinition Row(
-        string name, int arity, CommandFlags flags, CommandHandler handler, string summary, string since, string group = "server") =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = group, Summary = summary, Since = since };
+        string name, int arity, CommandFlags flags, CommandHandler handler, string group = "server", string[]? categories = null) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = group, Categories = categories ?? [], OwnCategoriesOnly = categories is not null };
 
     private static void Info(CommandContext context)
     {
@@ -48,6 +46,13 @@ internal static class ServerCommands
         if (context.ArgumentCount == 1)
             wanted.UnionWith(InfoPage.DefaultSections);
         context.Reply.Verbatim(new InfoPage(context.Server, context.Execution).Write(wanted));
+    }
+
+    private static void LolWut(CommandContext context)
+    {
+        if (context.ArgumentCount >= 3 && Ascii.EqualsIgnoreCase(context.Argument(1), "version"u8) && !NumberText.TryArgument(context, 2, out _))
+            return;
+        context.Reply.Verbatim("Redis ver. " + ServerIdentity.RedisVersion + "\n");
     }
 
     private static void Time(CommandContext context)
@@ -160,22 +165,6 @@ internal static class ServerCommands
 
         long deadline = milliseconds == 0 ? long.MaxValue : context.NowMs + Math.Min(milliseconds, long.MaxValue / 2);
         context.Session.Suspended = new BlockedSuspension(deadline, static c => c.Reply.Integer(0));
-    }
-
-    private static void Role(CommandContext context)
-    {
-        context.Reply.ArrayHeader(3);
-        context.Reply.BulkString("master"u8);
-        context.Reply.Integer(0);
-        context.Reply.ArrayHeader(0);
-    }
-
-    private static void ReplicaOf(CommandContext context)
-    {
-        if (Ascii.EqualsIgnoreCase(context.Argument(1), "no"u8) && Ascii.EqualsIgnoreCase(context.Argument(2), "one"u8))
-            context.Reply.Ok();
-        else
-            context.Reply.Error("ERR this server does not replicate from others; a Kvasir cluster copies by itself");
     }
 
     private static void Shutdown(CommandContext context)

@@ -12,19 +12,19 @@ internal static class SlowLogCommands
     [
         new()
         {
-            Name = "slowlog", Arity = -2, Flags = CommandFlags.None, Group = "server", Summary = "A container for slow log commands", Since = "2.2.12", Complexity = "Depends on subcommand.",
+            Name = "slowlog", Arity = -2, Flags = CommandFlags.None, Group = "server",
             Subcommands =
             [
-                Sub("get", -2, Administrating, Get, "Get the slow log's entries"),
-                Sub("len", 2, Administrating, static c => c.Reply.Integer(c.Server.SlowLog.Count), "Get the slow log's length"),
-                Sub("reset", 2, Administrating, Reset, "Clear all entries from the slow log"),
-                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help, "Show helpful text about the different subcommands"),
+                Sub("get", -2, Administrating, Get),
+                Sub("len", 2, Administrating, static c => c.Reply.Integer(c.Server.SlowLog.Count)),
+                Sub("reset", 2, Administrating, Reset),
+                Sub("help", 2, CommandFlags.Loading | CommandFlags.Stale, Help),
             ],
         },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler, string summary) =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server", Summary = summary, Since = "2.2.12", Complexity = "O(N) where N is the number of entries" };
+    private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler) =>
+        new() { Name = name, Arity = arity, Flags = flags, Handler = handler, Group = "server" };
 
     private static void Get(CommandContext context)
     {

@@ -12,11 +12,11 @@ internal static class TransactionCommands
 
     public static IEnumerable<CommandDefinition> All =>
     [
-        new() { Name = "multi", Arity = 1, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Multi, Group = "transactions", Summary = "Mark the start of a transaction block", Since = "1.2.0" },
-        new() { Name = "exec", Arity = 1, Flags = Basic | CommandFlags.SkipSlowlog, Handler = Exec, Group = "transactions", Summary = "Execute all commands issued after MULTI", Since = "1.2.0", Complexity = "Depends on commands in the transaction" },
-        new() { Name = "discard", Arity = 1, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Discard, Group = "transactions", Summary = "Discard all commands issued after MULTI", Since = "2.0.0", Complexity = "O(N), when N is the number of queued commands" },
-        new() { Name = "watch", Arity = -2, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Watch, FirstKey = 1, LastKey = -1, KeyStep = 1, Group = "transactions", Summary = "Watch the given keys to determine execution of the MULTI/EXEC block", Since = "2.2.0", Complexity = "O(1) for every key." },
-        new() { Name = "unwatch", Arity = 1, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Unwatch, Group = "transactions", Summary = "Forget about all watched keys", Since = "2.2.0" },
+        new() { Name = "multi", Arity = 1, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Multi, Group = "transactions" },
+        new() { Name = "exec", Arity = 1, Flags = Basic | CommandFlags.SkipSlowlog, Handler = Exec, Group = "transactions" },
+        new() { Name = "discard", Arity = 1, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Discard, Group = "transactions" },
+        new() { Name = "watch", Arity = -2, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Watch, FirstKey = 1, LastKey = -1, KeyStep = 1, Group = "transactions" },
+        new() { Name = "unwatch", Arity = 1, Flags = Basic | CommandFlags.Fast | CommandFlags.AllowBusy, Handler = Unwatch, Group = "transactions" },
     ];
 
     private static void Multi(CommandContext context)

@@ -30,6 +30,9 @@ internal static partial class HostLog
     [LoggerMessage(8, LogLevel.Error, "a checkpoint failed")]
     public static partial void CheckpointFailed(ILogger logger, Exception exception);
 
+    [LoggerMessage(10, LogLevel.Warning, "the environment variable {Name} is not an option of the server: it is ignored")]
+    public static partial void UnknownVariable(ILogger logger, string name);
+
     [LoggerMessage(9, LogLevel.Error, "expired keys of database {Database} are not deleted, its files cannot be read: {Reason}")]
     public static partial void SweepFailed(ILogger logger, int database, string reason);
 

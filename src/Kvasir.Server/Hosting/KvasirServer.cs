@@ -41,6 +41,8 @@ public static class KvasirServer
         CancellationToken cancellation)
     {
         ILogger logger = logging.CreateLogger("Kvasir.Server");
+        foreach (string name in options.UnknownVariables)
+            HostLog.UnknownVariable(logger, name);
         using KvasirNode node = Open(options, world);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
@@ -76,6 +78,8 @@ public static class KvasirServer
 
     private static KvasirNode Open(ServerOptions options, NodeEnvironment world)
     {
+        if (world.Files.FileExists(options.DataFolder))
+            throw new StartupException($"{options.DataFolder} is a file; the data lies in a folder");
         try
         {
             return KvasirNode.Open(

@@ -88,6 +88,9 @@ public sealed record ServerOptions
     /// <summary>The file that the options came from, for INFO.</summary>
     public string? ConfigFile { get; init; }
 
+    /// <summary>Variables of the environment that begin like options and are none: named in the log.</summary>
+    public IReadOnlyList<string> UnknownVariables { get; init; } = [];
+
     /// <summary>Parameters as CONFIG SET knows them, to begin with.</summary>
     public IReadOnlyDictionary<string, string> Parameters { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
 }

@@ -15,27 +15,58 @@ public static class ServerOptionsReader
 {
     private const string EnvironmentPrefix = "KVASIR_";
 
+    /// <summary>Of the shell and the bench, which share the prefix.</summary>
+    private static readonly string[] OtherVariables = ["history", "password"];
+
     // Cannot begin the name of an option.
     private const string ParameterPrefix = ".";
 
     /// <summary>Reads all three sources. Throws <see cref="StartupException"/> with one line.</summary>
     public static ServerOptions Read(string? file, IReadOnlyDictionary<string, string?> flags)
     {
-        ConfigurationBuilder builder = new();
-        if (file is not null)
-            builder.AddInMemoryCollection(ReadFile(file));
-        builder.AddInMemoryCollection(ReadEnvironment());
         foreach (string key in flags.Keys)
         {
             if (!ServerOptionKey.IsKnown(key))
                 throw new StartupException($"unknown option {key}");
         }
 
-        builder.AddInMemoryCollection(flags.Where(static f => f.Value is not null));
-        return Make(builder.Build()) with { ConfigFile = file };
+        IReadOnlyList<FileLine> lines = file is null ? [] : ReadFile(file);
+        List<KeyValuePair<string, string?>> environment = ReadEnvironment();
+        ServerOptions With(IEnumerable<FileLine> chosen) => Make(new ConfigurationBuilder()
+            .AddInMemoryCollection(chosen.Select(static l => new KeyValuePair<string, string?>(l.Key, l.Value)))
+            .AddInMemoryCollection(environment)
+            .AddInMemoryCollection(flags.Where(static f => f.Value is not null))
+            .Build());
+        try
+        {
+            return With(lines) with { ConfigFile = file, UnknownVariables = UnknownVariables() };
+        }
+        catch (StartupException e)
+        {
+            foreach (FileLine line in lines)
+            {
+                if (!Fails(() => With(lines.Where(l => l != line))))
+                    throw new StartupException($"{file}:{line.Number}: {e.Message}", e);
+            }
+
+            throw;
+        }
     }
 
-    private static List<KeyValuePair<string, string?>> ReadFile(string file)
+    private static bool Fails(Func<ServerOptions> make)
+    {
+        try
+        {
+            make();
+            return false;
+        }
+        catch (StartupException)
+        {
+            return true;
+        }
+    }
+
+    private static List<FileLine> ReadFile(string file)
     {
         string[] lines;
         try
@@ -47,7 +78,7 @@ public static class ServerOptionsReader
             throw new StartupException($"cannot read {file}: {e.Message}", e);
         }
 
-        List<KeyValuePair<string, string?>> pairs = [];
+        List<FileLine> pairs = [];
         for (int i = 0; i < lines.Length; i++)
         {
             string line = lines[i].Trim();
@@ -65,7 +96,7 @@ public static class ServerOptionsReader
 
             if (pairs.Exists(p => string.Equals(p.Key, key, StringComparison.Ordinal)))
                 throw new StartupException($"{file}:{i + 1}: {key.TrimStart('.')} stands there twice");
-            pairs.Add(new(key, value));
+            pairs.Add(new(i + 1, key, value));
         }
 
         return pairs;
@@ -91,6 +122,19 @@ public static class ServerOptionsReader
         }
 
         return pairs;
+    }
+
+    /// <summary>Variables that look like options of the server and are none: a mistyped one must not go unnoticed.</summary>
+    private static string[] UnknownVariables()
+    {
+        HashSet<string> known = [.. ServerOptionKey.All.Select(static k => k.Name), .. OtherVariables];
+        return
+        [
+            .. Environment.GetEnvironmentVariables().Keys.Cast<string>()
+                .Where(n => n.StartsWith(EnvironmentPrefix, StringComparison.Ordinal)
+                    && !known.Contains(n[EnvironmentPrefix.Length..].ToLowerInvariant().Replace('_', '-')))
+                .Order(StringComparer.Ordinal),
+        ];
     }
 
     private static ServerOptions Make(IConfiguration settings)
@@ -243,4 +287,6 @@ public static class ServerOptionsReader
             throw new StartupException($"{key}: nobody knows the host {host}", e);
         }
     }
+
+    private sealed record FileLine(int Number, string Key, string Value);
 }

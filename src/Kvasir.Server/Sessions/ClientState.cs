@@ -3,6 +3,9 @@ namespace Kvasir.Server.Sessions;
 /// <summary>What is known of a client: CLIENT LIST shows it, CLIENT and HELLO change it. Touched inside the mailbox.</summary>
 internal sealed class ClientState
 {
+    /// <summary>As CLIENT LIST writes it.</summary>
+    public const string NoCommand = "NULL";
+
     public ClientState(long id, string address, string localAddress, long nowMs)
     {
         Id = id;
@@ -30,7 +33,10 @@ internal sealed class ClientState
 
     public string User { get; set; } = "default";
 
-    public string LastCommand { get; set; } = "NULL";
+    public string LastCommand { get; set; } = NoCommand;
+
+    /// <summary>Where the reply ended that was under way when CLIENT REPLY turned replies off: in EXEC, what came before stays.</summary>
+    public int SilentFrom { get; set; }
 
     public ReplyMode ReplyMode { get; set; }
 

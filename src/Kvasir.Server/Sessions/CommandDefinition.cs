@@ -60,15 +60,11 @@ internal sealed record CommandDefinition
     /// <summary>string, bitmap, generic, transactions, pubsub, connection, server, scripting.</summary>
     public required string Group { get; init; }
 
-    public required string Summary { get; init; }
-
-    /// <summary>The Redis version that brought it.</summary>
-    public string Since { get; init; } = "1.0.0";
-
-    public string Complexity { get; init; } = "O(1)";
-
     /// <summary>ACL categories beyond those that flags and group imply, without the @.</summary>
     public IReadOnlyList<string> Categories { get; init; } = [];
+
+    /// <summary>Its group implies no category.</summary>
+    public bool OwnCategoriesOnly { get; init; }
 
     public IReadOnlyList<CommandDefinition> Subcommands { get; init; } = [];
 }

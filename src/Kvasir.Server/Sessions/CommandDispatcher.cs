@@ -34,6 +34,7 @@ internal sealed class CommandDispatcher
         CommandEntry? entry = Resolve(context);
         if (entry is null)
         {
+            session.Client.LastCommand = ClientState.NoCommand;
             Rejected(context, start, entry: null);
             return true;
         }
@@ -176,8 +177,8 @@ internal sealed class CommandDispatcher
         CommandEntry? subcommand = entry.Subcommands.Find(context.Argument(1));
         if (subcommand is null)
         {
-            context.Reply.Error(
-                $"ERR unknown subcommand '{Text(context.Argument(1), 128)}'. Try {entry.FullName.ToUpperInvariant()} HELP.");
+            context.Reply.ErrorAbout(
+                "ERR unknown subcommand '"u8, context.Argument(1), Encoding.ASCII.GetBytes($"'. Try {entry.FullName.ToUpperInvariant()} HELP."));
         }
 
         return subcommand;
@@ -189,14 +190,14 @@ internal sealed class CommandDispatcher
     private static byte[] UnknownCommand(CommandContext context)
     {
         Kvasir.Primitives.BytesBuffer text = new(256);
-        ReadOnlySpan<byte> name = context.Argument(0);
+        ReadOnlySpan<byte> name = RespWriter.CText(context.Argument(0));
         text.Append("ERR unknown command '"u8);
         text.Append(name[..Math.Min(name.Length, 128)]);
         text.Append("', with args beginning with: "u8);
         int start = text.Length;
         for (int i = 1; i < context.ArgumentCount && text.Length - start < 128; i++)
         {
-            ReadOnlySpan<byte> argument = context.Argument(i);
+            ReadOnlySpan<byte> argument = RespWriter.CText(context.Argument(i));
             text.Append((byte)'\'');
             text.Append(argument[..Math.Min(argument.Length, 128 - (text.Length - 1 - start))]);
             text.Append("' "u8);
@@ -233,9 +234,10 @@ internal sealed class CommandDispatcher
             return false;
         }
 
-        if ((flags & CommandFlags.Protected) != 0 && !_server.AllowsProtected(session))
+        if ((flags & CommandFlags.Protected) != 0 && !_server.AllowsProtected(session, entry))
         {
-            reply.Error($"ERR {entry.FullName.ToUpperInvariant()} command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.");
+            CommandEntry family = entry.Parent ?? entry;
+            reply.Error($"ERR {family.FullName.ToUpperInvariant()} command not allowed. If the enable-{family.FullName}-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.");
             return false;
         }
 
@@ -346,10 +348,23 @@ internal sealed class CommandDispatcher
         RespSession session = context.Session;
         if (entry is not null)
             entry.Counters.Rejected++;
+        if (entry is { Definition.Name: "exec", Parent: null })
+            AbortTransaction(context, start);
         session.Transaction.HasErrors |= session.Transaction.IsOpen;
         _statistics.CountError(context.Reply.Buffer.WrittenSpan[start..]);
         if (session.Client.ReplyMode != ReplyMode.On)
             MaybeSilence(session, start, entry: null);
+    }
+
+    /// <summary>An EXEC that may not run ends its block all the same, and says why it did not run.</summary>
+    private void AbortTransaction(CommandContext context, int start)
+    {
+        Span<byte> written = context.Reply.Buffer.WrittenSpan[start..];
+        byte[] reason = written[(written.StartsWith("-ERR "u8) ? 5 : 1)..^2].ToArray();
+        context.Reply.Buffer.Truncate(start);
+        context.Reply.Error([.. "EXECABORT Transaction discarded because of: "u8, .. reason]);
+        context.Session.Transaction.End();
+        _server.Watches.RemoveAll(context.Session);
     }
 
     /// <summary>CLIENT REPLY holds for replies; what SUBSCRIBE and its like confirm are messages, and those always go out.</summary>
@@ -365,10 +380,10 @@ internal sealed class CommandDispatcher
         switch (client.ReplyMode)
         {
             case ReplyMode.Off:
-                session.Output.Buffer.Truncate(start);
+                session.Output.Buffer.Truncate(Math.Max(start, client.SilentFrom));
+                client.SilentFrom = 0;
                 break;
             case ReplyMode.SkipNext:
-                session.Output.Buffer.Truncate(start);
                 client.ReplyMode = ReplyMode.Skip;
                 break;
             case ReplyMode.Skip:
@@ -378,5 +393,4 @@ internal sealed class CommandDispatcher
         }
     }
 
-    internal static string Text(ReadOnlySpan<byte> bytes, int max) => Encoding.UTF8.GetString(bytes[..Math.Min(bytes.Length, max)]);
 }

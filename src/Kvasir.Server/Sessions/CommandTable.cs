@@ -59,6 +59,13 @@ internal sealed class CommandTable
             for (int i = 0; i < name.Length; i++)
             {
                 uint c = name[i];
+                if (c == 0)
+                {
+                    // Would be taken for the padding.
+                    result = default;
+                    return false;
+                }
+
                 if (c - 'A' <= 'Z' - 'A')
                     c |= 0x20;
                 words[i >> 3] |= (ulong)c << (8 * (i & 7));

@@ -110,7 +110,8 @@ internal sealed class PubSubRegistry
         foreach (RespSession session in listeners)
         {
             BytesBuffer bytes = session.Reply.Protocol >= 3 ? _message3.Buffer : _message2.Buffer;
-            if (ReferenceEquals(session, current))
+            // A client that wants no replies gets its messages all the same: beside what is cut away.
+            if (ReferenceEquals(session, current) && session.Client.ReplyMode == ReplyMode.On)
                 session.Output.Buffer.Append(bytes.WrittenSpan);
             else
                 session.Push(bytes.WrittenSpan);

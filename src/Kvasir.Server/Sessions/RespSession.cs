@@ -225,8 +225,9 @@ internal sealed class RespSession : IMailboxItem
                 return;
             if (status == RespParseStatus.Error)
             {
-                // It may show a byte of the request, as it came.
-                Reply.Error(Encoding.Latin1.GetBytes("ERR " + Parser.Error));
+                // CLIENT REPLY OFF holds for the last words, too. They may show a byte of the request, as it came.
+                if (Client.ReplyMode == ReplyMode.On)
+                    Reply.Error(Encoding.Latin1.GetBytes("ERR " + Parser.Error));
                 Input.Executed(Input.Length);
                 ClosesAfterReplies = true;
                 return;

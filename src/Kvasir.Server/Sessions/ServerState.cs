@@ -124,7 +124,8 @@ internal sealed class ServerState
     public bool LacksReplicas { get; set; }
 
     /// <summary>DEBUG is for those that enable-debug-command names.</summary>
-    public bool AllowsProtected(RespSession session) => Settings["enable-debug-command"] switch
+    /// <summary>DEBUG and parts of MODULE have a setting each that says who may run them.</summary>
+    public bool AllowsProtected(RespSession session, CommandEntry entry) => Settings[$"enable-{(entry.Parent ?? entry).FullName}-command"] switch
     {
         "yes" => true,
         "local" => session.Client.Address.StartsWith("127.", StringComparison.Ordinal)

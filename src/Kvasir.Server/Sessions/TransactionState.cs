@@ -45,8 +45,11 @@ internal sealed class TransactionState
 
     public void Begin() => IsOpen = true;
 
+    /// <summary>Keeps a command for EXEC. None is kept for a block that will not run: it would only take memory.</summary>
     public void Add(CommandContext context, CommandEntry command)
     {
+        if (HasErrors || WatchBroken)
+            return;
         ArgumentRange[] ranges = new ArgumentRange[context.ArgumentCount];
         int start = _bytes.Length;
         for (int i = 0; i < ranges.Length; i++)

@@ -33,13 +33,15 @@ internal static class KeyEventFlags
         return true;
     }
 
-    /// <summary>As CONFIG GET gives it back: A for all that A means.</summary>
+    /// <summary>As CONFIG GET gives it back: A for all that A means. Redis forgets to show an n beside it; here it is shown, and so kept.</summary>
     public static string Format(KeyEventClass flags)
     {
         StringBuilder text = new();
         if ((flags & KeyEventClass.All) == KeyEventClass.All)
         {
             text.Append('A');
+            if ((flags & KeyEventClass.New) != 0)
+                text.Append('n');
         }
         else
         {

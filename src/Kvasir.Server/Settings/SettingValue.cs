@@ -86,6 +86,8 @@ internal static class SettingValue
             };
         }
 
+        if (units && digits.Length == 0)
+            digits = "0";
         if (!long.TryParse(digits, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value) || factor == 0
             || (units && value < 0) || value > long.MaxValue / factor)
         {
@@ -115,7 +117,7 @@ internal static class SettingValue
     {
         normal = text;
         string[] words = Words(text);
-        if (words.Length == 0 || words.Length % 4 != 0)
+        if (words.Length % 4 != 0)
             return "Wrong number of arguments in buffer limit configuration.";
         string[] limits = Words(current);
         for (int i = 0; i < words.Length; i += 4)

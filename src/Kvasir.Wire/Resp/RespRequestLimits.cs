@@ -7,7 +7,7 @@ public sealed class RespRequestLimits
     public long BulkBytesMax { get; set; } = 64L << 20;
 
     /// <summary>Arguments of one request.</summary>
-    public int ArgumentsMax { get; set; } = 1024 * 1024;
+    public int ArgumentsMax { get; set; } = int.MaxValue;
 
     /// <summary>Bytes of an inline request, or of one line of a request in pieces.</summary>
     public int LineBytesMax { get; set; } = 64 * 1024;

@@ -199,10 +199,11 @@ public sealed class RespRequestParser
 
     private RespParseStatus ParseInline(ReadOnlySpan<byte> bytes)
     {
-        int newline = bytes[_scanned..].IndexOf((byte)'\n');
-        if (newline < 0)
+        // Redis looks for the end of the line as C does: behind a NUL it finds none, however long it waits.
+        int newline = bytes[_scanned..].IndexOfAny((byte)'\n', (byte)0);
+        if (newline < 0 || bytes[_scanned + newline] == 0)
         {
-            _scanned = bytes.Length;
+            _scanned = newline < 0 ? bytes.Length : _scanned + newline;
             return bytes.Length > _limits.LineBytesMax
                 ? Fail("Protocol error: too big inline request")
                 : RespParseStatus.Incomplete;

@@ -55,6 +55,34 @@ public sealed class RespWriter
         }
     }
 
+    /// <summary>
+    /// An error line that quotes what a client sent: as far as C would print it, which is to the first NUL, and at most
+    /// <paramref name="max"/> bytes.
+    /// </summary>
+    public void ErrorAbout(ReadOnlySpan<byte> before, ReadOnlySpan<byte> quoted, ReadOnlySpan<byte> after, int max = 128)
+    {
+        quoted = CText(quoted);
+        int start = Buffer.Length + 1;
+        Buffer.Append((byte)'-');
+        Buffer.Append(before);
+        Buffer.Append(quoted[..Math.Min(quoted.Length, max)]);
+        Buffer.Append(after);
+        foreach (ref byte b in Buffer.WrittenSpan[start..])
+        {
+            if (b is (byte)'\r' or (byte)'\n')
+                b = (byte)' ';
+        }
+
+        Buffer.Append("\r\n"u8);
+    }
+
+    /// <summary>What is before the first NUL.</summary>
+    public static ReadOnlySpan<byte> CText(ReadOnlySpan<byte> text)
+    {
+        int end = text.IndexOf((byte)0);
+        return end < 0 ? text : text[..end];
+    }
+
     public void Integer(long value)
     {
         if ((ulong)value < 10)

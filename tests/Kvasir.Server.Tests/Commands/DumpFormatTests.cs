@@ -23,7 +23,7 @@ public sealed class DumpFormatTests
     public void StringsAreWrittenAsRedisWritesThem(string value, string encoded)
     {
         BytesBuffer dump = new();
-        DumpFormat.AppendString(Encoding.ASCII.GetBytes(value), dump);
+        DumpFormat.AppendString(Encoding.ASCII.GetBytes(value), dump, compress: false);
         Assert.Equal(encoded, Convert.ToHexString(dump.WrittenSpan[..^10]));
         Assert.Equal(10, BinaryPrimitives.ReadUInt16LittleEndian(dump.WrittenSpan[^10..]));
         Assert.Equal(value, Read(dump.WrittenSpan));
@@ -39,14 +39,45 @@ public sealed class DumpFormatTests
     {
         BytesBuffer dump = new();
         string value = new('x', length);
-        DumpFormat.AppendString(Encoding.ASCII.GetBytes(value), dump);
+        DumpFormat.AppendString(Encoding.ASCII.GetBytes(value), dump, compress: false);
         Assert.Equal(value, Read(dump.WrittenSpan));
     }
 
-    /// <summary>What Redis 7.0.15 answers to DUMP of forty times "a".</summary>
+    /// <summary>What Redis 7.0.15 answers to DUMP of one letter, many times.</summary>
+    [Theory]
+    [InlineData('a', 40, "00C30928016161E01B000161610A00CF092FAAAE25831D")]
+    [InlineData('\0', 21, "00C30615010000E00A000A00DA6EB70DBC05A88C")]
+    public void CompressedStringsAreReadAndWrittenAsRedisDoes(char letter, int count, string encoded)
+    {
+        string text = new(letter, count);
+        Assert.Equal(text, Read(Convert.FromHexString(encoded)));
+        BytesBuffer dump = new();
+        DumpFormat.AppendString(Encoding.ASCII.GetBytes(text), dump, compress: true);
+        Assert.Equal(encoded, Convert.ToHexString(dump.WrittenSpan));
+    }
+
     [Fact]
-    public void CompressedStringsAreRead() => Assert.Equal(
-        new string('a', 40), Read(Convert.FromHexString("00C30928016161E01B000161610A00CF092FAAAE25831D")));
+    public void WhateverIsCompressedIsReadBack()
+    {
+        var random = new SeededRandom(12);
+        BytesBuffer dump = new();
+        int smaller = 0;
+        for (int i = 0; i < 3000; i++)
+        {
+            byte[] value = new byte[random.OneIn(50) ? random.Next(40_000) : random.Next(300)];
+            int symbols = 1 + random.Next(random.OneIn(2) ? 4 : 256);
+            for (int j = 0; j < value.Length; j++)
+                value[j] = j > 20 && !random.OneIn(9) ? value[j - 1 - random.Next(20)] : (byte)random.Next(symbols);
+            dump.Clear();
+            DumpFormat.AppendString(value, dump, compress: true);
+            smaller += dump.Length < value.Length ? 1 : 0;
+            BytesBuffer read = new();
+            Assert.Equal(DumpStatus.Ok, DumpFormat.ReadString(dump.WrittenSpan, read, long.MaxValue));
+            Assert.True(read.WrittenSpan.SequenceEqual(value), $"value {i} of seed 12");
+        }
+
+        Assert.InRange(smaller, 500, 3000);
+    }
 
     /// <summary>No bytes make it read outside of them, take memory without bound, or throw.</summary>
     [Fact]
@@ -73,7 +104,7 @@ public sealed class DumpFormatTests
     public void EveryFlippedBitIsNoticed()
     {
         BytesBuffer dump = new();
-        DumpFormat.AppendString("some value"u8, dump);
+        DumpFormat.AppendString("some value"u8, dump, compress: true);
         byte[] bytes = dump.WrittenSpan.ToArray();
         for (int bit = 0; bit < bytes.Length * 8; bit++)
         {

@@ -13,6 +13,7 @@ internal sealed class RedisPeer : IDisposable
     private static readonly string[] s_programs = ["/usr/bin/redis-server", "/usr/local/bin/redis-server"];
 
     private readonly Process? _process;
+    private readonly string? _folder;
     private readonly int _port;
     private readonly TcpClient _client;
     private readonly NetworkStream _stream;
@@ -20,8 +21,9 @@ internal sealed class RedisPeer : IDisposable
     private int _start;
     private int _end;
 
-    private RedisPeer(Process? process, int port)
+    private RedisPeer(Process? process, int port, string? folder = null)
     {
+        _folder = folder;
         _process = process;
         _port = port;
         _client = new TcpClient { NoDelay = true };
@@ -35,44 +37,43 @@ internal sealed class RedisPeer : IDisposable
         string? program = Array.Find(s_programs, File.Exists);
         if (program is null)
             return null;
-        while (true)
+        // Somebody may take the free port before redis-server does.
+        for (int attempt = 0; attempt < 10; attempt++)
         {
-            Process process = Start(program, FreePort(), out int port);
-
-            // Somebody else may have taken the port meanwhile, with a server of their own and keys in it.
-            if (process.HasExited)
-            {
-                process.Dispose();
-                continue;
-            }
-
-            var peer = new RedisPeer(process, port);
-            string info = Encoding.Latin1.GetString(peer.Execute("INFO", "server"));
-            bool isOurs = info.Contains(string.Create(CultureInfo.InvariantCulture, $"process_id:{process.Id}\r\n"), StringComparison.Ordinal);
-            if (isOurs && info.Contains("redis_version:" + Version, StringComparison.Ordinal))
-                return peer;
-            peer.Dispose();
-            if (isOurs)
-                return null;
+            if (TryStart(program, FreePort()) is { } peer)
+                return peer.HasVersion() ? peer : null;
         }
+
+        throw new InvalidOperationException("redis-server does not start");
     }
 
-    private static Process Start(string program, int freePort, out int port)
+    private static RedisPeer? TryStart(string program, int port)
     {
-        port = freePort;
+        // Its own, since it loads at the start what another saved there.
+        string folder = Directory.CreateTempSubdirectory("kvasir-redis").FullName;
         var info = new ProcessStartInfo(program) { RedirectStandardOutput = true, UseShellExecute = false };
-        foreach (string argument in new[] { "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "yes" })
+        foreach (string argument in new[] { "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder, "--enable-debug-command", "local", "--proto-max-bulk-len", "64mb" })
             info.ArgumentList.Add(argument);
         Process process = Process.Start(info)!;
         // It says little after this, so that the pipe does not fill up.
         while (process.StandardOutput.ReadLine() is { } line)
         {
             if (line.Contains("Ready to accept", StringComparison.Ordinal))
-                return process;
+                return new RedisPeer(process, port, folder);
         }
 
         process.WaitForExit();
-        return process;
+        process.Dispose();
+        Directory.Delete(folder, recursive: true);
+        return null;
+    }
+
+    private bool HasVersion()
+    {
+        if (Encoding.Latin1.GetString(Execute("INFO", "server")).Contains("redis_version:" + Version, StringComparison.Ordinal))
+            return true;
+        Dispose();
+        return false;
     }
 
     public IPEndPoint EndPoint => new(IPAddress.Loopback, _port);
@@ -94,8 +95,18 @@ internal sealed class RedisPeer : IDisposable
         return Receive();
     }
 
+    public bool HasExited => _process is { HasExited: true };
+
     /// <summary>Another connection to the same server.</summary>
     public RedisPeer Connect() => new(process: null, _port);
+
+    /// <summary>A connection for which the caller does all reading.</summary>
+    public Socket OpenSocket()
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        socket.Connect(IPAddress.Loopback, _port);
+        return socket;
+    }
 
     /// <summary>The next reply or message.</summary>
     public byte[] Receive()
@@ -113,6 +124,7 @@ internal sealed class RedisPeer : IDisposable
         _process.Kill();
         _process.WaitForExit();
         _process.Dispose();
+        Directory.Delete(_folder!, recursive: true);
     }
 
     private void ReadReply(MemoryStream reply)

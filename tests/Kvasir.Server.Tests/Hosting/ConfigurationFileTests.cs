@@ -46,6 +46,9 @@ public sealed class ConfigurationFileTests : IDisposable
     [Theory]
     [InlineData("nonsense 1", "unknown key nonsense")]
     [InlineData("appendonly yes", "unknown key appendonly")]
+    [InlineData("maxclients many", "maxclients is a number from 1 to 1000000, not many")]
+    [InlineData("durability maybe", "durability is sync, interval or none, not maybe")]
+    [InlineData("database-durability 77=sync", "database-durability is a list like 3=none,5=interval for databases 0 to 15, not 77=sync")]
     [InlineData("slowlog-max-len many", "slowlog-max-len: argument couldn't be parsed into an integer")]
     public void FileWithAWrongLineIsRefusedWithItsNumber(string line, string objection)
     {

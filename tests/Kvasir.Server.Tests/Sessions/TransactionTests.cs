@@ -32,6 +32,39 @@ public sealed class TransactionTests
         Assert.Equal("-ERR DISCARD without MULTI\r\n", client.Execute("DISCARD"));
     }
 
+    [Fact]
+    public void ExecThatMayNotRunEndsItsBlock()
+    {
+        using CommandWorld world = new();
+        SessionPeer client = world.Connect();
+        client.Execute("MULTI");
+        client.Execute("SET a 1");
+        Assert.Equal("-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n", client.Execute("EXEC x"));
+        Assert.Equal("-ERR EXEC without MULTI\r\n", client.Execute("EXEC"));
+        client.Execute("SUBSCRIBE c");
+        Assert.StartsWith("-EXECABORT Transaction discarded because of: Can't execute 'exec': only ", client.Execute("EXEC"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void RepliesTurnedOffInsideABlockLeaveWhatCameBefore()
+    {
+        using CommandWorld world = new();
+        SessionPeer client = world.Connect();
+        client.Execute("MULTI");
+        client.Execute("SET a 1");
+        client.Execute("CLIENT REPLY OFF");
+        client.Execute("GET a");
+        Assert.Equal("*3\r\n+OK\r\n", client.Execute("EXEC"));
+        Assert.Equal("", client.Execute("GET a"));
+        Assert.Equal("+OK\r\n", client.Execute("CLIENT REPLY ON"));
+        client.Execute("MULTI");
+        client.Execute("CLIENT REPLY SKIP");
+        client.Execute("GET a");
+        Assert.Equal("*2\r\n$1\r\n1\r\n", client.Execute("EXEC"));
+        Assert.Equal("", client.Execute("GET a"));
+        Assert.Equal("$1\r\n1\r\n", client.Execute("GET a"));
+    }
+
     [Theory]
     [InlineData("SET w 2", true)]
     [InlineData("SET other 2", false)]

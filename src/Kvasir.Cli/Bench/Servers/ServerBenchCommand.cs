@@ -34,6 +34,8 @@ internal static class ServerBenchCommand
         };
         command.SetAction(async (result, cancellation) =>
         {
+            if (result.GetValue(load) && result.GetValue(noLoad))
+                throw new UsageException("--load and --no-load contradict each other");
             string chosen = result.GetValue(workload)!;
             bool ycsb = chosen.StartsWith("ycsb", StringComparison.Ordinal);
             int bytes = result.GetValue(valueSize);

@@ -17,9 +17,6 @@ internal static class BitmapCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "2.2.0",
-            Complexity = "O(1)",
-            Summary = "Sets or clears the bit at offset in the string value stored at key",
         },
         new()
         {
@@ -31,9 +28,6 @@ internal static class BitmapCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "2.2.0",
-            Complexity = "O(1)",
-            Summary = "Returns the bit value at offset in the string value stored at key",
         },
         new()
         {
@@ -45,9 +39,6 @@ internal static class BitmapCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "2.6.0",
-            Complexity = "O(N)",
-            Summary = "Count set bits in a string",
         },
         new()
         {
@@ -59,9 +50,6 @@ internal static class BitmapCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "2.8.7",
-            Complexity = "O(N)",
-            Summary = "Find first bit set or clear in a string",
         },
         new()
         {
@@ -73,9 +61,6 @@ internal static class BitmapCommands
             LastKey = -1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "2.6.0",
-            Complexity = "O(N)",
-            Summary = "Perform bitwise operations between strings",
         },
         new()
         {
@@ -87,9 +72,6 @@ internal static class BitmapCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "3.2.0",
-            Complexity = "O(1) for each subcommand specified",
-            Summary = "Perform arbitrary bitfield integer operations on strings",
         },
         new()
         {
@@ -101,9 +83,6 @@ internal static class BitmapCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "bitmap",
-            Since = "6.0.0",
-            Complexity = "O(1) for each subcommand specified",
-            Summary = "Perform arbitrary bitfield integer operations on strings. Read-only variant of BITFIELD",
         },
     ];
 }

@@ -18,7 +18,7 @@ internal static class DumpCommands
         }
 
         context.Scratch.Clear();
-        DumpFormat.AppendString(KeyAccess.Content(context.Value), context.Scratch);
+        DumpFormat.AppendString(KeyAccess.Content(context.Value), context.Scratch, context.Server.Settings.Flag("rdbcompression"));
         context.Reply.BulkString(context.Scratch.WrittenSpan);
     }
 

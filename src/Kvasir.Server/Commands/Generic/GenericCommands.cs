@@ -17,13 +17,6 @@ internal static class GenericCommands
             LastKey = -1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity =
-                "O(N) where N is the number of keys that will be removed. When a key to remove holds a value " +
-                "other than a string, the individual complexity for this key is O(M) where M is the number of " +
-                "elements in the list, set, sorted set or hash. Removing a single key that holds a string value " +
-                "is O(1).",
-            Summary = "Delete a key",
             Categories = ["keyspace"],
         },
         new()
@@ -36,12 +29,6 @@ internal static class GenericCommands
             LastKey = -1,
             KeyStep = 1,
             Group = "generic",
-            Since = "4.0.0",
-            Complexity =
-                "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different " +
-                "thread in order to reclaim memory, where N is the number of allocations the deleted objects " +
-                "where composed of.",
-            Summary = "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.",
             Categories = ["keyspace"],
         },
         new()
@@ -54,9 +41,6 @@ internal static class GenericCommands
             LastKey = -1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(N) where N is the number of keys to check.",
-            Summary = "Determine if a key exists",
             Categories = ["keyspace"],
         },
         new()
@@ -69,9 +53,6 @@ internal static class GenericCommands
             LastKey = -1,
             KeyStep = 1,
             Group = "generic",
-            Since = "3.2.1",
-            Complexity = "O(N) where N is the number of keys that will be touched.",
-            Summary = "Alters the last access time of a key(s). Returns the number of existing keys specified.",
             Categories = ["keyspace"],
         },
         new()
@@ -84,9 +65,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Determine the type stored at key",
             Categories = ["keyspace"],
         },
         new()
@@ -99,9 +77,6 @@ internal static class GenericCommands
             LastKey = 2,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Rename a key",
             Categories = ["keyspace"],
         },
         new()
@@ -114,9 +89,6 @@ internal static class GenericCommands
             LastKey = 2,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Rename a key, only if the new key does not exist",
             Categories = ["keyspace"],
         },
         new()
@@ -129,10 +101,6 @@ internal static class GenericCommands
             LastKey = 2,
             KeyStep = 1,
             Group = "generic",
-            Since = "6.2.0",
-            Complexity =
-                "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
-            Summary = "Copy a key",
             Categories = ["keyspace"],
         },
         new()
@@ -145,9 +113,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Move a key to another database",
             Categories = ["keyspace"],
         },
         new()
@@ -160,9 +125,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Set a key's time to live in seconds",
             Categories = ["keyspace"],
         },
         new()
@@ -175,9 +137,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.6.0",
-            Complexity = "O(1)",
-            Summary = "Set a key's time to live in milliseconds",
             Categories = ["keyspace"],
         },
         new()
@@ -190,9 +149,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.2.0",
-            Complexity = "O(1)",
-            Summary = "Set the expiration for a key as a UNIX timestamp",
             Categories = ["keyspace"],
         },
         new()
@@ -205,9 +161,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.6.0",
-            Complexity = "O(1)",
-            Summary = "Set the expiration for a key as a UNIX timestamp specified in milliseconds",
             Categories = ["keyspace"],
         },
         new()
@@ -220,9 +173,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Get the time to live for a key in seconds",
             Categories = ["keyspace"],
         },
         new()
@@ -235,9 +185,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.6.0",
-            Complexity = "O(1)",
-            Summary = "Get the time to live for a key in milliseconds",
             Categories = ["keyspace"],
         },
         new()
@@ -250,9 +197,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "7.0.0",
-            Complexity = "O(1)",
-            Summary = "Get the expiration Unix timestamp for a key",
             Categories = ["keyspace"],
         },
         new()
@@ -265,9 +209,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "7.0.0",
-            Complexity = "O(1)",
-            Summary = "Get the expiration Unix timestamp for a key in milliseconds",
             Categories = ["keyspace"],
         },
         new()
@@ -280,9 +221,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.2.0",
-            Complexity = "O(1)",
-            Summary = "Remove the expiration from a key",
             Categories = ["keyspace"],
         },
         new()
@@ -292,9 +230,6 @@ internal static class GenericCommands
             Flags = CommandFlags.ReadOnly,
             Handler = RandomKeyCommand.RandomKey,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Return a random key from the keyspace",
             Categories = ["keyspace"],
         },
         new()
@@ -304,11 +239,6 @@ internal static class GenericCommands
             Flags = CommandFlags.ReadOnly,
             Handler = ScanCommands.Keys,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity =
-                "O(N) with N being the number of keys in the database, under the assumption that the key names in " +
-                "the database and the given pattern have limited length.",
-            Summary = "Find all keys matching the given pattern",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -318,11 +248,6 @@ internal static class GenericCommands
             Flags = CommandFlags.ReadOnly,
             Handler = ScanCommands.Scan,
             Group = "generic",
-            Since = "2.8.0",
-            Complexity =
-                "O(1) for every call. O(N) for a complete iteration, including enough command calls for the " +
-                "cursor to return back to 0. N is the number of elements inside the collection.",
-            Summary = "Incrementally iterate the keys space",
             Categories = ["keyspace"],
         },
         new()
@@ -331,9 +256,6 @@ internal static class GenericCommands
             Arity = -2,
             Flags = CommandFlags.None,
             Group = "generic",
-            Since = "2.2.3",
-            Complexity = "Depends on subcommand.",
-            Summary = "A container for object introspection commands",
             Subcommands =
             [
                 new()
@@ -346,9 +268,6 @@ internal static class GenericCommands
                     LastKey = 2,
                     KeyStep = 1,
                     Group = "generic",
-                    Since = "2.2.3",
-                    Complexity = "O(1)",
-                    Summary = "Inspect the internal encoding of a Redis object",
                     Categories = ["keyspace"],
                 },
                 new()
@@ -361,9 +280,6 @@ internal static class GenericCommands
                     LastKey = 2,
                     KeyStep = 1,
                     Group = "generic",
-                    Since = "4.0.0",
-                    Complexity = "O(1)",
-                    Summary = "Get the logarithmic access frequency counter of a Redis object",
                     Categories = ["keyspace"],
                 },
                 new()
@@ -373,9 +289,6 @@ internal static class GenericCommands
                     Flags = CommandFlags.Loading | CommandFlags.Stale,
                     Handler = ObjectCommands.Help,
                     Group = "generic",
-                    Since = "6.2.0",
-                    Complexity = "O(1)",
-                    Summary = "Show helpful text about the different subcommands",
                     Categories = ["keyspace"],
                 },
                 new()
@@ -388,9 +301,6 @@ internal static class GenericCommands
                     LastKey = 2,
                     KeyStep = 1,
                     Group = "generic",
-                    Since = "2.2.3",
-                    Complexity = "O(1)",
-                    Summary = "Get the time since a Redis object was last accessed",
                     Categories = ["keyspace"],
                 },
                 new()
@@ -403,9 +313,6 @@ internal static class GenericCommands
                     LastKey = 2,
                     KeyStep = 1,
                     Group = "generic",
-                    Since = "2.2.3",
-                    Complexity = "O(1)",
-                    Summary = "Get the number of references to the value of the key",
                     Categories = ["keyspace"],
                 },
             ],
@@ -420,12 +327,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.6.0",
-            Complexity =
-                "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis " +
-                "objects composing the value and M their average size. For small string values the time " +
-                "complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
-            Summary = "Return a serialized version of the value stored at the specified key.",
             Categories = ["keyspace"],
         },
         new()
@@ -438,14 +339,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.6.0",
-            Complexity =
-                "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is " +
-                "the number of Redis objects composing the value and M their average size. For small string " +
-                "values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for " +
-                "sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is " +
-                "O(log(N)).",
-            Summary = "Create a key using the provided serialized value, previously obtained using DUMP.",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -458,14 +351,6 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "server",
-            Since = "3.0.0",
-            Complexity =
-                "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is " +
-                "the number of Redis objects composing the value and M their average size. For small string " +
-                "values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for " +
-                "sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is " +
-                "O(log(N)).",
-            Summary = "An internal command for migrating keys in a cluster",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -478,12 +363,8 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "1.0.0",
-            Complexity =
-                "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of " +
-                "returned elements. When the elements are not sorted, complexity is O(N).",
-            Summary = "Sort the elements in a list, set or sorted set",
             Categories = ["set", "sortedset", "list", "dangerous"],
+            OwnCategoriesOnly = true,
         },
         new()
         {
@@ -495,12 +376,8 @@ internal static class GenericCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "generic",
-            Since = "7.0.0",
-            Complexity =
-                "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of " +
-                "returned elements. When the elements are not sorted, complexity is O(N).",
-            Summary = "Sort the elements in a list, set or sorted set. Read-only variant of SORT.",
             Categories = ["set", "sortedset", "list", "dangerous"],
+            OwnCategoriesOnly = true,
         },
         new()
         {
@@ -512,12 +389,6 @@ internal static class GenericCommands
             LastKey = 3,
             KeyStep = 1,
             Group = "generic",
-            Since = "2.6.0",
-            Complexity =
-                "This command actually executes a DUMP+DEL in the source instance, and a RESTORE in the target " +
-                "instance. See the pages of these commands for time complexity. Also an O(N) data transfer " +
-                "between the two instances is performed.",
-            Summary = "Atomically transfer a key from a Redis instance to another one.",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -527,9 +398,6 @@ internal static class GenericCommands
             Flags = CommandFlags.Write | CommandFlags.Fast,
             Handler = FlushCommands.SwapDb,
             Group = "server",
-            Since = "4.0.0",
-            Complexity = "O(N) where N is the count of clients watching or blocking on keys from both databases.",
-            Summary = "Swaps two Redis databases",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -539,9 +407,6 @@ internal static class GenericCommands
             Flags = CommandFlags.Write,
             Handler = FlushCommands.FlushDb,
             Group = "server",
-            Since = "1.0.0",
-            Complexity = "O(N) where N is the number of keys in the selected database",
-            Summary = "Remove all keys from the current database",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -551,9 +416,6 @@ internal static class GenericCommands
             Flags = CommandFlags.Write,
             Handler = FlushCommands.FlushAll,
             Group = "server",
-            Since = "1.0.0",
-            Complexity = "O(N) where N is the total number of keys in all databases",
-            Summary = "Remove all keys from all databases",
             Categories = ["keyspace", "dangerous"],
         },
         new()
@@ -563,9 +425,6 @@ internal static class GenericCommands
             Flags = CommandFlags.ReadOnly | CommandFlags.Fast,
             Handler = FlushCommands.DbSize,
             Group = "server",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Return the number of keys in the selected database",
             Categories = ["keyspace"],
         },
     ];

@@ -7,10 +7,10 @@ namespace Kvasir.Server.Commands.Generic;
 internal static class ObjectCommands
 {
     /// <summary>Longest string that Redis keeps in one block with its header.</summary>
-    private const int EmbeddedLengthMax = 44;
+    internal const int EmbeddedLengthMax = 44;
 
     /// <summary>Small integers are one shared object each, which counts as referred to without end.</summary>
-    private const int SharedIntegers = 10_000;
+    internal const int SharedIntegers = 10_000;
 
     private const string SwitchingHint =
         " Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.";

@@ -17,9 +17,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Set the string value of a key",
         },
         new()
         {
@@ -31,9 +28,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Get the value of a key",
         },
         new()
         {
@@ -45,9 +39,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "6.2.0",
-            Complexity = "O(1)",
-            Summary = "Get the value of a key and optionally set its expiration",
         },
         new()
         {
@@ -59,9 +50,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "6.2.0",
-            Complexity = "O(1)",
-            Summary = "Get the value of a key and delete the key",
         },
         new()
         {
@@ -73,9 +61,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Set the string value of a key and return its old value",
         },
         new()
         {
@@ -87,9 +72,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Set the value of a key, only if the key does not exist",
         },
         new()
         {
@@ -101,9 +83,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.0.0",
-            Complexity = "O(1)",
-            Summary = "Set the value and expiration of a key",
         },
         new()
         {
@@ -115,9 +94,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.6.0",
-            Complexity = "O(1)",
-            Summary = "Set the value and expiration in milliseconds of a key",
         },
         new()
         {
@@ -129,9 +105,6 @@ internal static class StringCommands
             LastKey = -1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(N) where N is the number of keys to retrieve.",
-            Summary = "Get the values of all the given keys",
         },
         new()
         {
@@ -143,9 +116,6 @@ internal static class StringCommands
             LastKey = -1,
             KeyStep = 2,
             Group = "string",
-            Since = "1.0.1",
-            Complexity = "O(N) where N is the number of keys to set.",
-            Summary = "Set multiple keys to multiple values",
         },
         new()
         {
@@ -157,9 +127,6 @@ internal static class StringCommands
             LastKey = -1,
             KeyStep = 2,
             Group = "string",
-            Since = "1.0.1",
-            Complexity = "O(N) where N is the number of keys to set.",
-            Summary = "Set multiple keys to multiple values, only if none of the keys exist",
         },
         new()
         {
@@ -171,12 +138,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.0.0",
-            Complexity =
-                "O(1). The amortized time complexity is O(1) assuming the appended value is small and the already " +
-                "present value is of any size, since the dynamic string library used by Redis will double the " +
-                "free space available on every reallocation.",
-            Summary = "Append a value to a key",
         },
         new()
         {
@@ -188,9 +149,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.2.0",
-            Complexity = "O(1)",
-            Summary = "Get the length of the value stored in a key",
         },
         new()
         {
@@ -202,12 +160,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.4.0",
-            Complexity =
-                "O(N) where N is the length of the returned string. The complexity is ultimately determined by " +
-                "the returned length, but because creating a substring from an existing string is very cheap, it " +
-                "can be considered O(1) for small strings.",
-            Summary = "Get a substring of the string stored at a key",
         },
         new()
         {
@@ -219,12 +171,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity =
-                "O(N) where N is the length of the returned string. The complexity is ultimately determined by " +
-                "the returned length, but because creating a substring from an existing string is very cheap, it " +
-                "can be considered O(1) for small strings.",
-            Summary = "Get a substring of the string stored at a key",
         },
         new()
         {
@@ -236,12 +182,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.2.0",
-            Complexity =
-                "O(1), not counting the time taken to copy the new string in place. Usually, this string is very " +
-                "small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M being the length " +
-                "of the value argument.",
-            Summary = "Overwrite part of a string at key starting at the specified offset",
         },
         new()
         {
@@ -253,9 +193,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Increment the integer value of a key by one",
         },
         new()
         {
@@ -267,9 +204,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Decrement the integer value of a key by one",
         },
         new()
         {
@@ -281,9 +215,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Increment the integer value of a key by the given amount",
         },
         new()
         {
@@ -295,9 +226,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "1.0.0",
-            Complexity = "O(1)",
-            Summary = "Decrement the integer value of a key by the given number",
         },
         new()
         {
@@ -309,9 +237,6 @@ internal static class StringCommands
             LastKey = 1,
             KeyStep = 1,
             Group = "string",
-            Since = "2.6.0",
-            Complexity = "O(1)",
-            Summary = "Increment the float value of a key by the given amount",
         },
         new()
         {
@@ -323,9 +248,6 @@ internal static class StringCommands
             LastKey = 2,
             KeyStep = 1,
             Group = "string",
-            Since = "7.0.0",
-            Complexity = "O(N*M) where N and M are the lengths of s1 and s2, respectively",
-            Summary = "Find longest common substring",
         },
     ];
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Kvasir.Primitives;
 
@@ -36,22 +37,32 @@ internal static class DumpFormat
     /// <summary>Longest text that Redis tries to write as an integer.</summary>
     private const int IntegerTextMax = 11;
 
-    public static void AppendString(ReadOnlySpan<byte> value, BytesBuffer destination)
+    /// <summary>Longest that Redis does not try to compress.</summary>
+    private const int PlainTextMax = 20;
+
+    /// <summary>The bytes of the string alone, without type and footer.</summary>
+    /// <param name="value">The string.</param>
+    /// <param name="destination">Where to.</param>
+    /// <param name="compress">As rdbcompression says: longer strings are compressed where that makes them shorter.</param>
+    public static int AppendString(ReadOnlySpan<byte> value, BytesBuffer destination, bool compress)
     {
         int start = destination.Length;
         destination.Append(StringObject);
-        if (!(value.Length <= IntegerTextMax && NumberText.TryParseInt64(value, out long number) && TryAppendInteger(number, destination)))
+        if (!(value.Length <= IntegerTextMax && NumberText.TryParseInt64(value, out long number) && TryAppendInteger(number, destination))
+            && !(compress && value.Length > PlainTextMax && TryAppendCompressed(value, destination)))
         {
             AppendLength(value.Length, destination);
             destination.Append(value);
         }
 
+        int length = destination.Length - start - 1;
         Span<byte> footer = destination.GetSpan(FooterBytes);
         BinaryPrimitives.WriteUInt16LittleEndian(footer, Version);
         destination.Advance(2);
         ulong checksum = Crc64.Compute(destination.WrittenSpan[start..]);
         BinaryPrimitives.WriteUInt64LittleEndian(destination.GetSpan(8), checksum);
         destination.Advance(8);
+        return length;
     }
 
     public static DumpStatus Verify(ReadOnlySpan<byte> payload)
@@ -83,6 +94,23 @@ internal static class DumpFormat
             return DumpStatus.BadFormat;
         destination.Append(rest[..length]);
         return DumpStatus.Ok;
+    }
+
+    private static bool TryAppendCompressed(ReadOnlySpan<byte> value, BytesBuffer destination)
+    {
+        int room = value.Length - 4;
+        byte[] packed = ArrayPool<byte>.Shared.Rent(room);
+        int length = LzfCompression.Compress(value, packed.AsSpan(0, room));
+        if (length != 0)
+        {
+            destination.Append((LengthSpecial << 6) | Lzf);
+            AppendLength(length, destination);
+            AppendLength(value.Length, destination);
+            destination.Append(packed.AsSpan(0, length));
+        }
+
+        ArrayPool<byte>.Shared.Return(packed);
+        return length != 0;
     }
 
     private static bool TryAppendInteger(long number, BytesBuffer destination)
