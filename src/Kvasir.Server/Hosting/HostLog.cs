@@ -30,7 +30,7 @@ internal static partial class HostLog
     [LoggerMessage(8, LogLevel.Error, "a checkpoint failed")]
     public static partial void CheckpointFailed(ILogger logger, Exception exception);
 
-    [LoggerMessage(10, LogLevel.Warning, "the environment variable {Name} is not an option of the server: it is ignored")]
+    [LoggerMessage(11, LogLevel.Warning, "the environment variable {Name} is not an option of the server: it is ignored")]
     public static partial void UnknownVariable(ILogger logger, string name);
 
     [LoggerMessage(9, LogLevel.Error, "expired keys of database {Database} are not deleted, its files cannot be read: {Reason}")]
@@ -38,4 +38,7 @@ internal static partial class HostLog
 
     [LoggerMessage(10, LogLevel.Warning, "only {Clients} clients are served at once, not {Wanted}: the process may not have more files open (ulimit -n)")]
     public static partial void FewerClients(ILogger logger, int clients, long wanted);
+
+    [LoggerMessage(12, LogLevel.Warning, "{Path} could not be written, the server goes on without: {Reason}")]
+    public static partial void ProcessIdNotWritten(ILogger logger, string path, string reason);
 }

@@ -50,7 +50,7 @@ public static class KvasirServer
         await using RespServer server = await RespServer.Start(node, options, world.Files, logging, lost);
         using MeterProvider? exporter = StartExport(options);
         string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
-        await File.WriteAllTextAsync(processIdPath, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
+        await WriteProcessId(processIdPath, logger);
         started?.Invoke(new BoundAddresses(server.Resp, server.RespTls, server.Http));
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, server.ShutdownRequested);
         TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -65,6 +65,19 @@ public static class KvasirServer
         File.Delete(processIdPath);
         HostLog.Stopped(logger);
         return 0;
+    }
+
+    // A server whose disk is full serves reads, and takes deletions: it may not fail for want of a place for its number.
+    private static async Task WriteProcessId(string path, ILogger logger)
+    {
+        try
+        {
+            await File.WriteAllTextAsync(path, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
+        }
+        catch (IOException full)
+        {
+            HostLog.ProcessIdNotWritten(logger, path, full.Message);
+        }
     }
 
     /// <summary>Kept for deletions on a full disk: enough for a few tables, and little beside what is free.</summary>

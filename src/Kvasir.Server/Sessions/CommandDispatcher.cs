@@ -44,10 +44,7 @@ internal sealed class CommandDispatcher
         CommandFlags flags = entry.Definition.Flags;
         if (!entry.HasArity(context.ArgumentCount))
         {
-            if (IsExec(entry))
-                AbortExec(context, $"wrong number of arguments for '{entry.FullName}' command");
-            else
-                context.Reply.Error($"ERR wrong number of arguments for '{entry.FullName}' command");
+            context.Reply.Error($"ERR wrong number of arguments for '{entry.FullName}' command");
             Rejected(context, start, entry);
             return true;
         }
@@ -320,16 +317,6 @@ internal sealed class CommandDispatcher
         }
 
         return false;
-    }
-
-    private static bool IsExec(CommandEntry entry) => entry.Definition.Name == "exec" && entry.Parent is null;
-
-    /// <summary>An EXEC that is refused ends its transaction, as one that runs does.</summary>
-    private static void AbortExec(CommandContext context, string reason)
-    {
-        context.Session.Transaction.End();
-        context.Server.Watches.RemoveAll(context.Session);
-        context.Reply.Error("EXECABORT Transaction discarded because of: " + reason);
     }
 
     private static bool GivesBackSpace(CommandEntry entry) =>

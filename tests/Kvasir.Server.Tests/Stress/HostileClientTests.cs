@@ -63,7 +63,6 @@ public sealed class HostileClientTests
     [InlineData("*-2147483649\r\nPING\r\n", "+PONG\r\n")]
     [InlineData("*-1\r\n*0\r\n\r\nPING\r\n", "+PONG\r\n")]
     [InlineData("*2147483648\r\n", "-ERR Protocol error: invalid multibulk length\r\n")]
-    [InlineData("*1048577\r\n", "-ERR Protocol error: invalid multibulk length\r\n")]
     [InlineData("*99999999999999999999\r\n", "-ERR Protocol error: invalid multibulk length\r\n")]
     [InlineData("*1x\r\n", "-ERR Protocol error: invalid multibulk length\r\n")]
     [InlineData("*\r\n", "-ERR Protocol error: invalid multibulk length\r\n")]
@@ -74,8 +73,6 @@ public sealed class HostileClientTests
     [InlineData("*1\r\n:4\r\nPING\r\n", "-ERR Protocol error: expected '$', got ':'\r\n")]
     [InlineData("PING\r\n*3\r\n!", "+PONG\r\n")]
     [InlineData("\"PING\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n")]
-    [InlineData("PI\0NG\r\nPING\r\n", "-ERR unknown command 'PI', with args beginning with: \r\n+PONG\r\n")]
-    [InlineData("\0\r\nPING\r\n", "+PONG\r\n")]
     public async Task WhatIsNeverValidIsRefused(string stream, string expected)
     {
         if (!OperatingSystem.IsLinux())
