@@ -32,6 +32,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     private readonly EventWait _wait;
     private readonly int _epoll;
     private readonly int _wake;
+    private readonly Lock _wakeLock = new();
+    private bool _wakeIsClosed;
     private readonly byte* _events;
     private readonly Thread _thread;
     private readonly ConcurrentQueue<EpollConnection> _woken = new();
@@ -115,6 +117,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         Signal();
         if (_thread.IsAlive)
             _thread.Join();
+        lock (_wakeLock)
+            _wakeIsClosed = true;
         LinuxCalls.Close(_wake);
         LinuxCalls.Close(_epoll);
         NativeMemory.Free(_events);
@@ -125,8 +129,15 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 
     private void Signal()
     {
-        if (Interlocked.Exchange(ref _signalled, 1) == 0)
-            LinuxCalls.Signal(_wake);
+        if (Interlocked.Exchange(ref _signalled, 1) != 0)
+            return;
+
+        // The log moves once more after the loops are gone: by then the number may be a data file's.
+        lock (_wakeLock)
+        {
+            if (!_wakeIsClosed)
+                LinuxCalls.Signal(_wake);
+        }
     }
 
     private void Run()

@@ -144,6 +144,36 @@ public sealed class EpollListenerTests
         Assert.False(File.Exists(path));
     }
 
+    [Fact]
+    public void ALogThatMovesAfterTheLoopsAreGoneWritesToNobodysFile()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        using CommandWorld world = new();
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("kvasir-listener");
+        try
+        {
+            for (int round = 0; round < 20; round++)
+            {
+                EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+                listener.Start();
+                listener.Dispose();
+
+                // The system gives the lowest free numbers, those that were closed just now.
+                FileStream[] files = [.. Enumerable.Range(0, 16).Select(i => File.Create(Path.Combine(folder.FullName, $"{round}-{i}")))];
+                listener.LogMoved();
+                long written = files.Sum(f => RandomAccess.GetLength(f.SafeFileHandle));
+                foreach (FileStream file in files)
+                    file.Dispose();
+                Assert.Equal(0, written);
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
     private static string Read(NetworkStream stream, int bytes)
     {
         byte[] buffer = new byte[bytes];
