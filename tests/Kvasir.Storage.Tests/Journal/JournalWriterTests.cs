@@ -369,7 +369,19 @@ public sealed class JournalWriterTests
         JournalWriter journal = world.Open();
         JournalWorld.Append(journal, "written only");
         journal.Commit(sync: false);
+
+        // At every instant on the way: later on the mark that the next segment is there syncs the old one, too.
+        int instants = 0;
+        Exception? refused = null;
+        world.Files.BeforeOperation = _ =>
+        {
+            instants++;
+            refused ??= Record.Exception(() => new JournalWorld(12, world.Files.AfterCrash(new SeededRandom(13), CrashKind.LoseUnsynced)).Open().Dispose());
+        };
         journal.WaitDurable(JournalWorld.Append(journal, new string('n', 20_000)));
+        Assert.Null(refused);
+        Assert.True(instants > 5, $"{instants} instants");
+        world.Files.BeforeOperation = null;
         world.Crash(CrashKind.LoseUnsynced);
         using (world.Open())
             Assert.Equal(["written only", new string('n', 20_000)], world.Replayed.Select(record => record.Payload));
