@@ -1,0 +1,99 @@
+using System.Runtime.InteropServices;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Transport;
+
+/// <content>Replies on their way out.</content>
+internal sealed unsafe partial class EpollLoop
+{
+    private void SendDirty()
+    {
+        for (int i = 0; i < _dirty.Count; i++)
+        {
+            EpollConnection connection = _dirty[i];
+            connection.IsDirty = false;
+            if (!connection.IsClosed && !connection.Session.IsRunning)
+                Send(connection);
+        }
+
+        _dirty.Clear();
+    }
+
+    private void SendGated()
+    {
+        int kept = 0;
+        for (int i = 0; i < _gated.Count; i++)
+        {
+            EpollConnection connection = _gated[i];
+            if (!connection.IsClosed && !connection.Session.IsRunning)
+                Send(connection);
+            if (!connection.IsClosed && (connection.Session.IsRunning || connection.Session.Output.HasGates))
+                _gated[kept++] = connection;
+            else
+                connection.IsGated = false;
+        }
+
+        _gated.RemoveRange(kept, _gated.Count - kept);
+    }
+
+    private void Send(EpollConnection connection)
+    {
+        RespSession session = connection.Session;
+        while (true)
+        {
+            Memory<byte> bytes = session.Sendable();
+            if (bytes.IsEmpty)
+                break;
+            nint sent = LinuxCalls.Send(connection.FileDescriptor, bytes.Span);
+            if (sent < 0)
+            {
+                int error = Marshal.GetLastPInvokeError();
+                if (error == LinuxCalls.Interrupted)
+                    continue;
+                if (error != LinuxCalls.TryAgain)
+                {
+                    Close(connection);
+                    return;
+                }
+
+                Watch(connection, writable: true);
+                return;
+            }
+
+            session.Output.Sent((int)sent);
+            _server.Statistics.Sent((int)sent);
+            if (sent < bytes.Length)
+            {
+                Watch(connection, writable: true);
+                return;
+            }
+        }
+
+        if (session.ClosesNow || (session.ClosesAfterReplies && session.Output.Length == 0))
+        {
+            if (session.ClosesNow || session.Parser.Error is null)
+                Close(connection);
+            else
+                Linger(connection);
+            return;
+        }
+
+        Watch(connection, writable: false);
+        if (session.HasMore && session.Suspended is null)
+            Wake(session);
+    }
+
+    /// <summary>Reads on unless the session has enough to do; reports room to write only while something waits for it.</summary>
+    private void Watch(EpollConnection connection, bool writable)
+    {
+        RespSession session = connection.Session;
+        bool readable = session.Suspended is null && !session.HasMore && !session.ClosesAfterReplies;
+        int interest = (readable ? LinuxCalls.EpollIn : 0) | (writable ? LinuxCalls.EpollOut : 0);
+        if (!readable && !connection.IsHalfClosed)
+            interest |= LinuxCalls.EpollReadHangUp;
+        if (interest == connection.Interest)
+            return;
+        connection.Interest = interest;
+        _ = LinuxCalls.EpollControl(_epoll, LinuxCalls.EpollModify, connection.FileDescriptor, interest, connection.Token);
+    }
+}
