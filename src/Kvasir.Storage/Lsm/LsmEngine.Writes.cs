@@ -251,17 +251,19 @@ internal sealed unsafe partial class LsmEngine
     {
         var sources = new List<InternalIterator>();
         var tombstones = new List<RangeTombstone>();
+        // A snapshot that comes later sees at least what is published by now, and so the newest of what is flushed.
+        ulong[] snapshots = _snapshots.Boundaries(this);
+        ulong oldestSnapshot = snapshots.Length == 0 ? ulong.MaxValue : snapshots[0];
         ulong lastSequence = _tables.FlushedSequence;
         foreach (MemTable memTable in memTables)
         {
             ulong after = memTable.FlushedSequence;
-            memTable.AddVersionIterators(sources, after, sequence);
+            memTable.AddVersionIterators(sources, after, sequence, oldestSnapshot);
             memTable.AddRangeTombstones(tombstones, after, sequence);
             ulong last = Math.Min(sequence, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
             lastSequence = Math.Max(lastSequence, last);
         }
 
-        ulong[] snapshots = _snapshots.Boundaries(this);
         using var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs);
         source.SeekToFirst();
         _tables.Flush(source, tombstones, position, lastSequence);

@@ -189,13 +189,14 @@ internal sealed unsafe class MemTable
 
     /// <summary>
     /// Forward-only iterators that together show every version above <paramref name="after"/>, up to
-    /// <paramref name="sequence"/>, that was not discarded: for the flush.
+    /// <paramref name="sequence"/>, that was not discarded and that somebody may see, who sees at least what was there at
+    /// <paramref name="oldestSnapshot"/>: for the flush.
     /// </summary>
-    public void AddVersionIterators(List<InternalIterator> iterators, ulong after, ulong sequence)
+    public void AddVersionIterators(List<InternalIterator> iterators, ulong after, ulong sequence, ulong oldestSnapshot)
     {
         sequence = Math.Min(sequence, SequenceLimit);
         foreach (OrderRun run in AcquireOrder())
-            iterators.Add(new EveryVersionIterator(run, after, sequence));
+            iterators.Add(new FlushedVersionIterator(run, after, sequence, oldestSnapshot));
     }
 
     /// <summary>Bytes of the keys in [start, end), by a sample; an empty end means unbounded.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Primitives;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.Keys;
@@ -5,20 +6,28 @@ using Kvasir.Storage.Lsm.Keys;
 namespace Kvasir.Storage.Lsm.MemTables;
 
 /// <summary>
-/// Walks every version, between two sequence numbers, of the keys of one run, forwards only: what the flush reads.
+/// Walks the versions, between two sequence numbers, of the keys of one run, forwards only: what the flush reads. Of each
+/// key those behind one that even the oldest snapshot sees are passed over: nobody can see them, and each would be a miss of
+/// the processor's caches.
 /// </summary>
-internal sealed unsafe class EveryVersionIterator : InternalIterator
+internal sealed unsafe class FlushedVersionIterator : InternalIterator
 {
+    // How many keys ahead their lines are asked for: first the key, whose line then tells where the version is.
+    private const int NodePrefetch = 8;
+    private const int VersionPrefetch = 4;
+
     private readonly OrderRun _run;
+    private readonly ulong _oldestSnapshot;
     private readonly ulong _after;
     private readonly ulong _sequence;
     private ValueVersion* _version;
     private int _index = -1;
 
     /// <summary>Takes over one reference to the run.</summary>
-    public EveryVersionIterator(OrderRun run, ulong after, ulong sequence)
+    public FlushedVersionIterator(OrderRun run, ulong after, ulong sequence, ulong oldestSnapshot)
     {
         _run = run;
+        _oldestSnapshot = oldestSnapshot;
         _after = after;
         _sequence = sequence;
     }
@@ -42,7 +51,7 @@ internal sealed unsafe class EveryVersionIterator : InternalIterator
 
     public override void Next()
     {
-        Show(_version->Older);
+        Show(_version->Trailer >> 8 <= _oldestSnapshot ? null : _version->Older);
         if (_version == null)
             NextKey();
     }
@@ -64,7 +73,17 @@ internal sealed unsafe class EveryVersionIterator : InternalIterator
     private void NextKey()
     {
         while (_version == null && ++_index < _run.Count)
+        {
+            if (Sse.IsSupported && _index + NodePrefetch < _run.Count)
+            {
+                byte* ahead = (byte*)_run.Nodes[_index + NodePrefetch];
+                Sse.Prefetch0(ahead);
+                Sse.Prefetch0(ahead + 64);
+                ValueVersion.Prefetch(_run.Nodes[_index + VersionPrefetch]->Newest);
+            }
+
             Show(KeyNode.Visible(_run.Nodes[_index], _sequence));
+        }
     }
 
     private void Show(ValueVersion* version) =>
