@@ -24,6 +24,9 @@ public sealed class KvasirNode : IDisposable
     internal const string KeyspacesFolder = "keyspaces";
     internal const string JournalFolder = "journal";
 
+    // Of the journal, where memory is small: what may wait for a disk that is slow.
+    private const long PendingBytesMin = 8L << 20;
+
     private NodeOptions _options;
     private readonly NodeEnvironment _environment;
     private readonly MemoryBudget _memory;
@@ -370,6 +373,7 @@ public sealed class KvasirNode : IDisposable
                 JournalId = _identity.JournalId,
                 MustReach = _identity is { HasJournal: true, HasUnsynced: false } ? replay.FlushedMax : LogPosition.Zero,
                 BeginAfter = replay.FlushedMax,
+                PendingBytesMax = (int)Math.Min(_options.Journal.PendingBytesMax, Math.Max(PendingBytesMin, _options.MemoryBytes / 16)),
             },
             LogPosition.Zero,
             replay.Apply);

@@ -39,6 +39,9 @@ internal static partial class HostLog
     [LoggerMessage(10, LogLevel.Warning, "only {Clients} clients are served at once, not {Wanted}: the process may not have more files open (ulimit -n)")]
     public static partial void FewerClients(ILogger logger, int clients, long wanted);
 
+    [LoggerMessage(13, LogLevel.Warning, "memory-mib {Mebibytes} is less than the process itself and the smallest caches take: expect up to {Expected} (at least {Smallest} is sensible)")]
+    public static partial void SmallMemory(ILogger logger, long mebibytes, long expected, long smallest);
+
     [LoggerMessage(12, LogLevel.Warning, "{Path} could not be written, the server goes on without: {Reason}")]
     public static partial void ProcessIdNotWritten(ILogger logger, string path, string reason);
 }

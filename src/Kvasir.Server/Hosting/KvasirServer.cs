@@ -43,6 +43,12 @@ public static class KvasirServer
         ILogger logger = logging.CreateLogger("Kvasir.Server");
         foreach (string name in options.UnknownVariables)
             HostLog.UnknownVariable(logger, name);
+        if (options.MemoryBytes < MemoryShares.SmallestBytes)
+        {
+            long expected = MemoryShares.ReservedBytes + MemoryShares.EngineBytes(options.MemoryBytes);
+            HostLog.SmallMemory(logger, options.MemoryBytes >> 20, expected >> 20, MemoryShares.SmallestBytes >> 20);
+        }
+
         using KvasirNode node = Open(options, world);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
@@ -103,7 +109,7 @@ public static class KvasirServer
                     Durability = options.Durability,
                     DatabaseDurability = options.DatabaseDurability,
                     SyncInterval = options.Interval,
-                    MemoryBytes = options.MemoryBytes,
+                    MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
                     ReserveBytes = ReserveBytes(world.Files, options.DataFolder),
                 },
                 world);

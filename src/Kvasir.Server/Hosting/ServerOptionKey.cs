@@ -19,7 +19,7 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("interval-ms", "N", "Milliseconds between two syncs with durability interval: what a crash of the machine may lose",
             Text((long)s_standard.Interval.TotalMilliseconds)),
         new("database-durability", "N=WORD,...", "Databases with a durability of their own, for instance 3=none,5=interval", "as the server"),
-        new("memory-mib", "N", "Budget for the memtables and caches of all databases together",
+        new("memory-mib", "N", $"Memory that the process stays within, clients' large values aside; at least {Text(MemoryShares.SmallestBytes >> 20)}",
             $"a quarter of the memory: {Text(s_standard.MemoryBytes >> 20)} here"),
         new("requirepass", "PASSWORD", "The password that clients must give; better in KVASIR_REQUIREPASS or the file", "no password"),
         new("protected-mode", "yes|no", "Without a password refuse clients of other hosts", "yes"),

@@ -35,7 +35,7 @@ public sealed record ServerOptions
     public static long DefaultMemoryBytes { get; } =
         Math.Clamp(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, 256L << 20, 16L << 30);
 
-    /// <summary>Memtables and caches of all databases together.</summary>
+    /// <summary>What the process should stay within: <see cref="MemoryShares"/> says who gets how much.</summary>
     public long MemoryBytes { get; init; } = DefaultMemoryBytes;
 
     /// <summary>Null: no password, and then other addresses than loopback are refused unless protected-mode is off.</summary>

@@ -8,6 +8,10 @@ namespace Kvasir.Storage.Engines;
 /// </summary>
 public sealed class MemoryBudget
 {
+    /// <summary>Caches and table writers take small things from chunks of this size.</summary>
+    internal const int ChunkBytes = 64 << 10;
+
+    private readonly MemoryFrames _cacheChunks;
     private long _writeBytes;
     private long _writeBytesPeak;
     private long _cacheBytes;
@@ -25,6 +29,7 @@ public sealed class MemoryBudget
         WriteLimitBytes = writeBytes == 0 ? totalBytes / 2 : writeBytes;
         Spares = new SpareChunks(this);
         SpareBlocks = new SpareBlocks(totalBytes);
+        _cacheChunks = new MemoryFrames(ChunkBytes, sparesMax: (int)Math.Clamp(totalBytes >> 25, 2, 64));
     }
 
     /// <summary>Chunks between two memtables.</summary>
@@ -56,6 +61,12 @@ public sealed class MemoryBudget
 
     public bool WriteLimitReached => WriteBytes >= WriteLimitBytes;
 
+    /// <summary>
+    /// Has caches give back what is above <see cref="CacheLimitBytes"/>. Called by whoever takes memory, whatever locks it
+    /// holds: it takes none but the caches' own.
+    /// </summary>
+    internal Action? CacheOverrun { get; set; }
+
     public void AddWrite(long bytes)
     {
         long now = Interlocked.Add(ref _writeBytes, bytes);
@@ -63,10 +74,45 @@ public sealed class MemoryBudget
         {
             long seen = Interlocked.CompareExchange(ref _writeBytesPeak, now, peak);
             if (seen == peak)
+            {
+                KeepCacheLimit();
                 break;
+            }
+
             peak = seen;
         }
     }
 
-    public void AddCache(long bytes) => Interlocked.Add(ref _cacheBytes, bytes);
+    public void AddCache(long bytes)
+    {
+        Interlocked.Add(ref _cacheBytes, bytes);
+        if (bytes > 0)
+            KeepCacheLimit();
+    }
+
+    /// <summary>A chunk of <see cref="ChunkBytes"/>, not zeroed, that counts as cache until it is given back.</summary>
+    internal unsafe byte* TakeCacheChunk()
+    {
+        AddCache(ChunkBytes);
+        return _cacheChunks.Take();
+    }
+
+    internal unsafe void ReturnCacheChunk(byte* chunk)
+    {
+        _cacheChunks.Return(chunk);
+        AddCache(-ChunkBytes);
+    }
+
+    private void KeepCacheLimit()
+    {
+        if (CacheBytes > CacheLimitBytes)
+            CacheOverrun?.Invoke();
+    }
+
+    /// <summary>Lets go what was kept ready for more blocks and chunks: nobody is left who would want them.</summary>
+    internal void Trim()
+    {
+        SpareBlocks.Trim();
+        _cacheChunks.FreeIfUnused();
+    }
 }

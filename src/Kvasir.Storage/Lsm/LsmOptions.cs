@@ -7,12 +7,14 @@ public sealed record LsmOptions
 {
     /// <summary>
     /// Settings for a process that gives its engines <paramref name="memoryBytes"/> in all: the more there is, the larger
-    /// the memtables and the more of them may wait, so that bursts are absorbed and overwrites meet in memory.
+    /// the memtables and the more of them may wait, so that bursts are absorbed and overwrites meet in memory; the less,
+    /// the smaller the tables, since what a table in the making holds in memory grows with it.
     /// </summary>
     public static LsmOptions ForMemory(long memoryBytes) => new()
     {
         MemTableBytes = Math.Clamp(memoryBytes / 16, 1L << 20, 256L << 20),
         FrozenMemTablesMax = 8,
+        TableBytes = Math.Clamp(memoryBytes / 16, 4L << 20, 64L << 20),
         KeepsFlushedRows = true,
     };
 

@@ -35,6 +35,7 @@ internal sealed class BlockCache
         int slots = (int)Math.Clamp(BitOperations.RoundUpToPowerOf2((ulong)blocks), 256, 1 << 17);
         for (int i = 0; i < ShardCount; i++)
             _shards[i] = new CacheShard(slots);
+        budget.CacheOverrun = Trim;
     }
 
     public MemoryBudget Budget => _budget;
@@ -61,7 +62,7 @@ internal sealed class BlockCache
         }
     }
 
-    /// <summary>Bytes of blocks that can be found here.</summary>
+    /// <summary>What the budget is charged for blocks that can be found here.</summary>
     public long Bytes
     {
         get
@@ -88,6 +89,7 @@ internal sealed class BlockCache
             return;
         foreach (CacheShard shard in _shards)
             shard.Clear();
+        _budget.Trim();
     }
 
     /// <summary>A name for a file that no other file of this process has had.</summary>

@@ -174,7 +174,7 @@ internal sealed class CacheShard
                 _youngest.NextInQueue = block;
             _youngest = block;
             Count++;
-            Bytes += block.Capacity;
+            Bytes += block.ChargedBytes;
         }
 
         public CachedBlock Dequeue()
@@ -185,7 +185,7 @@ internal sealed class CacheShard
                 _youngest = null;
             block.NextInQueue = null;
             Count--;
-            Bytes -= block.Capacity;
+            Bytes -= block.ChargedBytes;
             return block;
         }
     }

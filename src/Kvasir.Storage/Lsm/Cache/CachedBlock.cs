@@ -23,7 +23,7 @@ internal sealed unsafe class CachedBlock
         Capacity = SpareBlocks.SizeOf(capacity);
         Pointer = budget.SpareBlocks.Take(Capacity);
         _budget = budget;
-        budget.AddCache(Capacity + ObjectBytes);
+        budget.AddCache(ChargedBytes);
     }
 
     public ulong FileId { get; }
@@ -33,6 +33,9 @@ internal sealed unsafe class CachedBlock
     public byte* Pointer { get; }
 
     public int Capacity { get; }
+
+    /// <summary>What the budget is charged for all of it.</summary>
+    public int ChargedBytes => Capacity + SpareBlocks.GapsOf(Capacity) + ObjectBytes;
 
     /// <summary>Bytes of content, at most <see cref="Capacity"/>.</summary>
     public int Length { get; set; }
@@ -56,6 +59,6 @@ internal sealed unsafe class CachedBlock
         if (!_references.Release())
             return;
         _budget.SpareBlocks.Return(Pointer, Capacity);
-        _budget.AddCache(-Capacity - ObjectBytes);
+        _budget.AddCache(-ChargedBytes);
     }
 }

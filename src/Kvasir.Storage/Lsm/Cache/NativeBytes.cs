@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.Lsm.Cache;
@@ -15,7 +15,7 @@ internal sealed unsafe class NativeBytes : IDisposable
     public NativeBytes(int length, MemoryBudget? budget)
     {
         Length = length;
-        _pointer = (byte*)NativeMemory.Alloc((nuint)Math.Max(length, 1));
+        _pointer = (byte*)BulkMemory.Allocate(Math.Max(length, 1));
         _budget = budget;
         budget?.AddCache(length);
     }
@@ -30,7 +30,7 @@ internal sealed unsafe class NativeBytes : IDisposable
     {
         if (_pointer is null)
             return;
-        NativeMemory.Free(_pointer);
+        BulkMemory.Free(_pointer, Math.Max(Length, 1));
         _pointer = null;
         _budget?.AddCache(-Length);
     }

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.Lsm.MemTables;
@@ -19,7 +19,7 @@ internal sealed unsafe class OrderRun
     {
         _budget = budget;
         Count = count;
-        Prefixes = (ulong*)NativeMemory.Alloc((nuint)Bytes);
+        Prefixes = (ulong*)BulkMemory.Allocate(Bytes);
         Nodes = (KeyNode**)(Prefixes + count);
         budget.AddWrite(Bytes);
     }
@@ -47,7 +47,7 @@ internal sealed unsafe class OrderRun
     {
         if (!_references.Release())
             return;
-        NativeMemory.Free(Prefixes);
+        BulkMemory.Free(Prefixes, Bytes);
         _budget.AddWrite(-Bytes);
     }
 

@@ -22,12 +22,21 @@ internal sealed class RowBudget
 
     public static RowBudget Of(MemoryBudget memory) => s_budgets.GetValue(memory, static m => new RowBudget(m));
 
-    public bool TryTake(long bytes)
+    /// <summary>A chunk of <see cref="MemoryBudget.ChunkBytes"/> if the share has room for it, else null.</summary>
+    public unsafe byte* TryTakeChunk() =>
+        Interlocked.Read(ref _bytes) + MemoryBudget.ChunkBytes > LimitBytes ? null : TakeChunk();
+
+    /// <summary>A chunk, room or not.</summary>
+    public unsafe byte* TakeChunk()
     {
-        if (Interlocked.Read(ref _bytes) + bytes > LimitBytes)
-            return false;
-        Add(bytes);
-        return true;
+        Interlocked.Add(ref _bytes, MemoryBudget.ChunkBytes);
+        return _memory.TakeCacheChunk();
+    }
+
+    public unsafe void ReturnChunk(byte* chunk)
+    {
+        Interlocked.Add(ref _bytes, -MemoryBudget.ChunkBytes);
+        _memory.ReturnCacheChunk(chunk);
     }
 
     public void Add(long bytes)

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.MemTables;
 
@@ -18,7 +19,7 @@ namespace Kvasir.Storage.Lsm.Rows;
 /// </summary>
 internal sealed unsafe class RowStripe
 {
-    private const int ChunkBytes = 64 << 10;
+    private const int ChunkBytes = MemoryBudget.ChunkBytes;
     private const int SlotsPerBucket = 8;
     private const int LineBytes = 64;
     private const int BucketsMin = 64;
@@ -268,9 +269,10 @@ internal sealed unsafe class RowStripe
     {
         if (_newest != null && ChunkBytes - _newestUsed >= size)
             return true;
-        if (_budget.TryTake(ChunkBytes))
+        byte* chunk = _budget.TryTakeChunk();
+        if (chunk != null)
         {
-            StartChunk();
+            StartChunk(chunk);
             return true;
         }
 
@@ -279,22 +281,20 @@ internal sealed unsafe class RowStripe
         if (_chunks.Count == 0)
         {
             // A stripe with nothing to evict takes one chunk over the share, so that it takes part at all.
-            _budget.Add(ChunkBytes);
-            StartChunk();
+            StartChunk(_budget.TakeChunk());
             return true;
         }
 
-        _budget.Add(ChunkBytes);
         var oldest = (byte*)_chunks.Dequeue();
-        StartChunk();
+        StartChunk(_budget.TakeChunk());
         Rescue(oldest);
         FreeChunk(oldest);
         return ChunkBytes - _newestUsed >= size;
     }
 
-    private void StartChunk()
+    private void StartChunk(byte* chunk)
     {
-        _newest = (byte*)NativeMemory.Alloc(ChunkBytes);
+        _newest = chunk;
         _newestUsed = 0;
         ((CachedRow*)_newest)->Size = 0;
         _chunks.Enqueue((nint)_newest);
@@ -327,8 +327,7 @@ internal sealed unsafe class RowStripe
 
     private void FreeChunk(byte* chunk)
     {
-        NativeMemory.Free(chunk);
-        _budget.Add(-ChunkBytes);
+        _budget.ReturnChunk(chunk);
         Volatile.Write(ref _bytes, _bytes - ChunkBytes);
     }
 
@@ -380,7 +379,7 @@ internal sealed unsafe class RowStripe
         _bucketCount = _bucketCount == 0 ? BucketsMin : _bucketCount * 2;
         long bytes = IndexBytes;
         _slots = AllocateSlots(SlotCount);
-        _offered = (ushort*)NativeMemory.AllocZeroed((nuint)SlotCount * 2);
+        _offered = (ushort*)BulkMemory.AllocateZeroed(SlotCount * 2L);
         Volatile.Write(ref _count, 0);
         for (int i = 0; i < oldCount; i++)
         {
@@ -394,7 +393,7 @@ internal sealed unsafe class RowStripe
         }
 
         FreeSlots(old, oldCount);
-        NativeMemory.Free(oldOffered);
+        FreeOffered(oldOffered, oldCount);
         long grown = bytes - (oldCount * 10L);
         _budget.Add(grown);
         Volatile.Write(ref _bytes, _bytes + grown);
@@ -403,7 +402,7 @@ internal sealed unsafe class RowStripe
     // A bucket is a cache line.
     private static ulong* AllocateSlots(int count)
     {
-        if (count * 8L >= BulkMemory.HugePageBytes)
+        if (count * 8L >= BulkMemory.MappedBytesMin)
             return (ulong*)BulkMemory.AllocateZeroed(count * 8L);
         ulong* slots = (ulong*)NativeMemory.AlignedAlloc((nuint)count * 8, 64);
         NativeMemory.Clear(slots, (nuint)count * 8);
@@ -412,18 +411,20 @@ internal sealed unsafe class RowStripe
 
     private static void FreeSlots(ulong* slots, int count)
     {
-        if (count * 8L >= BulkMemory.HugePageBytes)
+        if (count * 8L >= BulkMemory.MappedBytesMin)
             BulkMemory.Free(slots, count * 8L);
         else
             NativeMemory.AlignedFree(slots);
     }
+
+    private static void FreeOffered(ushort* offered, int count) => BulkMemory.Free(offered, count * 2L);
 
     private long IndexBytes => SlotCount * 10L;
 
     private void FreeIndex()
     {
         FreeSlots(_slots, SlotCount);
-        NativeMemory.Free(_offered);
+        FreeOffered(_offered, SlotCount);
         _budget.Add(-IndexBytes);
         Volatile.Write(ref _bytes, _bytes - IndexBytes);
         _slots = null;

@@ -40,12 +40,24 @@ internal readonly unsafe struct BloomFilter
     /// <summary>Fills a block of <see cref="SizeBytes"/> bytes.</summary>
     public static void Build(ReadOnlySpan<ulong> hashes, int bitsPerKey, Span<byte> block)
     {
-        int probes = ProbesFor(bitsPerKey);
+        Begin(bitsPerKey, block);
+        Add(hashes, block);
+    }
+
+    /// <summary>Makes an empty filter in a block of <see cref="SizeBytes"/> bytes.</summary>
+    public static void Begin(int bitsPerKey, Span<byte> block)
+    {
         block.Clear();
+        BinaryPrimitives.WriteInt32LittleEndian(block, ProbesFor(bitsPerKey));
+        BinaryPrimitives.WriteUInt64LittleEndian(block[8..], (ulong)(block.Length - HeaderBytes) * 8);
+    }
+
+    /// <summary>Adds keys to a filter that was begun.</summary>
+    public static void Add(ReadOnlySpan<ulong> hashes, Span<byte> block)
+    {
+        int probes = BinaryPrimitives.ReadInt32LittleEndian(block);
         Span<byte> bits = block[HeaderBytes..];
         ulong bitCount = (ulong)bits.Length * 8;
-        BinaryPrimitives.WriteInt32LittleEndian(block, probes);
-        BinaryPrimitives.WriteUInt64LittleEndian(block[8..], bitCount);
         fixed (byte* to = bits)
         {
             foreach (ulong hash in hashes)

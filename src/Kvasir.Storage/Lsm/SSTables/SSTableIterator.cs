@@ -13,8 +13,12 @@ internal sealed unsafe class SSTableIterator : InternalIterator
     private const int ReadAheadBytesMin = 16 << 10;
     private const int ReadAheadBytesMax = 512 << 10;
 
+    // A compaction reads from a dozen tables at once: all of them together may take but a small part of the memory.
+    private const int BudgetParts = 256;
+
     private readonly SSTableReader _reader;
     private readonly bool _bypassCache;
+    private readonly int _aheadMax;
     private DataBlockCursor _cursor = new();
     private CachedBlock? _block;
     private int _blockIndex;
@@ -31,8 +35,9 @@ internal sealed unsafe class SSTableIterator : InternalIterator
     {
         _reader = reader;
         _bypassCache = bypassCache;
+        _aheadMax = (int)Math.Clamp(reader.Memory.TotalBytes / BudgetParts, ReadAheadBytesMin, ReadAheadBytesMax);
         if (fullReadAhead)
-            _aheadWanted = ReadAheadBytesMax;
+            _aheadWanted = _aheadMax;
     }
 
     public override bool Valid => _valid;
@@ -188,7 +193,7 @@ internal sealed unsafe class SSTableIterator : InternalIterator
         {
             _unpacked?.Dispose();
             _unpacked = null;
-            _unpacked = new NativeBytes(Math.Max(length, 8192), budget: null);
+            _unpacked = new NativeBytes(Math.Max(length, 8192), _reader.Memory);
         }
 
         if (!Lz4Block.TryDecompress(payload[sizeof(int)..], _unpacked.Span[..length]))
@@ -214,14 +219,14 @@ internal sealed unsafe class SSTableIterator : InternalIterator
                 end = _reader.Handle(i).End;
         }
 
-        _aheadWanted = Math.Min(ReadAheadBytesMax, _aheadWanted * 2);
+        _aheadWanted = Math.Min(_aheadMax, _aheadWanted * 2);
         int length = (int)(end - start);
         _aheadLength = 0;
         if (_ahead is null || _ahead.Length < length)
         {
             _ahead?.Dispose();
             _ahead = null;
-            _ahead = new NativeBytes(Math.Max(length, wanted), budget: null);
+            _ahead = new NativeBytes(Math.Max(length, wanted), _reader.Memory);
         }
 
         _reader.ReadRaw(_ahead.Span[..length], start);

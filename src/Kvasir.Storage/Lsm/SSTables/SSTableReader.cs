@@ -60,6 +60,9 @@ internal sealed unsafe class SSTableReader
 
     public string Path => _file.Path;
 
+    /// <summary>What the memory of its iterators is counted in.</summary>
+    public MemoryBudget Memory => _cache.Budget;
+
     public int BlockCount => _index.Count;
 
     /// <summary>Where the data blocks end.</summary>

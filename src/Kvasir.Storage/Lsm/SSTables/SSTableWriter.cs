@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Lsm.Cache;
 using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
@@ -17,6 +19,9 @@ internal sealed record SSTableWriterOptions
     public bool Compress { get; init; }
 
     public long CreatedAtMs { get; init; }
+
+    /// <summary>What the memory of a table in the making is counted in, or null.</summary>
+    public MemoryBudget? Memory { get; init; }
 }
 
 /// <summary>
@@ -47,7 +52,7 @@ internal sealed class SSTableWriter : IDisposable
     private int _buffered;
     private long _fileOffset;
     private long _writtenBackOffset;
-    private readonly HashList _hashes = new();
+    private readonly HashList _hashes;
     private Trailer _lastTrailer;
     private int _pendingBlockLength = -1;
     private TableProperties _properties = new();
@@ -68,6 +73,7 @@ internal sealed class SSTableWriter : IDisposable
         _file = files.Open(path, FileOpenMode.CreateNew);
         _number = number;
         _options = options;
+        _hashes = new HashList(options.Memory);
         _block = new DataBlockBuilder(options.RestartInterval);
         _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         if (options.Compress)
@@ -256,11 +262,10 @@ internal sealed class SSTableWriter : IDisposable
         if (_hashes.Count == 0 || _hashes.Count > FilterKeysMax)
             return BlockHandle.None;
         int size = BloomFilter.SizeBytes(_hashes.Count, _options.FilterBitsPerKey);
-        byte[] bytes = ArrayPool<byte>.Shared.Rent(size);
-        BloomFilter.Build(_hashes.Span, _options.FilterBitsPerKey, bytes.AsSpan(0, size));
-        BlockHandle handle = WriteBlock(bytes.AsSpan(0, size), BlockKind.Filter, BlockCompression.None);
-        ArrayPool<byte>.Shared.Return(bytes);
-        return handle;
+        using var filter = new NativeBytes(size, _options.Memory);
+        BloomFilter.Begin(_options.FilterBitsPerKey, filter.Span);
+        _hashes.AddTo(filter.Span);
+        return WriteBlock(filter.Span, BlockKind.Filter, BlockCompression.None);
     }
 
     private void FinishBlock()

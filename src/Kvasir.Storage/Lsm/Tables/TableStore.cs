@@ -342,6 +342,7 @@ internal sealed partial class TableStore : ITableStore
         FilterBitsPerKey = _options.FilterBitsPerKey,
         Compress = level >= _options.CompressFromLevel,
         CreatedAtMs = NowMs(),
+        Memory = _blocks.Budget,
     };
 
     private long NowMs() => _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();

@@ -72,10 +72,10 @@ public sealed class BlockCacheTests
         CachedBlock first = cache.Insert(new CachedBlock(file, 8, 100, _budget));
         CachedBlock second = cache.Insert(new CachedBlock(file, 8, 100, _budget));
         Assert.Same(first, second);
-        Assert.Equal(256 + CachedBlock.ObjectBytes, _budget.CacheBytes);
+        Assert.Equal(256 + (256 / 8) + CachedBlock.ObjectBytes, _budget.CacheBytes);
         first.Release();
         second.Release();
-        Assert.Equal(256 + CachedBlock.ObjectBytes, _budget.CacheBytes);
+        Assert.Equal(256 + (256 / 8) + CachedBlock.ObjectBytes, _budget.CacheBytes);
     }
 
     [Fact]
@@ -87,7 +87,7 @@ public sealed class BlockCacheTests
         for (int i = 0; i < 100; i++)
             Add(cache, file, i, 1000);
         cache.Leave();
-        Assert.Equal(100 * (1024 + CachedBlock.ObjectBytes), _budget.CacheBytes);
+        Assert.Equal(100 * (1024 + (1024 / 8) + CachedBlock.ObjectBytes), _budget.CacheBytes);
         cache.Leave();
         Assert.Equal(0, _budget.CacheBytes);
     }

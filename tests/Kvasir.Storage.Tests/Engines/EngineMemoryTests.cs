@@ -1,0 +1,81 @@
+using System.Buffers.Binary;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Storage.Tests.Engines;
+
+/// <summary>
+/// One hard budget: whatever is written and read, at every operation on the disk (so in the middle of flushes and
+/// compactions, too) memtables, caches, open tables and tables in the making stay within it together.
+/// </summary>
+public sealed class EngineMemoryTests
+{
+    private const int Keys = 120_000;
+
+    // Of one moment: a memtable's next chunk, or what the last piece of a compaction's memory was too much.
+    private const long SlackBytes = 1 << 20;
+
+    [Theory]
+    [InlineData(1UL, 20)]
+    [InlineData(2UL, 100)]
+    [InlineData(3UL, 3000)]
+    public void AllMemoryOfAnEngineStaysWithinItsBudget(ulong seed, int valueBytes)
+    {
+        var random = new SeededRandom(seed);
+        var budget = new MemoryBudget(MemoryBudget.MinimumBytes);
+        var scheduler = new SimulatedScheduler(random.Fork());
+        var files = new SimulatedFileSystem(random.Fork());
+        long most = 0;
+        files.BeforeOperation = _ => Look();
+        using (IOrderedEngine engine = new LsmEngineFactory().OpenOrdered("/engine", new EngineEnvironment(files, scheduler, budget)))
+        {
+            var batch = new WriteBatch();
+            var found = new BytesBuffer();
+            byte[] value = new byte[valueBytes];
+            Span<byte> key = stackalloc byte[16];
+            int keys = Math.Min(Keys, (48 << 20) / valueBytes);
+            for (int i = 0; i < 3 * keys; i++)
+            {
+                BinaryPrimitives.WriteInt64BigEndian(key[8..], random.Next(keys));
+
+                // Half of the time nearly all are writes, the other half nearly all reads: memory goes to and fro.
+                bool writes = random.OneIn(16) != (i / (keys / 4) % 2 == 0);
+                if (!writes)
+                {
+                    found.Clear();
+                    engine.Get(key, ReadView.Published, found);
+                    Look();
+                    continue;
+                }
+
+                random.NextBytes(value);
+                batch.Clear();
+                batch.Put(key, value);
+                engine.Stage(batch.Bytes);
+                var position = new LogPosition((ulong)i + 1);
+                engine.Publish(position);
+                engine.MarkStable(position);
+                Look();
+                if (engine.SuggestWriteDelay(0) > TimeSpan.Zero || random.OneIn(2000))
+                    scheduler.RunAll();
+            }
+
+            scheduler.RunAll();
+            Assert.True(engine.GetStatistics().CompactionBytesWritten > 0, "nothing was compacted");
+        }
+
+        Assert.True(most > budget.TotalBytes * 3 / 4, $"only {most} bytes were ever used");
+        Assert.Equal(0, budget.WriteBytes);
+        Assert.Equal(0, budget.CacheBytes);
+
+        void Look()
+        {
+            long now = budget.WriteBytes + budget.CacheBytes;
+            most = Math.Max(most, now);
+            Assert.True(now <= budget.TotalBytes + SlackBytes, $"seed {seed}: {budget.WriteBytes} of writes and {budget.CacheBytes} of caches");
+        }
+    }
+}
