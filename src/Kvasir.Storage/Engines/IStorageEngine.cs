@@ -60,9 +60,6 @@ public interface IStorageEngine : IDisposable
     /// </summary>
     void MarkStable(LogPosition position);
 
-    /// <summary>Whether a flush is due that waits for <see cref="MarkStable"/>: the log does well to sync soon.</summary>
-    bool FlushAwaitsStable => false;
-
     /// <summary>
     /// Forgets what is staged and every publication after <paramref name="position"/>, which is at or after the last
     /// stable one. Views and iterators made before may still show what was forgotten. Whether the sequence numbers of what

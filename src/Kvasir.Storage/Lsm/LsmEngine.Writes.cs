@@ -150,9 +150,6 @@ internal sealed unsafe partial class LsmEngine
         _background.RequestCompaction();
     }
 
-    public bool FlushAwaitsStable =>
-        Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables } && memTables[^1].LastPosition > _publications.StablePosition;
-
     /// <summary>Whether the oldest frozen memtable is all stable, or a flush was asked for that is not done.</summary>
     internal bool FlushDue
     {

@@ -216,15 +216,10 @@ public sealed class DurableStore : IDisposable
         engine.Publish(position);
     }
 
-    /// <param name="pausedInVain">Called where one pause was not enough.</param>
-    private static void PauseAsSuggested(IStorageEngine engine, IScheduler scheduler, int bytes, Action? pausedInVain = null)
+    private static void PauseAsSuggested(IStorageEngine engine, IScheduler scheduler, int bytes)
     {
-        for (int pauses = 0; engine.BackgroundFailure is null && engine.SuggestWriteDelay(bytes) is var delay && delay > TimeSpan.Zero; pauses++)
-        {
-            if (pauses > 0)
-                pausedInVain?.Invoke();
+        while (engine.BackgroundFailure is null && engine.SuggestWriteDelay(bytes) is var delay && delay > TimeSpan.Zero)
             scheduler.Pause(delay);
-        }
     }
 
     private void Lead()
@@ -284,7 +279,7 @@ public sealed class DurableStore : IDisposable
         ResumeIfDue();
         if (Engine.BackgroundFailure is { } failure)
             throw new WritesStoppedException($"writes are stopped because the engine could not save: {failure.Message}", failure);
-        PauseAsSuggested(Engine, _scheduler, bytes, _keeper.SyncForRoom);
+        PauseAsSuggested(Engine, _scheduler, bytes);
 
         LogPosition last = default;
         try

@@ -66,7 +66,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     {
         if (syncWithinInterval)
             ArmSyncTimer();
-        if (last.Value - _journal.DurablePosition.Value > UnsyncedBytesMax || _engine.FlushAwaitsStable)
+        if (last.Value - _journal.DurablePosition.Value > UnsyncedBytesMax)
             _journal.RequestCommit(sync: true);
 
         LogPosition flushed = _engine.FlushedPosition;
@@ -83,16 +83,6 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
             _journal.RequestCommit(sync: true);
             _engine.Flush();
         }
-    }
-
-    /// <summary>
-    /// A writer waits for the engine to make room, which flushes nothing that is not synced: then somebody wants a sync
-    /// after all.
-    /// </summary>
-    public void SyncForRoom()
-    {
-        if (_journal.AppendedPosition > _journal.DurablePosition)
-            _journal.RequestCommit(sync: true);
     }
 
     /// <summary>
