@@ -85,6 +85,9 @@ public sealed class KvasirNode : IDisposable
     /// <summary>Every replica of the node, the system keyspace's first.</summary>
     public IReadOnlyList<Replica> Replicas => _replicas;
 
+    /// <summary>The same, to walk through often: the list's enumerator is an object.</summary>
+    internal ReadOnlySpan<Replica> ReplicaSpan => _replicas;
+
     /// <summary>Why writes are refused now, or null.</summary>
     public WriteRefusal? Refusal => _log.Refusal;
 

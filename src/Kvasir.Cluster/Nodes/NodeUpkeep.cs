@@ -25,6 +25,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly IFileSystem _files;
     private readonly SpaceReserve _reserve;
     private readonly IWaitPoint _idle;
+    private readonly string _identityPath;
     private volatile NodeOptions _options;
     private volatile bool _syncsByInterval;
     private ITimer? _timer;
@@ -50,6 +51,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
         _scheduler = scheduler;
         _log = log;
         _idle = scheduler.CreateWaitPoint();
+        _identityPath = options.Folder + "/" + IdentityFile.Name;
         _syncsByInterval = SyncsByInterval(options);
         _lastSync = scheduler.Time.GetTimestamp();
     }
@@ -149,7 +151,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
             return false;
         try
         {
-            if (_files.FileExists(_options.Folder + "/" + IdentityFile.Name))
+            if (_files.FileExists(_identityPath))
                 return true;
         }
         catch (StorageException)
@@ -167,7 +169,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private void Resume(WriteRefusal? refusal)
     {
         bool enginesWork = true;
-        foreach (Replica replica in _node.Replicas)
+        foreach (Replica replica in _node.ReplicaSpan)
         {
             if (replica.Engine.BackgroundFailure is { } failure && !replica.Engine.TryResume())
             {
@@ -198,7 +200,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     /// <summary>What was let go is for deletions, and those give nothing back before they are in the files.</summary>
     private void FlushDeletions()
     {
-        foreach (Replica replica in _node.Replicas)
+        foreach (Replica replica in _node.ReplicaSpan)
         {
             if (replica.Engine.OldestUnflushedPosition is not null)
                 replica.Engine.Flush();
@@ -225,7 +227,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
         LogPosition durable = _log.DurablePosition;
         Replica? oldest = null;
         LogPosition needed = LogPosition.Max;
-        foreach (Replica replica in _node.Replicas)
+        foreach (Replica replica in _node.ReplicaSpan)
         {
             if (replica.Engine.OldestUnflushedPosition is { } position && position < needed)
             {
@@ -245,7 +247,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
             return;
         Replica? largest = null;
         long largestBytes = 0;
-        foreach (Replica replica in _node.Replicas)
+        foreach (Replica replica in _node.ReplicaSpan)
         {
             long bytes = replica.Engine.GetStatistics().MemTableBytes;
             if (bytes > largestBytes)

@@ -21,6 +21,9 @@ internal sealed class SegmentFolder
     private readonly string _path;
     private readonly Lock _lock = new();
     private readonly SortedDictionary<ulong, long> _spares = [];
+
+    // Of the longest spare; asked for with every commit, where walking the dictionary would allocate.
+    private long _longestSpare;
     private ulong _nextFile = 1;
 
     public SegmentFolder(IFileSystem files, string path)
@@ -63,7 +66,7 @@ internal sealed class SegmentFolder
             }
             else if (TryParse(name, SpareSuffix, out ulong number))
             {
-                _spares.Add(number, _files.FileLength($"{_path}/{name}"));
+                AddSpareLocked(number, _files.FileLength($"{_path}/{name}"));
                 _nextFile = Math.Max(_nextFile, number + 1);
             }
         }
@@ -73,16 +76,7 @@ internal sealed class SegmentFolder
 
     public bool HasSpare(long length)
     {
-        lock (_lock)
-        {
-            foreach (long spare in _spares.Values)
-            {
-                if (spare >= length)
-                    return true;
-            }
-
-            return false;
-        }
+        return Volatile.Read(ref _longestSpare) >= length;
     }
 
     /// <summary>
@@ -116,7 +110,7 @@ internal sealed class SegmentFolder
         }
 
         lock (_lock)
-            _spares.Add(number, length);
+            AddSpareLocked(number, length);
     }
 
     /// <summary>
@@ -142,7 +136,7 @@ internal sealed class SegmentFolder
             if (_files.FileExists(spare))
             {
                 lock (_lock)
-                    _spares.Add(number, length);
+                    AddSpareLocked(number, length);
             }
 
             throw;
@@ -170,7 +164,7 @@ internal sealed class SegmentFolder
             _files.Rename(path, SparePath(number));
             _files.SyncFolder(_path);
             lock (_lock)
-                _spares.Add(number, length);
+                AddSpareLocked(number, length);
             return;
         }
 
@@ -186,6 +180,7 @@ internal sealed class SegmentFolder
         {
             numbers = [.. _spares.Keys];
             _spares.Clear();
+            NoteLongestLocked();
         }
 
         foreach (ulong number in numbers)
@@ -210,6 +205,20 @@ internal sealed class SegmentFolder
 
     private string SparePath(ulong number) => $"{_path}/{number.ToString("D20", CultureInfo.InvariantCulture)}{SpareSuffix}";
 
+    private void AddSpareLocked(ulong number, long length)
+    {
+        _spares.Add(number, length);
+        NoteLongestLocked();
+    }
+
+    private void NoteLongestLocked()
+    {
+        long longest = 0;
+        foreach (long length in _spares.Values)
+            longest = Math.Max(longest, length);
+        Volatile.Write(ref _longestSpare, longest);
+    }
+
     private (ulong Number, long Length) TakeSpare(long minimumLength)
     {
         lock (_lock)
@@ -219,6 +228,7 @@ internal sealed class SegmentFolder
                 if (length < minimumLength)
                     continue;
                 _spares.Remove(number);
+                NoteLongestLocked();
                 return (number, length);
             }
         }

@@ -38,11 +38,15 @@ internal sealed class SSTableWriter : IDisposable
 
     private const int FilterKeysMax = (SSTableFormat.BlockPayloadBytesMax / 16) - 64;
 
+    [ThreadStatic]
+    private static Scratch? s_scratch;
+
     private readonly IFile _file;
     private readonly ulong _number;
     private readonly SSTableWriterOptions _options;
     private readonly DataBlockBuilder _block;
-    private readonly IndexBlockBuilder _index = new();
+    private readonly Scratch _scratch;
+    private readonly IndexBlockBuilder _index;
     private readonly BytesBuffer _separator = new(64);
     private readonly BytesBuffer _lastKey = new(64);
     private readonly BytesBuffer _smallestKey = new(64);
@@ -76,8 +80,12 @@ internal sealed class SSTableWriter : IDisposable
         _hashes = new HashList(options.Memory);
         _block = new DataBlockBuilder(options.RestartInterval);
         _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        _scratch = s_scratch ?? new Scratch();
+        s_scratch = null;
+        _index = _scratch.Index;
+        _compressed = _scratch.Compressed;
         if (options.Compress)
-            _compressionTable = new int[Lz4Block.TableSlots];
+            _compressionTable = _scratch.CompressionTable ??= new int[Lz4Block.TableSlots];
         SSTableFormat.WriteHeader(_buffer, number);
         _buffered = SSTableFormat.HeaderBytes;
     }
@@ -190,7 +198,22 @@ internal sealed class SSTableWriter : IDisposable
         byte[] buffer = _buffer;
         _buffer = [];
         if (buffer.Length > 0)
+        {
             ArrayPool<byte>.Shared.Return(buffer);
+            _index.Reset();
+            _scratch.Compressed = _compressed.Length <= BufferBytes ? _compressed : [];
+            s_scratch = _scratch;
+        }
+    }
+
+    /// <summary>What the next table of this thread uses again: a megabyte that is not worth collecting after each.</summary>
+    private sealed class Scratch
+    {
+        public IndexBlockBuilder Index { get; } = new();
+
+        public int[]? CompressionTable { get; set; }
+
+        public byte[] Compressed { get; set; } = [];
     }
 
     private long Offset => _fileOffset + _buffered;

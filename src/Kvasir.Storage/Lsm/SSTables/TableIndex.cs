@@ -235,6 +235,13 @@ internal sealed class IndexBlockBuilder
     private readonly BytesBuffer _bytes = new(4096);
     private readonly BytesBuffer _last = new(64);
 
+    /// <summary>Begins the index of another table, with memory for one of ordinary size at hand.</summary>
+    public void Reset()
+    {
+        _bytes.ClearAndTrim(1 << 20);
+        _last.ClearAndTrim(4096);
+    }
+
     public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
 
     public void Add(ReadOnlySpan<byte> separator, int blockLength)
