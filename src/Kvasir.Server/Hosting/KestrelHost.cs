@@ -33,7 +33,7 @@ internal sealed class KestrelHost : IAsyncDisposable
         _options = options;
         _plainResp = plainResp;
         _page = new PrometheusPage(server);
-        Handler = new KestrelRespHandler(server);
+        Handler = new KestrelRespHandler(server, clientsShowCertificates: !plainResp && options.Tls?.ClientAuthority is not null);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(logging);
         builder.Services.AddSingleton(Handler);
@@ -89,6 +89,7 @@ internal sealed class KestrelHost : IAsyncDisposable
 
         await _application.StopAsync(limit.Token);
         await _application.DisposeAsync();
+        Handler.Dispose();
         _page.Dispose();
     }
 

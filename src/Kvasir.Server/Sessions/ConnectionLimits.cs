@@ -3,6 +3,11 @@ namespace Kvasir.Server.Sessions;
 /// <summary>What connections may be and hold. Set inside the mailbox, read by event loops.</summary>
 internal sealed class ConnectionLimits
 {
+    /// <summary>
+    /// Every client has a buffer of so many bytes in Redis, and what fits into it is not counted: limits are about the rest.
+    /// </summary>
+    public const int UncountedOutput = 16 << 10;
+
     public int ClientsMax { get; set; } = 10_000;
 
     /// <summary>What <see cref="ClientsMax"/> can be at most: files that the process may have open.</summary>
@@ -16,6 +21,8 @@ internal sealed class ConnectionLimits
 
     /// <summary>When any other client that does not read is closed; without a limit it is made to wait instead.</summary>
     public OutputLimit NormalOutput { get; set; } = new(0, 0, 0);
+
+    public OutputLimit Output(bool subscribes) => subscribes ? SubscriberOutput : NormalOutput;
 
     /// <summary>For how long the longest reply of late counts, in CLIENT LIST; negative for ever.</summary>
     public long ReplyPeakMs { get; set; } = ReplyPeakDefaultMs;

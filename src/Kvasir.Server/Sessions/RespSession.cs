@@ -199,6 +199,7 @@ internal sealed class RespSession : IMailboxItem
         _replyStart = Output.Buffer.Length;
         HasMore = false;
         _foreseenLeft = int.MaxValue;
+        long hardLimit = Server.Limits.Output(Subscriptions.Any).HardBytes;
         Server.Clock.Refresh();
         while (!ClosesAfterReplies && !ClosesNow)
         {
@@ -241,6 +242,10 @@ internal sealed class RespSession : IMailboxItem
                 if (!Server.Dispatcher.Execute(_context, Parser.LongestArgument))
                     return;
                 Group.Add(execution, _replyStart);
+
+                // Nothing of it is sent, as in Redis: a reply that stops in the middle helps nobody.
+                if (hardLimit > 0 && Output.Length - ConnectionLimits.UncountedOutput > hardLimit)
+                    ClosesNow = true;
             }
 
             Input.Executed(consumed);

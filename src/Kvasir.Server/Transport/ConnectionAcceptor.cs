@@ -23,10 +23,6 @@ internal readonly record struct AcceptedSocket(int FileDescriptor, string Remote
 /// <summary>Takes connections in, within limits, and spreads them over the loops. Thread-safe.</summary>
 internal sealed unsafe class ConnectionAcceptor(ServerState server, string localAddress, string? unixPath)
 {
-    private static readonly byte[] s_tooMany = "-ERR max number of clients reached\r\n"u8.ToArray();
-    private static readonly byte[] s_protected =
-        "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n"u8.ToArray();
-
     private EpollLoop[] _loops = [];
     private int _next;
     private int _open;
@@ -71,9 +67,9 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
 
         (string? remote, bool loopback) = Describe(new ReadOnlySpan<byte>(address, Math.Min(length, 128)));
         if (Interlocked.Increment(ref _open) > server.Limits.ClientsMax)
-            return Refuse(fd, s_tooMany);
+            return Refuse(fd, ConnectionRefusal.TooMany);
         if (!loopback && !server.RequiresPassword && server.Settings.Flag("protected-mode"))
-            return Refuse(fd, s_protected);
+            return Refuse(fd, ConnectionRefusal.Protected);
         if (remote is null)
         {
             string path = unixPath + ":0";

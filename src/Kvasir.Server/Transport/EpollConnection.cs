@@ -5,7 +5,7 @@ namespace Kvasir.Server.Transport;
 /// <summary>A socket of an event loop and its session. Only the loop's thread touches it, but for <see cref="WakePending"/>.</summary>
 internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
 {
-    private long _beyondSoftLimitSinceMs;
+    private readonly OutputOverrun _overrun = new();
 
     /// <summary>1 while it stands in the loop's queue of wakes.</summary>
     public int WakePending;
@@ -44,20 +44,6 @@ internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
     public bool IsHalfClosed { get; set; }
 
     /// <summary>More is unsent than its limit allows, or has been for too long.</summary>
-    public bool IsBeyond(ConnectionLimits limits, long nowMs)
-    {
-        OutputLimit limit = Session.Subscriptions.Any ? limits.SubscriberOutput : limits.NormalOutput;
-        long bytes = (long)Session.Output.Length + Session.PushBytes;
-        if (limit.HardBytes > 0 && bytes > limit.HardBytes)
-            return true;
-        if (limit.SoftBytes == 0 || bytes <= limit.SoftBytes)
-        {
-            _beyondSoftLimitSinceMs = 0;
-            return false;
-        }
-
-        if (_beyondSoftLimitSinceMs == 0)
-            _beyondSoftLimitSinceMs = nowMs;
-        return nowMs - _beyondSoftLimitSinceMs > limit.SoftMs;
-    }
+    public bool IsBeyond(ConnectionLimits limits, long nowMs) =>
+        _overrun.IsBeyond(limits.Output(Session.Subscriptions.Any), (long)Session.Output.Length + Session.PushBytes, nowMs);
 }

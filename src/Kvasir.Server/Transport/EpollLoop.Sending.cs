@@ -39,6 +39,12 @@ internal sealed unsafe partial class EpollLoop
     private void Send(EpollConnection connection)
     {
         RespSession session = connection.Session;
+        if (session.ClosesNow)
+        {
+            Close(connection);
+            return;
+        }
+
         while (true)
         {
             Memory<byte> bytes = session.Sendable();
@@ -56,7 +62,7 @@ internal sealed unsafe partial class EpollLoop
                     return;
                 }
 
-                Watch(connection, writable: true);
+                AwaitRoom(connection);
                 return;
             }
 
@@ -64,14 +70,14 @@ internal sealed unsafe partial class EpollLoop
             _server.Statistics.Sent((int)sent);
             if (sent < bytes.Length)
             {
-                Watch(connection, writable: true);
+                AwaitRoom(connection);
                 return;
             }
         }
 
-        if (session.ClosesNow || (session.ClosesAfterReplies && session.Output.Length == 0))
+        if (session.ClosesAfterReplies && session.Output.Length == 0)
         {
-            if (session.ClosesNow || session.Parser.Error is null)
+            if (session.Parser.Error is null)
                 Close(connection);
             else
                 Linger(connection);
@@ -81,6 +87,14 @@ internal sealed unsafe partial class EpollLoop
         Watch(connection, writable: false);
         if (session.HasMore && session.Suspended is null)
             Wake(session);
+    }
+
+    /// <summary>The other side does not read as fast as it is sent to.</summary>
+    private void AwaitRoom(EpollConnection connection)
+    {
+        Watch(connection, writable: true);
+        if (connection.IsBeyond(_server.Limits, _nowMs))
+            Close(connection);
     }
 
     /// <summary>Reads on unless the session has enough to do; reports room to write only while something waits for it.</summary>

@@ -1,7 +1,4 @@
-using System.Net;
 using System.Net.Security;
-using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Kvasir.Server.Hosting;
@@ -11,20 +8,15 @@ namespace Kvasir.Server.Tests.Hosting;
 /// <summary>RESP over TLS with certificates made here.</summary>
 public sealed class TlsTests : IDisposable
 {
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("kvasir-tls");
-    private readonly X509Certificate2 _authority = Authority("our authority");
+    private readonly TlsWorld _world = new();
 
-    public void Dispose()
-    {
-        _authority.Dispose();
-        _folder.Delete(recursive: true);
-    }
+    public void Dispose() => _world.Dispose();
 
     [Fact]
     public async Task AnswersOverTls()
     {
-        await using ServedNode served = await ServedNode.Start(Options(clientsNeedCertificates: false));
-        using SslStream stream = await Connect(served, certificate: null);
+        await using ServedNode served = await ServedNode.Start(_world.Options(clientsNeedCertificates: false));
+        using SslStream stream = await _world.Connect(served, certificate: null);
 
         Assert.Equal("+OK\r\n$5\r\nhello\r\n", await Ask(stream, "SET k hello\r\nGET k\r\n", 16));
     }
@@ -32,9 +24,9 @@ public sealed class TlsTests : IDisposable
     [Fact]
     public async Task ACertificateOfOurAuthorityLetsAClientIn()
     {
-        await using ServedNode served = await ServedNode.Start(Options(clientsNeedCertificates: true));
-        using X509Certificate2 certificate = Signed("client", _authority);
-        using SslStream stream = await Connect(served, certificate);
+        await using ServedNode served = await ServedNode.Start(_world.Options(clientsNeedCertificates: true));
+        using X509Certificate2 certificate = _world.Signed("client");
+        using SslStream stream = await _world.Connect(served, certificate);
 
         Assert.Equal("+PONG\r\n", await Ask(stream, "PING\r\n", 7));
     }
@@ -44,14 +36,14 @@ public sealed class TlsTests : IDisposable
     [InlineData(true)]
     public async Task WithoutOneTheHandshakeEndsAndNoCommandRuns(bool ofAnotherAuthority)
     {
-        await using ServedNode served = await ServedNode.Start(Options(clientsNeedCertificates: true));
-        using X509Certificate2 stranger = Authority("another authority");
-        using X509Certificate2 certificate = Signed("client", stranger);
+        await using ServedNode served = await ServedNode.Start(_world.Options(clientsNeedCertificates: true));
+        using X509Certificate2 stranger = TlsWorld.Authority("another authority");
+        using X509Certificate2 certificate = TlsWorld.Signed("client", stranger);
 
         // Where in the handshake the refusal shows is up to the platform.
         await Assert.ThrowsAnyAsync<Exception>(async () =>
         {
-            using SslStream stream = await Connect(served, ofAnotherAuthority ? certificate : null);
+            using SslStream stream = await _world.Connect(served, ofAnotherAuthority ? certificate : null);
             await Ask(stream, "SET k v\r\n", 5);
         });
         Assert.Equal(0, served.Server.State.Statistics.Commands);
@@ -62,8 +54,8 @@ public sealed class TlsTests : IDisposable
     [InlineData("server.key")]
     public async Task AFileThatIsNoCertificateIsRefusedWithItsReason(string file)
     {
-        ServerOptions options = Options(clientsNeedCertificates: false);
-        await File.WriteAllTextAsync(Path.Combine(_folder.FullName, file), "nonsense");
+        ServerOptions options = _world.Options(clientsNeedCertificates: false);
+        await File.WriteAllTextAsync(Path.Combine(_world.Folder, file), "nonsense");
 
         StartupException refused = await Assert.ThrowsAsync<StartupException>(() => ServedNode.Start(options));
 
@@ -76,66 +68,5 @@ public sealed class TlsTests : IDisposable
         byte[] reply = new byte[replyBytes];
         await stream.ReadExactlyAsync(reply);
         return Encoding.ASCII.GetString(reply);
-    }
-
-    private static X509Certificate2 Authority(string name)
-    {
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=" + name, key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, critical: true));
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(2));
-    }
-
-    private static X509Certificate2 Signed(string name, X509Certificate2 authority)
-    {
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=" + name, key, HashAlgorithmName.SHA256);
-        SubjectAlternativeNameBuilder names = new();
-        names.AddDnsName(name);
-        request.CertificateExtensions.Add(names.Build());
-        using X509Certificate2 signed = request.Create(
-            authority, DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(1), RandomNumberGenerator.GetBytes(8));
-        using X509Certificate2 withKey = signed.CopyWithPrivateKey(key);
-        return X509CertificateLoader.LoadPkcs12(withKey.Export(X509ContentType.Pkcs12), password: null);
-    }
-
-    private async Task<SslStream> Connect(ServedNode served, X509Certificate2? certificate)
-    {
-        TcpClient client = new();
-        await client.ConnectAsync(served.Server.RespTls[0]);
-        SslStream stream = new(client.GetStream());
-        await stream.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
-        {
-            TargetHost = "localhost",
-            ClientCertificates = certificate is null ? null : [certificate],
-            CertificateChainPolicy = new X509ChainPolicy
-            {
-                TrustMode = X509ChainTrustMode.CustomRootTrust,
-                CustomTrustStore = { _authority },
-                RevocationMode = X509RevocationMode.NoCheck,
-            },
-        });
-        return stream;
-    }
-
-    private ServerOptions Options(bool clientsNeedCertificates)
-    {
-        using X509Certificate2 server = Signed("localhost", _authority);
-        string certificate = Write("server.crt", server.ExportCertificatePem());
-        string key = Write("server.key", server.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem());
-        string authority = Write("authority.crt", _authority.ExportCertificatePem());
-        return new ServerOptions
-        {
-            Resp = [],
-            RespTls = [new IPEndPoint(IPAddress.Loopback, 0)],
-            Tls = new TlsFiles(certificate, key, clientsNeedCertificates ? authority : null),
-        };
-    }
-
-    private string Write(string name, string text)
-    {
-        string path = Path.Combine(_folder.FullName, name);
-        File.WriteAllText(path, text);
-        return path;
     }
 }
