@@ -6,8 +6,8 @@ namespace Kvasir.Server.Hosting;
 /// <summary>Addresses as Redis's bind names them: * for all, a minus before one that need not be there.</summary>
 internal static class BindAddresses
 {
-    /// <summary>None for port 0. An address that is none leads nowhere, and binding to it fails.</summary>
-    public static IReadOnlyList<IPEndPoint> Parse(string addresses, int port)
+    /// <summary>None for port 0; null when a word is no address.</summary>
+    public static IReadOnlyList<IPEndPoint>? Parse(string addresses, int port)
     {
         List<IPEndPoint> endPoints = [];
         foreach (string word in port == 0 ? [] : addresses.Split(' ', StringSplitOptions.RemoveEmptyEntries))
@@ -17,8 +17,10 @@ internal static class BindAddresses
             {
                 "*" => IPAddress.Any,
                 "::*" => IPAddress.IPv6Any,
-                string text => IPAddress.TryParse(text, out IPAddress? parsed) ? parsed : IPAddress.None,
+                string text => IPAddress.TryParse(text, out IPAddress? parsed) ? parsed : null,
             };
+            if (address is null)
+                return null;
             IPEndPoint endPoint = new(address, port);
             // One socket for all of version 6 takes version 4, too: it would stand in the way of the one for version 4.
             bool covered = address.Equals(IPAddress.IPv6Any) && endPoints.Exists(static e => e.Address.Equals(IPAddress.Any));

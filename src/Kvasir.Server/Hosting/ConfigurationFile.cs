@@ -47,7 +47,7 @@ internal sealed class ConfigurationFile : IConfigFile
     {
         "appendfsync" => ["durability", settings[name] switch { "always" => "sync", "everysec" => "interval", _ => "none" }],
         "appendonly" => [],
-        "port" or "bind" => ["resp", string.Join(',', BindAddresses.Parse(settings["bind"], (int)settings.Number("port")))],
+        "port" or "bind" => ["resp", string.Join(',', BindAddresses.Parse(settings["bind"], (int)settings.Number("port")) ?? [])],
         "proto-max-bulk-len" => ["value-mib-max", Math.Max(settings.Number(name) >> 20, 1).ToString(System.Globalization.CultureInfo.InvariantCulture)],
         _ => [name, settings[name]],
     };

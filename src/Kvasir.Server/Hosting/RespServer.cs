@@ -113,7 +113,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
 
     public bool Listen(string addresses, int port)
     {
-        if (!_epoll!.Rebind(BindAddresses.Parse(addresses, port)))
+        if (BindAddresses.Parse(addresses, port) is not { } endPoints || !_epoll!.Rebind(endPoints))
             return false;
         State.Identity.Port = port;
         return true;

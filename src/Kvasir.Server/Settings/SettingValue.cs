@@ -143,15 +143,17 @@ internal static class SettingValue
     private static string? CheckPercentiles(string text, out string normal)
     {
         string[] words = Words(text);
-        normal = string.Join(' ', words);
-        foreach (string word in words)
+        normal = text;
+        for (int i = 0; i < words.Length; i++)
         {
-            if (!double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out double p))
+            if (!double.TryParse(words[i], NumberStyles.Float, CultureInfo.InvariantCulture, out double p) || double.IsNaN(p))
                 return "Invalid latency-tracking-info-percentiles parameters";
             if (p is < 0 or > 100)
                 return "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
+            words[i] = p.ToString("0.######", CultureInfo.InvariantCulture);
         }
 
+        normal = string.Join(' ', words);
         return null;
     }
 

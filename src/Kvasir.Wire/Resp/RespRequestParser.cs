@@ -23,6 +23,7 @@ public enum RespParseStatus
 public sealed class RespRequestParser
 {
     private const int ArgumentsKept = 1024;
+    private const int UnauthenticatedSaysMax = 512 << 20;
 
     private readonly RespRequestLimits _limits;
     private ArgumentRange[] _arguments = new ArgumentRange[8];
@@ -184,14 +185,17 @@ public sealed class RespRequestParser
 
         if (bytes[_at] != (byte)'$')
             return Fail($"Protocol error: expected '$', got '{(char)bytes[_at]}'");
-        if (!TryNumber(bytes[(_at + 1)..end], out long length) || length < 0 || length > _limits.BulkBytesMax
+        bool isNumber = TryNumber(bytes[(_at + 1)..end], out long length);
+
+        // Redis's own limit is higher than ours may be, and it says this first.
+        if (isNumber && length is > 16384 and <= UnauthenticatedSaysMax && !Authenticated)
+            return Fail("Protocol error: unauthenticated bulk length");
+        if (!isNumber || length < 0 || length > _limits.BulkBytesMax
             || length > Array.MaxLength - end - 4)
         {
             return Fail("Protocol error: invalid bulk length");
         }
 
-        if (length > 16384 && !Authenticated)
-            return Fail("Protocol error: unauthenticated bulk length");
         _bulkLength = (int)length;
         _at = end + 2;
         return null;

@@ -74,6 +74,12 @@ public sealed class RespRequestParserTests
         RespRequestParser large = new(new RespRequestLimits()) { Authenticated = false };
         Assert.Equal(RespParseStatus.Error, large.Parse("*2\r\n$16385\r\n"u8));
         Assert.Equal("Protocol error: unauthenticated bulk length", large.Error);
+        RespRequestParser longer = new(new RespRequestLimits { BulkBytesMax = 64 << 20 }) { Authenticated = false };
+        Assert.Equal(RespParseStatus.Error, longer.Parse("*1\r\n$100000000\r\n"u8));
+        Assert.Equal("Protocol error: unauthenticated bulk length", longer.Error);
+        RespRequestParser longest = new(new RespRequestLimits { BulkBytesMax = 64 << 20 }) { Authenticated = false };
+        Assert.Equal(RespParseStatus.Error, longest.Parse("*1\r\n$536870913\r\n"u8));
+        Assert.Equal("Protocol error: invalid bulk length", longest.Error);
         RespRequestParser small = new(new RespRequestLimits()) { Authenticated = false };
         Assert.Equal(RespParseStatus.Incomplete, small.Parse("*10\r\n$16384\r\n"u8));
     }
