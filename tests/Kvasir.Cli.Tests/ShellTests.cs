@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Kvasir.Cli.Shell;
 
 namespace Kvasir.Cli.Tests;
 
@@ -59,9 +60,63 @@ public sealed class ShellTests : IDisposable
         (await KvasirProcess.Run("shell", "--port", port, "-a", "sesame", "GET", "a")).AssertSuccess();
     }
 
+    [Fact]
+    public void AnInterruptEndsASubscriptionAndTheNextCommandIsAnswered()
+    {
+        using var output = new WatchedOutput();
+        using var session = new ShellSession(Address, password: null, database: 0, ReplyStyle.Json, output);
+        output.Written = text =>
+        {
+            if (text.Contains("subscribe", StringComparison.Ordinal))
+                session.Interrupt();
+        };
+
+        session.ExecuteOrReconnect(["SUBSCRIBE"u8.ToArray(), "news"u8.ToArray()]);
+        session.ExecuteOrReconnect(["SET"u8.ToArray(), "a"u8.ToArray(), "b"u8.ToArray()]);
+
+        Assert.Equal("[\"subscribe\",\"news\",1]\n\"OK\"\n", output.Text);
+        Assert.StartsWith("127.0.0.1", session.Prompt, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AnInterruptBetweenCommandsIsNone()
+    {
+        using var output = new WatchedOutput();
+        using var session = new ShellSession(Address, password: null, database: 0, ReplyStyle.Json, output);
+
+        session.Interrupt();
+        session.ExecuteOrReconnect(["GET"u8.ToArray(), "a"u8.ToArray()]);
+
+        Assert.Equal("null\n", output.Text);
+    }
+
+    [Fact]
+    public void AMessageBeforeTheReplyIsNotTakenForIt()
+    {
+        using var output = new WatchedOutput();
+        using var session = new ShellSession(Address, password: null, database: 0, ReplyStyle.Json, output);
+
+        session.ExecuteOrReconnect(["GET"u8.ToArray(), "tracked"u8.ToArray()]);
+        session.ExecuteOrReconnect(["GET"u8.ToArray(), "missing"u8.ToArray()]);
+
+        Assert.Equal("[\"invalidate\",[\"a\"]]\n\"value\"\nnull\n", output.Text);
+    }
+
+    private CommandLine.HostPort Address => new("127.0.0.1", _server.Port);
+
     private string Port => _server.Port.ToString(CultureInfo.InvariantCulture);
 
     private Task<Outcome> Shell(params string[] words) => KvasirProcess.Run(["shell", "--port", Port, .. words]);
+}
+
+/// <summary>Tells of what is written as it is written.</summary>
+internal sealed class WatchedOutput : MemoryStream
+{
+    public Action<string>? Written { get; set; }
+
+    public string Text => Encoding.UTF8.GetString(ToArray());
+
+    public override void Flush() => Written?.Invoke(Text);
 }
 
 public sealed class CommandWordsTests

@@ -112,6 +112,8 @@ internal sealed class SmallServer : IDisposable
                 writer.Integer(long.Parse(_values.AddOrUpdate(words[1], "1", (_, v) => (long.Parse(v) + 1).ToString()), null));
                 break;
             case "GET" when _values.TryGetValue(words[1], out string? value): writer.BulkString(Encoding.UTF8.GetBytes(value)); break;
+            case "SUBSCRIBE": Text(writer, ">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"); break;
+            case "GET" when words[1] == "tracked": Text(writer, ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n$5\r\nvalue\r\n"); break;
             case "GET": Text(writer, "$-1\r\n"); break;
             case "MGET":
                 Text(writer, $"*{words.Length - 1}\r\n");

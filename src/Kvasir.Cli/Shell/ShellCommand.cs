@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Text;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Wire.Resp;
@@ -68,6 +69,8 @@ internal static class ShellCommand
         HostPort address, string? password, int database, ReplyStyle style, string[] words, CancellationToken cancellation)
     {
         using var session = new ShellSession(address, password, database, style, Console.OpenStandardOutput());
+        if (words.Length == 0 && !Console.IsInputRedirected)
+            return RunInteractive(session);
 
         // A blocked receive cannot be cancelled, but its socket can be closed.
         using CancellationTokenRegistration closing = cancellation.Register(session.Dispose);
@@ -79,7 +82,7 @@ internal static class ShellCommand
                 return session.Execute(bytes) ? ExitCode.Success : ExitCode.Negative;
             }
 
-            return Console.IsInputRedirected ? RunScript(session) : RunInteractive(session);
+            return RunScript(session);
         }
         catch (Exception e) when (cancellation.IsCancellationRequested
             && e is SocketException or ObjectDisposedException or IOException)
@@ -106,6 +109,14 @@ internal static class ShellCommand
 
     private static int RunInteractive(ShellSession session)
     {
+        // Ctrl-C ends a command or a subscription, not the shell; at the prompt it is a key like others.
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c =>
+        {
+            c.Cancel = true;
+            session.Interrupt();
+        });
+        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(
+            PosixSignal.SIGTERM, static _ => Environment.Exit(ExitCode.Success));
         var history = new ShellHistory(ShellHistory.DefaultPath());
         var editor = new LineEditor(history, start => session.Guarded(m => m.Complete(start)) ?? []);
         Console.WriteLine("Type help for help, Ctrl-D to leave.");

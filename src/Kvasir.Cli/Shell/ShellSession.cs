@@ -16,8 +16,11 @@ internal sealed class ShellSession : IDisposable
     private readonly string? _password;
     private readonly ReplyStyle _style;
     private readonly Stream _output;
+    private readonly Lock _interruptLock = new();
     private RespConnection? _connection;
     private int _database;
+    private bool _waits;
+    private bool _interrupted;
 
     public ShellSession(HostPort address, string? password, int database, ReplyStyle style, Stream output)
     {
@@ -40,6 +43,13 @@ internal sealed class ShellSession : IDisposable
         RespConnection connection = _connection!;
         connection.Send(words);
         RespReply reply = connection.Receive();
+        while (reply.Kind == RespReplyKind.Push && !name.EndsWith("SUBSCRIBE", StringComparison.Ordinal))
+        {
+            // The server had something else to say first, for instance that a tracked key has changed.
+            Print(reply);
+            reply = connection.Receive();
+        }
+
         Print(reply);
         if (reply.Kind == RespReplyKind.Error)
             return false;
@@ -48,13 +58,28 @@ internal sealed class ShellSession : IDisposable
             _database = database;
 
         // From here on the server speaks when it likes; Ctrl-C ends it.
-        if (name is "SUBSCRIBE" or "PSUBSCRIBE" or "SSUBSCRIBE" or "MONITOR")
+        if (Listens(words))
         {
             while (true)
                 Print(connection.Receive());
         }
 
         return true;
+    }
+
+    /// <summary>
+    /// Ends a wait for the server: a person pressed Ctrl-C. The connection goes with it, as what it would still say has lost
+    /// its question. Any thread.
+    /// </summary>
+    public void Interrupt()
+    {
+        lock (_interruptLock)
+        {
+            if (!_waits)
+                return;
+            _interrupted = true;
+            _connection?.Dispose();
+        }
     }
 
     public void ExecuteOrReconnect(byte[][] words)
@@ -67,17 +92,26 @@ internal sealed class ShellSession : IDisposable
                 Console.WriteLine($"Connected again to {_address}.");
             }
 
+            SetWaits(true);
             Execute(words);
         }
         catch (UsageException e)
         {
             Console.WriteLine("(error) " + e.Message);
         }
-        catch (Exception e) when (e is IOException or SocketException or RespFormatException)
+        catch (Exception e) when (e is IOException or SocketException or RespFormatException or ObjectDisposedException)
         {
+            bool interrupted = SetWaits(false);
             _connection?.Dispose();
             _connection = null;
-            Console.WriteLine($"(error) {e.Message}. The command may or may not have been executed.");
+            if (interrupted)
+                ConnectAfterInterrupt(words);
+            else
+                Console.WriteLine($"(error) {e.Message}. The command may or may not have been executed.");
+        }
+        finally
+        {
+            SetWaits(false);
         }
     }
 
@@ -98,6 +132,34 @@ internal sealed class ShellSession : IDisposable
     }
 
     public void Dispose() => _connection?.Dispose();
+
+    /// <summary>Whether it was interrupted before.</summary>
+    private bool SetWaits(bool waits)
+    {
+        lock (_interruptLock)
+        {
+            bool interrupted = _interrupted;
+            _waits = waits;
+            _interrupted = false;
+            return interrupted;
+        }
+    }
+
+    private void ConnectAfterInterrupt(byte[][] words)
+    {
+        Console.WriteLine(Listens(words) ? "" : "\nThe command may or may not have been executed.");
+        try
+        {
+            Connect();
+        }
+        catch (UsageException e)
+        {
+            Console.WriteLine("(error) " + e.Message);
+        }
+    }
+
+    private static bool Listens(byte[][] words) =>
+        Encoding.UTF8.GetString(words[0]).ToUpperInvariant() is "SUBSCRIBE" or "PSUBSCRIBE" or "SSUBSCRIBE" or "MONITOR";
 
     private void Connect()
     {
