@@ -192,16 +192,23 @@ public enum ReadViewKind
     Snapshot,
 }
 
-/// <summary>A consistent view of an engine. Thread-safe; dispose exactly once.</summary>
+/// <summary>A consistent view of an engine. Thread-safe. Reading at one that was disposed throws.</summary>
 public abstract class EngineSnapshot : IDisposable
 {
+    private int _disposed;
+
     protected EngineSnapshot(SequenceNumber sequence) => Sequence = sequence;
 
     /// <summary>The last mutation that the view contains.</summary>
     public SequenceNumber Sequence { get; }
 
+    /// <summary>What it could see may be gone since.</summary>
+    protected internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
+
     public void Dispose()
     {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+            return;
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
@@ -233,10 +240,13 @@ public readonly ref struct IteratorOptions
 
 /// <summary>
 /// Walks live keys in order, both ways. One thread at a time. Spans are valid until the next move. Sees one consistent
-/// view, from its creation to its disposal. Never shows a deleted or expired key (expired: at creation's clock).
+/// view, from its creation to its disposal; moving one that was disposed throws. Never shows a deleted or expired key
+/// (expired: at creation's clock).
 /// </summary>
 public abstract class EngineIterator : IDisposable
 {
+    protected bool IsDisposed { get; private set; }
+
     public abstract bool Valid { get; }
 
     public abstract ReadOnlySpan<byte> Key { get; }
@@ -262,8 +272,12 @@ public abstract class EngineIterator : IDisposable
 
     public abstract void Previous();
 
+    // What it holds is counted: giving it back twice would free it under others.
     public void Dispose()
     {
+        if (IsDisposed)
+            return;
+        IsDisposed = true;
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }

@@ -71,7 +71,16 @@ internal sealed unsafe partial class LsmEngine
         while (true)
         {
             state = Enter(out stripe);
-            sequence = SequenceOf(options.View);
+            try
+            {
+                sequence = SequenceOf(options.View);
+            }
+            catch
+            {
+                state.Leave(stripe);
+                throw;
+            }
+
             if (Volatile.Read(ref _state) == state)
                 break;
             state.Leave(stripe);
@@ -164,6 +173,7 @@ internal sealed unsafe partial class LsmEngine
                 return _publications.StableSequence;
             default:
                 Check.That(view.Snapshot is SnapshotList.LsmSnapshot snapshot && snapshot.Owner == this);
+                ObjectDisposedException.ThrowIf(view.Snapshot.IsDisposed, view.Snapshot);
                 return view.Snapshot.Sequence.Value;
         }
     }

@@ -140,8 +140,16 @@ internal sealed unsafe partial class LsmEngine
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             Check.That(!HasStaged, "an ingest between staging and publishing");
-            _tables.Ingest(sorted, ++_lastAssigned);
-            _stagedAfter = _lastAssigned;
+            try
+            {
+                _tables.Ingest(sorted, ++_lastAssigned);
+            }
+            finally
+            {
+                // A number whose tables may or may not be in the files is not given again.
+                _stagedAfter = _lastAssigned;
+            }
+
             RefreshTables();
             Volatile.Write(ref _published, _lastAssigned);
             _publications.AddDurable(_lastAssigned);

@@ -125,10 +125,10 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
     public EngineStatistics GetStatistics()
     {
-        TableStatistics tables = _tables.GetStatistics();
         ReadState state = Enter(out int stripe);
         try
         {
+            TableStatistics tables = _tables.GetStatistics();
             long memTableBytes = 0, keys = tables.EntryCount;
             foreach (MemTable memTable in state.MemTables)
             {

@@ -159,6 +159,7 @@ public sealed class DurableStore : IDisposable
     /// <summary>Makes everything written so far durable in the engine's files, and the journal short.</summary>
     public void Flush()
     {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         _journal.Commit(sync: true);
         Engine.Flush();
         Engine.WaitForFlush();
@@ -170,6 +171,9 @@ public sealed class DurableStore : IDisposable
     /// </summary>
     public void Checkpoint(string folder)
     {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
+        if (_files.FolderExists(folder) || _files.FileExists(folder))
+            throw new ArgumentException($"{folder} exists; a checkpoint wants a new folder", nameof(folder));
         _journal.Commit(sync: true);
         using EngineCheckpoint checkpoint = Engine.BeginCheckpoint();
         _files.CreateFolder(folder);

@@ -61,7 +61,8 @@ internal sealed class LsmIterator : EngineIterator
 
     public override ReadOnlySpan<byte> Key => _key.WrittenSpan;
 
-    public override ReadOnlySpan<byte> Value => _forward ? _source.Value : _value.WrittenSpan;
+    // Where it stands on nothing the source may have let go of the block.
+    public override ReadOnlySpan<byte> Value => !_forward ? _value.WrittenSpan : _valid ? _source.Value : default;
 
     public override long ExpiresAtMs => _expiresAtMs;
 
@@ -71,6 +72,7 @@ internal sealed class LsmIterator : EngineIterator
 
     public override void SeekToLast()
     {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (_upper.Length == 0)
             _source.SeekToLast();
         else
@@ -80,6 +82,7 @@ internal sealed class LsmIterator : EngineIterator
 
     public override void Seek(ReadOnlySpan<byte> key)
     {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (key.SequenceCompareTo(_lower) < 0)
             key = _lower;
         _source.Seek(key, Trailer.Seek(_sequence));
@@ -88,6 +91,7 @@ internal sealed class LsmIterator : EngineIterator
 
     public override void SeekForPrevious(ReadOnlySpan<byte> key)
     {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
         if (_upper.Length != 0 && key.SequenceCompareTo(_upper) >= 0)
         {
             SeekToLast();
