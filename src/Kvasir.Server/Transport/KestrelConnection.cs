@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 namespace Kvasir.Server.Transport;
 
 /// <summary>One Kestrel connection: a single asynchronous loop that reads, runs and sends.</summary>
-internal sealed class KestrelConnection : ISessionOwner
+internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(5);
@@ -42,11 +42,17 @@ internal sealed class KestrelConnection : ISessionOwner
     /// <summary>Replies wait for the log.</summary>
     public volatile bool AwaitsLog;
 
+    /// <summary>
+    /// On another thread: cancelling a read may run what waits for it at once, on this one, and that is the thread that
+    /// commits, or one inside the mailbox. It would wait there for itself.
+    /// </summary>
     public void Wake(RespSession session)
     {
         if (Interlocked.Exchange(ref _woken, 1) == 0)
-            _pipe.Input.CancelPendingRead();
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
+
+    void IThreadPoolWorkItem.Execute() => _pipe.Input.CancelPendingRead();
 
     /// <summary>
     /// Looks after it: closes it when it has been idle for too long or does not read what it asked for. By the clock, on a
