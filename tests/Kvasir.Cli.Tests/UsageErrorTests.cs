@@ -26,10 +26,37 @@ public sealed class UsageErrorTests
     [InlineData("bench engine --workload readrandom --use-existing --dir /no/such/folder", "/no/such/folder")]
     [InlineData("bench engine --workload fillseq --dir /proc", "/proc is not empty")]
     [InlineData("bench engine --workload fillseq --engine cotree", "'cotree'")]
+    [InlineData("server --resp 127.0.0.1:0 --http ,", "http is one HOST:PORT, not ','")]
+    [InlineData("server --data NEW --resp 127.0.0.1:0 --unixsocket /no/such/folder/socket", "cannot listen on /no/such/folder/socket")]
     [InlineData("bench server @/etc/passwd", "'@/etc/passwd'")]
     public async Task WhatIsWrongIsSaidInOneLine(string commandLine, string says)
     {
         Outcome outcome = await KvasirProcess.Run(commandLine.Split(' ', StringSplitOptions.RemoveEmptyEntries));
         Assert.Contains(says, outcome.AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AHostNameThatIsTooLongIsNoDefect()
+    {
+        Outcome outcome = await KvasirProcess.Run("shell", "--host", new string('a', 300), "PING");
+        Assert.Contains("cannot be resolved", outcome.AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AFileIsNotTakenForASocketThatWasLeft()
+    {
+        string folder = Directory.CreateTempSubdirectory("kvasir-test-").FullName;
+        try
+        {
+            string file = folder + "/notes";
+            await File.WriteAllTextAsync(file, "mine");
+            Outcome outcome = await KvasirProcess.Run("server", "--data", folder + "/data", "--resp", "127.0.0.1:0", "--unixsocket", file);
+            Assert.Contains("is a file and no socket", outcome.AssertUsageError(), StringComparison.Ordinal);
+            Assert.Equal("mine", await File.ReadAllTextAsync(file));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }

@@ -114,7 +114,7 @@ internal sealed record HostPort(string Host, int Port)
             IPAddress[] found = Dns.GetHostAddresses(Host);
             return found.Length > 0 ? found : throw new UsageException($"the host '{Host}' has no address");
         }
-        catch (System.Net.Sockets.SocketException e)
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or ArgumentOutOfRangeException)
         {
             throw new UsageException($"the host '{Host}' cannot be resolved: {e.Message}", e);
         }

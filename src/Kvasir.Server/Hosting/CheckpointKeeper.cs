@@ -47,7 +47,7 @@ internal sealed class CheckpointKeeper(
         catch (StorageException e)
         {
             _lastFailed = true;
-            HostLog.CheckpointFailed(logger, e);
+            HostLog.CheckpointFailed(logger, e.Message.ReplaceLineEndings(" "));
             DeleteUnfinished(folder + "/" + name);
         }
         finally
@@ -66,7 +66,7 @@ internal sealed class CheckpointKeeper(
         }
         catch (StorageException e)
         {
-            HostLog.CheckpointFailed(logger, e);
+            HostLog.CheckpointFailed(logger, e.Message.ReplaceLineEndings(" "));
         }
     }
 

@@ -27,8 +27,8 @@ internal static partial class HostLog
     [LoggerMessage(7, LogLevel.Information, "checkpoint {Folder} is complete")]
     public static partial void CheckpointDone(ILogger logger, string folder);
 
-    [LoggerMessage(8, LogLevel.Error, "a checkpoint failed")]
-    public static partial void CheckpointFailed(ILogger logger, Exception exception);
+    [LoggerMessage(8, LogLevel.Error, "a checkpoint failed: {Reason}")]
+    public static partial void CheckpointFailed(ILogger logger, string reason);
 
     [LoggerMessage(11, LogLevel.Warning, "the environment variable {Name} is not an option of the server: it is ignored")]
     public static partial void UnknownVariable(ILogger logger, string name);
@@ -44,4 +44,7 @@ internal static partial class HostLog
 
     [LoggerMessage(12, LogLevel.Warning, "{Path} could not be written, the server goes on without: {Reason}")]
     public static partial void ProcessIdNotWritten(ILogger logger, string path, string reason);
+
+    [LoggerMessage(14, LogLevel.Warning, "{Path} could not be removed: {Reason}")]
+    public static partial void ProcessIdNotDeleted(ILogger logger, string path, string reason);
 }

@@ -68,7 +68,7 @@ public static class KvasirServer
         exporter?.Shutdown(ExportPatienceMs);
         await server.DisposeAsync();
         node.Dispose();
-        File.Delete(processIdPath);
+        DeleteProcessId(processIdPath, logger);
         HostLog.Stopped(logger);
         return 0;
     }
@@ -80,9 +80,22 @@ public static class KvasirServer
         {
             await File.WriteAllTextAsync(path, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
         }
-        catch (IOException full)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            HostLog.ProcessIdNotWritten(logger, path, full.Message);
+            HostLog.ProcessIdNotWritten(logger, path, e.Message);
+        }
+    }
+
+    // All data is saved by now: a stop has not failed because the folder was moved away, or can be read only.
+    private static void DeleteProcessId(string path, ILogger logger)
+    {
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            HostLog.ProcessIdNotDeleted(logger, path, e.Message);
         }
     }
 

@@ -48,11 +48,18 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
             if (options.Http is not null || options.RespTls.Count != 0 || (!epoll && options.Resp.Count != 0))
                 _kestrel = new KestrelHost(State, options, plainResp: !epoll, logging);
         }
-        catch (Exception e) when (e is SocketException or IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Of files: the socket file, which it names.
+            _meter.Dispose();
+            throw new StartupException($"cannot listen on {options.UnixSocket?.Path}: {e.Message}", e);
+        }
+        catch (SocketException e)
         {
             _epoll?.Dispose();
             _meter.Dispose();
-            throw new StartupException($"cannot listen on {string.Join(", ", options.Resp)}: {e.Message}", e);
+            string[] addresses = [.. options.Resp.Select(static r => r.ToString()), .. options.UnixSocket is { } unix ? [unix.Path] : Array.Empty<string>()];
+            throw new StartupException($"cannot listen on {string.Join(", ", addresses)}: {e.Message}", e);
         }
 
         node.SetLogListener(new LogWatcher(State, LogMoved, _logger));

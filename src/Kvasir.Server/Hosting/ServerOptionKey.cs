@@ -36,6 +36,8 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("io-threads", "N", "Event loops that read requests and write replies", Text(s_standard.IoThreads)),
         new("commit-on-loop", "yes|no", "Sync on the event loop's own thread (fastest with one loop); no: on a thread of its own",
             s_standard.CommitOnLoop ? "yes" : "no"),
+        new("busy-poll-us", "N", "Microseconds that a busy event loop looks for the next requests before it sleeps; 0 where cores are shared",
+            Text((long)s_standard.BusyPoll.TotalMicroseconds)),
         new("kestrel-only", "yes|no", "Serve plain RESP through Kestrel instead of the event loop", s_standard.KestrelOnly ? "yes" : "no"),
         new("otlp-endpoint", "URL", "OpenTelemetry collector that metrics are sent to, for instance http://127.0.0.1:4317", "not sent"),
         new("otlp-protocol", "grpc|http", "How the collector is spoken to: gRPC, or protobuf over HTTP to URL/v1/metrics", "grpc"),

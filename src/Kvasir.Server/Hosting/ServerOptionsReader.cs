@@ -18,6 +18,9 @@ public static class ServerOptionsReader
     /// <summary>Of the shell and the bench, which share the prefix.</summary>
     private static readonly string[] OtherVariables = ["history", "password"];
 
+    // What the system's address of a socket file holds (unix(7)), without the final zero.
+    private const int SocketPathBytesMax = 107;
+
     // Cannot begin the name of an option.
     private const string ParameterPrefix = ".";
 
@@ -165,7 +168,7 @@ public static class ServerOptionsReader
             Resp = EndPoints(settings, "resp") ?? defaults.Resp,
             UnixSocket = UnixSocketOf(settings),
             RespTls = tls,
-            Http = EndPoints(settings, "http")?[0],
+            Http = HttpEndPoint(settings),
             Tls = certificate is null ? null : new TlsFiles(certificate, key!, settings["tls-ca-cert-file"]),
             Durability = Word("durability", settings["durability"]) ?? defaults.Durability,
             DatabaseDurability = PerDatabase(settings["database-durability"], databases),
@@ -229,7 +232,10 @@ public static class ServerOptionsReader
             throw new StartupException("unixsocket works on Linux only");
         if (mode is not null && (mode.Length is 0 or > 4 || mode.Any(static c => c is < '0' or > '7')))
             throw new StartupException($"unixsocketperm is an octal number like 700, not {mode}");
-        return new UnixSocketOptions(Path.GetFullPath(path), mode is null ? null : (UnixFileMode)Convert.ToInt32(mode, 8));
+        string full = Path.GetFullPath(path);
+        if (System.Text.Encoding.UTF8.GetByteCount(full) > SocketPathBytesMax)
+            throw new StartupException($"unixsocket is a path of at most {SocketPathBytesMax} bytes, not {full}");
+        return new UnixSocketOptions(full, mode is null ? null : (UnixFileMode)Convert.ToInt32(mode, 8));
     }
 
     private static bool YesNo(string key, string text) => text.ToLowerInvariant() switch
@@ -266,6 +272,13 @@ public static class ServerOptionsReader
         return text is null ? null : [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(t => EndPoint(key, t))];
     }
 
+    private static IPEndPoint? HttpEndPoint(IConfiguration settings) => EndPoints(settings, "http") switch
+    {
+        null => null,
+        [IPEndPoint one] => one,
+        _ => throw new StartupException($"http is one HOST:PORT, not '{settings["http"]}'"),
+    };
+
     private static IPEndPoint EndPoint(string key, string text)
     {
         int colon = text.LastIndexOf(':');
@@ -282,7 +295,7 @@ public static class ServerOptionsReader
         {
             return new IPEndPoint(Dns.GetHostAddresses(host)[0], port);
         }
-        catch (System.Net.Sockets.SocketException e)
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or ArgumentOutOfRangeException)
         {
             throw new StartupException($"{key}: nobody knows the host {host}", e);
         }

@@ -17,8 +17,14 @@ internal sealed class UnixSocket : IDisposable
         try
         {
             // A server that was killed leaves the file behind; one that lives answers there, and keeps it.
-            if (File.Exists(options.Path) && IsServed(endPoint))
-                throw new SocketException((int)SocketError.AddressAlreadyInUse);
+            if (File.Exists(options.Path))
+            {
+                if (IsServed(endPoint))
+                    throw new SocketException((int)SocketError.AddressAlreadyInUse);
+                if (!IsSocket(options.Path))
+                    throw new IOException($"{options.Path} is a file and no socket; it is left as it is");
+            }
+
             File.Delete(options.Path);
             _socket.Bind(endPoint);
             if (options.Mode is { } mode && !OperatingSystem.IsWindows())
@@ -36,6 +42,20 @@ internal sealed class UnixSocket : IDisposable
 
     /// <summary>The platform deletes the file with the socket that bound it.</summary>
     public void Dispose() => _socket.Dispose();
+
+    /// <summary>No call of the platform tells a socket from a file; but a file can be opened, and a socket cannot.</summary>
+    private static bool IsSocket(string path)
+    {
+        try
+        {
+            using FileStream file = File.Open(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
 
     private static bool IsServed(UnixDomainSocketEndPoint endPoint)
     {
