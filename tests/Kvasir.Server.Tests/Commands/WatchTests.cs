@@ -21,13 +21,16 @@ public sealed class WatchTests
         Assert.Equal("$-1\r\n", watcher.Execute("GET seen"));
     }
 
-    [Fact]
-    public void ChangeOfAnotherKeyDoesNot()
+    [Theory]
+    [InlineData("SET l 1")]
+    [InlineData("SWAPDB 0 0")]
+    public void WhatLeavesTheKeyAsItIsDoesNot(string change)
     {
         using CommandWorld world = new();
         SessionPeer watcher = world.Connect(), other = world.Connect();
+        other.Execute("SET k 1");
         watcher.Execute("WATCH k");
-        other.Execute("SET l 1");
+        other.Execute(change);
         watcher.Execute("MULTI");
         watcher.Execute("SET seen yes");
         Assert.Equal("*1\r\n+OK\r\n", watcher.Execute("EXEC"));

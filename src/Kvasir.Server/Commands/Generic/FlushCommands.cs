@@ -49,8 +49,12 @@ internal static class FlushCommands
             return;
         }
 
-        context.Node.SwapDatabases(context.Execution, first, second);
-        context.Server.Events.Swapped(first, second);
+        if (first != second)
+        {
+            context.Node.SwapDatabases(context.Execution, first, second);
+            context.Server.Events.Swapped(first, second);
+        }
+
         context.Reply.Ok();
     }
 
