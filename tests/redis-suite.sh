@@ -63,6 +63,11 @@ for unit in "${units[@]}"; do
   sed '/^!!! WARNING/,$d' "$work/log" > "$work/results"
   ok=$(grep -ac '^\[ok\]' "$work/results") bad=$(grep -ac '^\[err\]\|^\[exception\]' "$work/results") left=$(grep -ac '^\[skip\]' "$work/results")
   grep -aq 'took too long' "$work/log" && bad=$((bad + 1))
+  if [ $((ok + bad + left)) -eq 0 ]; then
+    # Its server did not start, or the like: silence may not pass for success.
+    bad=1
+    tail -n 20 "$work/log"
+  fi
   printf '%-28s %4d passed, %d failed, %d left out\n' "$unit" "$ok" "$bad" "$left"
   [ "$bad" -eq 0 ] || grep -a -A 3 '^\[err\]\|^\[exception\]' "$work/log" | head -n 60
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))

@@ -154,6 +154,7 @@ internal sealed class KestrelHost : IAsyncDisposable
     {
         _application.Run(context => context.Request.Path.Value switch
         {
+            _ when !HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method) => Refuse(context),
             "/health/live" => Answer(context, 200, "live\n"),
             "/health/ready" => _server.Node.Log.Refusal is { } refusal
                 ? Answer(context, 503, refusal.Code + " " + refusal.Message + "\n")
@@ -161,6 +162,12 @@ internal sealed class KestrelHost : IAsyncDisposable
             "/metrics" => Answer(context, 200, _page.Write(), "text/plain; version=0.0.4; charset=utf-8"),
             _ => Answer(context, 404, "there is /health/live, /health/ready and /metrics\n"),
         });
+    }
+
+    private static Task Refuse(HttpContext context)
+    {
+        context.Response.Headers.Allow = "GET, HEAD";
+        return Answer(context, 405, "there is nothing here to change: GET and HEAD only\n");
     }
 
     private static Task Answer(HttpContext context, int status, string text, string type = "text/plain; charset=utf-8")

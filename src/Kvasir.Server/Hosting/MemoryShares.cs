@@ -14,6 +14,9 @@ public static class MemoryShares
     /// </summary>
     public const long ReservedBytes = 96L << 20;
 
+    /// <summary>Of the reserve: what the managed heap may be before its garbage is given back.</summary>
+    public const long HeapBytes = 48L << 20;
+
     /// <summary>The least that leaves engines a share worth having. With less they have the least they work with, on top.</summary>
     public const long SmallestBytes = ReservedBytes + (2 * MemoryBudget.MinimumBytes);
 

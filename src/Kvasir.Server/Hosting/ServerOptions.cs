@@ -65,7 +65,7 @@ public sealed record ServerOptions
     /// How long an event loop whose clients answer at once looks for their next requests before it sleeps; zero: not at
     /// all, which suits machines where the loops have no core to themselves.
     /// </summary>
-    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(Environment.ProcessorCount > 1 ? 10 : 0);
+    public TimeSpan BusyPoll { get; init; } = TimeSpan.FromMicroseconds(Environment.ProcessorCount > 1 ? 40 : 0);
 
     /// <summary>Where metrics are sent by OTLP; null for nowhere.</summary>
     public Uri? OtlpEndpoint { get; init; }

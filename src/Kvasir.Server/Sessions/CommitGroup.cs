@@ -63,14 +63,16 @@ internal sealed class CommitGroup(SessionOutput output)
 
     /// <summary>
     /// The disk failed under the command whose reply would begin at <paramref name="start"/>, or under the record: takes back
-    /// what the group staged and replied.
+    /// what the group staged and replied. True: there was no group, so that no other command has lost its reply.
     /// </summary>
-    public void Abandon(Execution execution, int start)
+    public bool Abandon(Execution execution, int start)
     {
+        bool alone = !_isOpen;
         execution.Abandon();
         execution.TakeGate();
-        output.Buffer.Truncate(_isOpen ? _start : start);
+        output.Buffer.Truncate(alone ? start : _start);
         Clear();
+        return alone;
     }
 
     private void Clear()

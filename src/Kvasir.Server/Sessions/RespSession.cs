@@ -36,6 +36,9 @@ internal sealed class RespSession : IMailboxItem
     // Bytes of input behind the commands whose keys the engine was told.
     private int _foreseenLeft;
 
+    /// <summary>Of the request whose command runs now, else zero.</summary>
+    private int _requestBytes;
+
     public RespSession(ServerState server, ISessionOwner owner, string address, string localAddress)
     {
         Server = server;
@@ -117,10 +120,22 @@ internal sealed class RespSession : IMailboxItem
         }
         catch (Exception e) when (Server.Dispatcher.IsExpected(e))
         {
-            Group.Abandon(execution, _replyStart);
+            bool alone = Group.Abandon(execution, _replyStart);
             Reply.Error("ERR " + e.Message);
-            ClosesAfterReplies = true;
+            if (alone && IsPlainRead)
+            {
+                // A read that met a damaged block is one failed read; the next may be of another block.
+                Input.Executed(_requestBytes);
+                HasMore = true;
+            }
+            else
+            {
+                // Others of its group lost their replies, too: the client must not take this one for the first of theirs.
+                ClosesAfterReplies = true;
+            }
         }
+
+        _requestBytes = 0;
 
         Server.Events.Tracking?.Broadcast();
         if (Server.SaveIsScheduled)
@@ -239,8 +254,10 @@ internal sealed class RespSession : IMailboxItem
             {
                 byte[] bytes = Parser.InlineBytes ?? Input.Array!;
                 _context.SetArguments(bytes, Parser.InlineBytes is null ? Input.Start : 0, Parser.Arguments, Parser.ArgumentCount);
+                _requestBytes = consumed;
                 if (!Server.Dispatcher.Execute(_context, Parser.LongestArgument))
                     return;
+                _requestBytes = 0;
                 Group.Add(execution, _replyStart);
 
                 // Nothing of it is sent, as in Redis: a reply that stops in the middle helps nobody.
@@ -276,6 +293,11 @@ internal sealed class RespSession : IMailboxItem
         if (count > 1)
             Server.Node.Database(DatabaseIndex).Engine.Prefetch(hashes[..count], values: reads);
     }
+
+    // What runs is a command that only reads, by itself, and whose reply is wanted.
+    private bool IsPlainRead =>
+        _requestBytes != 0 && !Transaction.IsOpen && Client.ReplyMode == ReplyMode.On
+        && (_context.Entry.Definition.Flags & CommandFlags.ReadOnly) != 0;
 
     private void MeetLogFailures()
     {
