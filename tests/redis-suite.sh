@@ -18,7 +18,7 @@ own='unit/auth unit/info unit/limits unit/obuf-limits unit/networking unit/shutd
 
 units=("$@")
 if [ $# -eq 0 ]; then
-  units=(unit/printver unit/dump unit/protocol unit/keyspace unit/scan unit/info-command unit/type/string unit/type/incr
+  units=(unit/dump unit/protocol unit/keyspace unit/scan unit/info-command unit/type/string unit/type/incr
     unit/expire unit/other unit/multi unit/quit unit/latency-monitor unit/pubsub unit/slowlog unit/introspection
     unit/introspection-2 unit/bitops unit/bitfield unit/pause unit/querybuf unit/tracking unit/replybufsize
     integration/redis-cli unit/auth unit/info unit/limits unit/obuf-limits unit/networking)
@@ -43,7 +43,8 @@ passed=0 failed=0 skipped=0
 for unit in "${units[@]}"; do
   awk -F '\t' -v unit="$unit" '$1 == unit { print $3 }' "$here/redis-suite.txt" > "$work/skip"
   if [[ " $own " == *" $unit "* ]]; then
-    mode="--baseport $((20000 + RANDOM % 8000 * 5)) --portcount 40 --clients 1"
+    # Below what the system gives to clients, and so that ten thousand more, which the suite looks at, too, is a port.
+    mode="--baseport $((20000 + RANDOM % 1200 * 10)) --portcount 40 --clients 1"
   else
     # A server of its own: what one unit leaves behind is not the next one's.
     rm -rf "$work/data" "$work/ready"
