@@ -29,6 +29,9 @@ internal sealed class RunningServer : IDisposable
 
     public HostPort Address { get; private set; } = new("127.0.0.1", 0);
 
+    /// <summary>Health and metrics, where it was started with them.</summary>
+    public Uri? Http { get; private set; }
+
     /// <summary>Of the server, whatever it was started under.</summary>
     public int ProcessId { get; private set; }
 
@@ -59,6 +62,8 @@ internal sealed class RunningServer : IDisposable
         string address = told.GetProperty("resp")[0].GetString()!;
         server.ProcessId = told.GetProperty("pid").GetInt32();
         server.Address = new HostPort("127.0.0.1", int.Parse(address[(address.LastIndexOf(':') + 1)..], CultureInfo.InvariantCulture));
+        if (told.GetProperty("http").GetString() is { } http)
+            server.Http = new Uri("http://" + http);
         return server;
     }
 

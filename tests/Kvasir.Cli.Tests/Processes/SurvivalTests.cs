@@ -59,6 +59,31 @@ public sealed class SurvivalTests : IDisposable
         OnAll(clients, c => c.Verify(again.Address));
     }
 
+    [Fact]
+    public async Task ATerminalThatClosesStopsItCleanly()
+    {
+        // Whatever started these tests may itself ignore the signal, and children inherit that.
+        using RunningServer server = await RunningServer.StartUnder(["env", "--default-signal=HUP"], _folder);
+        server.Signal("HUP");
+        Assert.Equal(0, await server.End());
+        Assert.Equal("", server.Errors.Trim());
+        Assert.False(File.Exists(Path.Combine(_folder, "kvasir.pid")));
+    }
+
+    [Fact]
+    public async Task UnderNohupItOutlivesTheTerminal()
+    {
+        using RunningServer server = await RunningServer.StartUnder(["env", "--ignore-signal=HUP"], _folder);
+        server.Signal("HUP");
+        using (RespConnection client = server.Connect())
+        {
+            client.Send("PING");
+            Assert.Equal("PONG", client.Receive().Text);
+        }
+
+        Assert.Equal(0, await server.Terminate());
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
