@@ -50,7 +50,7 @@ rocksdb() {
   # With one seed db_bench would read and delete the very keys it wrote, in the same order; kvasir draws anew for
   # each workload, so db_bench is given a seed for each, too.
   case $name in overwrite) draw=$((seed + 1)) ;; read*|seek*) draw=$((seed + 2)) ;; delete*) draw=$((seed + 3)) ;; esac
-  case $name in fill*|overwrite|deleterandom) after=,flush,waitforcompaction,stats ;; esac
+  case $name in fill*|overwrite|deleterandom|readwhilewriting) after=,flush,waitforcompaction,stats ;; esac
   db_bench --benchmarks="$name$after" --db="$folder" --use_existing_db="$((1 - fresh))" --num="$keys" --key_size=16 \
     --value_size="$value" --compression_ratio=0.5 --write_buffer_size=$((64 << 20)) --bloom_bits=10 --block_size=4096 \
     --max_background_jobs=2 --verify_checksum=1 --cache_size=$((cache << 20)) --seed="$draw" "$@" > "$out" 2> "$work/rocksdb.err" &
@@ -72,7 +72,7 @@ kvasir() {
   local name=$1 folder=$2 fresh=$3; shift 3
   local existing=() settle=()
   [ "$fresh" -eq 1 ] || existing=(--use-existing)
-  case $name in fill*|overwrite|deleterandom) settle=(--settle) ;; esac
+  case $name in fill*|overwrite|deleterandom|readwhilewriting) settle=(--settle) ;; esac
   ./kvasir bench engine --engine lsm --workload "$name" --dir "$folder" "${existing[@]}" "${settle[@]}" --keys "$keys" \
     --key-size 16 --value-size "$value" --cache-mib "$cache" --seed "$seed" --json "$@" > "$work/kvasir.out" 2> "$work/kvasir.err" \
     || { cat "$work/kvasir.err" >&2; exit 1; }

@@ -19,6 +19,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
     // The dearer part of upkeep, which looks at every engine.
     private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(100);
 
+    // Rounds without a write after which the journal is as short as it can be.
+    private const int IdleRounds = 50;
+
     private readonly KvasirNode _node;
     private readonly IScheduler _scheduler;
     private readonly JournalLog _log;
@@ -32,6 +35,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private ITimer? _writeTimer;
     private long _lastSync;
     private long _lastRound;
+    private LogPosition _idleAt;
+    private int _idleRounds;
 
     // 1 from the first append that nobody waits for until the system is given it.
     private int _writeIsDue;
@@ -128,7 +133,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private void Tick()
     {
         if (Interlocked.CompareExchange(ref _state, 1, 0) == 0)
-            _scheduler.Schedule(this, JobPriority.Flush);
+            _scheduler.Schedule(this, JobPriority.Upkeep);
     }
 
     private void Unawaited()
@@ -223,8 +228,10 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private void TrimJournal()
     {
         // Read before the engines are asked: an engine that has nothing unflushed may be written to right after its
-        // answer, and what became durable since then is in nobody's answer.
+        // answer, and what became durable since then is in nobody's answer. Nor is a record that is durable already
+        // and about to be published.
         LogPosition durable = _log.DurablePosition;
+        LogPosition published = _node.Mailbox.PublishedUpTo;
         Replica? oldest = null;
         LogPosition needed = LogPosition.Max;
         foreach (Replica replica in _node.ReplicaSpan)
@@ -236,9 +243,29 @@ internal sealed class NodeUpkeep : IBackgroundJob
             }
         }
 
-        _log.Journal.TrimBefore(needed < durable ? needed : durable);
+        LogPosition answered = durable < published ? durable : published;
+        LogPosition behind = new(answered.Value + 1);
+        _log.Journal.TrimBefore(needed < behind ? needed : behind);
         if (oldest is not null && _log.RetainedBytes > _options.JournalBytesMax)
             oldest.Engine.Flush();
+        ShortenWhenIdle();
+    }
+
+    private void ShortenWhenIdle()
+    {
+        LogPosition appended = _log.AppendedPosition;
+        if (appended != _idleAt)
+        {
+            _idleAt = appended;
+            _idleRounds = 0;
+        }
+        else if (++_idleRounds == IdleRounds)
+        {
+            _log.Journal.Shorten();
+
+            // Its own marks are no writes.
+            _idleAt = _log.AppendedPosition;
+        }
     }
 
     private void BoundMemory()

@@ -22,11 +22,18 @@ public sealed class Execution
     private readonly List<Replica> _touched = [];
     private readonly BytesBuffer _record = new(4096);
     private LogPosition _gate;
+    private ulong _publishedUpTo = ulong.MaxValue;
 
     internal Execution(IReplicaLog log) => _log = log;
 
     /// <summary>What must be durable before the replies made so far may leave; zero for nothing.</summary>
     public LogPosition GatePosition => _gate;
+
+    /// <summary>
+    /// Every record up to here has been published to its engines; <see cref="LogPosition.Max"/> when no record is between the
+    /// log and its engines. Any thread.
+    /// </summary>
+    internal LogPosition PublishedUpTo => new(Volatile.Read(ref _publishedUpTo));
 
     /// <summary>Why writes are refused now, or null. Ask before the first write of a command.</summary>
     public WriteRefusal? Refusal => _log.Refusal;
@@ -138,9 +145,11 @@ public sealed class Execution
                 durability = replica.Options.Durability;
         }
 
+        Volatile.Write(ref _publishedUpTo, _log.AppendedPosition.Value);
         LogPosition position = _log.Append(_record.WrittenSpan, durability);
         foreach (Replica replica in _touched)
             replica.Publish(position, durability, _log.DurablePosition);
+        Volatile.Write(ref _publishedUpTo, ulong.MaxValue);
         _touched.Clear();
         if (_endings.Count != 0)
             End(position);

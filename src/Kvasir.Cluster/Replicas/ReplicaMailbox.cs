@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Kvasir.Primitives;
 
 namespace Kvasir.Cluster.Replicas;
 
@@ -17,6 +18,9 @@ public sealed class ReplicaMailbox
     private int _pending;
 
     internal ReplicaMailbox(Execution execution) => _execution = execution;
+
+    /// <inheritdoc cref="Execution.PublishedUpTo"/>
+    internal LogPosition PublishedUpTo => _execution.PublishedUpTo;
 
     /// <summary>Runs <paramref name="item"/> before returning if the mailbox is idle; else it is run soon by another thread.</summary>
     public void Post(IMailboxItem item)

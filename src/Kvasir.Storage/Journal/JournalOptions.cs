@@ -11,7 +11,7 @@ public sealed record JournalOptions
     /// Bytes of the first segment. Each next one is four times as long, up to <see cref="SegmentBytes"/>, so that a
     /// store that hardly writes stays small.
     /// </summary>
-    public long FirstSegmentBytes { get; init; } = 1L << 20;
+    public long FirstSegmentBytes { get; init; } = 256L << 10;
 
     /// <summary>Segments kept for reuse after everything in them was flushed.</summary>
     public int SpareSegmentsMax { get; init; } = 4;

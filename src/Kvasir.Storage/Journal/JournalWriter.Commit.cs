@@ -218,7 +218,7 @@ public sealed partial class JournalWriter
         {
             // All of a segment is durable before the next one has a header: see JournalRecovery.
             SyncSegment();
-            StartSegment(chunk.Start, chunk.Length);
+            StartSegment(chunk.Start, chunk.Length, SyncsAreMany ? _options.FirstSegmentBytes : NextSegmentBytes);
         }
 
         Check.That(chunk.Start == _segment.EndPosition, $"a chunk of {chunk.Start} in a segment that ends at {_segment.EndPosition}");

@@ -82,12 +82,65 @@ public sealed partial class JournalWriter
     }
 
     /// <summary>
-    /// Deletes the segments that are kept for reuse: for when nobody is writing, and they would be most of what the disk holds.
+    /// For when nobody is writing, and what is kept for the next writes would be most of what disk and memory hold: deletes
+    /// the spare segments, and goes on in a short one if nothing in the active one is needed. Where that fails the
+    /// journal stays as it is.
     /// </summary>
-    public void DeleteSpareSegments() => _folder.DeleteSpares();
+    public void Shorten()
+    {
+        _folder.DeleteSpares();
+        if (TryLeaveSegment())
+        {
+            TrimBefore(LogPosition.Zero);
+            _folder.DeleteSpares();
+        }
+
+        lock (_lock)
+        {
+            while (_pool.Count > IdleChunksMax)
+                _pool.Pop();
+        }
+    }
+
+    private bool TryLeaveSegment()
+    {
+        EnterCommit();
+        try
+        {
+            lock (_lock)
+            {
+                if (_closed || _failure != JournalFailure.None || !NothingIsNeededLocked || _tail.HasRecords || _sealed.Count > 0)
+                    return false;
+            }
+
+            if (_segment.FileLength <= _options.FirstSegmentBytes)
+                return false;
+            SyncSegment();
+            StartSegment(_appended, JournalFormat.MarkBytes, _options.FirstSegmentBytes);
+            return true;
+        }
+        catch (DiskFullException) when (_segment.Failed is false)
+        {
+            return false;
+        }
+        catch (StorageException exception)
+        {
+            Fail(JournalFailure.DiskFailed, exception);
+            return false;
+        }
+        finally
+        {
+            LeaveCommit();
+        }
+    }
+
+    // Marks may stand behind the last record; nobody needs those.
+    private bool NothingIsNeededLocked => _trimBefore > _lastRecord;
 
     private int TrimmableLocked()
     {
+        if (NothingIsNeededLocked)
+            return _retained.Count;
         int count = 0;
         while (count < _retained.Count && _retained[count].EndPosition < _trimBefore)
             count++;
@@ -190,13 +243,16 @@ public sealed partial class JournalWriter
 
     private bool SyncsAreMany => Volatile.Read(ref _segmentSyncs) >= ManySyncs;
 
-    private void StartSegment(ulong basePosition, int firstBytes)
+    /// <param name="basePosition">The position of its first byte.</param>
+    /// <param name="firstBytes">Of its first chunk.</param>
+    /// <param name="bytes">Of the file, where no spare is ready.</param>
+    private void StartSegment(ulong basePosition, int firstBytes, long bytes)
     {
         long needed = ActiveSegment.LengthFor(firstBytes);
         if (!_folder.HasSpare(needed))
             WaitForRunningPrepare();
         if (!_folder.HasSpare(needed))
-            _folder.MakeSpare(Math.Max(needed, _options.FirstSegmentBytes), SyncsAreMany);
+            _folder.MakeSpare(Math.Max(needed, bytes), SyncsAreMany);
 
         ulong oldest;
         lock (_lock)
@@ -228,7 +284,7 @@ public sealed partial class JournalWriter
             _prepare = PrepareState.Scheduled;
         }
 
-        _scheduler.Schedule(_prepareJob, JobPriority.Compaction);
+        _scheduler.Schedule(_prepareJob, JobPriority.Upkeep);
     }
 
     private long NextSegmentBytes => Math.Min(_segment.FileLength * SegmentGrowth, _options.SegmentBytes);

@@ -21,10 +21,8 @@ namespace Kvasir.Storage.Journal;
 /// </summary>
 public sealed partial class JournalWriter : IDisposable
 {
-    private const int PooledChunksMax = 32;
-
-    // Each pending chunk begins with a mark that is not among the pending bytes.
-    private const int RoomForMarks = PooledChunksMax * JournalFormat.MarkBytes;
+    // Kept for good, whatever the disk is doing.
+    private const int IdleChunksMax = 8;
 
     private readonly IScheduler _scheduler;
     private readonly JournalOptions _options;
@@ -37,6 +35,12 @@ public sealed partial class JournalWriter : IDisposable
     private readonly Func<bool> _nobodySyncsBeside;
     private readonly Func<bool> _relieved;
 
+    // As many as can be pending: a disk that stalls under load must not cost new ones with each stall.
+    private readonly int _pooledChunksMax;
+
+    // Each pending chunk begins with a mark that is not among the pending bytes.
+    private readonly int _roomForMarks;
+
     // Under _lock. Invariant: _durable <= _written <= _appended; chunks in _sealed, then _tail, are contiguous and end
     // at _appended; _tail.Start == _appended while it has no record.
     private readonly Stack<PendingChunk> _pool = new();
@@ -45,6 +49,7 @@ public sealed partial class JournalWriter : IDisposable
     private PendingChunk _tail;
     private long _pendingBytes;
     private ulong _appended;
+    private ulong _lastRecord;
     private ulong _written;
     private ulong _durable;
     private JournalFailure _failure;
@@ -74,7 +79,9 @@ public sealed partial class JournalWriter : IDisposable
         _segment = tail.Segment;
         _retained = tail.Retained;
         _oldestNeeded = tail.OldestNeeded;
-        _appended = _written = _durable = tail.Segment.EndPosition;
+        _appended = _written = _durable = _lastRecord = tail.Segment.EndPosition;
+        _pooledChunksMax = Math.Max(IdleChunksMax, options.PendingBytesMax / PendingChunk.OrdinaryBytes);
+        _roomForMarks = _pooledChunksMax * JournalFormat.MarkBytes;
         _tail = new PendingChunk(PendingChunk.OrdinaryBytes);
         _tail.Begin(_appended);
         _nobodyCommits = () => !Volatile.Read(ref _committing);
@@ -161,6 +168,7 @@ public sealed partial class JournalWriter : IDisposable
             chunk.Length += total;
             _pendingBytes += total;
             _records++;
+            _lastRecord = chunk.End;
             Volatile.Write(ref _appended, chunk.End);
             return new LogPosition(chunk.End);
         }
@@ -227,7 +235,7 @@ public sealed partial class JournalWriter : IDisposable
             return false;
         try
         {
-            if (Failure != JournalFailure.None || _closed || !_segment.HasRoomFor(checked((int)Volatile.Read(ref _pendingBytes) + RoomForMarks)))
+            if (Failure != JournalFailure.None || _closed || !_segment.HasRoomFor(checked((int)Volatile.Read(ref _pendingBytes) + _roomForMarks)))
                 return false;
             CommitPending(sync: false);
             return true;
@@ -252,7 +260,7 @@ public sealed partial class JournalWriter : IDisposable
                 return failure == JournalFailure.None;
             try
             {
-                StartSegment(_appended, JournalFormat.MarkBytes);
+                StartSegment(_appended, JournalFormat.MarkBytes, _options.FirstSegmentBytes);
             }
             catch (DiskFullException)
             {
@@ -301,6 +309,7 @@ public sealed partial class JournalWriter : IDisposable
 
         _progress.WaitUntil(() => !IsWorkingOnFiles());
         _segment.File.Dispose();
+        _folder.DeleteSpares();
     }
 
     private bool IsDurable(ulong position)
@@ -343,7 +352,7 @@ public sealed partial class JournalWriter : IDisposable
 
     private void ReturnChunkLocked(PendingChunk chunk)
     {
-        if (chunk.Bytes.Length == PendingChunk.OrdinaryBytes && _pool.Count < PooledChunksMax)
+        if (chunk.Bytes.Length == PendingChunk.OrdinaryBytes && _pool.Count < _pooledChunksMax)
             _pool.Push(chunk);
     }
 

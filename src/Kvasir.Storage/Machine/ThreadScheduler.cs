@@ -4,7 +4,7 @@ using Kvasir.Storage.Scheduling;
 namespace Kvasir.Storage.Machine;
 
 /// <summary>
-/// Background jobs on a few threads of their own. Commits have threads that nothing else may take; flushes and
+/// Background jobs on a few threads of their own. Commits and upkeep have threads that nothing else may take; flushes and
 /// compactions share the others, flushes first. A job that throws has a defect and stops the process: going on with
 /// half of its work done could lose data.
 /// </summary>
@@ -14,8 +14,12 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
     // them, back-pressure makes callers sleep, and that leaves the processor to the background by itself.
     private const int BackgroundNiceness = 5;
 
+    // One may be writing a segment full of zeros.
+    private const int UpkeepThreads = 2;
+
     private readonly Lock _disposeLock = new();
     private readonly WorkQueue _commits = new();
+    private readonly WorkQueue _upkeep = new();
     private readonly WorkQueue _others = new();
     private bool _disposed;
 
@@ -28,6 +32,8 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         Time = time;
         for (int i = 0; i < commitThreads; i++)
             Start(_commits, $"kvasir-commit-{i}", niceness: 0);
+        for (int i = 0; i < UpkeepThreads; i++)
+            Start(_upkeep, $"kvasir-upkeep-{i}", niceness: 0);
         for (int i = 0; i < backgroundThreads; i++)
             Start(_others, $"kvasir-background-{i}", BackgroundNiceness);
     }
@@ -36,7 +42,12 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
 
     public void Schedule(IBackgroundJob job, JobPriority priority)
     {
-        WorkQueue queue = priority == JobPriority.Commit ? _commits : _others;
+        WorkQueue queue = priority switch
+        {
+            JobPriority.Commit => _commits,
+            JobPriority.Upkeep => _upkeep,
+            _ => _others,
+        };
         Check.That(queue.TryAdd(job, urgent: priority == JobPriority.Flush), $"{job.Name} was scheduled after the end");
     }
 
@@ -62,8 +73,9 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
             _disposed = true;
         }
 
-        // Flushes may need commits, so commits end last.
+        // Flushes may need commits, so commits end last; so may upkeep.
         _others.CloseAndJoin();
+        _upkeep.CloseAndJoin();
         _commits.CloseAndJoin();
     }
 

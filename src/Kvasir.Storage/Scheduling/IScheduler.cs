@@ -30,6 +30,11 @@ public enum JobPriority
     /// <summary>A caller waits for it: journal commits.</summary>
     Commit,
 
+    /// <summary>
+    /// Short, and due soon: making and trimming journal segments, upkeep by the clock. Never waits behind flushes and compactions.
+    /// </summary>
+    Upkeep,
+
     /// <summary>Writers will stall without it: flushes, compactions of level zero.</summary>
     Flush,
 

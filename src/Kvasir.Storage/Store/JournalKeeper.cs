@@ -27,7 +27,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     // Under _lock.
     private bool _syncDue;
     private bool _trimScheduled;
-    private bool _sparesMayGo;
+    private bool _mayShorten;
     private bool _stopped;
     private LogPosition _trimBefore;
     private LogPosition _flushRequestedAt;
@@ -86,35 +86,35 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     }
 
     /// <summary>
-    /// After a flush that somebody asked for: returns when the journal is short, the segments that were kept for reuse are gone,
-    /// too. What is appended meanwhile is kept.
+    /// After a flush that somebody asked for: returns when the journal is as short as it can be. What is appended meanwhile is
+    /// kept.
     /// </summary>
     public void TrimAll()
     {
         lock (_lock)
-            _sparesMayGo = true;
-        ScheduleTrim(_engine.OldestUnflushedPosition ?? _engine.FlushedPosition);
+            _mayShorten = true;
+        ScheduleTrim(_engine.OldestUnflushedPosition ?? new LogPosition(_engine.FlushedPosition.Value + 1));
         WaitForTrim();
     }
 
     public void Run()
     {
         LogPosition before;
-        bool sparesMayGo;
+        bool mayShorten;
         lock (_lock)
         {
             before = _trimBefore;
-            sparesMayGo = _sparesMayGo;
-            _sparesMayGo = false;
+            mayShorten = _mayShorten;
+            _mayShorten = false;
         }
 
         _journal.TrimBefore(before);
-        if (sparesMayGo)
-            _journal.DeleteSpareSegments();
+        if (mayShorten)
+            _journal.Shorten();
         lock (_lock)
         {
             _trimScheduled = false;
-            if (before < _trimBefore && !_stopped)
+            if ((before < _trimBefore || _mayShorten) && !_stopped)
                 ScheduleTrimLocked();
         }
 
@@ -141,9 +141,10 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     {
         lock (_lock)
         {
-            if (_stopped || before <= _trimBefore)
+            if (_stopped || (before <= _trimBefore && !_mayShorten))
                 return;
-            _trimBefore = before;
+            if (before > _trimBefore)
+                _trimBefore = before;
             if (!_trimScheduled)
                 ScheduleTrimLocked();
         }
@@ -152,7 +153,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     private void ScheduleTrimLocked()
     {
         _trimScheduled = true;
-        _scheduler.Schedule(this, JobPriority.Compaction);
+        _scheduler.Schedule(this, JobPriority.Upkeep);
     }
 
     private void ArmSyncTimer()

@@ -5,8 +5,8 @@ using Kvasir.Storage.Files;
 namespace Kvasir.Cluster.Tests.Nodes;
 
 /// <summary>
-/// Passes everything to another engine, and lets a test do something right after the engine said what it has unflushed:
-/// what another thread may do there at any time.
+/// Passes everything to another engine, and lets a test do something right after the engine said what it has unflushed, or
+/// right before it publishes: what another thread may do there at any time.
 /// </summary>
 internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory factory) : IOrderedEngine
 {
@@ -34,7 +34,13 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void Stage(ReadOnlySpan<byte> batch) => inner.Stage(batch);
 
-    public void Publish(LogPosition position, bool awaited = true) => inner.Publish(position, awaited);
+    public void Publish(LogPosition position, bool awaited = true)
+    {
+        Action? before = factory.BeforePublish;
+        factory.BeforePublish = null;
+        before?.Invoke();
+        inner.Publish(position, awaited);
+    }
 
     public void MarkStable(LogPosition position) => inner.MarkStable(position);
 
@@ -70,6 +76,8 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 internal sealed class HookedEngineFactory(IEngineFactory inner) : IEngineFactory
 {
     public Action? AfterOldestUnflushed { get; set; }
+
+    public Action? BeforePublish { get; set; }
 
     public string Name => inner.Name;
 

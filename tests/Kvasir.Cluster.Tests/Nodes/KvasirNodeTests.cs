@@ -7,6 +7,7 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Tests.Nodes;
 
@@ -273,7 +274,7 @@ public sealed class KvasirNodeTests
     public void OnAFullDiskDeletionsHaveRoomThatWasKeptForThem()
     {
         using NodeInMemory world = new();
-        world.Options = world.Options with { ReserveBytes = 8 << 20 };
+        world.Options = world.Options with { ReserveBytes = 8 << 20, Journal = new JournalOptions { FirstSegmentBytes = 1 << 20 } };
         world.Restart();
         world.Put(0, "kept", "1");
         world.Put(0, "gone", "1");

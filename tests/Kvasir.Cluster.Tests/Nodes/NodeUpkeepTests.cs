@@ -51,4 +51,76 @@ public sealed class NodeUpkeepTests
         for (int i = 0; i < writes; i++)
             Assert.True(restarted.Database(0).Engine.Get([(byte)i], ReadView.Published, value: null).Found, $"write {i} of {writes} was durable and is lost");
     }
+
+    [Fact]
+    public void JournalKeepsWhatIsDurableAndAboutToBePublished()
+    {
+        NodeOptions options = new() { Folder = "/data", Engine = "model", DatabaseCount = 1, MemoryBytes = MemoryBudget.MinimumBytes, Journal = new JournalOptions { FirstSegmentBytes = 16 << 10 } };
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        SimulatedScheduler scheduler = new(new SeededRandom(2));
+        HookedEngineFactory engines = new(new ModelEngineFactory());
+        KvasirNode node = KvasirNode.Open(options, new NodeEnvironment(disk, scheduler, [engines], Seed: 5));
+        Put(node, 1, 100_000);
+        node.Log.CommitInline();
+        node.Database(0).Engine.Flush();
+        scheduler.RunAll();
+        Assert.Null(node.Database(0).Engine.OldestUnflushedPosition);
+
+        // The engine has nothing in memory only, and nobody writes for long.
+        engines.BeforePublish = () =>
+        {
+            node.Log.CommitInline();
+            Idle(scheduler);
+        };
+        Put(node, 2);
+        Idle(scheduler);
+
+        disk = disk.AfterCrash(new SeededRandom(3), CrashKind.LoseUnsynced);
+        using KvasirNode restarted = KvasirNode.Open(
+            options, new NodeEnvironment(disk, new SimulatedScheduler(new SeededRandom(4)), [new ModelEngineFactory()], Seed: 6));
+        foreach (byte key in (byte[])[1, 2])
+            Assert.True(restarted.Database(0).Engine.Get([key], ReadView.Published, value: null).Found, $"write {key} was durable and is lost");
+    }
+
+    [Fact]
+    public void JournalOfANodeThatIsIdleIsShort()
+    {
+        NodeOptions options = new() { Folder = "/data", Engine = "model", DatabaseCount = 1, MemoryBytes = MemoryBudget.MinimumBytes };
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        SimulatedScheduler scheduler = new(new SeededRandom(2));
+        using KvasirNode node = KvasirNode.Open(options, new NodeEnvironment(disk, scheduler, [new ModelEngineFactory()], Seed: 5));
+        for (int i = 0; i < 100; i++)
+        {
+            Put(node, (byte)i, 100_000);
+            node.Log.CommitInline();
+            scheduler.RunAll();
+        }
+
+        long busy = JournalBytes();
+        node.Database(0).Engine.Flush();
+        Idle(scheduler);
+        Assert.True(busy > 8 << 20, $"{busy} bytes of journal while busy");
+        Assert.Equal(options.Journal.FirstSegmentBytes, JournalBytes());
+
+        Put(node, 200);
+        node.Log.CommitInline();
+        Assert.Equal(node.Log.AppendedPosition, node.Log.DurablePosition);
+
+        long JournalBytes() => disk.Paths.Where(path => path.StartsWith("/data/journal/", StringComparison.Ordinal)).Sum(disk.FileLength);
+    }
+
+    private static void Put(KvasirNode node, byte key, int bytes = 100) => node.Mailbox.Post(new ActionItem(e =>
+    {
+        e.Put(node.Database(0), [key], [], new byte[bytes], 0);
+        e.Commit();
+    }));
+
+    private static void Idle(SimulatedScheduler scheduler)
+    {
+        for (int i = 0; i < 100; i++)
+        {
+            scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            scheduler.RunAll();
+        }
+    }
 }
