@@ -55,7 +55,7 @@ internal sealed class BackgroundWork
     {
         lock (_lock)
         {
-            if (_stopped || _failure is not null || _compactions >= _compactionsMax || !_engine.Tables.CompactionDue)
+            if (_stopped || _failure is not null || _compactions >= _compactionsMax || !_engine.CompactionDue)
                 return;
             _compactions++;
         }

@@ -13,6 +13,12 @@ internal sealed unsafe partial class LsmEngine
     // Bounds what a read pays for range tombstones that are still in memory, where they are looked through one by one.
     private const int RangeTombstonesPerMemTableMax = 256;
 
+    // Range tombstones that free this part of a table, in whole tables, are worth a flush before the memtable is full.
+    private const int FreedPartOfTableDue = 16;
+
+    // And this part of what is flushed early for them.
+    private const int FreedPartOfMemTableDue = 2;
+
     // Nodes of staged mutations in order, so that they can be withdrawn; kept below this length when idle.
     private const int StagedNodesKept = 4096;
 
@@ -26,6 +32,9 @@ internal sealed unsafe partial class LsmEngine
     private long _userBytesWritten;
     private ulong _flushTarget;
     private bool _freezeRequested;
+    private bool _rangesStaged;
+    private ulong _rangesWeighedTo;
+    private long _rangesFree;
 
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
@@ -69,6 +78,12 @@ internal sealed unsafe partial class LsmEngine
             Volatile.Write(ref _publishedPosition, position.Value);
             Volatile.Write(ref _published, _lastAssigned);
             _publications.Add(position, _lastAssigned, awaited);
+            if (_rangesStaged)
+            {
+                _rangesStaged = false;
+                WeighRanges();
+            }
+
             frozen = MaybeFreeze();
         }
 
@@ -198,6 +213,7 @@ internal sealed unsafe partial class LsmEngine
         }
 
         Reassess();
+        ReweighRanges();
         return true;
     }
 
@@ -315,6 +331,7 @@ internal sealed unsafe partial class LsmEngine
         if (operation.Kind == BatchOperationKind.DeleteRange)
         {
             byte[]? end = operation.Value.IsEmpty ? null : operation.Value.ToArray();
+            _rangesStaged = true;
             _active.AddRangeTombstone(new RangeTombstone(operation.Key.ToArray(), end, sequence));
             return;
         }
@@ -388,6 +405,52 @@ internal sealed unsafe partial class LsmEngine
         return true;
     }
 
+    /// <summary>
+    /// Tables that range tombstones cover go when the tombstones are in tables, too: where they free much, that is not left
+    /// to the memtable's filling. Weighs those that were published since the last time. With <c>_writerLock</c> held.
+    /// </summary>
+    private void WeighRanges()
+    {
+        ReadState state = Enter(out int stripe);
+        try
+        {
+            // Frozen memtables may cover the same, or become tables that are covered: it is weighed when they are flushed.
+            if (state.MemTables.Length > 1)
+                return;
+            var tombstones = new List<RangeTombstone>();
+            _active.AddRangeTombstones(tombstones, Math.Max(_rangesWeighedTo, _active.FlushedSequence), _published);
+            foreach (RangeTombstone tombstone in tombstones)
+                _rangesFree += state.Tables.UncoveredBytesWithin(tombstone.Start, tombstone.End);
+            _rangesWeighedTo = _published;
+        }
+        finally
+        {
+            state.Leave(stripe);
+        }
+
+        if (_rangesFree >= _options.TableBytes / FreedPartOfTableDue && _rangesFree >= _active.UsedBytes / FreedPartOfMemTableDue)
+            _freezeRequested = true;
+    }
+
+    /// <summary>New tables are there: weighs all range tombstones of the active memtable.</summary>
+    private void ReweighRanges()
+    {
+        bool frozen = false;
+        lock (_writerLock)
+        {
+            if (_disposed || _active.RangeTombstoneCount == 0)
+                return;
+            _rangesWeighedTo = 0;
+            _rangesFree = 0;
+            WeighRanges();
+            if (!HasStaged)
+                frozen = MaybeFreeze();
+        }
+
+        if (frozen)
+            AfterFreeze();
+    }
+
     /// <summary>With <c>_writerLock</c> held.</summary>
     private void RequestFlushTo(ulong sequence)
     {
@@ -402,6 +465,7 @@ internal sealed unsafe partial class LsmEngine
     private void Freeze()
     {
         _freezeRequested = false;
+        _rangesFree = 0;
         _active.LastPosition = new LogPosition(_publishedPosition);
         _publications.Seal();
         var next = new MemTable(_budget, _active.KeyCount);

@@ -78,7 +78,15 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
     public Exception? BackgroundFailure => _background.Failure;
 
-    internal ITableStore Tables => _tables;
+    internal bool CompactionDue
+    {
+        get
+        {
+            if (_tables.WaitsForSnapshots)
+                _tables.NoteOldestSnapshot(_snapshots.Oldest(this));
+            return _tables.CompactionDue;
+        }
+    }
 
     internal bool LevelZeroIsDue => _tables.LevelZeroTables >= _options.LevelZeroCompactionTrigger;
 
@@ -210,6 +218,13 @@ internal sealed partial class LsmEngine : IOrderedEngine
             MemoryShare: (double)_budget.WriteBytes / _budget.WriteLimitBytes,
             LevelZeroTables: _tables.LevelZeroTables,
             CompactionDebtBytes: _tables.CompactionDebtBytes));
+    }
+
+    /// <summary>A snapshot has gone, which may have kept tables that range tombstones cover.</summary>
+    internal void LookAgainForCovered()
+    {
+        if (_tables.WaitsForSnapshots)
+            _background.RequestCompaction();
     }
 
     /// <summary>With <c>_stateLock</c> held.</summary>

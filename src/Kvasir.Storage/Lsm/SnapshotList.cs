@@ -33,6 +33,16 @@ internal sealed class SnapshotList
         }
     }
 
+    /// <summary>The first of the <see cref="Boundaries"/>.</summary>
+    public ulong Oldest(LsmEngine owner)
+    {
+        lock (_lock)
+        {
+            ulong now = Math.Min(owner.StableSequence.Value, owner.LastSequence.Value);
+            return _sequences.Count == 0 ? now : Math.Min(_sequences[0], now);
+        }
+    }
+
     private void Remove(ulong sequence)
     {
         lock (_lock)
@@ -55,6 +65,10 @@ internal sealed class SnapshotList
 
         public LsmEngine Owner { get; }
 
-        protected override void Dispose(bool disposing) => _list.Remove(Sequence.Value);
+        protected override void Dispose(bool disposing)
+        {
+            _list.Remove(Sequence.Value);
+            Owner.LookAgainForCovered();
+        }
     }
 }

@@ -8,6 +8,9 @@ internal enum CompactionReason
     LevelSize,
     Collect,
     Manual,
+
+    /// <summary>Range tombstones cover the inputs whole: they go, and nothing comes of them.</summary>
+    Covered,
 }
 
 /// <summary>Which tables become which: picked under the store's lock, run outside it.</summary>

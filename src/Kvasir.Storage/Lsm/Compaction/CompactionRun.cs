@@ -48,18 +48,7 @@ internal sealed class CompactionRun
     {
         var tombstones = new List<RangeTombstone>();
         foreach ((_, TableFile table) in _plan.AllInputs)
-        {
-            if (!table.HasRangeTombstones)
-                continue;
-            SSTableReader reader = table.AcquireReader();
-            foreach (FragmentedTombstones.Fragment fragment in reader.Tombstones.Fragments)
-            {
-                foreach (ulong sequence in fragment.Sequences)
-                    tombstones.Add(new RangeTombstone(fragment.Start, fragment.End, sequence));
-            }
-
-            reader.Release();
-        }
+            table.AddRangeTombstones(tombstones);
 
         return new TombstoneThinning(tombstones, _stripes, MayExistBelow);
     }

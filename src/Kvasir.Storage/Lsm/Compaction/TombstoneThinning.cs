@@ -67,21 +67,8 @@ internal sealed class TombstoneThinning
     }
 
     /// <summary>Whether all of a table is covered for everybody: it need not even be read.</summary>
-    public bool HidesAll(TableFile table)
-    {
-        if (_all.IsEmpty)
-            return false;
-        byte[] at = table.Bounds.Start;
-        while (true)
-        {
-            FragmentedTombstones.Fragment? fragment = _all.Find(at);
-            if (fragment is null || !HasForAll(fragment, table.Properties.LargestSequence))
-                return false;
-            if (fragment.End is null || table.Bounds.EndsBefore(fragment.End))
-                return true;
-            at = fragment.End;
-        }
-    }
+    public bool HidesAll(TableFile table) =>
+        !_all.IsEmpty && _stripes.Open > 0 && _all.Covers(table.Bounds, table.Properties.LargestSequence, _stripes.Oldest);
 
     /// <summary>The tombstones that live on, cut to [start, end); null for no end.</summary>
     public List<RangeTombstone> Cut(byte[] start, byte[]? end)
@@ -96,18 +83,5 @@ internal sealed class TombstoneThinning
         }
 
         return cut;
-    }
-
-    private bool HasForAll(FragmentedTombstones.Fragment fragment, ulong largestSequence)
-    {
-        foreach (ulong sequence in fragment.Sequences)
-        {
-            if (sequence <= largestSequence)
-                return false;
-            if (_stripes.Of(sequence) == 0 && _stripes.Open > 0)
-                return true;
-        }
-
-        return false;
     }
 }

@@ -1,4 +1,5 @@
 using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 
@@ -84,6 +85,37 @@ internal sealed class FragmentedTombstones
             return null;
         Fragment fragment = _fragments[low - 1];
         return fragment.End is null || userKey.SequenceCompareTo(fragment.End) < 0 ? fragment : null;
+    }
+
+    /// <summary>
+    /// Whether every key of <paramref name="bounds"/> lies under a tombstone that is newer than <paramref name="after"/> and
+    /// not newer than <paramref name="upTo"/>.
+    /// </summary>
+    public bool Covers(in KeyBounds bounds, ulong after, ulong upTo)
+    {
+        byte[] at = bounds.Start;
+        while (true)
+        {
+            Fragment? fragment = Find(at);
+            if (fragment is null || !HasBetween(fragment.Sequences, after, upTo))
+                return false;
+            if (fragment.End is null || bounds.EndsBefore(fragment.End))
+                return true;
+            at = fragment.End;
+        }
+    }
+
+    private static bool HasBetween(ulong[] newestFirst, ulong after, ulong upTo)
+    {
+        foreach (ulong sequence in newestFirst)
+        {
+            if (sequence <= after)
+                return false;
+            if (sequence <= upTo)
+                return true;
+        }
+
+        return false;
     }
 
     internal sealed record Fragment(byte[] Start, byte[]? End, ulong[] Sequences);

@@ -38,6 +38,15 @@ internal interface ITableStore : IDisposable
     /// </summary>
     bool RunCompaction(Func<ulong[]> snapshots, CancellationToken cancellation = default);
 
+    /// <summary>Whether range tombstones wait for older snapshots to go, before what they cover can.</summary>
+    bool WaitsForSnapshots { get; }
+
+    /// <summary>
+    /// Tells the oldest sequence number that is still seen by someone, so that <see cref="CompactionDue"/> knows. Cheap
+    /// unless the store <see cref="WaitsForSnapshots"/>.
+    /// </summary>
+    void NoteOldestSnapshot(ulong oldest);
+
     /// <summary>Compacts [start, end) (null: unbounded) down to the last level that has data, all of it rewritten.</summary>
     void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots);
 
@@ -80,6 +89,12 @@ internal interface ITableSet
 
     /// <summary>Bytes on disk of the keys in [start, end), roughly; an empty end means unbounded.</summary>
     long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
+
+    /// <summary>
+    /// Bytes of the tables that lie in [start, end) whole, and that no range tombstone of another table covers yet; an
+    /// empty end means unbounded. Touches no file.
+    /// </summary>
+    long UncoveredBytesWithin(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
 
     void AddReference();
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
+using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 
 namespace Kvasir.Storage.Lsm.Tables;
@@ -13,6 +14,7 @@ internal sealed class TableFile
     private readonly TableCache _cache;
     private ReferenceCount _references;
     private SSTableReader? _reader;
+    private bool _covered;
 
     public TableFile(ulong number, long sizeBytes, TableProperties properties, TableCache cache)
     {
@@ -49,6 +51,19 @@ internal sealed class TableFile
     /// </summary>
     public ulong CollectedInVainAt { get; set; }
 
+    /// <summary>
+    /// The oldest snapshot when it was last looked for what its range tombstones cover whole; the largest number when no later
+    /// look can find more. Under the store's lock.
+    /// </summary>
+    public ulong? LookedUnderAt { get; set; }
+
+    /// <summary>Range tombstones in other tables cover all of it: it goes when nobody looks at it any more. A hint.</summary>
+    public bool Covered
+    {
+        get => Volatile.Read(ref _covered);
+        set => Volatile.Write(ref _covered, value);
+    }
+
     /// <summary>Used since the table cache last looked; a hint.</summary>
     internal bool RecentlyUsed { get; set; }
 
@@ -68,6 +83,25 @@ internal sealed class TableFile
         if (!RecentlyUsed)
             RecentlyUsed = true;
         return reader;
+    }
+
+    public void AddRangeTombstones(List<RangeTombstone> tombstones)
+    {
+        if (!HasRangeTombstones)
+            return;
+        SSTableReader reader = AcquireReader();
+        try
+        {
+            foreach (FragmentedTombstones.Fragment fragment in reader.Tombstones.Fragments)
+            {
+                foreach (ulong sequence in fragment.Sequences)
+                    tombstones.Add(new RangeTombstone(fragment.Start, fragment.End, sequence));
+            }
+        }
+        finally
+        {
+            reader.Release();
+        }
     }
 
     public void AddReference() => _references.Add();

@@ -58,6 +58,8 @@ internal sealed class TableSet : ITableSet
         }
     }
 
+    public bool AnyRangeTombstones => _anyRangeTombstones;
+
     public static long Bytes(TableFile[] tables)
     {
         long sum = 0;
@@ -143,6 +145,26 @@ internal sealed class TableSet : ITableSet
         return sum;
     }
 
+    public long UncoveredBytesWithin(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    {
+        long sum = 0;
+        for (int level = 0; level < _levels.Length; level++)
+        {
+            TableFile[] tables = _levels[level];
+            for (int i = level == 0 ? 0 : FindTable(tables, start); i < tables.Length; i++)
+            {
+                TableFile table = tables[i];
+                bool endsWithin = end.IsEmpty || table.Bounds.EndsBefore(end);
+                if (level > 0 && !endsWithin)
+                    break;
+                if (endsWithin && !table.Covered && start.SequenceCompareTo(table.Bounds.Start) <= 0)
+                    sum += table.SizeBytes;
+            }
+        }
+
+        return sum;
+    }
+
     public void AddReference() => Check.That(TryAddReference());
 
     public bool TryAddReference() => _references.TryAdd();
@@ -212,23 +234,7 @@ internal sealed class TableSet : ITableSet
         foreach (TableFile[] tables in _levels)
         {
             foreach (TableFile table in tables)
-            {
-                if (!table.HasRangeTombstones)
-                    continue;
-                SSTableReader reader = table.AcquireReader();
-                try
-                {
-                    foreach (FragmentedTombstones.Fragment fragment in reader.Tombstones.Fragments)
-                    {
-                        foreach (ulong sequence in fragment.Sequences)
-                            all.Add(new RangeTombstone(fragment.Start, fragment.End, sequence));
-                    }
-                }
-                finally
-                {
-                    reader.Release();
-                }
-            }
+                table.AddRangeTombstones(all);
         }
 
         return all;

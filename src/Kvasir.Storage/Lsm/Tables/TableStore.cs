@@ -126,6 +126,7 @@ internal sealed partial class TableStore : ITableStore
             outputs.Add(source.UserKey, source.Trailer, source.ExpiresAtMs, source.Value);
         edit.Added.AddRange(outputs.Finish());
         Install(edit);
+        MarkCovered(ranges);
         Interlocked.Add(ref _flushBytes, outputs.BytesWritten);
     }
 

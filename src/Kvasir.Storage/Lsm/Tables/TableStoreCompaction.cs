@@ -11,9 +11,13 @@ internal sealed partial class TableStore
     {
         CompactionPlan? plan;
         ulong oldest = new SnapshotStripes(snapshots()).Oldest;
+
+        // Before anything is merged that need not be.
+        if (TryDropCovered(oldest, snapshots))
+            return true;
         lock (_lock)
         {
-            _oldestSnapshot = oldest;
+            _oldestSnapshot = Math.Max(_oldestSnapshot, oldest);
             plan = Pick();
             if (plan is null)
             {
@@ -63,6 +67,8 @@ internal sealed partial class TableStore
         {
             if (plan.TrivialMove)
                 Move(plan);
+            else if (plan.Reason == CompactionReason.Covered)
+                Drop(plan);
             else
                 Rewrite(plan, snapshots, cancellation);
         }
@@ -73,6 +79,7 @@ internal sealed partial class TableStore
                 _running.Remove(plan);
                 foreach ((_, TableFile table) in plan.AllInputs)
                     table.Busy = false;
+                LookAgainUnderImpeded();
                 Refresh();
             }
 
@@ -219,7 +226,8 @@ internal sealed partial class TableStore
         _targets = LevelTargets.Compute(_current, _options);
         Volatile.Write(ref _debt, _picker.Debt(_current, _targets));
         Volatile.Write(ref _nextExpiryMs, CompactionPicker.NextExpiryMs(_current));
-        bool due = Pick() is not null;
+        Volatile.Write(ref _coverWaits, AnyCoverWaits());
+        bool due = Pick() is not null || CoveringDue().Count > 0;
         Volatile.Write(ref _due, due);
         if (!due && NowMs() >= _nextExpiryMs)
             Volatile.Write(ref _nextExpiryMs, NowMs() + ExpiryRecheckMs);

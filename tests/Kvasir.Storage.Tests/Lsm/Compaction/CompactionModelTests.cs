@@ -53,6 +53,8 @@ public sealed class CompactionModelTests
                 case 10:
                     if (snapshots.Count > 0)
                         snapshots.Remove(snapshots.ElementAt(random.Next(snapshots.Count)));
+                    if (random.OneIn(2))
+                        store.NoteOldestSnapshot(Views()[0]);
                     break;
                 case 11:
                     store.CompactRange(

@@ -60,6 +60,8 @@ internal sealed class FakeTableStore : ITableStore
 
     public bool CompactionDue => _flushesSinceCompaction >= 4;
 
+    public bool WaitsForSnapshots => false;
+
     public long CompactionDebtBytes { get; set; }
 
     public int LevelZeroTables { get; set; }
@@ -114,6 +116,8 @@ internal sealed class FakeTableStore : ITableStore
         Compact(snapshots);
         return true;
     }
+
+    public void NoteOldestSnapshot(ulong oldest) { }
 
     public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots) => Compact(snapshots);
 
@@ -232,6 +236,8 @@ internal sealed class FakeTableSet(FakeVersion[] versions, RangeTombstone[] tomb
     }
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => 0;
+
+    public long UncoveredBytesWithin(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => 0;
 
     public void AddReference() => Interlocked.Increment(ref _references);
 
