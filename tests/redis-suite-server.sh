@@ -3,6 +3,8 @@
 # (its path is the first argument; --name value pairs may follow) to options of Kvasir, and says what the suite waits for.
 set -u
 
+# Options of the shell that runs the suite are none of the suite's.
+unset ${!KVASIR_@}
 here=$(cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 conf=$1
 shift

@@ -34,10 +34,13 @@ internal static class KvasirProcess
         };
         foreach (string argument in arguments)
             start.ArgumentList.Add(argument);
+
+        // Options that the shell of whoever runs the tests happens to set.
+        foreach (string name in start.Environment.Keys.Where(n => n.StartsWith("KVASIR_", StringComparison.Ordinal)).ToList())
+            start.Environment.Remove(name);
+        start.Environment["KVASIR_HISTORY"] = "";
         foreach ((string name, string value) in environment)
             start.Environment[name] = value;
-        start.Environment["KVASIR_HISTORY"] = "";
-        start.Environment.Remove("KVASIR_PASSWORD");
         if (Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet")
             start.Environment["DOTNET_ROOT"] = Path.GetDirectoryName(host);
         return Process.Start(start)!;

@@ -215,6 +215,25 @@ public sealed class ServerCommandTests : IDisposable
         Assert.Contains("kvasir.conf:2: unknown key maxclient", unknown.AssertUsageError(), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task OptionsOfTheShellThatRunsTheTestsReachNoServer()
+    {
+        Environment.SetEnvironmentVariable("KVASIR_STRAY", "1");
+        Environment.SetEnvironmentVariable("KVASIR_DATABASES", "3");
+        try
+        {
+            using Process server = Start();
+            string port = await PortOf(server);
+            Assert.Matches(@"databases\D+16\b", (await KvasirProcess.RunWithInput("CONFIG GET databases\n", "shell", "-p", port)).AssertSuccess().Output);
+            Assert.DoesNotContain("STRAY", (await Terminate(server)).Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            Environment.SetEnvironmentVariable("KVASIR_STRAY", null);
+            Environment.SetEnvironmentVariable("KVASIR_DATABASES", null);
+        }
+    }
+
     private static async Task<string> Receive(HttpListener collector)
     {
         HttpListenerContext context = await collector.GetContextAsync();
