@@ -7,10 +7,15 @@ namespace Kvasir.Server.Hosting;
 /// </summary>
 internal sealed class HeapTrim : IDisposable
 {
+    /// <summary>So often it looks.</summary>
+    public static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
+
+    // A minute.
     private const int LooksMax = 12;
-    private static readonly TimeSpan s_period = TimeSpan.FromSeconds(5);
 
     private readonly long _leastBytes;
+    private readonly Func<long> _heapBytes;
+    private readonly Action _collect;
     private readonly ITimer _timer;
     private long _limitBytes;
     private int _looks;
@@ -18,23 +23,37 @@ internal sealed class HeapTrim : IDisposable
     /// <param name="time">When to look.</param>
     /// <param name="leastBytes">A heap of this size is nothing to speak of.</param>
     public HeapTrim(TimeProvider time, long leastBytes)
+        : this(time, leastBytes, ManagedHeapBytes, CollectAll)
+    {
+    }
+
+    /// <param name="time">When to look.</param>
+    /// <param name="leastBytes">A heap of this size is nothing to speak of.</param>
+    /// <param name="heapBytes">How large the heap is.</param>
+    /// <param name="collect">Gives back what is garbage.</param>
+    internal HeapTrim(TimeProvider time, long leastBytes, Func<long> heapBytes, Action collect)
     {
         _leastBytes = leastBytes;
         _limitBytes = leastBytes;
-        _timer = time.CreateTimer(static self => ((HeapTrim)self!).Look(), this, s_period, s_period);
+        _heapBytes = heapBytes;
+        _collect = collect;
+        _timer = time.CreateTimer(static self => ((HeapTrim)self!).Look(), this, Period, Period);
     }
 
     public void Dispose() => _timer.Dispose();
 
-    private static long HeapBytes => Math.Max(GC.GetTotalMemory(forceFullCollection: false), GC.GetGCMemoryInfo().TotalCommittedBytes);
+    internal static long ManagedHeapBytes() =>
+        Math.Max(GC.GetTotalMemory(forceFullCollection: false), GC.GetGCMemoryInfo().TotalCommittedBytes);
+
+    private static void CollectAll() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
 
     private void Look()
     {
-        long bytes = HeapBytes;
+        long bytes = _heapBytes();
         if (bytes <= _leastBytes || (bytes <= _limitBytes && ++_looks < LooksMax))
             return;
-        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        _collect();
         _looks = 0;
-        _limitBytes = Math.Max(_leastBytes, 2 * HeapBytes);
+        _limitBytes = Math.Max(_leastBytes, 2 * _heapBytes());
     }
 }
