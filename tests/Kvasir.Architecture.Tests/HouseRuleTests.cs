@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.RegularExpressions;
 
 namespace Kvasir.Architecture.Tests;
@@ -18,6 +19,23 @@ public sealed partial class HouseRuleTests
             .Select(f => $"{f.Path}: {f.Text.Count(c => c == '\n')} lines"));
         foreach (string path in s_longForAReason.Keys)
             Assert.True(File.Exists(Path.Combine(SourceTree.Root, path)), $"{path} is exempted and gone");
+    }
+
+    [Fact]
+    public void EveryPlantedBugFitsTheSource()
+    {
+        foreach (string patch in Directory.EnumerateFiles(Path.Combine(SourceTree.Root, "tests", "mutations"), "*.patch").Order(StringComparer.Ordinal))
+        {
+            ProcessStartInfo check = new("git", ["apply", "--check", "--unidiff-zero", patch])
+            {
+                WorkingDirectory = SourceTree.Root,
+                RedirectStandardError = true,
+            };
+            using Process git = Process.Start(check)!;
+            string says = git.StandardError.ReadToEnd();
+            git.WaitForExit();
+            Assert.True(git.ExitCode == 0, $"{Path.GetFileName(patch)} must be planted anew: {says}");
+        }
     }
 
     [Fact]
