@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
+using Kvasir.Cli.Tests.Processes;
+using Kvasir.Storage.Machine;
 
 namespace Kvasir.Cli.Tests;
 
@@ -121,6 +123,64 @@ public sealed class ServerCommandTests : IDisposable
         Assert.Contains(says, refused, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("NODE", "")]
+    [InlineData("keyspaces/db0", "CURRENT")]
+    [InlineData("keyspaces/db0", "MANIFEST-*")]
+    [InlineData("journal", "*.segment")]
+    public async Task APipeInAFilesPlaceIsNamedAndNotWaitedFor(string where, string name)
+    {
+        using (Process server = Start())
+        {
+            string port = await PortOf(server);
+            (await KvasirProcess.Run("shell", "-p", port, "SET", "a", "b")).AssertSuccess();
+            await Terminate(server);
+        }
+
+        string path = name.Length == 0 ? Path.Combine(Data, where) : Directory.GetFiles(Path.Combine(Data, where), name).Order(StringComparer.Ordinal).First();
+        File.Delete(path);
+        Assert.Equal(0, Tools.Run("mkfifo", path));
+        Outcome verified = await KvasirProcess.Run("verify", Data);
+        Assert.Equal(1, verified.ExitCode);
+        Assert.Contains(path, verified.Output, StringComparison.Ordinal);
+        Assert.Contains("is not a regular file", verified.Output, StringComparison.Ordinal);
+        string refused = (await KvasirProcess.Run("server", "--data", Data, "--resp", "127.0.0.1:0", "--log-level", "error")).AssertUsageError();
+        Assert.Contains("is not a regular file", refused, StringComparison.Ordinal);
+    }
+
+    [NeedsSmallDiskTheory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task AFolderThatCannotBeWrittenIsVerified(bool hasLock)
+    {
+        using (Process server = Start())
+        {
+            string port = await PortOf(server);
+            (await KvasirProcess.Run("shell", "-p", port, "SET", "a", "b")).AssertSuccess();
+            await Terminate(server);
+        }
+
+        string lockPath = Path.Combine(Data, "LOCK");
+        if (!hasLock)
+            File.Delete(lockPath);
+        using var disk = new SmallDisk(0, bindReadOnly: Data);
+        var none = new Dictionary<string, string>(StringComparer.Ordinal);
+        using (Process process = KvasirProcess.StartUnder(disk.Under, none, "verify", "/mnt"))
+        {
+            Outcome verified = (await KvasirProcess.Finish(process)).AssertSuccess();
+            Assert.Contains("sound", verified.Output, StringComparison.Ordinal);
+            Assert.Equal(!hasLock, verified.Error.Contains("has no LOCK", StringComparison.Ordinal));
+        }
+
+        if (!hasLock)
+            return;
+
+        // Who holds it elsewhere is noticed.
+        using IDisposable held = new PosixFileSystem().Lock(lockPath);
+        using Process refused = KvasirProcess.StartUnder(disk.Under, none, "verify", "/mnt");
+        Assert.Contains("is open in another process", (await KvasirProcess.Finish(refused)).AssertUsageError(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task VerifyCountsEveryFileThatHoldsData()
     {
@@ -144,6 +204,8 @@ public sealed class ServerCommandTests : IDisposable
     [InlineData("server --resp nowhere", "HOST:PORT")]
     [InlineData("server --memory-mib 1", "memory-mib")]
     [InlineData("server --data /proc/version", "/proc/version is a file")]
+    [InlineData("server --data NEW --tls-cert-file cert.pem --tls-key-file key.pem", "tls-cert-file is for resp-tls, which is not given")]
+    [InlineData("server --data NEW --tls-ca-cert-file ca.pem", "tls-ca-cert-file is for resp-tls, which is not given")]
     [InlineData("server --config /no/such/file", "/no/such/file")]
     [InlineData("server --database-durability 3=often", "often")]
     [InlineData("server --database-durability 16=none", "databases 0 to 15")]

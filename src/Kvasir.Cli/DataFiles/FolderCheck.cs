@@ -15,6 +15,9 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
 {
     private readonly List<DamageFinding> _findings = [];
 
+    /// <summary>The folder cannot be written and has no lock: it was checked without.</summary>
+    public bool IsUnlocked { get; private set; }
+
     public IReadOnlyList<DamageFinding> Run(string folder)
     {
         if (!files.FolderExists(folder))
@@ -30,7 +33,8 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             return _findings;
         }
 
-        using IDisposable locked = Lock(folder);
+        using IDisposable? locked = Lock(folder);
+        IsUnlocked = locked is null;
         if (isNode)
             CheckNode(folder);
         else
@@ -38,11 +42,11 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         return _findings;
     }
 
-    private IDisposable Lock(string folder)
+    private IDisposable? Lock(string folder)
     {
         try
         {
-            return files.Lock(NodeInspector.LockPath(folder));
+            return files.LockForReading(NodeInspector.LockPath(folder));
         }
         catch (FolderInUseException e)
         {
@@ -102,7 +106,20 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         foreach (string name in files.ListFiles(folder))
         {
             if (name.EndsWith(".segment", StringComparison.Ordinal))
-                progress(folder + "/" + name, files.FileLength(folder + "/" + name));
+                progress(folder + "/" + name, LengthOf(folder + "/" + name));
+        }
+    }
+
+    // What cannot be looked at has been found by then.
+    private long LengthOf(string path)
+    {
+        try
+        {
+            return files.FileLength(path);
+        }
+        catch (StorageException)
+        {
+            return 0;
         }
     }
 

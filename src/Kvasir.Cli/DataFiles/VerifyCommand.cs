@@ -37,9 +37,12 @@ internal static class VerifyCommand
                 Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r\e[K{fileCount} files, {bytes >> 20} MiB  {Path.GetFileName(path)}"));
         }
 
-        IReadOnlyList<DamageFinding> findings = new FolderCheck(new PosixFileSystem(), Progress).Run(folder);
+        var check = new FolderCheck(new PosixFileSystem(), Progress);
+        IReadOnlyList<DamageFinding> findings = check.Run(folder);
         if (shown)
             Console.Error.Write("\r\e[K");
+        if (check.IsUnlocked)
+            Console.Error.WriteLine($"{folder} cannot be written and has no LOCK: checked without one. Nobody may have written to it meanwhile.");
         if (json)
         {
             using var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true });

@@ -26,7 +26,7 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("unixsocket", "FILE", "A socket file where Redis clients of this machine connect, beside resp", "none"),
         new("unixsocketperm", "OCTAL", "The socket file's permissions, for instance 700", "as the process makes files"),
         new("resp-tls", "HOST:PORT", "Where Redis clients connect over TLS; several with commas", "not served"),
-        new("tls-cert-file", "FILE", "PEM file with the server's certificate and its chain", null),
+        new("tls-cert-file", "FILE", "PEM file with the server's certificate and its chain, for resp-tls", null),
         new("tls-key-file", "FILE", "PEM file with the certificate's private key", null),
         new("tls-ca-cert-file", "FILE", "PEM file of the authority that clients' certificates must come from (mutual TLS)", "clients need no certificate"),
         new("databases", "N", "Number of databases", Text(s_standard.Databases)),

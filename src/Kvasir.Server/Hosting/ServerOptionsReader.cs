@@ -150,6 +150,14 @@ public static class ServerOptionsReader
         IPEndPoint[] tls = EndPoints(settings, "resp-tls") ?? [];
         if (tls.Length != 0 && certificate is null)
             throw new StartupException("resp-tls needs tls-cert-file and tls-key-file");
+        if (tls.Length == 0)
+        {
+            // Whoever gives a certificate takes it that clients are served with it.
+            string? unused = certificate is not null ? "tls-cert-file" : settings["tls-ca-cert-file"] is not null ? "tls-ca-cert-file" : null;
+            if (unused is not null)
+                throw new StartupException($"{unused} is for resp-tls, which is not given: nobody would be served over TLS");
+        }
+
         if (tls.Length == 0 && settings["resp"] is { } resp && resp.AsSpan().Trim(" ,").IsEmpty)
             throw new StartupException("resp is HOST:PORT, not empty");
         Dictionary<string, string> parameters = new(StringComparer.Ordinal);

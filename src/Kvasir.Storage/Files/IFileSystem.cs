@@ -53,6 +53,12 @@ public interface IFileSystem
     /// </summary>
     IDisposable Lock(string path);
 
+    /// <summary>
+    /// As <see cref="Lock"/>, for those who only read, and also where the folder cannot be written: a lock that lies there is
+    /// taken all the same; null where there is none and none can be made.
+    /// </summary>
+    IDisposable? LockForReading(string path) => Lock(path);
+
     /// <summary>Bytes that an ordinary user may still write on the disk of this folder.</summary>
     long FreeBytes(string folder);
 }

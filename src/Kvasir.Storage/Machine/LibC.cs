@@ -13,6 +13,7 @@ internal static partial class LibC
     public const int OpenReadWrite = 2;
     public const int OpenCreate = 0x40;
     public const int OpenExclusive = 0x80;
+    public const int OpenNonBlocking = 0x800;
     public const int OpenCloseOnExec = 0x80000;
 
     public const int LockExclusive = 2;
@@ -22,9 +23,12 @@ internal static partial class LibC
     public const int Interrupted = 4;
     public const int InputOutput = 5;
     public const int TryAgain = 11;
+    public const int AccessDenied = 13;
     public const int NotADirectory = 20;
     public const int Invalid = 22;
     public const int NoSpace = 28;
+    public const int IllegalSeek = 29;
+    public const int ReadOnlyDisk = 30;
     public const int NotSupported = 95;
     public const int QuotaExceeded = 122;
 

@@ -14,11 +14,20 @@ public sealed class PosixFileSystem : IFileSystem
     {
         int flags = mode switch
         {
-            FileOpenMode.Read => LibC.OpenReadOnly,
+            // A pipe in a file's place would wait for a writer for ever.
+            FileOpenMode.Read => LibC.OpenReadOnly | LibC.OpenNonBlocking,
             FileOpenMode.ReadWrite => LibC.OpenReadWrite,
             _ => LibC.OpenReadWrite | LibC.OpenCreate | LibC.OpenExclusive,
         };
-        return new PosixFile(path, OpenDescriptor(path, flags));
+        int number = OpenDescriptor(path, flags);
+        if (LibC.Seek(number, 0, origin: 1) < 0)
+        {
+            int error = Marshal.GetLastPInvokeError();
+            _ = LibC.Close(number);
+            throw error == LibC.IllegalSeek ? new DiskFailedException("open", path, "it is not a regular file") : PosixErrors.For("lseek", path, error);
+        }
+
+        return new PosixFile(path, number);
     }
 
     // The platform's own answer "no" to every error, and what cannot be looked at would be taken for missing.
@@ -85,9 +94,43 @@ public sealed class PosixFileSystem : IFileSystem
     /// go of it when the process dies. The file stays, since deleting it would let two hold "the" lock. It names the
     /// holder's process for the message of whoever comes second.
     /// </summary>
-    public IDisposable Lock(string path)
+    public IDisposable Lock(string path) => LockAndSign(path, OpenDescriptor(path, LibC.OpenReadWrite | LibC.OpenCreate));
+
+    public IDisposable? LockForReading(string path)
     {
-        int number = OpenDescriptor(path, LibC.OpenReadWrite | LibC.OpenCreate);
+        int number = LibC.Open(path, LibC.OpenReadWrite | LibC.OpenCreate | LibC.OpenCloseOnExec, FileMode);
+        if (number >= 0)
+            return LockAndSign(path, number);
+        if (Marshal.GetLastPInvokeError() is not (LibC.ReadOnlyDisk or LibC.AccessDenied))
+            throw PosixErrors.Last("open", path);
+        return FileExists(path) ? LockOpened(path, OpenDescriptor(path, LibC.OpenReadOnly | LibC.OpenNonBlocking)) : null;
+    }
+
+    public long FreeBytes(string folder)
+    {
+        long free = 0;
+        Guard("statvfs", folder, () => free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace);
+        return free;
+    }
+
+    private static PosixFile LockAndSign(string path, int number)
+    {
+        PosixFile file = LockOpened(path, number);
+        try
+        {
+            file.SetLength(0);
+            file.Write(Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n"), 0);
+            return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static PosixFile LockOpened(string path, int number)
+    {
         var file = new PosixFile(path, number);
         try
         {
@@ -100,8 +143,6 @@ public sealed class PosixFileSystem : IFileSystem
                 throw PosixErrors.Last("flock", path);
             }
 
-            file.SetLength(0);
-            file.Write(Encoding.ASCII.GetBytes(Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n"), 0);
             return file;
         }
         catch
@@ -109,13 +150,6 @@ public sealed class PosixFileSystem : IFileSystem
             file.Dispose();
             throw;
         }
-    }
-
-    public long FreeBytes(string folder)
-    {
-        long free = 0;
-        Guard("statvfs", folder, () => free = new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace);
-        return free;
     }
 
     private static bool Exists(string path)

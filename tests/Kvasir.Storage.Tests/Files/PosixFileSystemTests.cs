@@ -77,6 +77,18 @@ public sealed class PosixFileSystemTests : IDisposable
     }
 
     [Fact]
+    public void APipeIsNoFile()
+    {
+        string path = $"{_folder}/pipe";
+        using (Process made = Process.Start("mkfifo", path))
+            made.WaitForExit();
+        Assert.True(_files.FileExists(path));
+        Assert.Contains("is not a regular file", Assert.Throws<DiskFailedException>(() => _files.Open(path, FileOpenMode.Read)).Message, StringComparison.Ordinal);
+        Assert.Throws<DiskFailedException>(() => _files.Open(path, FileOpenMode.ReadWrite));
+        Assert.Throws<DiskFailedException>(() => _files.FileLength(path));
+    }
+
+    [Fact]
     public void AFullDeviceIsReportedAsFull()
     {
         using IFile full = _files.Open("/dev/full", FileOpenMode.ReadWrite);
