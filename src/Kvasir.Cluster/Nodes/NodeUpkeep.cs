@@ -22,6 +22,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
     // Rounds without a write after which the journal is as short as it can be.
     private const int IdleRounds = 50;
 
+    // A memtable below this part of the journal that it keeps is flushed early, once that is this part of what may be kept.
+    private const int CheapFlushPart = 8;
+
     private readonly KvasirNode _node;
     private readonly IScheduler _scheduler;
     private readonly JournalLog _log;
@@ -246,10 +249,15 @@ internal sealed class NodeUpkeep : IBackgroundJob
         LogPosition answered = durable < published ? durable : published;
         LogPosition behind = new(answered.Value + 1);
         _log.Journal.TrimBefore(needed < behind ? needed : behind);
-        if (oldest is not null && _log.RetainedBytes > _options.JournalBytesMax)
+        if (oldest is not null && HoldsTooMuch(oldest, _log.RetainedBytes))
             oldest.Engine.Flush();
         ShortenWhenIdle();
     }
+
+    /// <summary>A few writes to one keyspace must not keep all that others have flushed: flushing those costs next to nothing.</summary>
+    private bool HoldsTooMuch(Replica oldest, long retained) =>
+        retained > _options.JournalBytesMax
+        || (retained > _options.JournalBytesMax / CheapFlushPart && oldest.Engine.GetStatistics().MemTableBytes < retained / CheapFlushPart);
 
     private void ShortenWhenIdle()
     {

@@ -109,9 +109,39 @@ public sealed class NodeUpkeepTests
         long JournalBytes() => disk.Paths.Where(path => path.StartsWith("/data/journal/", StringComparison.Ordinal)).Sum(disk.FileLength);
     }
 
-    private static void Put(KvasirNode node, byte key, int bytes = 100) => node.Mailbox.Post(new ActionItem(e =>
+    [Fact]
+    public void AFewWritesToOneDatabaseDoNotKeepTheJournalOfOthers()
     {
-        e.Put(node.Database(0), [key], [], new byte[bytes], 0);
+        NodeOptions options = new()
+        {
+            Folder = "/data",
+            Engine = "model",
+            DatabaseCount = 2,
+            MemoryBytes = MemoryBudget.MinimumBytes,
+            JournalBytesMax = 4 << 20,
+            Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 64 << 10 },
+        };
+        SimulatedScheduler scheduler = new(new SeededRandom(2));
+        using KvasirNode node = KvasirNode.Open(
+            options, new NodeEnvironment(new SimulatedFileSystem(new SeededRandom(1)), scheduler, [new ModelEngineFactory()], Seed: 5));
+        Put(node, 1, database: 1);
+        long most = 0;
+        for (int i = 0; i < 200; i++)
+        {
+            Put(node, (byte)i, 40_000);
+            node.Log.CommitInline();
+            node.Database(0).Engine.Flush();
+            scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            scheduler.RunAll();
+            most = Math.Max(most, node.Log.RetainedBytes);
+        }
+
+        Assert.True(most < options.JournalBytesMax / 2, $"{most} bytes of journal were kept");
+    }
+
+    private static void Put(KvasirNode node, byte key, int bytes = 100, int database = 0) => node.Mailbox.Post(new ActionItem(e =>
+    {
+        e.Put(node.Database(database), [key], [], new byte[bytes], 0);
         e.Commit();
     }));
 
