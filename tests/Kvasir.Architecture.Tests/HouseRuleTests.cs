@@ -30,6 +30,7 @@ public sealed partial class HouseRuleTests
             {
                 WorkingDirectory = SourceTree.Root,
                 RedirectStandardError = true,
+                UseShellExecute = false,
             };
             using Process git = Process.Start(check)!;
             string says = git.StandardError.ReadToEnd();
