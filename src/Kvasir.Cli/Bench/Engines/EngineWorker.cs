@@ -25,7 +25,7 @@ internal sealed class EngineWorker
     public EngineWorker(BenchStore store, EngineBenchOptions options, EngineWorkload workload, CompressibleData data, SeededRandom random)
     {
         (_store, _options, _workload, _data, _random) = (store, options, workload, data, random);
-        _place = random.Next(1 << 19);
+        _place = CompressibleData.StartIn(random.Next(1 << 19));
 
         // As db_bench: the number in eight bytes, big-endian, then zeros as text. A missing key is one byte longer.
         _key = new byte[options.KeyBytes + (workload == EngineWorkload.ReadMissing ? 1 : 0)];

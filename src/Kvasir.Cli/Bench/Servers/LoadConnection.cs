@@ -42,7 +42,7 @@ internal sealed class LoadConnection : IDisposable
         _workload = workload;
         _tally = tally;
         _random = random;
-        _place = random.Next(1 << 19);
+        _place = CompressibleData.StartIn(random.Next(1 << 19));
         long capacity = pipeline > 0 ? (long)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)pipeline) : InFlightMax;
         _inFlight = new Request[capacity];
     }
