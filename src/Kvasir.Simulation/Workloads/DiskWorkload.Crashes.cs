@@ -44,7 +44,7 @@ public sealed partial class DiskWorkload
             left.Latency = null;
             Count($"crashes with {kind}");
             Count($"crashes before {operation.Kind} of {AreaOf(operation.Path)}");
-            Recover(left, answered, markerIsDue: false, depth: 0, $"crash ({kind}) before operation {operation}");
+            Recover(left, answered, markerIsDue: false, depth: 0, _scheduler.Time.GetUtcNow(), $"crash ({kind}) before operation {operation}");
         }
         finally
         {
@@ -56,13 +56,13 @@ public sealed partial class DiskWorkload
         kind is not (DiskOperationKind.Read or DiskOperationKind.Look or DiskOperationKind.Open);
 
     /// <summary>Recovers a crashed disk, checks it, writes to it, and recovers it once more.</summary>
-    private void Recover(SimulatedFileSystem disk, int answered, bool markerIsDue, int depth, string when)
+    private void Recover(SimulatedFileSystem disk, int answered, bool markerIsDue, int depth, DateTimeOffset now, string when)
     {
         _crashPoints++;
         bool bad = _options.Faults.HasFlag(DiskWorkloadFaults.Recovery) && depth < DepthMax && _crashRandom.OneIn(RecoveriesPerBadOne << depth);
         if (bad && _crashRandom.OneIn(3))
         {
-            RecoverOnBadDisk(disk, answered, markerIsDue, when);
+            now = RecoverOnBadDisk(disk, answered, markerIsDue, now, when);
             when += ", the disk is good again";
         }
 
@@ -71,6 +71,9 @@ public sealed partial class DiskWorkload
             // What a recovery has shown to readers must survive from then on, and so must what was written after it.
             int certain = answered;
             bool marked = markerIsDue;
+
+            // Recoveries may wait, and what expires meanwhile is gone: time goes on from one to the next.
+            SimulatedClock clock = new(now);
             if (bad)
             {
                 disk.BeforeOperation = operation =>
@@ -80,12 +83,12 @@ public sealed partial class DiskWorkload
                     CrashKind kind = (CrashKind)_crashRandom.Next(5);
                     SimulatedFileSystem left = disk.AfterCrash(_crashRandom.Fork(), kind);
                     Count(depth == 0 ? "crashes inside a recovery" : "crashes inside the recovery from one inside a recovery");
-                    Recover(left, certain, marked, depth + 1, $"{when}, and once more ({kind}) before operation {operation} of the recovery");
+                    Recover(left, certain, marked, depth + 1, clock.GetUtcNow(), $"{when}, and once more ({kind}) before operation {operation} of the recovery");
                 };
             }
 
             int found;
-            using (SimulatedNode first = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, Folder))
+            using (SimulatedNode first = new(disk, _crashRandom.Fork(), clock, this, Folder))
             {
                 certain = found = CheckRecovered(first, answered, marked, when);
                 marked = first.WriteMarker();
@@ -94,7 +97,7 @@ public sealed partial class DiskWorkload
             // A clean stop saves everything, whatever its durability.
             marked = true;
             disk.BeforeOperation = null;
-            using SimulatedNode second = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, Folder);
+            using SimulatedNode second = new(disk, _crashRandom.Fork(), new SimulatedClock(clock.GetUtcNow()), this, Folder);
             if (CheckRecovered(second, found, marked, when + ", recovered twice") != found)
                 throw Broken($"{when}: transaction {found} was the last one there, and after a clean stop it is not");
         }
@@ -122,15 +125,16 @@ public sealed partial class DiskWorkload
     /// The disk is bad while it is recovered. The start may be refused, by an error that says why; or there is all that
     /// has to be, for whoever can read it. Nothing may be lost by it.
     /// </summary>
-    private void RecoverOnBadDisk(SimulatedFileSystem disk, int answered, bool markerIsDue, string when)
+    private DateTimeOffset RecoverOnBadDisk(SimulatedFileSystem disk, int answered, bool markerIsDue, DateTimeOffset now, string when)
     {
+        SimulatedClock clock = new(now);
         disk.Faults.Add(RandomRecoveryFault(disk, out string what));
         when += $", recovered on a disk with {what}";
         string fate = "refused";
         SimulatedNode? world = null;
         try
         {
-            world = new SimulatedNode(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, Folder);
+            world = new SimulatedNode(disk, _crashRandom.Fork(), clock, this, Folder);
             fate = "done, then a read or write refused";
             int found = CheckRecovered(world, answered, markerIsDue, when);
             if (!markerIsDue && !_crashRandom.OneIn(3))
@@ -159,6 +163,7 @@ public sealed partial class DiskWorkload
         Count($"recoveries on a disk with {what}: {fate}");
         disk.Faults.Clear();
         disk.CapacityBytes = long.MaxValue;
+        return clock.GetUtcNow();
     }
 
     private FaultRule RandomRecoveryFault(SimulatedFileSystem disk, out string what)
@@ -196,9 +201,9 @@ public sealed partial class DiskWorkload
 
         private readonly SimulatedScheduler _scheduler;
 
-        public SimulatedNode(IFileSystem disk, SeededRandom random, DateTimeOffset now, DiskWorkload owner, string folder)
+        public SimulatedNode(IFileSystem disk, SeededRandom random, SimulatedClock clock, DiskWorkload owner, string folder)
         {
-            _scheduler = new SimulatedScheduler(random, new SimulatedClock(now));
+            _scheduler = new SimulatedScheduler(random, clock);
             Node = owner.Open(disk, _scheduler, folder, random.NextUInt64());
         }
 

@@ -1,4 +1,5 @@
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Simulation.Workloads;
@@ -80,7 +81,7 @@ public sealed partial class DiskWorkload
         string fate;
         try
         {
-            using SimulatedNode world = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, Folder);
+            using SimulatedNode world = new(disk, _crashRandom.Fork(), new SimulatedClock(_scheduler.Time.GetUtcNow()), this, Folder);
             fate = "noticed by a read";
             CheckContent(world.Node, _history.Count - 1, when);
             fate = "harmless";

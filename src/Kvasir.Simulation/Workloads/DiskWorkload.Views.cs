@@ -60,7 +60,7 @@ public sealed partial class DiskWorkload
                 if (!view.Doubtful && view.Iterator is not null)
                     Walk(view.Iterator, [.. view.Model.Live(view.Database, view.NowMs)], $"in an iterator held since transaction {view.Prefix}: db{view.Database}");
                 else if (!view.Doubtful)
-                    CheckDatabase(view.Engine, ReadView.At(view.Snapshot!), view.Model, view.Database, view.Prefix, "in a snapshot");
+                    CheckDatabase(view.Engine, ReadView.At(view.Snapshot!), view.Model, view.Database, view.Prefix, NowMs, "in a snapshot");
             }
             catch (StorageException) when (_diskIsBad)
             {

@@ -327,7 +327,7 @@ public sealed partial class DiskWorkload
         {
             SimulatedFileSystem disk = _disk.AfterCrash(_crashRandom.Fork(), (CrashKind)_crashRandom.Next(5));
             disk.Latency = null;
-            using SimulatedNode copy = new(disk, _crashRandom.Fork(), _scheduler.Time.GetUtcNow(), this, folder);
+            using SimulatedNode copy = new(disk, _crashRandom.Fork(), new SimulatedClock(_scheduler.Time.GetUtcNow()), this, folder);
             int found = FoundNumber(copy.Node, "in a checkpoint");
             if (found < before)
                 throw Broken($"transaction {before} was durable before the checkpoint, which ends at {found}");
