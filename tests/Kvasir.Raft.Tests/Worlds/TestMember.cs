@@ -160,18 +160,16 @@ internal sealed class TestMember : IEntrySizes
         return true;
     }
 
-    public Image Compact()
+    public Image? Compact()
     {
         LogIndex index = LogIndex.Least(Raft.AppliedIndex, Raft.SyncedIndex);
+        if (index <= Base)
+            return SnapshotSource;
         Image image = Snapshot(index);
-        if (index > Base && index <= Disk.LastIndex)
-        {
-            Disk.Compact(image);
-            Raft.Compact(index);
-            _entries.RemoveRange(0, (int)(index - Base));
-            Base = index;
-        }
-
+        Disk.Compact(image);
+        Raft.Compact(index);
+        _entries.RemoveRange(0, (int)(index - Base));
+        Base = index;
         SnapshotSource = image;
         return image;
     }
@@ -236,7 +234,7 @@ internal sealed class TestMember : IEntrySizes
     private void SendSnapshot(SnapshotWanted wanted, Action<Envelope> send)
     {
         Trace?.Invoke($"{Id} is to send {wanted.To} a snapshot of {wanted.AtLeast} or later");
-        Image image = SnapshotSource is { } source && source.Index >= wanted.AtLeast ? source : Compact();
+        Image image = SnapshotSource is { } source && source.Index >= wanted.AtLeast ? source : Compact()!;
         Assert.True(image.Index >= wanted.AtLeast);
         send(new Envelope(
             new RaftMessage
