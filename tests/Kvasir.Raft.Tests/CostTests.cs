@@ -6,7 +6,12 @@ using Kvasir.Raft.Replication;
 
 namespace Kvasir.Raft.Tests;
 
+/// <summary>Memory is measured when no other test is running.</summary>
+[CollectionDefinition(nameof(CostTests), DisableParallelization = true)]
+public sealed class MeasuredAlone;
+
 /// <summary>What a group costs: nothing per entry while it works, and little memory while it sleeps.</summary>
+[Collection(nameof(CostTests))]
 public sealed class CostTests
 {
     [Fact]

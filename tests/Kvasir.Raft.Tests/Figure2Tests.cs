@@ -74,6 +74,18 @@ public sealed class Figure2Tests
     }
 
     [Fact]
+    public void ASnapshotIsPersistedBeforeItIsAcknowledged()
+    {
+        var bench = new Bench(term: 1) { DiskWaits = true };
+        bench.Offer(index: 9, logTerm: 1);
+        Assert.Equal((new LogIndex(9), LogIndex.Zero), (bench.Raft.CommitIndex, bench.Raft.SyncedIndex));
+        Assert.DoesNotContain(bench.Sent, m => m.Kind == MessageKind.AppendResponse && m.Index > LogIndex.Zero);
+        bench.Sync();
+        Assert.Equal(new LogIndex(9), bench.Member.Disk.Base.Index);
+        Assert.Equal(new LogIndex(9), Assert.Single(bench.Sent).Index);
+    }
+
+    [Fact]
     public void CommitIndexIncreasesMonotonically()
     {
         var bench = new Bench("1 1 1", term: 1);

@@ -145,6 +145,23 @@ internal sealed class Bench
         return sent.Count == 0 ? null : sent[^1];
     }
 
+    /// <summary>Member 2, leader of this term, offers a snapshot, and it arrives whole.</summary>
+    public void Offer(ulong index, ulong logTerm)
+    {
+        var message = new RaftMessage
+        {
+            Kind = MessageKind.SnapshotOffer,
+            From = new MemberId(2),
+            To = new MemberId(1),
+            Term = Raft.Term,
+            Index = new LogIndex(index),
+            LogTerm = new Term(logTerm),
+        };
+        var configuration = new ConfigurationEntry(LogIndex.Zero, default, Raft.Configuration);
+        Member.Receive(Now, new Envelope(message, [], new Image(message.Index, message.LogTerm, configuration, [.. Enumerable.Repeat("x", (int)index)])));
+        Drain();
+    }
+
     public void Receive(RaftMessage message)
     {
         Member.Receive(Now, new Envelope(message, []));

@@ -45,10 +45,16 @@ internal sealed class SafetyChecker(Func<IEnumerable<TestMember>> members)
         Assert.True(_committed[(int)index.Value - 1] == entry, $"{id} applies {entry} at {index}, others {_committed[(int)index.Value - 1]}");
     }
 
-    public void LeaseRead(MemberId id, LogIndex index)
+    /// <summary>This member holds a lease: then nobody leads a later term, and it knows all that is committed.</summary>
+    public void LeaseHeld(TestMember holder, LogIndex index)
     {
         LeaseReads++;
-        Assert.True(index >= Committed, $"{id} reads at {index} on its lease, and {Committed} is committed");
+        Assert.True(index >= Committed, $"{holder.Id} reads at {index} on its lease, and {Committed} is committed");
+        foreach (TestMember other in members())
+        {
+            Assert.False(!other.IsDown && other.Raft.Role == RaftRole.Leader && other.Raft.Term > holder.Raft.Term,
+                $"{holder.Id} holds a lease of term {holder.Raft.Term}, and {other.Id} leads term {other.Raft.Term}");
+        }
     }
 
     public void RoundRead(MemberId id, ReadReady ready, LogIndex committedWhenAsked)
@@ -61,11 +67,11 @@ internal sealed class SafetyChecker(Func<IEnumerable<TestMember>> members)
     public void AgedRead(MemberId id, LogIndex applied, double freshAt)
     {
         AgedReads++;
-        foreach ((double at, LogIndex index) in _commits)
-        {
-            if (at < freshAt)
-                Assert.True(index <= applied, $"{id} has applied {applied} and claims to know all up to {freshAt}: {index} was committed at {at}");
-        }
+        int last = _commits.Count - 1;
+        while (last >= 0 && _commits[last].At >= freshAt)
+            last--;
+        if (last >= 0)
+            Assert.True(_commits[last].Index <= applied, $"{id} has applied {applied} and claims to know all up to {freshAt}: {_commits[last]}");
     }
 
     /// <summary>Log matching: where two logs have an entry of one index and term, they are equal up to it.</summary>
