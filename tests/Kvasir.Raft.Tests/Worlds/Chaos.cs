@@ -79,7 +79,7 @@ internal sealed class Chaos
         for (int i = 0; i < steps; i++)
         {
             if (i % 200 == 0)
-                _mood = (Mood)_random.Next(4);
+                _mood = (Mood)Math.Max(0, _random.Next(6) - 2);
             if (_mood == Mood.Idle)
                 Idle(i % 200);
             else
@@ -201,6 +201,10 @@ internal sealed class Chaos
                 Transfers++;
                 Event(i, m => m.Raft.TryTransferLeadership(Local(i), new MemberId((ulong)_random.Next(_members.Count) + 1)));
                 break;
+            case < 97:
+                // Whoever keeps faith refuses, itself and others.
+                Event(i, m => m.Raft.Campaign(Local(i)));
+                break;
             case < 98:
                 Event(i, m => m.Raft.PeerUnreachable(Local(i), new MemberId((ulong)_random.Next(_members.Count) + 1)));
                 break;
@@ -241,7 +245,8 @@ internal sealed class Chaos
             return;
         }
 
-        int side = _random.Next(1 << _members.Count);
+        int leader = _members.FindIndex(m => !m.IsDown && m.Raft.Role == RaftRole.Leader);
+        int side = leader >= 0 && _random.OneIn(2) ? 1 << leader : _random.Next(1 << _members.Count);
         bool oneWay = _random.OneIn(3);
         for (int a = 0; a < _members.Count; a++)
         {
@@ -370,6 +375,7 @@ internal sealed class Chaos
 
     private enum Mood
     {
+        /// <summary>Half of the time.</summary>
         Storm,
         Calm,
         Rough,
