@@ -44,4 +44,27 @@ public sealed class ChaosTests
         // A run in which these never happen tests nothing.
         Assert.All([leaders, (int)committed, configurations, leases, rounds, aged, restarts, snapshots, quiet], n => Assert.True(n > 100));
     }
+
+    [Fact]
+    public void NobodyIsElectedWhileALeaseHolds()
+    {
+        int leases = 0, leaders = 0;
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            var chaos = new Chaos(seed);
+            try
+            {
+                chaos.HuntLeases(10);
+            }
+            catch (Exception e)
+            {
+                throw new InvalidOperationException($"seed {seed}: {e.Message}", e);
+            }
+
+            leases += chaos.Checker.LeaseReads;
+            leaders += chaos.Checker.Leaders;
+        }
+
+        Assert.True(leases > 10_000 && leaders > 200, $"{leases} leases, {leaders} leaders");
+    }
 }

@@ -136,6 +136,46 @@ internal sealed class Chaos
             $"{m.Id} {m.Raft.Role} t{m.Raft.Term} last {m.Raft.LastIndex} commit {m.Raft.CommitIndex} {m.Raft.Configuration} quiet {m.Raft.IsQuiesced}")));
     }
 
+    /// <summary>
+    /// Again and again a leader in peace is cut off, with followers that may restart and campaign as soon as they may, and every
+    /// millisecond its lease is looked at.
+    /// </summary>
+    public void HuntLeases(int rounds)
+    {
+        for (int round = 0; round < rounds; round++)
+        {
+            _cut.Clear();
+            int delay = 1 + _random.Next(_random.OneIn(2) ? 10 : 60);
+            int cutAt = 600 + _random.Next(200);
+            int restartAt = _random.OneIn(2) ? cutAt + _random.Next(100) : int.MaxValue;
+            for (int ms = 0; ms < cutAt + 600; ms += ms < cutAt ? 5 : 1)
+            {
+                Pass(ms < cutAt ? 5 : 1, delay, 0, 0);
+                int leader = _members.FindIndex(m => m.Raft.Role == RaftRole.Leader);
+                if (leader >= 0 && ms < cutAt && ms % 50 == 0)
+                    Event(leader, m => m.Propose(Local(leader), "x"));
+                if (ms >= cutAt && _cut.Count == 0 && leader >= 0)
+                    Cut(1 << leader, oneWay: _random.OneIn(4));
+                for (int i = 0; i < _members.Count; i++)
+                {
+                    if (ms >= restartAt && i != leader && _cut.Count > 0)
+                    {
+                        _members[i].Crash();
+                        Restart(i);
+                    }
+
+                    Event(i, m => m.Sync(Local(i)));
+                    if (ms >= cutAt && _random.OneIn(10))
+                        Event(i, m => m.Raft.Campaign(Local(i)));
+                }
+
+                if (ms >= restartAt)
+                    restartAt = int.MaxValue;
+                LookAtReads();
+            }
+        }
+    }
+
     /// <summary>Nothing is asked for, and for most of the time nothing fails: groups go quiet, and wake.</summary>
     private void Idle(int step)
     {
@@ -247,7 +287,11 @@ internal sealed class Chaos
 
         int leader = _members.FindIndex(m => !m.IsDown && m.Raft.Role == RaftRole.Leader);
         int side = leader >= 0 && _random.OneIn(2) ? 1 << leader : _random.Next(1 << _members.Count);
-        bool oneWay = _random.OneIn(3);
+        Cut(side, _random.OneIn(3));
+    }
+
+    private void Cut(int side, bool oneWay)
+    {
         for (int a = 0; a < _members.Count; a++)
         {
             for (int b = 0; b < _members.Count; b++)
