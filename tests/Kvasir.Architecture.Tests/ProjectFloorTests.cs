@@ -10,8 +10,9 @@ public sealed class ProjectFloorTests
         ["Kvasir.Primitives"] = [],
         ["Kvasir.Wire"] = ["Kvasir.Primitives"],
         ["Kvasir.Storage"] = ["Kvasir.Primitives"],
-        ["Kvasir.Cluster"] = ["Kvasir.Primitives", "Kvasir.Storage"],
-        ["Kvasir.Simulation"] = ["Kvasir.Primitives", "Kvasir.Storage", "Kvasir.Cluster"],
+        ["Kvasir.Raft"] = ["Kvasir.Primitives"],
+        ["Kvasir.Cluster"] = ["Kvasir.Primitives", "Kvasir.Storage", "Kvasir.Raft"],
+        ["Kvasir.Simulation"] = ["Kvasir.Primitives", "Kvasir.Storage", "Kvasir.Raft", "Kvasir.Cluster"],
         ["Kvasir.Server"] = ["Kvasir.Primitives", "Kvasir.Wire", "Kvasir.Storage", "Kvasir.Cluster"],
         ["Kvasir.Cli"] =
             ["Kvasir.Primitives", "Kvasir.Wire", "Kvasir.Storage", "Kvasir.Cluster", "Kvasir.Server", "Kvasir.Simulation"],
@@ -55,7 +56,10 @@ public sealed class ProjectFloorTests
     public void TheDeterministicRoomsAreHeldByBannedSymbols()
     {
         string targets = File.ReadAllText(Path.Combine(SourceTree.Root, "src", "Directory.Build.targets"));
-        foreach (string room in new[] { "Kvasir.Primitives", "Kvasir.Wire", "Kvasir.Storage", "Kvasir.Cluster", "Kvasir.Simulation" })
+        foreach (string room in new[]
+        {
+            "Kvasir.Primitives", "Kvasir.Wire", "Kvasir.Storage", "Kvasir.Raft", "Kvasir.Cluster", "Kvasir.Simulation",
+        })
             Assert.Contains($"'{room}'", targets, StringComparison.Ordinal);
         Assert.Contains("BannedSymbols.Deterministic.txt", targets, StringComparison.Ordinal);
         string banned = File.ReadAllText(Path.Combine(SourceTree.Root, "src", "BannedSymbols.Deterministic.txt"));
