@@ -127,11 +127,9 @@ internal sealed class Following(MemberCore core)
         core.Send(new RaftMessage { Kind = MessageKind.AppendResponse, To = core.Leader, Index = durable });
     }
 
-    /// <summary>Somebody asks for votes while this member sleeps: its leader may be alive, and is asked to say so.</summary>
+    /// <summary>The leader is asked to say that it is alive, and is taken to be for as long as if it had been heard.</summary>
     public void RouseLeader()
     {
-        if (!core.Quiesced || core.Leader.IsNone)
-            return;
         core.Quiesced = false;
         core.Clock.LeaderHeard(core.Now, core.Random);
         core.Send(new RaftMessage { Kind = MessageKind.Wake, To = core.Leader });

@@ -325,7 +325,7 @@ internal sealed class Leadership
         peer.AckedRound = Math.Max(peer.AckedRound, message.Round);
         if (!_handover.IsUnderWay && message.SentAt > _handover.LeaseFloor && message.SentAt > peer.AckedSentAt)
             peer.AckedSentAt = message.SentAt;
-        peer.MaySendAgain();
+        peer.HeartbeatAnswered(message.SentAt);
         bool stands = peer.MatchIndex == peer.MatchAtHeartbeat && peer.NextIndex.Previous > peer.MatchIndex;
         peer.DoubtsNext = peer.State == ReplicationState.Replicate && stands;
         peer.MatchAtHeartbeat = peer.MatchIndex;

@@ -115,6 +115,8 @@ public sealed class RaftMember
         Check.That(message.To == _core.Id && message.From != _core.Id && !message.From.IsNone);
         _core.Advance(now);
         HasReady = true;
+        if (_core.Quiesced && message.Kind is MessageKind.PreVote or MessageKind.Vote && message.From != _core.Leader)
+            Rouse();
         return Admit(message) ? Deliver(message) : default;
     }
 
@@ -277,7 +279,7 @@ public sealed class RaftMember
     {
         _core.Advance(now);
         if (_core.Leadership?.Peers.Find(to) is { State: ReplicationState.Snapshot } progress)
-            progress.SnapshotFinished(installed);
+            progress.SnapshotFinished(installed, now);
     }
 
     /// <summary>The entries up to this index, all applied, are no longer in the log.</summary>
@@ -317,6 +319,15 @@ public sealed class RaftMember
         (ready.CommitIndex, ready.Role, ready.Term, ready.Leader) = (_core.Commit, _core.Role, _core.Term, _core.Leader);
         if (_core.Quiesced)
             _core.Trim();
+    }
+
+    /// <summary>Somebody asks for votes while this member sleeps: it has not heard of the leader, which may be alive.</summary>
+    private void Rouse()
+    {
+        if (_core.Leadership is { } leadership)
+            leadership.Work();
+        else
+            _core.Following.RouseLeader();
     }
 
     /// <summary>The rules on terms (paper, figure 2, all servers); false when the message has no further say.</summary>
@@ -368,18 +379,13 @@ public sealed class RaftMember
     {
         if (_core.Leadership is { } leadership)
         {
-            if ((message.Flags & MessageFlags.Force) != 0)
-                return true;
-            if (_core.Quiesced)
-                leadership.Work();
-            return !leadership.KeepsFaith();
+            return (message.Flags & MessageFlags.Force) != 0 || !leadership.KeepsFaith();
         }
 
         if (message.From == _core.Leader)
             return true;
         if ((message.Flags & MessageFlags.Force) != 0 && !_core.Clock.IsJustStarted(_core.Now))
             return message.Term > _core.Term.Next || _core.Following.HonoursHandover(message.Round);
-        _core.Following.RouseLeader();
         return !_core.Clock.KeepsFaith(_core.Now);
     }
 

@@ -62,6 +62,6 @@ internal sealed class Replicator(MemberCore core, ProgressTable peers)
         }
 
         core.Send(message);
-        peer.Sent(message.LastIndex, bytes);
+        peer.Sent(message.LastIndex, bytes, core.Now);
     }
 }

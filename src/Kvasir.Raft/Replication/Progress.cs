@@ -22,6 +22,7 @@ public enum ReplicationState : byte
 internal sealed class Progress(MemberId id)
 {
     private InflightWindow _inflight;
+    private LogIndex _probeLast;
 
     public MemberId Id { get; } = id;
 
@@ -33,6 +34,9 @@ internal sealed class Progress(MemberId id)
 
     /// <summary>In Probe: an append is out, and nothing else goes before it is answered or a heartbeat is.</summary>
     public bool ProbeSent { get; private set; }
+
+    /// <summary>When that append was sent.</summary>
+    public TimeSpan ProbeSentAt { get; private set; }
 
     /// <summary>In Replicate: an append without entries is owed, to find out whether one was lost.</summary>
     public bool DoubtsNext { get; set; }
@@ -73,6 +77,7 @@ internal sealed class Progress(MemberId id)
     {
         State = ReplicationState.Probe;
         ProbeSent = DoubtsNext = WantsSnapshot = false;
+        _probeLast = LogIndex.Zero;
         _inflight.Clear();
     }
 
@@ -84,18 +89,20 @@ internal sealed class Progress(MemberId id)
     }
 
     /// <summary>A snapshot has arrived there, or its stream has failed (zero); the next heartbeat's answer lets the probe go on.</summary>
-    public void SnapshotFinished(LogIndex installed)
+    public void SnapshotFinished(LogIndex installed, TimeSpan now)
     {
         BecomeProbe();
         NextIndex = LogIndex.Greatest(NextIndex, LogIndex.Greatest(MatchIndex, installed).Next);
-        ProbeSent = true;
+        (ProbeSent, ProbeSentAt) = (true, now);
     }
 
+    /// <summary>An append was accepted. What the probe carried is there, too, if not durable yet: it is not sent again.</summary>
     public void BecomeReplicate()
     {
+        LogIndex there = LogIndex.Greatest(MatchIndex, _probeLast);
         BecomeProbe();
         State = ReplicationState.Replicate;
-        NextIndex = MatchIndex.Next;
+        NextIndex = there.Next;
     }
 
     public void BecomeSnapshot()
@@ -136,10 +143,16 @@ internal sealed class Progress(MemberId id)
             return false;
         NextIndex = LogIndex.Greatest(LogIndex.Least(refused, hint.Next), MatchIndex.Next);
         ProbeSent = false;
+        _probeLast = LogIndex.Zero;
         return true;
     }
 
-    public void MaySendAgain() => ProbeSent = false;
+    /// <summary>A heartbeat was answered that was sent at this time: an append from before it has had its chance.</summary>
+    public void HeartbeatAnswered(TimeSpan sentAt)
+    {
+        if (sentAt > ProbeSentAt)
+            ProbeSent = false;
+    }
 
     public bool HasRoom(int messagesMax, long bytesMax) => State switch
     {
@@ -149,12 +162,12 @@ internal sealed class Progress(MemberId id)
     };
 
     /// <summary>Entries up to this index are on their way; none when <paramref name="last"/> is below next.</summary>
-    public void Sent(LogIndex last, long bytes)
+    public void Sent(LogIndex last, long bytes, TimeSpan now)
     {
         DoubtsNext = false;
         if (State == ReplicationState.Probe)
         {
-            ProbeSent = true;
+            (ProbeSent, ProbeSentAt, _probeLast) = (true, now, last);
             return;
         }
 
