@@ -73,7 +73,10 @@ internal sealed class Following(MemberCore core)
         if ((message.Flags & MessageFlags.Transferring) == 0)
             _plainRound = Math.Max(_plainRound, message.Round);
         _freshness.Heard(message.AckedRound, message.LastIndex, core.Applied);
-        _freshness.Answered(message.Round, core.Now);
+
+        // One that comes again says nothing of when it was answered first, which is what the leader names.
+        if (isNewest)
+            _freshness.Answered(message.Round, core.Now);
 
         bool quiesces = isNewest && (message.Flags & MessageFlags.Quiesce) != 0 && message.Commit == core.Log.LastIndex
             && core.Writes.SyncedIndex == core.Log.LastIndex && core.Writes.IsHardStateSynced;

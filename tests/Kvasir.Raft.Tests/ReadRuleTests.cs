@@ -214,6 +214,23 @@ public sealed class ReadRuleTests
     }
 
     [Fact]
+    public void AFollowersAgeIsCountedFromItsFirstAnswerWhenAHeartbeatComesTwice()
+    {
+        var bench = new Bench("1 1", term: 1, settings: s_settings);
+        for (ulong round = 1; round < 4; round++)
+            Heartbeat(bench, round, acked: 0, committed: 0);
+        TimeSpan answered = bench.Now;
+        Heartbeat(bench, round: 4, acked: 0, committed: 0);
+        bench.PassUnseen(10);
+        // The leader may have had the first answer long before this one, and committed more since.
+        Heartbeat(bench, round: 4, acked: 0, committed: 0);
+        Heartbeat(bench, round: 5, acked: 4, committed: 2);
+        bench.Append(2, 1, 2, 1, commit: 2);
+        Assert.True(bench.Raft.TryAge(bench.Now, out TimeSpan age));
+        Assert.Equal(bench.Now - answered, age);
+    }
+
+    [Fact]
     public void AFollowerLearnsNothingOfItsAgeFromAnAnswerThatItDoesNotRemember()
     {
         var bench = new Bench("1 1", term: 1, settings: s_settings);
