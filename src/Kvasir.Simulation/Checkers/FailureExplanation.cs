@@ -69,17 +69,16 @@ internal sealed class FailureExplanation
     {
         if (++_searches > _limits.ExplainingSearchesMax)
             return false;
-        return new LinearizabilitySearch(operations, _model(), _limits, _deadline).Run() == Verdict.Invalid;
+        return LinearizabilitySearch.Decide(operations, _model, _limits, _deadline).Verdict == Verdict.Invalid;
     }
 
     private void AppendOrder(StringBuilder text, List<HistoryOperation> operations)
     {
-        ISequentialModel model = _model();
-        var search = new LinearizabilitySearch(operations, model, _limits, _deadline);
-        if (search.Run() != Verdict.Valid)
+        (LinearizabilitySearch search, Verdict verdict) = LinearizabilitySearch.Decide(operations, _model, _limits, _deadline);
+        if (verdict != Verdict.Valid)
             return;
         List<HistoryOperation> order = search.Order();
-        text.Append(CultureInfo.InvariantCulture, $"  An order of what came before leaves {model.Describe(search.FinalState)} and ends with:\n");
+        text.Append(CultureInfo.InvariantCulture, $"  An order of what came before leaves {search.FinalState} and ends with:\n");
         foreach (HistoryOperation operation in order.TakeLast(OrderShown))
             text.Append(CultureInfo.InvariantCulture, $"    {operation}\n");
     }

@@ -29,8 +29,7 @@ public static class LinearizabilityChecker
     private static KeyVerdict CheckKey(
         string key, List<HistoryOperation> operations, Func<string, ISequentialModel> model, CheckLimits limits, long deadline)
     {
-        var search = new LinearizabilitySearch(operations, model(key), limits, deadline);
-        Verdict verdict = search.Run();
+        (LinearizabilitySearch search, Verdict verdict) = LinearizabilitySearch.Decide(operations, () => model(key), limits, deadline);
         return new KeyVerdict(key, verdict, operations.Count, operations.Count(o => !o.IsCertain))
         {
             Steps = search.Steps,

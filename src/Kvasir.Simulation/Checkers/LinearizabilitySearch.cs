@@ -11,13 +11,16 @@ namespace Kvasir.Simulation.Checkers;
 /// <list type="bullet">
 /// <item>An operation that leaves the state alone is placed as soon as the state fits: no order with it later is better.</item>
 /// <item>A state is not left while certain operations still need it and nothing can bring it back.</item>
-/// <item>Writes whose value nothing left over looks for are hidden just before another change, all at once. Where something
-/// left over needs the state to differ from the one there is, they may be shown instead, or shown later though hidden: a
-/// hidden write has no effect, so it is free to take place again until it ended.</item>
+/// <item>Writes whose value nothing left over looks for are hidden just before another change, all at once.</item>
 /// <item>Operations of unknown outcome are tried last, of equal ones the first begun, and a place that was visited with
 /// fewer of them used up is not visited again.</item>
 /// </list>
 /// </summary>
+/// <remarks>
+/// Hiding is exact while nothing needs the state to differ from one that it names (a compare-and-set that was refused). Such
+/// an operation may have seen a write that nobody else saw. So a hidden write may be shown after all until it has ended, where
+/// that helps; but not every order is tried with that, so the answer "invalid" is asked for again without hiding anything.
+/// </remarks>
 internal sealed class LinearizabilitySearch
 {
     private const int StepsPerLookAtTheClock = 1024;
@@ -59,7 +62,9 @@ internal sealed class LinearizabilitySearch
     /// <param name="model">A fresh one.</param>
     /// <param name="limits">When to give up.</param>
     /// <param name="deadline">By the limits' clock; the clock is not looked at for <see cref="long.MaxValue"/>.</param>
-    public LinearizabilitySearch(IReadOnlyList<HistoryOperation> operations, ISequentialModel model, CheckLimits limits, long deadline)
+    /// <param name="hides">False leaves out the pruning of unseen writes, for comparison.</param>
+    public LinearizabilitySearch(
+        IReadOnlyList<HistoryOperation> operations, ISequentialModel model, CheckLimits limits, long deadline, bool hides = true)
     {
         _model = model;
         _limits = limits;
@@ -81,7 +86,7 @@ internal sealed class LinearizabilitySearch
         _mayObserve = new int[_valueIds.Count];
         _producers = new int[_valueIds.Count];
         _mustDiffer = new int[_valueIds.Count];
-        _unseenWritesMayHide = true;
+        _unseenWritesMayHide = hides;
         for (int i = 0; i < _operations.Length; i++)
         {
             ref readonly SearchOperation operation = ref _operations[i];
@@ -112,8 +117,20 @@ internal sealed class LinearizabilitySearch
     /// <summary>Which bound ended the search, when one did.</summary>
     public string? Bound { get; private set; }
 
+    /// <summary>Looks for an order quickly and, where that could miss one, again in full.</summary>
+    public static (LinearizabilitySearch Search, Verdict Verdict) Decide(
+        IReadOnlyList<HistoryOperation> operations, Func<ISequentialModel> model, CheckLimits limits, long deadline)
+    {
+        var quick = new LinearizabilitySearch(operations, model(), limits, deadline);
+        Verdict verdict = quick.Run();
+        if (verdict != Verdict.Invalid || !quick._hiddenMayShow || !quick._unseenWritesMayHide)
+            return (quick, verdict);
+        var full = new LinearizabilitySearch(operations, model(), limits, deadline, hides: false);
+        return (full, full.Run());
+    }
+
     /// <summary>The state after the last operation, after <see cref="Verdict.Valid"/>.</summary>
-    public long FinalState { get; private set; }
+    public string FinalState { get; private set; } = "";
 
     /// <summary>The order found, after <see cref="Verdict.Valid"/>.</summary>
     public List<HistoryOperation> Order()
@@ -210,7 +227,7 @@ internal sealed class LinearizabilitySearch
         int first = _next[0];
         if (first == _end)
         {
-            FinalState = state;
+            FinalState = _model.Describe(state);
             return Arrival.Done;
         }
 
@@ -305,14 +322,13 @@ internal sealed class LinearizabilitySearch
                 return true;
             }
 
-            if (IsUnseen(operation))
-            {
-                if (frame.UnseenTried && !ShowingHelps(frame))
-                    continue;
-                frame.UnseenTried = true;
-            }
+            bool isUnseen = IsUnseen(operation);
+            if (isUnseen && frame.UnseenTried && !ShowingHelps(frame))
+                continue;
 
-            Hide(candidate);
+            // Of unseen writes it is all one which comes last, if it hides all the others.
+            bool hidesAll = Hide(candidate);
+            frame.UnseenTried |= isUnseen && hidesAll;
             PlaceSeen(candidate);
             return true;
         }
@@ -378,11 +394,12 @@ internal sealed class LinearizabilitySearch
     /// Before a change that does not look at what it changes: whatever it hides at once. But nothing that began after the end
     /// of what was hidden and may still be shown: that one would be shown behind it then, and too late.
     /// </summary>
-    private void Hide(int before)
+    private bool Hide(int before)
     {
         ModelOperation change = _operations[before].Encoded;
         if (!_unseenWritesMayHide || change.Need == Need.Equal)
-            return;
+            return false;
+        bool hidesAll = true;
         int firstEnd = int.MaxValue;
         for (int i = _frames[^1].Showable; i < _showable.Count; i++)
             firstEnd = Math.Min(firstEnd, _operations[_showable[i]].Return);
@@ -392,7 +409,15 @@ internal sealed class LinearizabilitySearch
             int other = _entryOperation[entry];
             int left = _previous[entry];
             ref readonly SearchOperation operation = ref _operations[other];
-            if (other != before && entry < firstEnd && IsUnseen(operation) && (change.Need == Need.Nothing || operation.Encoded.Left != change.Needed))
+            if (other == before || !IsUnseen(operation))
+            {
+                // Nothing to hide.
+            }
+            else if (entry >= firstEnd || (change.Need == Need.Different && operation.Encoded.Left == change.Needed))
+            {
+                hidesAll = false;
+            }
+            else
             {
                 Place(other);
                 if (_hiddenMayShow)
@@ -404,6 +429,8 @@ internal sealed class LinearizabilitySearch
 
             entry = _next[left] == entry ? _next[entry] : _next[left];
         }
+
+        return hidesAll;
     }
 
     private bool TryApply(in SearchOperation operation, long state, out long next, out int nextId)

@@ -28,8 +28,7 @@ public sealed class LinearizabilitySearchTests
         {
             List<HistoryOperation> operations = Tiny(new SeededRandom(seed));
             bool expected = BruteForce.IsLinearizable(operations);
-            var search = new LinearizabilitySearch(operations, KeyModel.Plain(), s_limits, long.MaxValue);
-            Verdict verdict = search.Run();
+            (LinearizabilitySearch search, Verdict verdict) = Decide(operations);
             string Shown() => $"seed {seed}: {verdict}, brute force says {expected}:\n{string.Join('\n', operations.Select(o => $"{o.Begin}-{o.End} {o}"))}";
             Assert.True(verdict == (expected ? Verdict.Valid : Verdict.Invalid), Shown());
             if (expected)
@@ -58,8 +57,8 @@ public sealed class LinearizabilitySearchTests
         for (int round = 0; round < 5; round++)
         {
             List<HistoryOperation> operations = HistoryOperation.Pair(RegisterHistories.Simulate((seed * 100) + (ulong)round, 1500, clients, unknownOneIn, values));
-            var search = new LinearizabilitySearch(operations, KeyModel.Plain(), s_limits, long.MaxValue);
-            Assert.Equal(Verdict.Valid, search.Run());
+            (LinearizabilitySearch search, Verdict verdict) = Decide(operations);
+            Assert.Equal(Verdict.Valid, verdict);
             Assert.True(BruteForce.Explains(search.Order(), operations));
         }
     }
@@ -88,8 +87,7 @@ public sealed class LinearizabilitySearchTests
             if (!future && !events.Take(begin).Any(e => e is { Kind: EventKind.Ok, Operation: OperationKind.Write }))
                 continue;
             events[at] = events[at] with { Value = wrong };
-            var search = new LinearizabilitySearch(HistoryOperation.Pair(events), KeyModel.Plain(), s_limits, long.MaxValue);
-            Assert.Equal(Verdict.Invalid, search.Run());
+            Assert.Equal(Verdict.Invalid, Decide(HistoryOperation.Pair(events)).Verdict);
         }
     }
 
@@ -114,10 +112,40 @@ public sealed class LinearizabilitySearchTests
 
             Assert.True(done);
             bool expected = RegisterOrder.IsPossible(HistoryOperation.Pair(events));
-            var search = new LinearizabilitySearch(HistoryOperation.Pair(events), KeyModel.Plain(), s_limits, long.MaxValue);
-            Assert.Equal(expected ? Verdict.Valid : Verdict.Invalid, search.Run());
+            Assert.Equal(expected ? Verdict.Valid : Verdict.Invalid, Decide(HistoryOperation.Pair(events)).Verdict);
         }
     }
+
+    [Fact]
+    public void WhatIsPrunedChangesNoAnswer()
+    {
+        int invalid = 0;
+        for (ulong seed = 1; seed <= 3000; seed++)
+        {
+            var random = new SeededRandom(seed);
+            List<HistoryEvent> events = RegisterHistories.Simulate(
+                seed, random.Next(8, 60), random.Next(2, 9), random.OneIn(2) ? random.Next(2, 20) : 0, random.OneIn(3) ? random.Next(2, 6) : 0);
+            int[] answered = [.. Enumerable.Range(0, events.Count).Where(i => events[i].Kind == EventKind.Ok && !events[i].Value.IsNil)];
+            if (answered.Length > 0 && random.OneIn(2))
+            {
+                int at = answered[random.Next(answered.Length)];
+                HistoryValue other = events[answered[random.Next(answered.Length)]].Value;
+                events[at] = events[at] with { Value = events[at].Operation == OperationKind.Read ? other : HistoryValue.Of(1 - events[at].Value.Number) };
+            }
+
+            List<HistoryOperation> operations = HistoryOperation.Pair(events);
+            Verdict expected = new LinearizabilitySearch(operations, KeyModel.Plain(), s_limits, long.MaxValue, hides: false).Run();
+            (LinearizabilitySearch search, Verdict verdict) = Decide(operations);
+            Assert.True(verdict == expected, $"seed {seed}: {verdict}, and {expected} without pruning");
+            Assert.True(verdict != Verdict.Valid || BruteForce.Explains(search.Order(), operations), $"seed {seed}: the order explains nothing");
+            invalid += verdict == Verdict.Invalid ? 1 : 0;
+        }
+
+        Assert.True(invalid > 300, $"{invalid} invalid: hardly tried");
+    }
+
+    private static (LinearizabilitySearch Search, Verdict Verdict) Decide(List<HistoryOperation> operations) =>
+        LinearizabilitySearch.Decide(operations, () => KeyModel.Plain(), s_limits, long.MaxValue);
 
     private static List<HistoryOperation> Tiny(SeededRandom random)
     {
