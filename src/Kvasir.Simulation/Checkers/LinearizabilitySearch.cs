@@ -21,7 +21,7 @@ namespace Kvasir.Simulation.Checkers;
 /// an operation may have seen a write that nobody else saw. So a hidden write may be shown after all until it has ended, where
 /// that helps; but not every order is tried with that, so the answer "invalid" is asked for again without hiding anything.
 /// </remarks>
-internal sealed class LinearizabilitySearch
+internal sealed partial class LinearizabilitySearch
 {
     private const int StepsPerLookAtTheClock = 1024;
 
@@ -244,9 +244,9 @@ internal sealed class LinearizabilitySearch
         switch (_memo.Visit(
             _hash, state, firstWord, _placed.AsSpan(firstWord, words), _used, CollectionsMarshal.AsSpan(_showable)[showable..]))
         {
-            case SearchMemo.Answer.Full:
+            case SearchMemo.VisitOutcome.Full:
                 return GiveUp("the memory");
-            case SearchMemo.Answer.Seen:
+            case SearchMemo.VisitOutcome.Seen:
                 _showable.RemoveRange(showable, _showable.Count - showable);
                 Undo(trailStart);
                 return Arrival.DeadEnd;
@@ -264,45 +264,6 @@ internal sealed class LinearizabilitySearch
                 return Arrival.Open;
         }
     }
-
-    private int FirstEndOfShowable()
-    {
-        int first = int.MaxValue;
-        for (int i = _frames.Count > 0 ? _frames[^1].Showable : _showable.Count; i < _showable.Count; i++)
-        {
-            if (IsShowable(_showable[i]))
-                first = Math.Min(first, _operations[_showable[i]].Return);
-        }
-
-        foreach (int hidden in _hiddenNow)
-        {
-            if (IsShowable(hidden))
-                first = Math.Min(first, _operations[hidden].Return);
-        }
-
-        return first;
-    }
-
-    /// <summary>The hidden writes of the place before and of the way here that have neither been shown nor ended.</summary>
-    private void GatherShowable()
-    {
-        if (!_hiddenMayShow)
-            return;
-        int start = _showable.Count;
-        for (int i = _frames.Count > 0 ? _frames[^1].Showable : start; i < start; i++)
-            AddShowable(_showable[i]);
-        foreach (int hidden in _hiddenNow)
-            AddShowable(hidden);
-        CollectionsMarshal.AsSpan(_showable)[start..].Sort();
-    }
-
-    private void AddShowable(int index)
-    {
-        if (IsShowable(index))
-            _showable.Add(index);
-    }
-
-    private bool IsShowable(int index) => index != _shownNow && _operations[index].Return > _lastSeenBegun;
 
     private bool TryCertain(ref Frame frame, out long next, out int nextId)
     {
@@ -358,79 +319,6 @@ internal sealed class LinearizabilitySearch
         next = 0;
         nextId = -1;
         return false;
-    }
-
-    /// <summary>Writes that were hidden and have not ended may show themselves after all.</summary>
-    private bool TryHidden(ref Frame frame, out long next, out int nextId)
-    {
-        while (frame.ShowableNext > frame.Showable && ShowingHelps(frame))
-        {
-            int candidate = _showable[--frame.ShowableNext];
-            ref readonly SearchOperation operation = ref _operations[candidate];
-            if (operation.Encoded.Left == frame.State)
-                continue;
-            next = operation.Encoded.Left;
-            nextId = operation.LeftId;
-            Hide(candidate);
-            _shownNow = candidate;
-            _trail.Add(candidate + _operations.Length);
-            _lastSeenBegun = Math.Max(_lastSeenBegun, operation.Call);
-            return true;
-        }
-
-        next = 0;
-        nextId = -1;
-        return false;
-    }
-
-    /// <summary>It sets a value that nothing left over looks for.</summary>
-    private bool IsUnseen(in SearchOperation operation) =>
-        _unseenWritesMayHide && operation.IsBlind && _mayObserve[operation.LeftId] == 0;
-
-    /// <summary>Something left over needs another state than this, whichever.</summary>
-    private bool ShowingHelps(in Frame frame) => frame.StateId >= 0 && _mustDiffer[frame.StateId] > 0;
-
-    /// <summary>
-    /// Before a change that does not look at what it changes: whatever it hides at once. But nothing that began after the end
-    /// of what was hidden and may still be shown: that one would be shown behind it then, and too late.
-    /// </summary>
-    private bool Hide(int before)
-    {
-        ModelOperation change = _operations[before].Encoded;
-        if (!_unseenWritesMayHide || change.Need == Need.Equal)
-            return false;
-        bool hidesAll = true;
-        int firstEnd = int.MaxValue;
-        for (int i = _frames[^1].Showable; i < _showable.Count; i++)
-            firstEnd = Math.Min(firstEnd, _operations[_showable[i]].Return);
-        int entry = _next[0];
-        while (entry < _end && IsCall(entry))
-        {
-            int other = _entryOperation[entry];
-            int left = _previous[entry];
-            ref readonly SearchOperation operation = ref _operations[other];
-            if (other == before || !IsUnseen(operation))
-            {
-                // Nothing to hide.
-            }
-            else if (entry >= firstEnd || (change.Need == Need.Different && operation.Encoded.Left == change.Needed))
-            {
-                hidesAll = false;
-            }
-            else
-            {
-                Place(other);
-                if (_hiddenMayShow)
-                {
-                    _hiddenNow.Add(other);
-                    firstEnd = Math.Min(firstEnd, operation.Return);
-                }
-            }
-
-            entry = _next[left] == entry ? _next[entry] : _next[left];
-        }
-
-        return hidesAll;
     }
 
     private bool TryApply(in SearchOperation operation, long state, out long next, out int nextId)
@@ -540,112 +428,6 @@ internal sealed class LinearizabilitySearch
         ulong z = ((ulong)index + 1) * 0x9E3779B97F4A7C15;
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
         return z ^ (z >> 27);
-    }
-
-    private int IdOf(bool named, long value)
-    {
-        if (!named)
-            return -1;
-        if (!_valueIds.TryGetValue(value, out int id))
-        {
-            id = _valueIds.Count;
-            _valueIds.Add(value, id);
-        }
-
-        return id;
-    }
-
-    private int IdOfState(long state) => _valueIds.TryGetValue(state, out int id) ? id : -1;
-
-    private void Sort(IReadOnlyList<HistoryOperation> operations, List<ModelOperation> encoded, bool certain)
-    {
-        foreach (HistoryOperation operation in operations)
-        {
-            if (operation.IsCertain != certain)
-                continue;
-            ModelOperation one = _model.Encode(operation);
-            if (one is { Need: Need.Equal, Effect: Effect.Set } && one.Left == one.Needed)
-                one = ModelOperation.Read(one.Needed);
-
-            // What changes nothing and is not known to have been answered says nothing.
-            if (!certain && one.Effect == Effect.Same)
-                continue;
-            Check.That(_sources.Count == 0 || _sources[^1].Begin <= operation.Begin || _sources[^1].IsCertain != certain);
-            _sources.Add(operation);
-            encoded.Add(one);
-        }
-    }
-
-    /// <summary>Entry zero is the head of the list, then calls and returns in their order, then its end.</summary>
-    private void LayOutEntries()
-    {
-        int[] byEnd = [.. Enumerable.Range(0, _certain).OrderBy(i => _sources[i].End)];
-        int call = 0, @return = 0, uncertain = _certain, entry = 1;
-        while (@return < _certain)
-        {
-            int end = _sources[byEnd[@return]].End;
-            while (uncertain < _sources.Count && _sources[uncertain].Begin < end
-                && (call == _certain || _sources[uncertain].Begin < _sources[call].Begin))
-                _operations[uncertain++].AvailableAt = entry;
-            _callsBefore[entry] = call;
-            if (call < _certain && _sources[call].Begin < end)
-            {
-                _operations[call].Call = entry;
-                _entryOperation[entry++] = call++;
-            }
-            else
-            {
-                _operations[byEnd[@return]].Return = entry;
-                _entryOperation[entry++] = byEnd[@return++];
-            }
-        }
-
-        while (uncertain < _sources.Count)
-            _operations[uncertain++].AvailableAt = int.MaxValue;
-        _callsBefore[_end] = _certain;
-        for (int i = 0; i <= _end; i++)
-        {
-            _next[i] = i + 1;
-            _previous[i] = i - 1;
-        }
-    }
-
-    /// <summary>Uncertain operations that do the same; of each class the first begun is used first.</summary>
-    private int[][] MakeClasses()
-    {
-        int[][] classes = [.. Enumerable.Range(_certain, _operations.Length - _certain)
-            .GroupBy(i => _operations[i].Encoded).Select(g => g.ToArray())];
-        for (int i = 0; i < classes.Length; i++)
-        {
-            foreach (int index in classes[i])
-                _operations[index].Class = i;
-        }
-
-        return classes;
-    }
-
-    private struct SearchOperation(ModelOperation encoded, int neededId, int leftId)
-    {
-        public readonly ModelOperation Encoded = encoded;
-        public readonly int NeededId = neededId;
-        public readonly int LeftId = leftId;
-        public int Call;
-        public int Return;
-        public int AvailableAt;
-        public int Class;
-
-        public readonly Effect Effect => Encoded.Effect;
-
-        public readonly Need Need => Encoded.Need;
-
-        public readonly bool IsBlind => Encoded is { Need: Need.Nothing, Effect: Effect.Set };
-
-        public readonly bool Fits(long state) => Encoded.Need switch
-        {
-            Need.Equal => state == Encoded.Needed,
-            Need.Different => state != Encoded.Needed,
-            _ => true,
-        };
     }
 
     private struct Frame

@@ -28,7 +28,7 @@ internal sealed class SearchMemo
         _bytesMax = bytesMax;
     }
 
-    public enum Answer
+    public enum VisitOutcome
     {
         New,
         Seen,
@@ -37,7 +37,7 @@ internal sealed class SearchMemo
 
     public int Count => _count;
 
-    public Answer Visit(ulong hash, long state, int firstWord, ReadOnlySpan<ulong> placed, ReadOnlySpan<ulong> used, ReadOnlySpan<int> spare)
+    public VisitOutcome Visit(ulong hash, long state, int firstWord, ReadOnlySpan<ulong> placed, ReadOnlySpan<ulong> used, ReadOnlySpan<int> spare)
     {
         hash ^= (ulong)state * 0x9E3779B97F4A7C15;
         hash ^= hash >> 29;
@@ -50,12 +50,12 @@ internal sealed class SearchMemo
                 continue;
             ReadOnlySpan<ulong> rest = _arena.AsSpan(at + HeadWords + placed.Length, _usedWords + (int)(_arena[at + 3] >> 32));
             if (IsSubset(rest[.._usedWords], used) && IsAmong(spare, rest[_usedWords..]))
-                return Answer.Seen;
+                return VisitOutcome.Seen;
         }
 
         int length = HeadWords + placed.Length + _usedWords + spare.Length;
         if (_end + length > _arena.Length && !Grow(length))
-            return Answer.Full;
+            return VisitOutcome.Full;
         Span<ulong> entry = _arena.AsSpan(_end, length);
         entry[0] = hash;
         entry[1] = ((ulong)firstWord << 32) | (uint)bucket;
@@ -69,7 +69,7 @@ internal sealed class SearchMemo
         _end += length;
         if (++_count > _buckets.Length)
             Rehash();
-        return Answer.New;
+        return VisitOutcome.New;
     }
 
     private static bool IsSubset(ReadOnlySpan<ulong> small, ReadOnlySpan<ulong> large)

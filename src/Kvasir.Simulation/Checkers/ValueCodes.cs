@@ -17,7 +17,7 @@ internal sealed class ValueCodes
     private readonly Dictionary<(long List, long Element), long> _children = [];
     private readonly List<(long Parent, long Element, int Length)> _lists = [(0, 0, 0)];
 
-    private enum Tag
+    private enum CodeTag
     {
         Number = 1,
         Other = 2,
@@ -45,28 +45,28 @@ internal sealed class ValueCodes
             _others.Add(value, place);
         }
 
-        return (place << 2) | (long)Tag.Other;
+        return (place << 2) | (long)CodeTag.Other;
     }
 
     public static bool IsSmall(Int128 number) => number > -SmallMax && number < SmallMax;
 
-    public static long Number(long number) => (number << 2) | (long)Tag.Number;
+    public static long Number(long number) => (number << 2) | (long)CodeTag.Number;
 
     /// <summary>Numbers too large for a code count as texts here: nothing is added to them.</summary>
     public static bool IsNumber(long code, out long number)
     {
         number = code >> 2;
-        return (code & 3) == (long)Tag.Number;
+        return (code & 3) == (long)CodeTag.Number;
     }
 
-    public static bool IsList(long code) => code == Nil || (code & 3) == (long)Tag.List;
+    public static bool IsList(long code) => code == Nil || (code & 3) == (long)CodeTag.List;
 
     public long Append(long list, long element)
     {
         Check.That(IsList(list));
         if (!_children.TryGetValue((list, element), out long child))
         {
-            child = ((long)_lists.Count << 2) | (long)Tag.List;
+            child = ((long)_lists.Count << 2) | (long)CodeTag.List;
             _lists.Add((list, element, LengthOf(list) + 1));
             _children.Add((list, element), child);
         }
@@ -83,11 +83,11 @@ internal sealed class ValueCodes
     {
         switch (code & 3)
         {
-            case (long)Tag.Number:
+            case (long)CodeTag.Number:
                 return HistoryValue.Of(code >> 2);
-            case (long)Tag.Other:
+            case (long)CodeTag.Other:
                 return _byOther[(int)(code >> 2)];
-            case (long)Tag.List:
+            case (long)CodeTag.List:
                 var elements = new HistoryValue[LengthOf(code)];
                 for (int i = elements.Length - 1; i >= 0; i--)
                 {

@@ -15,7 +15,7 @@ internal sealed class RaftDisk(Configuration founding)
     private static readonly SimulatedImage s_nothing =
         new(LogIndex.Zero, Term.Zero, new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty), 0, []);
 
-    private readonly Queue<Write> _writes = new();
+    private readonly Queue<DiskWrite> _writes = new();
 
     public HardState HardState { get; private set; }
 
@@ -29,7 +29,7 @@ internal sealed class RaftDisk(Configuration founding)
     public int WritesPending => _writes.Count;
 
     public void Begin(in PersistRequest request, SimulatedEntry[] entries, SimulatedImage? image) =>
-        _writes.Enqueue(new Write(request, entries, image));
+        _writes.Enqueue(new DiskWrite(request, entries, image));
 
     /// <summary>The oldest write is durable.</summary>
     public WriteNumber Complete()
@@ -105,5 +105,5 @@ internal sealed class RaftDisk(Configuration founding)
             Entries.RemoveRange(keep, Entries.Count - keep);
     }
 
-    private sealed record Write(PersistRequest Request, SimulatedEntry[] Entries, SimulatedImage? Image);
+    private sealed record DiskWrite(PersistRequest Request, SimulatedEntry[] Entries, SimulatedImage? Image);
 }

@@ -47,14 +47,14 @@ internal sealed class RaftNemesis
         switch (kind)
         {
             case RaftFaults.Loss:
-                _world.Network.Conditions = _world.Network.Conditions with { Loss = random.OneIn(2) ? 0 : random.NextDouble() * 0.3 };
+                _world.Network.Behaviour = _world.Network.Behaviour with { Loss = random.OneIn(2) ? 0 : random.NextDouble() * 0.3 };
                 break;
             case RaftFaults.Duplication:
-                _world.Network.Conditions = _world.Network.Conditions with { Duplication = random.OneIn(2) ? 0 : random.NextDouble() * 0.3 };
+                _world.Network.Behaviour = _world.Network.Behaviour with { Duplication = random.OneIn(2) ? 0 : random.NextDouble() * 0.3 };
                 break;
             case RaftFaults.Reordering:
                 bool reorders = random.OneIn(2);
-                _world.Network.Conditions = _world.Network.Conditions with
+                _world.Network.Behaviour = _world.Network.Behaviour with
                 {
                     Reorders = reorders,
                     LatencyMean = TimeSpan.FromMilliseconds(reorders ? random.NextDouble() * 30 : 1),

@@ -85,7 +85,7 @@ public sealed class RaftSimulation
     private void Heal()
     {
         _world.Tell("everything heals");
-        _world.Network.Conditions = new Network.NetworkConditions();
+        _world.Network.Behaviour = new Network.NetworkConditions();
         _world.Network.MendAll();
         foreach (SimulatedRaftNode node in _world.Nodes)
         {

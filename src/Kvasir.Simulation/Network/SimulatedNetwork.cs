@@ -22,7 +22,7 @@ public sealed class SimulatedNetwork
         _trace = trace;
     }
 
-    public NetworkConditions Conditions { get; set; } = new();
+    public NetworkConditions Behaviour { get; set; } = new();
 
     public long Sent { get; private set; }
 
@@ -44,7 +44,7 @@ public sealed class SimulatedNetwork
         foreach (SimulatedTransport each in _nodes)
         {
             while (each.Links.Count < _nodes.Count)
-                each.Links.Add(new Link());
+                each.Links.Add(new SimulatedLink());
         }
 
         return node;
@@ -83,21 +83,21 @@ public sealed class SimulatedNetwork
         Sent++;
         _trace.Add(((ulong)_events.Now.Ticks << 8) ^ ((ulong)from.Index << 4) ^ (ulong)target.Index);
         _trace.Add(message.Bytes);
-        Link link = from.Links[target.Index];
-        if (link.Bytes > 0 && link.Bytes + message.Length > Conditions.LinkBytesMax)
+        SimulatedLink link = from.Links[target.Index];
+        if (link.Bytes > 0 && link.Bytes + message.Length > Behaviour.LinkBytesMax)
         {
             link.IsFull = true;
             message.Dispose();
             return SendOutcome.Full;
         }
 
-        if (link.IsCut || (Conditions.Loss > 0 && _random.NextDouble() < Conditions.Loss))
+        if (link.IsCut || (Behaviour.Loss > 0 && _random.NextDouble() < Behaviour.Loss))
         {
             Lose(from, target, message);
             return SendOutcome.Queued;
         }
 
-        if (Conditions.Duplication > 0 && _random.NextDouble() < Conditions.Duplication)
+        if (Behaviour.Duplication > 0 && _random.NextDouble() < Behaviour.Duplication)
         {
             Duplicated++;
             Post(from, target, link, MessageBuffer.Copy(message.Bytes));
@@ -107,11 +107,11 @@ public sealed class SimulatedNetwork
         return SendOutcome.Queued;
     }
 
-    private void Post(SimulatedTransport from, SimulatedTransport to, Link link, MessageBuffer message)
+    private void Post(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message)
     {
-        double ticks = Conditions.LatencyMin.Ticks - (Math.Log(1 - _random.NextDouble()) * Conditions.LatencyMean.Ticks);
+        double ticks = Behaviour.LatencyMin.Ticks - (Math.Log(1 - _random.NextDouble()) * Behaviour.LatencyMean.Ticks);
         TimeSpan arrives = _events.Now + TimeSpan.FromTicks((long)(ticks * link.Slowness));
-        if (!Conditions.Reorders && arrives < link.LastArrival)
+        if (!Behaviour.Reorders && arrives < link.LastArrival)
             arrives = link.LastArrival;
         link.LastArrival = arrives;
         link.Bytes += message.Length;
@@ -119,10 +119,10 @@ public sealed class SimulatedNetwork
         _events.At(arrives, () => Arrive(from, to, link, message, life));
     }
 
-    private void Arrive(SimulatedTransport from, SimulatedTransport to, Link link, MessageBuffer message, int life)
+    private void Arrive(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message, int life)
     {
         link.Bytes -= message.Length;
-        if (link.IsFull && link.Bytes <= Conditions.LinkBytesMax / 2)
+        if (link.IsFull && link.Bytes <= Behaviour.LinkBytesMax / 2)
         {
             link.IsFull = false;
             from.Run(() => from.Listener.Writable(to.Self));
@@ -155,11 +155,11 @@ public sealed class SimulatedNetwork
     private void SetCut(NodeId from, NodeId to, bool isCut)
     {
         SimulatedTransport a = Find(from)!, b = Find(to)!;
-        Link link = a.Links[b.Index];
+        SimulatedLink link = a.Links[b.Index];
         if (link.IsCut == isCut)
             return;
         link.IsCut = isCut;
-        _events.After(Conditions.NoticedAfter, () => Notice(a, b));
+        _events.After(Behaviour.NoticedAfter, () => Notice(a, b));
     }
 
     /// <summary>A connection needs both directions: both ends notice when one is cut.</summary>
@@ -172,7 +172,7 @@ public sealed class SimulatedNetwork
 
     private static void Tell(SimulatedTransport node, SimulatedTransport peer, bool isCut)
     {
-        Link link = node.Links[peer.Index];
+        SimulatedLink link = node.Links[peer.Index];
         if (link.IsKnownCut == isCut)
             return;
         link.IsKnownCut = isCut;
@@ -187,7 +187,7 @@ public sealed class SimulatedNetwork
 
     private SimulatedTransport? Find(NodeId id) => _nodes.Find(n => n.Self == id);
 
-    internal sealed class Link
+    internal sealed class SimulatedLink
     {
         public bool IsCut { get; set; }
 

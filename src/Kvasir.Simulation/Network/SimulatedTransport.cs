@@ -27,7 +27,7 @@ public sealed class SimulatedTransport : ITransport
 
     internal int Index { get; }
 
-    internal List<SimulatedNetwork.Link> Links { get; } = [];
+    internal List<SimulatedNetwork.SimulatedLink> Links { get; } = [];
 
     /// <summary>Which life of the process this is: what was sent to an earlier one does not reach it.</summary>
     internal int Life { get; private set; }

@@ -116,12 +116,12 @@ public sealed class LinearizabilityCheckerTests
     [Fact]
     public void ABoundThatIsMetGivesNoVerdict()
     {
-        List<HistoryEvent> events = RegisterHistories.Simulate(seed: 1, operations: 300, clients: 10, unknownOneIn: 10);
+        List<HistoryEvent> events = SimulatedRegister.Run(seed: 1, operations: 300, clients: 10, unknownOneIn: 10);
         KeyVerdict steps = LinearizabilityChecker.Check(events, _ => KeyModel.Plain(), new CheckLimits { StepsMax = 5 }).Keys[0];
         Assert.Equal((Verdict.Unknown, "the number of steps"), (steps.Verdict, steps.Bound));
         KeyVerdict memory = LinearizabilityChecker.Check(events, _ => KeyModel.Plain(), new CheckLimits { BytesMax = 100 }).Keys[0];
         Assert.Equal((Verdict.Valid, (string?)null), (memory.Verdict, memory.Bound));
-        events = RegisterHistories.Simulate(seed: 1, operations: 5000, clients: 10, unknownOneIn: 10);
+        events = SimulatedRegister.Run(seed: 1, operations: 5000, clients: 10, unknownOneIn: 10);
         memory = LinearizabilityChecker.Check(events, _ => KeyModel.Plain(), new CheckLimits { BytesMax = 100 }).Keys[0];
         Assert.Equal((Verdict.Unknown, "the memory"), (memory.Verdict, memory.Bound));
     }

@@ -56,7 +56,7 @@ public sealed class LinearizabilitySearchTests
     {
         for (int round = 0; round < 5; round++)
         {
-            List<HistoryOperation> operations = HistoryOperation.Pair(RegisterHistories.Simulate((seed * 100) + (ulong)round, 1500, clients, unknownOneIn, values));
+            List<HistoryOperation> operations = HistoryOperation.Pair(SimulatedRegister.Run((seed * 100) + (ulong)round, 1500, clients, unknownOneIn, values));
             (LinearizabilitySearch search, Verdict verdict) = Decide(operations);
             Assert.Equal(Verdict.Valid, verdict);
             Assert.True(BruteForce.Explains(search.Order(), operations));
@@ -72,7 +72,7 @@ public sealed class LinearizabilitySearchTests
         var random = new SeededRandom(seed);
         for (int round = 0; round < 40; round++)
         {
-            List<HistoryEvent> events = RegisterHistories.Simulate((seed * 1000) + (ulong)round, 600, clients, unknownOneIn);
+            List<HistoryEvent> events = SimulatedRegister.Run((seed * 1000) + (ulong)round, 600, clients, unknownOneIn);
             int[] reads = [.. Enumerable.Range(0, events.Count).Where(i => events[i] is { Kind: EventKind.Ok, Operation: OperationKind.Read, Value.IsNil: false })];
             int at = reads[random.Next(reads.Length / 2, reads.Length)];
             int begin = events.FindLastIndex(at - 1, e => e.Process == events[at].Process);
@@ -97,7 +97,7 @@ public sealed class LinearizabilitySearchTests
         // Two reads in a row of one process, with a write in between that both surround: exchanged they go back in time.
         for (ulong seed = 1; seed <= 30; seed++)
         {
-            List<HistoryEvent> events = RegisterHistories.Simulate(seed, 300, 6, cas: false);
+            List<HistoryEvent> events = SimulatedRegister.Run(seed, 300, 6, cas: false);
             List<HistoryOperation> reads = [.. HistoryOperation.Pair(events).Where(o => o.Kind == OperationKind.Read)];
             bool done = false;
             for (int i = 0; i < reads.Count && !done; i++)
@@ -123,7 +123,7 @@ public sealed class LinearizabilitySearchTests
         for (ulong seed = 1; seed <= 3000; seed++)
         {
             var random = new SeededRandom(seed);
-            List<HistoryEvent> events = RegisterHistories.Simulate(
+            List<HistoryEvent> events = SimulatedRegister.Run(
                 seed, random.Next(8, 60), random.Next(2, 9), random.OneIn(2) ? random.Next(2, 20) : 0, random.OneIn(3) ? random.Next(2, 6) : 0);
             int[] answered = [.. Enumerable.Range(0, events.Count).Where(i => events[i].Kind == EventKind.Ok && !events[i].Value.IsNil)];
             if (answered.Length > 0 && random.OneIn(2))

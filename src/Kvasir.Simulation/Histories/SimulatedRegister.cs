@@ -1,12 +1,20 @@
 using Kvasir.Primitives;
-using Kvasir.Simulation.Histories;
 
-namespace Kvasir.Simulation.Tests.Checkers;
+namespace Kvasir.Simulation.Histories;
 
-/// <summary>Histories that are linearizable because a real register made them: each operation takes effect at one moment of its own.</summary>
-internal static class RegisterHistories
+/// <summary>
+/// Makes histories that are linearizable because one register made them: each operation takes effect at one moment of its
+/// own between its beginning and its end, or, when its outcome is unknown, at any later one or never.
+/// </summary>
+public static class SimulatedRegister
 {
-    public static List<HistoryEvent> Simulate(ulong seed, int operations, int clients, int unknownOneIn = 0, int values = 0, bool cas = true)
+    /// <param name="seed">Who does what, and when.</param>
+    /// <param name="operations">How many are begun.</param>
+    /// <param name="clients">How many there are at once.</param>
+    /// <param name="unknownOneIn">One end in so many is unknown; zero for none.</param>
+    /// <param name="values">So few values are written again and again; zero writes each once.</param>
+    /// <param name="cas">Some compare and set.</param>
+    public static List<HistoryEvent> Run(ulong seed, int operations, int clients, int unknownOneIn = 0, int values = 0, bool cas = true)
     {
         var random = new SeededRandom(seed);
         List<HistoryEvent> events = [];
