@@ -17,7 +17,7 @@ internal sealed class Following(MemberCore core)
     private bool _owesAcknowledgement;
     private ulong _newestRound;
     private ulong _plainRound;
-    private Freshness _freshness;
+    private Freshness _freshness = new(core.Random.NextUInt64());
 
     public ref Freshness Freshness => ref _freshness;
 
@@ -35,7 +35,6 @@ internal sealed class Following(MemberCore core)
         _acknowledged = LogIndex.Zero;
         _owesAcknowledgement = false;
         _newestRound = _plainRound = 0;
-        _freshness.Forget();
         SnapshotOffered = null;
     }
 
@@ -72,11 +71,7 @@ internal sealed class Following(MemberCore core)
         _newestRound = Math.Max(_newestRound, message.Round);
         if ((message.Flags & MessageFlags.Transferring) == 0)
             _plainRound = Math.Max(_plainRound, message.Round);
-        _freshness.Heard(message.AckedRound, message.LastIndex, core.Applied);
-
-        // One that comes again says nothing of when it was answered first, which is what the leader names.
-        if (isNewest)
-            _freshness.Answered(message.Round, core.Now);
+        _freshness.Heard(message.Echo, message.LastIndex, core.Applied);
 
         bool quiesces = isNewest && (message.Flags & MessageFlags.Quiesce) != 0 && message.Commit == core.Log.LastIndex
             && core.Writes.SyncedIndex == core.Log.LastIndex && core.Writes.IsHardStateSynced;
@@ -86,6 +81,7 @@ internal sealed class Following(MemberCore core)
             To = message.From,
             Round = message.Round,
             SentAt = message.SentAt,
+            Echo = _freshness.Answering(core.Now),
             Flags = quiesces ? MessageFlags.Quiesce : MessageFlags.None,
         });
         if (!quiesces)

@@ -22,6 +22,7 @@ internal sealed class Leadership
     private ulong _round;
     private ulong _quiesceRound;
     private TimeSpan _heartbeatAt;
+    private TimeSpan _inspectAt;
     private TimeSpan _workedAt;
 
     public Leadership(MemberCore core)
@@ -37,7 +38,10 @@ internal sealed class Leadership
     /// <summary>A leader knows what is committed once an entry of its own term is (paper, 8).</summary>
     public bool KnowsCommit => _core.Commit >= _termStart;
 
-    public TimeSpan WakeAt => _core.Quiesced ? TimeSpan.MaxValue : _heartbeatAt;
+    public TimeSpan WakeAt =>
+        _core.Quiesced ? TimeSpan.MaxValue : _heartbeatAt < _inspectAt ? _heartbeatAt : _inspectAt;
+
+    public bool IsHandingOver => _handover.IsUnderWay;
 
     /// <summary>Until when reads may be answered alone; in the past when they may not.</summary>
     public TimeSpan LeaseEnd
@@ -58,6 +62,7 @@ internal sealed class Leadership
     public void Begin()
     {
         _workedAt = _core.Now;
+        _inspectAt = _core.Now + _core.Settings.HeartbeatInterval;
         _peers.Adopt(Configuration, _termStart, _core.Now);
         AppendOwn(EntryKind.NoOp, null);
         StartRound();
@@ -67,7 +72,8 @@ internal sealed class Leadership
     {
         if (_handover.IsUnderWay)
             return Refuse(ProposeStatus.Transferring);
-        if (_core.Log.LastIndex - _core.Commit + (ulong)entries > (ulong)_core.Settings.UncommittedEntriesMax)
+        ulong waiting = _core.Log.LastIndex - _core.Commit;
+        if (waiting > 0 && waiting + (ulong)entries > (ulong)_core.Settings.UncommittedEntriesMax)
             return Refuse(ProposeStatus.Busy);
         Work();
         LogIndex first = _core.Log.LastIndex.Next;
@@ -115,6 +121,8 @@ internal sealed class Leadership
     {
         if (_core.Quiesced)
             return;
+        // Apart from heartbeats, which reads may bring forward again and again.
+        _inspectAt = _core.Now + _core.Settings.HeartbeatInterval;
         if (_core.Writes.TryOldestPending(out TimeSpan pendingAt) && _core.Now - pendingAt > _core.Settings.DiskStallMax)
         {
             _core.DiskStalled = true;
@@ -131,11 +139,10 @@ internal sealed class Leadership
 
         if (_handover.IsUnderWay && _core.Now >= _handover.Deadline)
             _handover.GiveUp(_core.Now);
-        if (_core.Now < _heartbeatAt)
-            return;
         if (_handover.IsUnderWay && _peers.Find(_handover.To)?.MatchIndex == _core.Log.LastIndex)
             SendTimeoutNow(_handover.To);
-        StartRound();
+        if (_core.Now >= _heartbeatAt)
+            StartRound();
     }
 
     /// <summary>True while a majority was heard of lately: then nobody else is given a vote.</summary>
@@ -286,7 +293,7 @@ internal sealed class Leadership
                 Commit = LogIndex.Least(peer.MatchIndex, _core.Commit),
                 Round = _round,
                 SentAt = _core.Now,
-                AckedRound = peer.AckedRound,
+                Echo = peer.Echo,
                 LastIndex = committedInGroup,
             });
         }
@@ -323,6 +330,7 @@ internal sealed class Leadership
     {
         Check.That(message.Round <= _round);
         peer.AckedRound = Math.Max(peer.AckedRound, message.Round);
+        peer.Echo = message.Echo;
         if (!_handover.IsUnderWay && message.SentAt > _handover.LeaseFloor && message.SentAt > peer.AckedSentAt)
             peer.AckedSentAt = message.SentAt;
         peer.HeartbeatAnswered(message.SentAt);

@@ -105,6 +105,12 @@ internal sealed class MemberCore
 
     public ref ElectionClock Clock => ref _clock;
 
+    /// <summary>
+    /// Voters campaign, and so do those whose removal is not known to be committed: their log may be the only one that
+    /// the remaining voters can be brought up from (thesis, 4.2.2). Their own vote does not count.
+    /// </summary>
+    public bool MayCampaign => Configurations.IsVoterFrom(Commit, Id);
+
     public void Advance(TimeSpan now)
     {
         Check.That(now >= Now, $"time ran backwards, from {Now} to {now}");

@@ -25,7 +25,10 @@ public sealed class RaftMember
 {
     private readonly MemberCore _core;
 
-    /// <summary>Makes a member from what is durable of it; <paramref name="sizes"/> answers for the entries from then on.</summary>
+    /// <summary>
+    /// Makes a member from what is durable of it; <paramref name="sizes"/> answers for the entries from then on.
+    /// <paramref name="random"/> must not be seeded as in an earlier life of the same member.
+    /// </summary>
     public RaftMember(RaftSettings settings, RaftRecovery recovery, IEntrySizes sizes, SeededRandom random, TimeSpan now) =>
         _core = new MemberCore(settings.Checked(), recovery, sizes, random, now);
 
@@ -63,7 +66,7 @@ public sealed class RaftMember
     /// <summary>When <see cref="Tick"/> is due; <see cref="TimeSpan.MaxValue"/> for not until another event.</summary>
     public TimeSpan WakeAt =>
         _core.Leadership is { } leadership ? leadership.WakeAt
-        : _core.Configuration.IsVoter(_core.Id) ? _core.Clock.Deadline : TimeSpan.MaxValue;
+        : _core.MayCampaign ? _core.Clock.Deadline : TimeSpan.MaxValue;
 
     /// <summary>Until when this leader may answer reads alone; <see cref="TimeSpan.MinValue"/> when it may not.</summary>
     public TimeSpan LeaseEnd => _core.Leadership?.LeaseEnd ?? TimeSpan.MinValue;
@@ -99,11 +102,11 @@ public sealed class RaftMember
             Candidacy.PreCampaign(_core);
     }
 
-    /// <summary>Asks for votes without waiting for the deadline, unless faith is owed to a leader or this is not a voter.</summary>
+    /// <summary>Asks for votes without waiting for the deadline, unless faith is owed to a leader or this member has no vote.</summary>
     public void Campaign(TimeSpan now)
     {
         _core.Advance(now);
-        if (_core.Leadership is not null || !_core.Configuration.IsVoter(_core.Id) || _core.Clock.KeepsFaith(now) || _core.DiskStalled)
+        if (_core.Leadership is not null || !_core.MayCampaign || _core.Clock.KeepsFaith(now) || _core.DiskStalled)
             return;
         HasReady = true;
         Candidacy.PreCampaign(_core);
@@ -282,9 +285,10 @@ public sealed class RaftMember
             progress.SnapshotFinished(installed, now);
     }
 
-    /// <summary>The entries up to this index, all applied, are no longer in the log.</summary>
+    /// <summary>The entries up to this index, all applied and durable, are no longer in the log.</summary>
     public void Compact(LogIndex index)
     {
+        Check.That(index <= BaseIndex || index <= SyncedIndex, $"compaction up to {index} would take what is not durable behind {SyncedIndex}");
         Check.That(index <= _core.Applied, $"compaction up to {index} would take what is not applied behind {_core.Applied}");
         _core.Log.Compact(index);
         _core.Configurations.Compact(index);
@@ -379,7 +383,7 @@ public sealed class RaftMember
     {
         if (_core.Leadership is { } leadership)
         {
-            return (message.Flags & MessageFlags.Force) != 0 || !leadership.KeepsFaith();
+            return ((message.Flags & MessageFlags.Force) != 0 && leadership.IsHandingOver) || !leadership.KeepsFaith();
         }
 
         if (message.From == _core.Leader)
@@ -412,7 +416,7 @@ public sealed class RaftMember
                 _core.Following.OnSnapshotOffer(message);
                 break;
             case MessageKind.TimeoutNow:
-                if (_core.Role == RaftRole.Follower && _core.Configuration.IsVoter(_core.Id) && !_core.DiskStalled)
+                if (_core.Role == RaftRole.Follower && _core.MayCampaign && !_core.DiskStalled)
                     Candidacy.Campaign(_core, MessageFlags.Force, message.Round);
                 break;
             case MessageKind.AppendResponse:

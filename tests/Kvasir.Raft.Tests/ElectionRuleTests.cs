@@ -191,6 +191,26 @@ public sealed class ElectionRuleTests
     }
 
     [Fact]
+    public void ReadsThatBringHeartbeatsForwardDoNotHideAHangingDisk()
+    {
+        Bench bench = new Bench().Elected();
+        bench.Acknowledge(1);
+        bench.DiskWaits = true;
+        bench.Member.Propose(bench.Now, "a");
+        bench.Drain();
+        for (int i = 0; i < 300 && bench.Raft.Role == RaftRole.Leader; i++)
+        {
+            bench.Raft.RequestRead(bench.Now);
+            bench.Drain();
+            RaftMessage heartbeat = bench.Sent.Find(m => m.Kind == MessageKind.Heartbeat && m.To.Value == 2);
+            bench.Receive(heartbeat with { Kind = MessageKind.HeartbeatResponse, From = heartbeat.To, To = heartbeat.From });
+            bench.Advance(10);
+        }
+
+        Assert.Equal(RaftRole.Follower, bench.Raft.Role);
+    }
+
+    [Fact]
     public void WhatIsHeldBackForTheDiskIsDroppedWhenTheTermMovesOn()
     {
         var bench = new Bench { DiskWaits = true };

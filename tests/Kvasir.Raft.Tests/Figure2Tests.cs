@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
 using Kvasir.Raft.Tests.Worlds;
@@ -346,7 +347,7 @@ public sealed class Figure2Tests
     [InlineData(4, 2, 1)]
     public void ACandidateWithVotesOfAMajorityBecomesLeaderAndOneWithRefusalsOfOneDoesNot(int voters, int votes, int refusals)
     {
-        var configuration = new Membership.Configuration([.. Enumerable.Range(1, voters).Select(i => new MemberId((ulong)i))]);
+        var configuration = new Configuration([.. Enumerable.Range(1, voters).Select(i => new MemberId((ulong)i))]);
         foreach (bool granted in new[] { true, false })
         {
             var bench = new Bench(configuration: configuration);

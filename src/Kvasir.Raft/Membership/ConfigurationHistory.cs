@@ -66,6 +66,20 @@ internal sealed class ConfigurationHistory
         return first;
     }
 
+    /// <summary>True when this member votes in the configuration in force at this index, or in any newer one.</summary>
+    public bool IsVoterFrom(LogIndex index, MemberId id)
+    {
+        for (int i = _count - 1; i >= 0; i--)
+        {
+            if (_entries[i].Configuration.IsVoter(id))
+                return true;
+            if (_entries[i].Index <= index)
+                return false;
+        }
+
+        return false;
+    }
+
     public void Append(in ConfigurationEntry entry)
     {
         Check.That(entry.Index > Last.Index || (_count == 1 && entry.Index == Last.Index));

@@ -51,9 +51,11 @@ public enum MessageFlags : byte
 /// <see cref="Configuration"/> set.</item>
 /// <item>AppendResponse: <see cref="Index"/> is durable and equal to the leader's; or, rejecting: <see cref="Index"/> was
 /// refused, try <see cref="LastIndex"/>, where the term is at most <see cref="LogTerm"/>.</item>
-/// <item>Heartbeat: <see cref="Commit"/>; <see cref="Round"/>, <see cref="SentAt"/> on the leader's clock; the receiver's last
-/// <see cref="AckedRound"/>; <see cref="LastIndex"/>, everything that is committed in the group (zero when not known).</item>
-/// <item>HeartbeatResponse: <see cref="Round"/>, <see cref="SentAt"/> of the heartbeat.</item>
+/// <item>Heartbeat: <see cref="Commit"/>; <see cref="Round"/>, <see cref="SentAt"/> on the leader's clock; <see cref="Echo"/>
+/// of an answer of the receiver that the leader had; <see cref="LastIndex"/>, everything that is committed in the group (zero
+/// when not known).</item>
+/// <item>HeartbeatResponse: <see cref="Round"/>, <see cref="SentAt"/> of the heartbeat; <see cref="Echo"/>, a number that no
+/// other answer has.</item>
 /// <item>SnapshotOffer: <see cref="Index"/>, <see cref="LogTerm"/> of the last entry in it, sent by the driver at the head of
 /// the stream.</item>
 /// <item>TimeoutNow: <see cref="Round"/>. Wake: nothing.</item>
@@ -72,7 +74,7 @@ public struct RaftMessage
     public Term EntryTerm;
     public LogIndex Commit;
     public ulong Round;
-    public ulong AckedRound;
+    public ulong Echo;
     public TimeSpan SentAt;
     public Configuration? Configuration;
 

@@ -4,45 +4,40 @@ using Kvasir.Raft.Numbers;
 namespace Kvasir.Raft.Reads;
 
 /// <summary>
-/// How old a follower's applied state can be, by its own clock alone. It remembers when it answered the last few heartbeats. A
-/// heartbeat that names one of these answers was sent after it; if its sender held a lease, then everything committed in the
-/// group at the time of that answer is at or below the index that it carries. Once that index is applied, the state is
-/// no older than the answer.
+/// How old a follower's applied state can be, by its own clock alone. Each answer to a heartbeat gets a number that no other has
+/// (they begin at random, so that those of an earlier life are not taken for this one's), and when the last few were given is
+/// remembered. A heartbeat that names one of them was sent after it; if its sender held a lease, then everything committed
+/// in the group at the time of that answer lies at or below the index that it carries. Once that index is applied, the
+/// state is no older than the answer.
 /// </summary>
-internal struct Freshness
+internal struct Freshness(ulong firstEcho)
 {
+    private ulong _echo = firstEcho;
     private RecentAnswers _answers;
-    private int _next;
     private LogIndex _pendingIndex;
     private TimeSpan _pendingAt;
     private TimeSpan _reachedAt;
     private bool _pending;
     private bool _reached;
 
-    /// <summary>A new term, with rounds of its own.</summary>
-    public void Forget() => (_answers, _next) = (default, 0);
-
-    public void Answered(ulong round, TimeSpan now)
+    /// <summary>An answer is given now; gives its number.</summary>
+    public ulong Answering(TimeSpan now)
     {
-        _answers[_next] = new AnsweredRound(round, now);
-        _next = (_next + 1) % RecentAnswers.Length;
+        _echo = _echo == ulong.MaxValue ? 1 : _echo + 1;
+        _answers[(int)(_echo % RecentAnswers.Length)] = new GivenAnswer(_echo, now);
+        return _echo;
     }
 
-    /// <summary>A heartbeat says: after you answered this round, all that was committed lay at or below this index.</summary>
-    public void Heard(ulong ackedRound, LogIndex committed, LogIndex applied)
+    /// <summary>A heartbeat says: after you gave this answer, all that was committed lay at or below this index.</summary>
+    public void Heard(ulong echo, LogIndex committed, LogIndex applied)
     {
-        if (committed == LogIndex.Zero || ackedRound == 0)
+        GivenAnswer answer = _answers[(int)(echo % RecentAnswers.Length)];
+        if (committed == LogIndex.Zero || echo == 0 || answer.Echo != echo)
             return;
-        for (int i = 0; i < RecentAnswers.Length; i++)
-        {
-            if (_answers[i].Round != ackedRound)
-                continue;
-            // One that is not reached stays: a follower that is always behind would else never reach any.
-            if (!_pending)
-                (_pending, _pendingIndex, _pendingAt) = (true, committed, _answers[i].At);
-            Applied(applied);
-            return;
-        }
+        // One that is not reached stays: a follower that is always behind would else never reach any.
+        if (!_pending)
+            (_pending, _pendingIndex, _pendingAt) = (true, committed, answer.At);
+        Applied(applied);
     }
 
     public void Applied(LogIndex applied)
@@ -61,12 +56,12 @@ internal struct Freshness
         return _reached;
     }
 
-    private readonly record struct AnsweredRound(ulong Round, TimeSpan At);
+    private readonly record struct GivenAnswer(ulong Echo, TimeSpan At);
 
     [InlineArray(Length)]
     private struct RecentAnswers
     {
         public const int Length = 4;
-        private AnsweredRound _first;
+        private GivenAnswer _first;
     }
 }

@@ -53,6 +53,9 @@ internal sealed class Progress(MemberId id)
     /// <summary>The newest heartbeat round that it answered.</summary>
     public ulong AckedRound { get; set; }
 
+    /// <summary>The number of an answer that has arrived from it, for it to see that what is sent now was sent later.</summary>
+    public ulong Echo { get; set; }
+
     /// <summary>The newest heartbeat round at which it stopped its clock.</summary>
     public ulong QuiescedRound { get; set; }
 

@@ -26,7 +26,7 @@ internal sealed record RaftPacket(RaftMessage Message, SimulatedEntry[] Entries,
         RaftMessage m = Message;
         writer.Number(0).Number((ulong)m.Kind).Number((ulong)m.Flags).Number(m.From.Value).Number(m.To.Value).Number(m.Term.Value)
             .Number(m.Index.Value).Number(m.LogTerm.Value).Number(m.LastIndex.Value).Number(m.EntryTerm.Value).Number(m.Commit.Value)
-            .Number(m.Round).Number(m.AckedRound).Signed(m.SentAt.Ticks).Members(m.Configuration).Number((ulong)Entries.Length);
+            .Number(m.Round).Number(m.Echo).Signed(m.SentAt.Ticks).Members(m.Configuration).Number((ulong)Entries.Length);
         foreach (SimulatedEntry entry in Entries)
             writer.Number(entry.Term.Value).Number((ulong)entry.Kind).Bytes(entry.Data).Members(entry.Configuration);
         writer.Number(Image is null ? 0UL : 1UL);
@@ -57,7 +57,7 @@ internal sealed record RaftPacket(RaftMessage Message, SimulatedEntry[] Entries,
             EntryTerm = new Term(reader.Number()),
             Commit = new LogIndex(reader.Number()),
             Round = reader.Number(),
-            AckedRound = reader.Number(),
+            Echo = reader.Number(),
             SentAt = TimeSpan.FromTicks(reader.Signed()),
             Configuration = reader.Members(),
         };

@@ -13,7 +13,7 @@ internal sealed class Bench
 {
     private readonly List<RaftMessage> _sent = [];
 
-    public Bench(string log = "", ulong term = 0, ulong vote = 0, Configuration? configuration = null, RaftSettings? settings = null)
+    public Bench(string log = "", ulong term = 0, ulong vote = 0, Configuration? configuration = null, RaftSettings? settings = null, ulong seed = 7)
     {
         Settings = settings ?? new RaftSettings { QuiesceAfter = TimeSpan.MaxValue };
         var disk = new DurableState();
@@ -36,7 +36,7 @@ internal sealed class Bench
                 entries, null));
         }
 
-        Member = new TestMember(Settings, disk, new MemberId(1), 7, Now);
+        Member = new TestMember(Settings, disk, new MemberId(1), seed, Now);
     }
 
     public RaftSettings Settings { get; }

@@ -1,4 +1,5 @@
 using System.Text;
+using Kvasir.Raft.Log;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
@@ -211,10 +212,10 @@ internal sealed class ScriptRunner
         };
         LogEntry[] entries = [.. Numbers(words[(terms + 1)..term]).Select(t => Bench.Entry(t))];
         disk.Write(new DiskWrite(
-            new Log.PersistRequest
+            new PersistRequest
             {
                 Write = new WriteNumber(1),
-                HardState = new Log.HardState(new Term(ulong.Parse(words[term + 1])), MemberId.None),
+                HardState = new HardState(new Term(ulong.Parse(words[term + 1])), MemberId.None),
                 First = new LogIndex(1),
                 Last = new LogIndex((ulong)entries.Length),
             },
