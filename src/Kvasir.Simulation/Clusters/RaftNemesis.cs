@@ -167,9 +167,14 @@ internal sealed class RaftNemesis
     private void Turn(SeededRandom random)
     {
         double bound = _world.Settings.ClockDriftMax * 0.99;
-        foreach (SimulatedRaftNode node in Some(random))
+
+        // The worst for leases: the leader's time crawls and everybody else's flies.
+        bool againstLeader = random.OneIn(2);
+        int leader = LeaderOr(random);
+        foreach (SimulatedRaftNode node in againstLeader ? Nodes : Some(random))
         {
-            double rate = random.OneIn(2) ? 1 + bound : 1 - bound;
+            bool isFast = random.OneIn(2);
+            double rate = (againstLeader ? node != Nodes[leader] : isFast) ? 1 + bound : 1 - bound;
             node.Happen(_ =>
             {
                 node.Clock.Drift(rate);
@@ -180,25 +185,33 @@ internal sealed class RaftNemesis
 
     private void ChangeMembers(SeededRandom random)
     {
+        // One after another at once: all but the first are too early.
         ulong draws = random.NextUInt64();
+        int proposals = 1 + random.Next(3);
         OnLeader((leader, now) =>
         {
             var dice = new SeededRandom(draws);
-            List<MemberId> voters = [], learners = [];
-            foreach (SimulatedRaftNode node in Nodes)
-            {
-                bool votes = leader.Raft.Configuration.IsVoter(node.Id);
-                if (votes ? !dice.OneIn(4) : leader.Raft.Configuration.IsLearner(node.Id) && !dice.OneIn(3))
-                    voters.Add(node.Id);
-                else if (!dice.OneIn(3))
-                    learners.Add(node.Id);
-            }
-
-            if (voters.Count == 0)
-                return;
-            ProposeOutcome outcome = leader.Raft.ProposeConfiguration(now, [.. voters], [.. learners]);
-            _world.Coverage.Add(outcome.IsAccepted ? "configurations proposed" : "configurations refused");
+            for (int i = 0; i < proposals; i++)
+                Propose(leader, now, dice);
         });
+    }
+
+    private void Propose(SimulatedRaftNode leader, TimeSpan now, SeededRandom dice)
+    {
+        List<MemberId> voters = [], learners = [];
+        foreach (SimulatedRaftNode node in Nodes)
+        {
+            bool votes = leader.Raft.Configuration.IsVoter(node.Id);
+            if (votes ? !dice.OneIn(4) : leader.Raft.Configuration.IsLearner(node.Id) && !dice.OneIn(3))
+                voters.Add(node.Id);
+            else if (!dice.OneIn(3))
+                learners.Add(node.Id);
+        }
+
+        if (voters.Count == 0)
+            return;
+        ProposeOutcome outcome = leader.Raft.ProposeConfiguration(now, [.. voters], [.. learners]);
+        _world.Coverage.Add(outcome.IsAccepted ? "configurations proposed" : "configurations refused");
     }
 
     private void OnLeader(Action<SimulatedRaftNode, TimeSpan> act)
