@@ -84,7 +84,7 @@ internal sealed class RaftNemesis
                     Pause(node, time);
                 break;
             case RaftFaults.Members:
-                ChangeMembers(random);
+                ChangeMembers(random, time);
                 break;
             case RaftFaults.Transfers:
                 OnLeader((leader, now) => leader.Raft.TryTransferLeadership(now, Nodes[random.Next(Nodes.Count)].Id));
@@ -105,7 +105,11 @@ internal sealed class RaftNemesis
             side |= random.OneIn(2) ? 1 << i : 0;
         if (random.OneIn(3))
             side = 1 << LeaderOr(random);
-        bool outward = random.OneIn(2);
+        Part(side, time, oneWay, outward: random.OneIn(2));
+    }
+
+    private void Part(int side, TimeSpan time, bool oneWay, bool outward)
+    {
         List<(NodeId From, NodeId To)> cut = [];
         for (int a = 0; a < Nodes.Count; a++)
         {
@@ -183,26 +187,31 @@ internal sealed class RaftNemesis
         }
     }
 
-    private void ChangeMembers(SeededRandom random)
+    private void ChangeMembers(SeededRandom random, TimeSpan time)
     {
-        // One after another at once: all but the first are too early.
+        // One after another at once: all but the first are too early. Now and then the leader is left with one other just
+        // then, and would rather be a small group than none.
         ulong draws = random.NextUInt64();
         int proposals = 1 + random.Next(3);
+        int leaderAt = LeaderOr(random), other = random.Next(Nodes.Count);
+        bool apart = random.OneIn(3);
+        if (apart)
+            Part((1 << leaderAt) | (1 << other), time, oneWay: false, outward: true);
         OnLeader((leader, now) =>
         {
             var dice = new SeededRandom(draws);
             for (int i = 0; i < proposals; i++)
-                Propose(leader, now, dice);
+                Propose(leader, now, dice, n => apart ? n != leader && n != Nodes[other] && dice.OneIn(2) : dice.OneIn(4));
         });
     }
 
-    private void Propose(SimulatedRaftNode leader, TimeSpan now, SeededRandom dice)
+    private void Propose(SimulatedRaftNode leader, TimeSpan now, SeededRandom dice, Func<SimulatedRaftNode, bool> leaves)
     {
         List<MemberId> voters = [], learners = [];
         foreach (SimulatedRaftNode node in Nodes)
         {
             bool votes = leader.Raft.Configuration.IsVoter(node.Id);
-            if (votes ? !dice.OneIn(4) : leader.Raft.Configuration.IsLearner(node.Id) && !dice.OneIn(3))
+            if (votes ? !leaves(node) : leader.Raft.Configuration.IsLearner(node.Id) && !dice.OneIn(3))
                 voters.Add(node.Id);
             else if (!dice.OneIn(3))
                 learners.Add(node.Id);
