@@ -7,6 +7,7 @@ using System.Runtime.InteropServices;
 using Kvasir.Cli.Bench;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.DataFiles;
+using Kvasir.Cli.Histories;
 using Kvasir.Cli.Hosting;
 using Kvasir.Cli.Shell;
 using Kvasir.Server.Hosting;
@@ -68,6 +69,7 @@ internal static class KvasirCommand
             CheckpointCommand.Create(),
             BenchCommand.Create(),
             SimulateCommand.Create(),
+            CheckCommand.Create(),
             TortureCommand.Create(),
         };
         foreach (Option option in root.Options)

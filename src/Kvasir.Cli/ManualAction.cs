@@ -36,11 +36,14 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           Measure
             bench engine       Drive the storage engine: writes, reads, seeks; latency, amplification, memory
             bench server       Load a server over RESP: closed or open loop, mixed workloads, YCSB A to F
+            bench checker      Judge histories of one busy key: how long it takes
 
           Try to break it
             simulate disk      Crash a node at every disk operation of an imagined disk, recover it, check it
             simulate damage DIR  Flip bits all over a copy of a data folder; none may be served
             simulate model     Compare engine and embedded store with a sorted map over millions of operations
+            simulate raft      Run Raft groups on imagined networks, disks and clocks that fail; watch every promise
+            check FILE...      Judge what clients saw, in Jepsen's notation or JSON: can one copy have answered so?
             torture            Kill a real server at random moments and check that nothing answered is lost
 
         EXAMPLES

@@ -7,9 +7,10 @@ namespace Kvasir.Cli.Bench;
 /// <summary><c>kvasir bench</c>: the load generators.</summary>
 internal static class BenchCommand
 {
-    public static Command Create() => new("bench", "Measure the engine or a server.")
+    public static Command Create() => new("bench", "Measure the engine, a server, or the checker of histories.")
     {
         EngineBenchCommand.Create(),
         ServerBenchCommand.Create(),
+        CheckerBenchCommand.Create(),
     };
 }

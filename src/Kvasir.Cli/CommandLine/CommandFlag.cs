@@ -31,6 +31,13 @@ internal static class CommandFlag
         Make(name, placeholder, description, fallback, $"a number, {min} or more (5000000, 5M, 200k)", text =>
             (TryCount(text, out long value) && value >= min, value));
 
+    public static Option<double> Decimal(string name, string placeholder, string description, double fallback, double min, double max)
+    {
+        string wanted = string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}");
+        return Make(name, placeholder, description, fallback, wanted, text =>
+            (double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value >= min && value <= max, value));
+    }
+
     public static Option<int> Port(string name, string description, int fallback) =>
         Number(name, "PORT", description, fallback, 0, 65535);
 

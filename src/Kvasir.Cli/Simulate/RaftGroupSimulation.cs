@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Simulation.Clusters;
+using Kvasir.Simulation.Histories;
+using Kvasir.Simulation.Workloads;
+
+namespace Kvasir.Cli.Simulate;
+
+/// <summary>Many seeds of a simulated Raft group, one after another or several at once, and what they came to together.</summary>
+internal sealed class RaftGroupSimulation
+{
+    private readonly RaftSimulationOptions _options;
+    private readonly long _count;
+    private readonly Stopwatch _watch = Stopwatch.StartNew();
+    private readonly Lock _lock = new();
+    private readonly DiskWorkloadCoverage _coverage = new();
+    private long _next;
+    private long _done;
+    private long _messages;
+    private long _entries;
+    private ulong _traceHash;
+    private (RaftSimulationOptions Options, WorkloadFailedException Failure)? _broken;
+    private RaftSimulationResult? _last;
+
+    private RaftGroupSimulation(RaftSimulationOptions options, long count)
+    {
+        _options = options;
+        _count = count;
+    }
+
+    /// <summary>Runs seeds from that of <paramref name="options"/> on; stops at the first broken promise.</summary>
+    public static int Run(RaftSimulationOptions options, long count, int jobs, string? history, bool json, CancellationToken stop)
+    {
+        RaftGroupSimulation simulation = new(options, count);
+        Thread[] threads = [.. Enumerable.Range(0, jobs).Select(_ => new Thread(() => simulation.RunSeeds(stop)))];
+        foreach (Thread thread in threads)
+            thread.Start();
+        foreach (Thread thread in threads)
+            thread.Join();
+        if (!Console.IsErrorRedirected)
+            Console.Error.WriteLine();
+        if (simulation._broken is { } broken)
+            return Explain(broken.Options, broken.Failure);
+        if (history is not null && simulation._last is { } last)
+            Write(history, last.History);
+        if (json)
+            simulation.WriteJson();
+        else
+            simulation.WriteText();
+        return ExitCode.Success;
+    }
+
+    private static int Explain(RaftSimulationOptions options, WorkloadFailedException failure)
+    {
+        Console.Error.WriteLine("kvasir: " + failure.Message);
+        if (options.Trace is not null)
+            return ExitCode.Negative;
+        (RaftSimulationOptions shortest, WorkloadFailedException how, IReadOnlyCollection<string> lines) = RaftFailure.Shorten(options, failure);
+        Console.Error.WriteLine($"The shortest run of this seed that fails, and the last of what happens in it:");
+        foreach (string line in lines)
+            Console.Error.WriteLine(line);
+        Console.Error.WriteLine(how.Message);
+        if (shortest != options)
+            Console.Error.WriteLine($"(All of it: {options.ReplayCommand} --trace)");
+        return ExitCode.Negative;
+    }
+
+    private static void Write(string file, IReadOnlyList<HistoryEvent> history)
+    {
+        using var writer = new StreamWriter(file);
+        HistoryFiles.Write(writer, file.EndsWith(".edn", StringComparison.OrdinalIgnoreCase) ? HistoryFormat.Edn : HistoryFormat.Json, history);
+    }
+
+    private void RunSeeds(CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            RaftSimulationOptions options;
+            lock (_lock)
+            {
+                if (_next == _count || _broken is not null)
+                    return;
+                options = _options with { Seed = _options.Seed + (ulong)_next++ };
+            }
+
+            try
+            {
+                Add(RaftSimulation.Run(options));
+            }
+            catch (WorkloadFailedException e)
+            {
+                lock (_lock)
+                    _broken ??= (options, e);
+            }
+        }
+    }
+
+    private void Add(RaftSimulationResult result)
+    {
+        lock (_lock)
+        {
+            _done++;
+            _messages += result.Messages;
+            _entries += result.Entries;
+            _last = result;
+
+            // In whatever order the seeds end.
+            _traceHash += result.TraceHash * ((result.Seed * 2) + 1);
+            _coverage.Add(result.Coverage);
+            if (!Console.IsErrorRedirected)
+                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{_done}/{_count} seeds, {_entries:N0} entries, {_watch.Elapsed.TotalSeconds:F0} s "));
+        }
+    }
+
+    private void WriteText()
+    {
+        foreach ((string what, long count) in _coverage.Counts)
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count,14:N0}  {what}"));
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{_done} seeds from {_options.Seed} on, {_options.Members} members, {_done * _options.Time.TotalMinutes:N0} minutes of their time, {_messages:N0} messages, "
+            + $"{_entries:N0} entries committed, no promise broken; {_watch.Elapsed.TotalSeconds:F0} s; trace {_traceHash:x16}"));
+    }
+
+    private void WriteJson() => Console.WriteLine(JsonSerializer.Serialize(new
+    {
+        seeds = _done,
+        firstSeed = _options.Seed,
+        members = _options.Members,
+        minutes = _done * _options.Time.TotalMinutes,
+        messages = _messages,
+        entries = _entries,
+        coverage = _coverage.Counts,
+        trace = _traceHash.ToString("x16", CultureInfo.InvariantCulture),
+        seconds = _watch.Elapsed.TotalSeconds,
+    }));
+}

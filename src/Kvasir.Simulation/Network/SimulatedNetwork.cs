@@ -1,0 +1,204 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Scheduling;
+
+namespace Kvasir.Simulation.Network;
+
+/// <summary>
+/// An imagined network: every message is bytes that take their time, get lost, come twice, overtake each other, and die on links
+/// that are cut, in one direction or both. All by the seed.
+/// </summary>
+public sealed class SimulatedNetwork
+{
+    private readonly EventQueue _events;
+    private readonly SeededRandom _random;
+    private readonly TraceHash _trace;
+    private readonly List<SimulatedTransport> _nodes = [];
+
+    public SimulatedNetwork(EventQueue events, SeededRandom random, TraceHash trace)
+    {
+        _events = events;
+        _random = random;
+        _trace = trace;
+    }
+
+    public NetworkConditions Behaviour { get; set; } = new();
+
+    public long Sent { get; private set; }
+
+    public long Delivered { get; private set; }
+
+    public long Lost { get; private set; }
+
+    public long Duplicated { get; private set; }
+
+    /// <summary>Told of each message that arrives, and of each that does not.</summary>
+    public Action<NodeId, NodeId, string>? Watcher { get; set; }
+
+    /// <summary>A node comes to be, with a number of its own; its listener hears from now on.</summary>
+    public SimulatedTransport Join(NodeId id, ITransportListener listener)
+    {
+        Check.That(_nodes.TrueForAll(n => n.Self != id));
+        var node = new SimulatedTransport(this, id, listener, _nodes.Count);
+        _nodes.Add(node);
+        foreach (SimulatedTransport each in _nodes)
+        {
+            while (each.Links.Count < _nodes.Count)
+                each.Links.Add(new SimulatedLink());
+        }
+
+        return node;
+    }
+
+    /// <summary>Nothing goes from one to the other any more, not even what is on its way. The other direction is another link.</summary>
+    public void Cut(NodeId from, NodeId to) => SetCut(from, to, isCut: true);
+
+    public void Mend(NodeId from, NodeId to) => SetCut(from, to, isCut: false);
+
+    /// <summary>All links are whole and as fast as they were.</summary>
+    public void MendAll()
+    {
+        foreach (SimulatedTransport from in _nodes)
+        {
+            foreach (SimulatedTransport to in _nodes)
+            {
+                from.Links[to.Index].Slowness = 1;
+                SetCut(from.Self, to.Self, isCut: false);
+            }
+        }
+    }
+
+    /// <summary>This link takes so many times as long.</summary>
+    public void Slow(NodeId from, NodeId to, double slowness) => Find(from)!.Links[Find(to)!.Index].Slowness = slowness;
+
+    internal SendOutcome Send(SimulatedTransport from, NodeId to, MessageBuffer message)
+    {
+        SimulatedTransport? target = Find(to);
+        if (target is null || from.IsDown)
+        {
+            message.Dispose();
+            return SendOutcome.Unreachable;
+        }
+
+        Sent++;
+        _trace.Add(((ulong)_events.Now.Ticks << 8) ^ ((ulong)from.Index << 4) ^ (ulong)target.Index);
+        _trace.Add(message.Bytes);
+        SimulatedLink link = from.Links[target.Index];
+        if (link.Bytes > 0 && link.Bytes + message.Length > Behaviour.LinkBytesMax)
+        {
+            link.IsFull = true;
+            message.Dispose();
+            return SendOutcome.Full;
+        }
+
+        if (link.IsCut || (Behaviour.Loss > 0 && _random.NextDouble() < Behaviour.Loss))
+        {
+            Lose(from, target, message);
+            return SendOutcome.Queued;
+        }
+
+        if (Behaviour.Duplication > 0 && _random.NextDouble() < Behaviour.Duplication)
+        {
+            Duplicated++;
+            Post(from, target, link, MessageBuffer.Copy(message.Bytes));
+        }
+
+        Post(from, target, link, message);
+        return SendOutcome.Queued;
+    }
+
+    private void Post(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message)
+    {
+        double ticks = Behaviour.LatencyMin.Ticks - (Math.Log(1 - _random.NextDouble()) * Behaviour.LatencyMean.Ticks);
+        TimeSpan arrives = _events.Now + TimeSpan.FromTicks((long)(ticks * link.Slowness));
+        if (!Behaviour.Reorders && arrives < link.LastArrival)
+            arrives = link.LastArrival;
+        link.LastArrival = arrives;
+        link.Bytes += message.Length;
+        int life = to.Life;
+        _events.At(arrives, () => Arrive(from, to, link, message, life));
+    }
+
+    private void Arrive(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message, int life)
+    {
+        link.Bytes -= message.Length;
+        if (link.IsFull && link.Bytes <= Behaviour.LinkBytesMax / 2)
+        {
+            link.IsFull = false;
+            from.Run(() => from.Listener.Writable(to.Self));
+        }
+
+        if (link.IsCut || to.Life != life || to.IsDown)
+        {
+            Lose(from, to, message);
+            return;
+        }
+
+        to.Run(() =>
+        {
+            using (message)
+            {
+                Delivered++;
+                Watcher?.Invoke(from.Self, to.Self, "arrives");
+                to.Listener.Received(from.Self, message.Bytes);
+            }
+        });
+    }
+
+    private void Lose(SimulatedTransport from, SimulatedTransport to, MessageBuffer message)
+    {
+        Lost++;
+        Watcher?.Invoke(from.Self, to.Self, "is lost");
+        message.Dispose();
+    }
+
+    private void SetCut(NodeId from, NodeId to, bool isCut)
+    {
+        SimulatedTransport a = Find(from)!, b = Find(to)!;
+        SimulatedLink link = a.Links[b.Index];
+        if (link.IsCut == isCut)
+            return;
+        link.IsCut = isCut;
+        _events.After(Behaviour.NoticedAfter, () => Notice(a, b));
+    }
+
+    /// <summary>A connection needs both directions: both ends notice when one is cut.</summary>
+    private void Notice(SimulatedTransport a, SimulatedTransport b)
+    {
+        bool isCut = a.Links[b.Index].IsCut || b.Links[a.Index].IsCut;
+        Tell(a, b, isCut);
+        Tell(b, a, isCut);
+    }
+
+    private static void Tell(SimulatedTransport node, SimulatedTransport peer, bool isCut)
+    {
+        SimulatedLink link = node.Links[peer.Index];
+        if (link.IsKnownCut == isCut)
+            return;
+        link.IsKnownCut = isCut;
+        node.Run(() =>
+        {
+            if (isCut)
+                node.Listener.Disconnected(peer.Self);
+            else
+                node.Listener.Connected(peer.Self);
+        });
+    }
+
+    private SimulatedTransport? Find(NodeId id) => _nodes.Find(n => n.Self == id);
+
+    internal sealed class SimulatedLink
+    {
+        public bool IsCut { get; set; }
+
+        public bool IsKnownCut { get; set; }
+
+        public bool IsFull { get; set; }
+
+        public double Slowness { get; set; } = 1;
+
+        public long Bytes { get; set; }
+
+        public TimeSpan LastArrival { get; set; }
+    }
+}

@@ -1,0 +1,159 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Network;
+using Kvasir.Simulation.Scheduling;
+
+namespace Kvasir.Simulation.Tests.Network;
+
+public sealed class SimulatedNetworkTests
+{
+    private static readonly NodeId s_a = new(1), s_b = new(2), s_c = new(3);
+
+    private readonly EventQueue _events = new(new SimulatedClock(DateTimeOffset.UnixEpoch));
+    private readonly TraceHash _trace = new();
+    private readonly SimulatedNetwork _network;
+    private readonly Listener _a = new(), _b = new(), _c = new();
+    private readonly SimulatedTransport _fromA, _fromB;
+
+    public SimulatedNetworkTests()
+    {
+        _network = new SimulatedNetwork(_events, new SeededRandom(7), _trace);
+        _fromA = _network.Join(s_a, _a);
+        _fromB = _network.Join(s_b, _b);
+        _network.Join(s_c, _c);
+    }
+
+    [Fact]
+    public void MessagesTakeTheirTimeAndArriveInOrderAsCopies()
+    {
+        for (byte i = 0; i < 100; i++)
+        {
+            MessageBuffer message = MessageBuffer.Copy([i]);
+            Assert.Equal(SendOutcome.Queued, _fromA.Send(s_b, message));
+        }
+
+        _events.RunUntil(_network.Behaviour.LatencyMin - TimeSpan.FromTicks(1));
+        Assert.Empty(_b.Heard);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Equal(Enumerable.Range(0, 100).Select(i => $"1:{i}"), _b.Heard);
+        Assert.Empty(_c.Heard);
+        Assert.Equal((100, 100, 0), (_network.Sent, _network.Delivered, _network.Lost));
+    }
+
+    [Fact]
+    public void AMessageThatWasGivenAwayIsNoLongerTheSenders()
+    {
+        MessageBuffer message = MessageBuffer.Copy([1]);
+        _fromA.Send(s_b, message);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Throws<InvariantViolationException>(() => message.Bytes.Length);
+    }
+
+    [Fact]
+    public void ConditionsLoseDoubleAndReorder()
+    {
+        _network.Behaviour = new NetworkConditions { Loss = 0.2, Duplication = 0.3, Reorders = true, LatencyMean = TimeSpan.FromMilliseconds(50) };
+        Send(_fromA, s_b, 200);
+        _events.RunUntil(TimeSpan.FromSeconds(5));
+        Assert.InRange(_network.Lost, 20, 60);
+        Assert.InRange(_network.Duplicated, 20, 80);
+        Assert.Equal(_network.Sent - _network.Lost + _network.Duplicated, _network.Delivered);
+        Assert.NotEqual(_b.Heard.Order(StringComparer.Ordinal), _b.Heard);
+    }
+
+    [Fact]
+    public void ACutLinkLetsNothingThroughNotEvenWhatIsOnItsWay()
+    {
+        Send(_fromA, s_b, 1);
+        _network.Cut(s_a, s_b);
+        Send(_fromA, s_b, 1);
+        Send(_fromB, s_a, 1);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.DoesNotContain("1:0", _b.Heard);
+
+        // The other direction is another link; both ends notice.
+        Assert.Equal(["2:0", "lost 2"], _a.Heard);
+        Assert.Equal(["lost 1"], _b.Heard);
+        _network.Mend(s_a, s_b);
+        _events.RunUntil(TimeSpan.FromSeconds(2));
+        Send(_fromA, s_b, 1);
+        _events.RunUntil(TimeSpan.FromSeconds(3));
+        Assert.Equal(["lost 1", "found 1", "1:0"], _b.Heard);
+    }
+
+    [Fact]
+    public void ACutThatNobodyHadTimeToNoticeIsNotNoticed()
+    {
+        _network.Cut(s_a, s_b);
+        _network.Mend(s_a, s_b);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Empty(_a.Heard);
+    }
+
+    [Fact]
+    public void AFullLinkRefusesAndSaysWhenThereIsRoom()
+    {
+        _network.Behaviour = new NetworkConditions { LinkBytesMax = 10 };
+        Assert.Equal(SendOutcome.Queued, _fromA.Send(s_b, MessageBuffer.Rent(100)));
+        Assert.Equal(SendOutcome.Full, _fromA.Send(s_b, MessageBuffer.Rent(1)));
+
+        // Nobody else waits for it.
+        Assert.Equal(SendOutcome.Queued, _fromA.Send(s_c, MessageBuffer.Rent(1)));
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Equal(["writable 2"], _a.Heard);
+        Assert.Equal(SendOutcome.Queued, _fromA.Send(s_b, MessageBuffer.Rent(1)));
+        Assert.Equal(SendOutcome.Unreachable, _fromA.Send(new NodeId(9), MessageBuffer.Rent(1)));
+    }
+
+    [Fact]
+    public void APausedProcessHearsLaterAndADeadOneNever()
+    {
+        _network.Behaviour = new NetworkConditions { LatencyMean = TimeSpan.FromMilliseconds(1) };
+        SimulatedTransport b = _fromB;
+        b.Pause();
+        Send(_fromA, s_b, 2);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Empty(_b.Heard);
+        b.Resume();
+        Assert.Equal(["1:0", "1:1"], _b.Heard);
+
+        Send(_fromA, s_b, 1);
+        b.Crash();
+        b.Restart();
+        _events.RunUntil(TimeSpan.FromSeconds(2));
+        Assert.Equal(2, _b.Heard.Count);
+        Assert.Equal(1, _network.Lost);
+    }
+
+    [Fact]
+    public void ASlowLinkIsSlowInOneDirection()
+    {
+        _network.Slow(s_a, s_b, 1000);
+        Send(_fromA, s_b, 1);
+        Send(_fromB, s_a, 1);
+        _events.RunUntil(TimeSpan.FromMilliseconds(100));
+        Assert.Empty(_b.Heard);
+        Assert.Single(_a.Heard);
+        _events.RunUntil(TimeSpan.FromSeconds(60));
+        Assert.Single(_b.Heard);
+    }
+
+    private static void Send(SimulatedTransport from, NodeId to, int count)
+    {
+        for (int i = 0; i < count; i++)
+            from.Send(to, MessageBuffer.Copy([(byte)i]));
+    }
+
+    private sealed class Listener : ITransportListener
+    {
+        public List<string> Heard { get; } = [];
+
+        public void Received(NodeId from, ReadOnlySpan<byte> message) => Heard.Add($"{from}:{message[0]}");
+
+        public void Connected(NodeId peer) => Heard.Add($"found {peer}");
+
+        public void Disconnected(NodeId peer) => Heard.Add($"lost {peer}");
+
+        public void Writable(NodeId peer) => Heard.Add($"writable {peer}");
+    }
+}
