@@ -26,7 +26,9 @@ public sealed class BadDiskTests : IDisposable
         using (RunningServer server = await RunningServer.StartUnder(disk.Under, "/mnt/data", "--memory-mib", "32"))
         {
             using RespConnection client = server.Connect();
-            Assert.StartsWith("-MISCONF disk full", FillUp(client, value, ref written), StringComparison.Ordinal);
+
+            // The journal may be the first to meet the end of the disk, or a flush.
+            Assert.Matches("^-MISCONF (disk full|keyspace db0 cannot write its files)", FillUp(client, value, ref written));
             Assert.True(written > 20, $"only {written} values found room");
             AssertAllThere(client, written, value);
 
