@@ -12,16 +12,13 @@ internal sealed class DiskSimulation
     private readonly DiskWorkloadOptions _options;
     private readonly long _count;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
-    private readonly Lock _lock = new();
     private readonly DiskWorkloadCoverage _coverage = new();
-    private long _next;
     private long _done;
     private long _crashPoints;
     private long _operations;
     private long _transactions;
     private long _failures;
     private ulong _fingerprint;
-    private WorkloadFailedException? _broken;
 
     private DiskSimulation(DiskWorkloadOptions options, long count)
     {
@@ -33,14 +30,7 @@ internal sealed class DiskSimulation
     public static int Run(DiskWorkloadOptions options, long count, int jobs, bool json, CancellationToken stop)
     {
         DiskSimulation simulation = new(options, count);
-        Thread[] threads = [.. Enumerable.Range(0, jobs).Select(_ => new Thread(() => simulation.RunSeeds(stop)))];
-        foreach (Thread thread in threads)
-            thread.Start();
-        foreach (Thread thread in threads)
-            thread.Join();
-        if (!Console.IsErrorRedirected)
-            Console.Error.WriteLine();
-        if (simulation._broken is { } broken)
+        if (SeedRuns.Run(count, jobs, n => DiskWorkload.Run(options with { Seed = options.Seed + (ulong)n }), simulation.Add, stop) is (_, { } broken))
         {
             Console.Error.WriteLine("kvasir: " + broken.Message);
             if (broken.InnerException is { } cause)
@@ -55,46 +45,19 @@ internal sealed class DiskSimulation
         return ExitCode.Success;
     }
 
-    private void RunSeeds(CancellationToken stop)
-    {
-        while (!stop.IsCancellationRequested)
-        {
-            ulong seed;
-            lock (_lock)
-            {
-                if (_next == _count || _broken is not null)
-                    return;
-                seed = _options.Seed + (ulong)_next++;
-            }
-
-            try
-            {
-                Add(DiskWorkload.Run(_options with { Seed = seed }));
-            }
-            catch (WorkloadFailedException e)
-            {
-                lock (_lock)
-                    _broken ??= e;
-            }
-        }
-    }
-
     private void Add(DiskWorkloadResult result)
     {
-        lock (_lock)
-        {
-            _done++;
-            _crashPoints += result.CrashPoints;
-            _operations += result.Operations;
-            _transactions += result.Transactions;
-            _failures += result.Failures;
+        _done++;
+        _crashPoints += result.CrashPoints;
+        _operations += result.Operations;
+        _transactions += result.Transactions;
+        _failures += result.Failures;
 
-            // In whatever order the seeds end.
-            _fingerprint += result.Fingerprint * ((result.Seed * 2) + 1);
-            _coverage.Add(result.Coverage);
-            if (!Console.IsErrorRedirected)
-                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{_done}/{_count} seeds, {_crashPoints} crash points, {_watch.Elapsed.TotalSeconds:F0} s "));
-        }
+        // In whatever order the seeds end.
+        _fingerprint += result.Fingerprint * ((result.Seed * 2) + 1);
+        _coverage.Add(result.Coverage);
+        if (!Console.IsErrorRedirected)
+            Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{_done}/{_count} seeds, {_crashPoints} crash points, {_watch.Elapsed.TotalSeconds:F0} s "));
     }
 
     private void WriteText()

@@ -14,14 +14,11 @@ internal sealed class RaftGroupSimulation
     private readonly RaftSimulationOptions _options;
     private readonly long _count;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
-    private readonly Lock _lock = new();
     private readonly DiskWorkloadCoverage _coverage = new();
-    private long _next;
     private long _done;
     private long _messages;
     private long _entries;
     private ulong _traceHash;
-    private (RaftSimulationOptions Options, WorkloadFailedException Failure)? _broken;
     private RaftSimulationResult? _last;
 
     private RaftGroupSimulation(RaftSimulationOptions options, long count)
@@ -34,15 +31,9 @@ internal sealed class RaftGroupSimulation
     public static int Run(RaftSimulationOptions options, long count, int jobs, string? history, bool json, CancellationToken stop)
     {
         RaftGroupSimulation simulation = new(options, count);
-        Thread[] threads = [.. Enumerable.Range(0, jobs).Select(_ => new Thread(() => simulation.RunSeeds(stop)))];
-        foreach (Thread thread in threads)
-            thread.Start();
-        foreach (Thread thread in threads)
-            thread.Join();
-        if (!Console.IsErrorRedirected)
-            Console.Error.WriteLine();
-        if (simulation._broken is { } broken)
-            return Explain(broken.Options, broken.Failure);
+        RaftSimulationOptions WithSeed(long number) => options with { Seed = options.Seed + (ulong)number };
+        if (SeedRuns.Run(count, jobs, n => RaftSimulation.Run(WithSeed(n)), simulation.Add, stop) is (var number, { } failure))
+            return Explain(WithSeed(number), failure);
         if (history is not null && simulation._last is { } last)
             Write(history, last.History);
         if (json)
@@ -73,45 +64,18 @@ internal sealed class RaftGroupSimulation
         HistoryFiles.Write(writer, file.EndsWith(".edn", StringComparison.OrdinalIgnoreCase) ? HistoryFormat.Edn : HistoryFormat.Json, history);
     }
 
-    private void RunSeeds(CancellationToken stop)
-    {
-        while (!stop.IsCancellationRequested)
-        {
-            RaftSimulationOptions options;
-            lock (_lock)
-            {
-                if (_next == _count || _broken is not null)
-                    return;
-                options = _options with { Seed = _options.Seed + (ulong)_next++ };
-            }
-
-            try
-            {
-                Add(RaftSimulation.Run(options));
-            }
-            catch (WorkloadFailedException e)
-            {
-                lock (_lock)
-                    _broken ??= (options, e);
-            }
-        }
-    }
-
     private void Add(RaftSimulationResult result)
     {
-        lock (_lock)
-        {
-            _done++;
-            _messages += result.Messages;
-            _entries += result.Entries;
-            _last = result;
+        _done++;
+        _messages += result.Messages;
+        _entries += result.Entries;
+        _last = result;
 
-            // In whatever order the seeds end.
-            _traceHash += result.TraceHash * ((result.Seed * 2) + 1);
-            _coverage.Add(result.Coverage);
-            if (!Console.IsErrorRedirected)
-                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{_done}/{_count} seeds, {_entries:N0} entries, {_watch.Elapsed.TotalSeconds:F0} s "));
-        }
+        // In whatever order the seeds end.
+        _traceHash += result.TraceHash * ((result.Seed * 2) + 1);
+        _coverage.Add(result.Coverage);
+        if (!Console.IsErrorRedirected)
+            Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{_done}/{_count} seeds, {_entries:N0} entries, {_watch.Elapsed.TotalSeconds:F0} s "));
     }
 
     private void WriteText()
