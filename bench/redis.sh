@@ -6,6 +6,9 @@
 # Equal durability: `sync` stands beside appendonly yes + appendfsync always, `interval` (1000 ms) beside everysec,
 # `none` beside no append-only file. Redis runs otherwise with its own defaults, no snapshots.
 #
+# Before each pipeline's tests both servers are left alone until neither has work of its own to catch up on (a rewrite of
+# the append-only file, a compaction): else one cell pays for what an earlier one wrote.
+#
 # Environment (defaults): ROUNDS=3 CLIENTS=50 VALUE=100 KEYS=1000000 PIPELINES="1 16 64" TESTS="set get incr mset"
 #   REQUESTS: of a cell at pipeline 1 (200000; pipelined cells do four times as many); DIR: where data goes
 #   (artifacts/bench); KVASIR_FLAGS, REDIS_FLAGS: more flags for either server.
@@ -58,6 +61,20 @@ await() {
   echo "bench/redis.sh: $3 did not start:" >&2; cat "$work/$3.log" >&2; exit 1
 }
 
+# Waits until neither process has used the processor for a whole second, for a minute at most.
+settle() {
+  local pid spent before
+  for pid in "$@"; do
+    before=
+    for _ in $(seq 60); do
+      spent=$(awk '{ print $14 + $15 }' "/proc/$pid/stat")
+      [ -n "$before" ] && [ $((spent - before)) -le 3 ] && break
+      before=$spent
+      sleep 1
+    done
+  done
+}
+
 # One cell: prints "requests-a-second p50 p99".
 cell() {
   local port=$1 test=$2 pipeline=$3 count=$4
@@ -91,6 +108,7 @@ for mode in "${modes[@]}"; do
   done
   for round in $(seq "$rounds"); do
     for pipeline in $pipelines; do
+      settle "$redis_pid" "$kvasir_pid"
       for test in $tests; do
         count=$requests
         [ "$pipeline" -gt 1 ] && count=$((requests * 4))
