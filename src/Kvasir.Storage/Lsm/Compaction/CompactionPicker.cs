@@ -217,7 +217,7 @@ internal sealed class CompactionPicker
         {
             foreach (TableFile table in set.Level(level))
             {
-                if (table.Busy || (table.CollectedInVainAt != 0 && table.CollectedInVainAt >= oldestSnapshot)
+                if (table.Busy || table.CollectedInVainAt >= oldestSnapshot
                     || (DeadPercent(table, nowMs) < DeadPercentDue && !(table.HasRangeTombstones && NothingBelow(set, level, table))))
                     continue;
 

@@ -47,9 +47,9 @@ internal sealed class TableFile
 
     /// <summary>
     /// Collecting what is dead in it has been tried in vain because of a snapshot at this sequence number; no use to
-    /// try again while that lives. Under the store's lock.
+    /// try again while that lives. One of an empty engine is at zero. Under the store's lock.
     /// </summary>
-    public ulong CollectedInVainAt { get; set; }
+    public ulong? CollectedInVainAt { get; set; }
 
     /// <summary>
     /// The oldest snapshot when it was last looked for what its range tombstones cover whole; the largest number when no later

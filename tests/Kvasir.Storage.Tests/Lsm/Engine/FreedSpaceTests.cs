@@ -76,6 +76,24 @@ public sealed class FreedSpaceTests : IDisposable
     }
 
     [Fact]
+    public void CollectingInVainUnderASnapshotOfTheEmptyEngineEnds()
+    {
+        using EngineSnapshot empty = _engine.CreateSnapshot();
+        Fill('a');
+        Fill('b');
+        PublishRange([(byte)'a', 1], [(byte)'b', 0, 9]);
+        _engine.MarkStable(_engine.PublishedPosition);
+        _engine.Flush();
+        _engine.WaitForFlush();
+        _engine.CompactRange([], []);
+
+        // A store that goes on collecting what it may not drop is never idle.
+        StableAndIdle();
+        Assert.True(Found('a'));
+        Assert.False(Found('b'));
+    }
+
+    [Fact]
     public void WhatIsFlushedWhenTheDeletionComesIsFreedToo()
     {
         Write('a');
