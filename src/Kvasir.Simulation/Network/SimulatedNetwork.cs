@@ -20,6 +20,7 @@ public sealed class SimulatedNetwork
         _events = events;
         _random = random;
         _trace = trace;
+        Calls = new SimulatedCalls(this, events);
     }
 
     public NetworkConditions Behaviour { get; set; } = new();
@@ -34,6 +35,8 @@ public sealed class SimulatedNetwork
 
     /// <summary>Told of each message that arrives, and of each that does not.</summary>
     public Action<NodeId, NodeId, string>? Watcher { get; set; }
+
+    internal SimulatedCalls Calls { get; }
 
     /// <summary>A node comes to be, with a number of its own; its listener hears from now on.</summary>
     public SimulatedTransport Join(NodeId id, ITransportListener listener)
@@ -74,7 +77,7 @@ public sealed class SimulatedNetwork
     internal SendOutcome Send(SimulatedTransport from, NodeId to, MessageBuffer message)
     {
         SimulatedTransport? target = Find(to);
-        if (target is null || from.IsDown)
+        if (target is null || from.IsDown || !from.Knows(to))
         {
             message.Dispose();
             return SendOutcome.Unreachable;
@@ -107,10 +110,41 @@ public sealed class SimulatedNetwork
         return SendOutcome.Queued;
     }
 
-    private void Post(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message)
+    /// <summary>Something small goes from one to the other on its own; whether it arrives is told by the result when it does.</summary>
+    internal void Carry(SimulatedTransport from, SimulatedTransport to, Action arrives)
+    {
+        SimulatedLink link = from.Links[to.Index];
+        bool lost = Behaviour.Loss > 0 && _random.NextDouble() < Behaviour.Loss;
+        int life = to.Life;
+        _events.After(DrawLatency(link), () =>
+        {
+            if (!lost && !link.IsCut && !to.IsDown && to.Life == life)
+                to.Run(arrives);
+        });
+    }
+
+    internal SimulatedTransport? FindAt(PeerAddress address) =>
+        _nodes.Find(n => n.Address.Host == address.Host && n.Address.Port == address.Port);
+
+    /// <summary>A node was told whom there is: after a moment those who know each other hear of it.</summary>
+    internal void KnowledgeChanged(SimulatedTransport node)
+    {
+        foreach (SimulatedTransport peer in _nodes)
+        {
+            if (peer != node)
+                _events.After(Behaviour.LatencyMin, () => Meet(node, peer));
+        }
+    }
+
+    private TimeSpan DrawLatency(SimulatedLink link)
     {
         double ticks = Behaviour.LatencyMin.Ticks - (Math.Log(1 - _random.NextDouble()) * Behaviour.LatencyMean.Ticks);
-        TimeSpan arrives = _events.Now + TimeSpan.FromTicks((long)(ticks * link.Slowness));
+        return TimeSpan.FromTicks((long)(ticks * link.Slowness));
+    }
+
+    private void Post(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message)
+    {
+        TimeSpan arrives = _events.Now + DrawLatency(link);
         if (!Behaviour.Reorders && arrives < link.LastArrival)
             arrives = link.LastArrival;
         link.LastArrival = arrives;
@@ -128,7 +162,7 @@ public sealed class SimulatedNetwork
             from.Run(() => from.Listener.Writable(to.Self));
         }
 
-        if (link.IsCut || to.Life != life || to.IsDown)
+        if (link.IsCut || to.Life != life || to.IsDown || !to.Knows(from.Self))
         {
             Lose(from, to, message);
             return;
@@ -165,9 +199,36 @@ public sealed class SimulatedNetwork
     /// <summary>A connection needs both directions: both ends notice when one is cut.</summary>
     private void Notice(SimulatedTransport a, SimulatedTransport b)
     {
+        if (a.Known is not null || b.Known is not null)
+        {
+            Meet(a, b);
+            return;
+        }
+
         bool isCut = a.Links[b.Index].IsCut || b.Links[a.Index].IsCut;
         Tell(a, b, isCut);
         Tell(b, a, isCut);
+    }
+
+    /// <summary>Two of whom one at least knows whom there is: they are connected while they know each other and no link is cut.</summary>
+    private static void Meet(SimulatedTransport a, SimulatedTransport b)
+    {
+        bool together = a.Knows(b.Self) && b.Knows(a.Self) && !a.Links[b.Index].IsCut && !b.Links[a.Index].IsCut;
+        Introduce(a, b, together);
+        Introduce(b, a, together);
+    }
+
+    private static void Introduce(SimulatedTransport node, SimulatedTransport peer, bool together)
+    {
+        SimulatedLink link = node.Links[peer.Index];
+        bool told = link.IntroducedInLife == node.Life;
+        if (node.IsDown || told == together)
+            return;
+        link.IntroducedInLife = together ? node.Life : -1;
+        if (together)
+            node.Run(() => node.Listener.Connected(peer.Self));
+        else
+            node.Run(() => node.Listener.Disconnected(peer.Self));
     }
 
     private static void Tell(SimulatedTransport node, SimulatedTransport peer, bool isCut)
@@ -192,6 +253,9 @@ public sealed class SimulatedNetwork
         public bool IsCut { get; set; }
 
         public bool IsKnownCut { get; set; }
+
+        /// <summary>In which life the node at its beginning was told that the other is there; negative: in none.</summary>
+        public int IntroducedInLife { get; set; } = -1;
 
         public bool IsFull { get; set; }
 

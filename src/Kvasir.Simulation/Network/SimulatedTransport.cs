@@ -19,6 +19,11 @@ public sealed class SimulatedTransport : ITransport
 
     public NodeId Self { get; }
 
+    public int MessageBytesMax => int.MaxValue;
+
+    /// <summary>Where others find it for a call.</summary>
+    public PeerAddress Address => new(Self, $"node-{Self}", 1);
+
     public bool IsPaused { get; private set; }
 
     public bool IsDown { get; private set; }
@@ -27,12 +32,33 @@ public sealed class SimulatedTransport : ITransport
 
     internal int Index { get; }
 
+    /// <summary>Null: it was never told whom there is, and talks with everybody.</summary>
+    internal SortedSet<NodeId>? Known { get; private set; }
+
     internal List<SimulatedNetwork.SimulatedLink> Links { get; } = [];
 
     /// <summary>Which life of the process this is: what was sent to an earlier one does not reach it.</summary>
     internal int Life { get; private set; }
 
     public SendOutcome Send(NodeId to, MessageBuffer message) => _network.Send(this, to, message);
+
+    public SendOutcome Send(NodeId to, ReadOnlySpan<byte> message, bool more = false) => Send(to, MessageBuffer.Copy(message));
+
+    /// <summary>Nothing is ever held back here.</summary>
+    public void Flush()
+    {
+    }
+
+    public void SetPeers(IReadOnlyList<PeerAddress> peers)
+    {
+        Known = [.. peers.Select(static p => p.Node)];
+        _network.KnowledgeChanged(this);
+    }
+
+    public void Call(PeerAddress to, ReadOnlySpan<byte> request, TimeSpan patience, Action<CallReply> done) =>
+        _network.Calls.Ask(this, to, request.ToArray(), patience, done);
+
+    public void Answer(CallTicket call, ReadOnlySpan<byte> reply) => _network.Calls.Answer(this, call, reply.ToArray());
 
     /// <summary>The process stands still: what comes to it waits, and it does not know that time passes.</summary>
     public void Pause() => IsPaused = true;
@@ -51,6 +77,7 @@ public sealed class SimulatedTransport : ITransport
         IsDown = true;
         IsPaused = false;
         _waiting.Clear();
+        Known = null;
     }
 
     public void Restart()
@@ -58,6 +85,8 @@ public sealed class SimulatedTransport : ITransport
         Check.That(IsDown);
         IsDown = false;
     }
+
+    internal bool Knows(NodeId peer) => Known is null || Known.Contains(peer);
 
     /// <summary>Something happens to the process: now, when it goes on, or not in this life.</summary>
     public void Run(Action happens)

@@ -13,14 +13,14 @@ public sealed class SimulatedNetworkTests
     private readonly TraceHash _trace = new();
     private readonly SimulatedNetwork _network;
     private readonly Listener _a = new(), _b = new(), _c = new();
-    private readonly SimulatedTransport _fromA, _fromB;
+    private readonly SimulatedTransport _fromA, _fromB, _fromC;
 
     public SimulatedNetworkTests()
     {
         _network = new SimulatedNetwork(_events, new SeededRandom(7), _trace);
         _fromA = _network.Join(s_a, _a);
         _fromB = _network.Join(s_b, _b);
-        _network.Join(s_c, _c);
+        _fromC = _network.Join(s_c, _c);
     }
 
     [Fact]
@@ -138,6 +138,51 @@ public sealed class SimulatedNetworkTests
         Assert.Single(_b.Heard);
     }
 
+    [Fact]
+    public void WhoKnowsWhomThereIsTalksWithNobodyElse()
+    {
+        _fromA.SetPeers([_fromA.Address, _fromB.Address]);
+        _fromB.SetPeers([_fromA.Address]);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Equal(["found 2"], _a.Heard);
+        Assert.Equal(["found 1"], _b.Heard);
+        Assert.Equal(SendOutcome.Unreachable, _fromA.Send(s_c, [1]));
+        Send(_fromC, s_a, 1);
+        Send(_fromB, s_a, 1);
+        _network.Cut(s_a, s_b);
+        _events.RunUntil(TimeSpan.FromSeconds(2));
+        _network.Mend(s_a, s_b);
+        _events.RunUntil(TimeSpan.FromSeconds(3));
+        _fromA.SetPeers([_fromC.Address]);
+        _events.RunUntil(TimeSpan.FromSeconds(4));
+        Assert.Equal(["found 2", "2:0", "lost 2", "found 2", "lost 2", "found 3"], _a.Heard);
+        Assert.Equal(["found 1", "lost 1", "found 1", "lost 1"], _b.Heard);
+        Assert.Equal(["found 1"], _c.Heard);
+    }
+
+    [Fact]
+    public void AQuestionIsAnsweredOrItsEndIsTold()
+    {
+        List<string> replies = [];
+        void Ask(PeerAddress to, byte question) => _fromA.Call(to, [question], TimeSpan.FromSeconds(1), r => replies.Add(
+            $"{r.Outcome} {(r.Bytes.IsEmpty ? r.Reason : r.Bytes.Span[0])}"));
+        _b.OnCall = (ticket, question) =>
+        {
+            if (question != 0)
+                _fromB.Answer(ticket, [(byte)(question + 1)]);
+        };
+        Ask(_fromB.Address, 7);
+        Ask(new PeerAddress(NodeId.None, "nowhere", 1), 7);
+        Ask(_fromB.Address with { Node = s_c }, 7);
+        _events.RunUntil(TimeSpan.FromMilliseconds(500));
+        Assert.Equal(["Failed nobody is at nowhere:1", "Failed nobody is at node-2:1", "Answered 8"], replies);
+        Ask(_fromB.Address, 0);
+        _network.Cut(s_a, s_c);
+        Ask(_fromC.Address, 7);
+        _events.RunUntil(TimeSpan.FromSeconds(2));
+        Assert.Equal(["Lost no answer came in time", "Failed no answer came in time"], replies[3..]);
+    }
+
     private static void Send(SimulatedTransport from, NodeId to, int count)
     {
         for (int i = 0; i < count; i++)
@@ -147,6 +192,10 @@ public sealed class SimulatedNetworkTests
     private sealed class Listener : ITransportListener
     {
         public List<string> Heard { get; } = [];
+
+        public Action<CallTicket, byte>? OnCall { get; set; }
+
+        public void Called(CallTicket call, ReadOnlySpan<byte> request) => OnCall?.Invoke(call, request[0]);
 
         public void Received(NodeId from, ReadOnlySpan<byte> message) => Heard.Add($"{from}:{message[0]}");
 
