@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Kvasir.Server.Transport;
@@ -18,6 +20,7 @@ internal static unsafe partial class LinuxCalls
     public const int TryAgain = 11;
     public const int TooManyFiles = 24;
     public const int TooManyFilesInSystem = 23;
+    public const int InProgress = 115;
 
     private const int ShutdownWrite = 1;
     private const int NoSuchCall = 38;
@@ -25,6 +28,11 @@ internal static unsafe partial class LinuxCalls
     private const int NonBlocking = 0x800;
     private const int NoSignal = 0x4000;
     private const int SocketLevel = 1;
+    private const int ErrorOption = 4;
+    private const int StreamType = 1;
+    private const int UnixFamily = 1;
+    private const int InetFamily = 2;
+    private const int Inet6Family = 10;
     private const int KeepAliveOption = 9;
     private const int TcpLevel = 6;
     private const int NoDelayOption = 1;
@@ -89,6 +97,52 @@ internal static unsafe partial class LinuxCalls
             return send(fd, pointer, source.Length, NoSignal);
     }
 
+    /// <summary>Sends several ranges of pinned bytes, one after the other, in one call.</summary>
+    public static nint SendGather(int fd, ByteRange* ranges, int count)
+    {
+        MessageHeader header = new() { Ranges = ranges, RangeCount = (nuint)count };
+        return sendmsg(fd, &header, NoSignal);
+    }
+
+    /// <summary>A non-blocking TCP socket on its way to an address; negative when the system refuses at once.</summary>
+    public static int BeginConnect(IPEndPoint endPoint)
+    {
+        int family = endPoint.AddressFamily == AddressFamily.InterNetworkV6 ? Inet6Family : InetFamily;
+        int fd = socket(family, StreamType | CloseOnExec | NonBlocking, 0);
+        if (fd < 0)
+            return fd;
+        SetNoDelay(fd);
+        SocketAddress address = endPoint.Serialize();
+        int result;
+        fixed (byte* pointer = address.Buffer.Span)
+            result = connect(fd, pointer, address.Size);
+        if (result >= 0 || Marshal.GetLastPInvokeError() is InProgress or Interrupted)
+            return fd;
+        int error = Marshal.GetLastPInvokeError();
+        Close(fd);
+        Marshal.SetLastPInvokeError(error);
+        return -1;
+    }
+
+    /// <summary>What became of a connection that was begun: 0, or why there is none.</summary>
+    public static int ConnectResult(int fd)
+    {
+        int error = 0;
+        int length = sizeof(int);
+        return getsockopt(fd, SocketLevel, ErrorOption, &error, &length) < 0 ? Marshal.GetLastPInvokeError() : error;
+    }
+
+    /// <summary>Two connected stream sockets within this process, the first of them non-blocking.</summary>
+    public static bool TrySocketPair(out int first, out int second)
+    {
+        int* pair = stackalloc int[2];
+        bool made = socketpair(UnixFamily, StreamType | CloseOnExec, 0, pair) == 0;
+        (first, second) = made ? (pair[0], pair[1]) : (-1, -1);
+        if (made)
+            SetNonBlocking(first);
+        return made;
+    }
+
     public static void Signal(int eventFd)
     {
         ulong one = 1;
@@ -123,6 +177,13 @@ internal static unsafe partial class LinuxCalls
         _ = fcntl(fd, SetFlags, fcntl(fd, GetFlags, 0) | NonBlocking);
     }
 
+    public static void SetBlocking(int fd)
+    {
+        const int GetFlags = 3;
+        const int SetFlags = 4;
+        _ = fcntl(fd, SetFlags, fcntl(fd, GetFlags, 0) & ~NonBlocking);
+    }
+
     private static void SetOption(int fd, int level, int option, int value) => _ = setsockopt(fd, level, option, &value, 4);
 
     [LibraryImport("libc", SetLastError = true)]
@@ -149,6 +210,21 @@ internal static unsafe partial class LinuxCalls
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint send(int fd, byte* buffer, nint length, int flags);
 
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint sendmsg(int fd, MessageHeader* message, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int socket(int family, int type, int protocol);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int connect(int fd, byte* address, int length);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int socketpair(int family, int type, int protocol, int* pair);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int getsockopt(int fd, int level, int option, void* value, int* length);
+
     [LibraryImport("libc")]
     private static partial nint read(int fd, void* buffer, nint length);
 
@@ -166,4 +242,24 @@ internal static unsafe partial class LinuxCalls
 
     [LibraryImport("libc")]
     private static partial int fcntl(int fd, int command, int argument);
+
+    /// <summary>Bytes that do not move: an iovec.</summary>
+    public readonly struct ByteRange(byte* start, int length)
+    {
+        public readonly byte* Start = start;
+        public readonly nuint Length = (nuint)length;
+    }
+
+    /// <summary>As the kernel knows it: msghdr of 64-bit Linux.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct MessageHeader
+    {
+        public void* Name;
+        public uint NameLength;
+        public ByteRange* Ranges;
+        public nuint RangeCount;
+        public void* Control;
+        public nuint ControlLength;
+        public int Flags;
+    }
 }

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Wire.Resp;
 
 namespace Kvasir.Cli.Bench.Servers;
 
@@ -27,17 +28,17 @@ internal sealed class LoadTally : IDisposable
 
     public void AddCompleted(long count) => Interlocked.Add(ref _completed, count);
 
-    public void Note(LoadReply reply, ReadOnlySpan<byte> bytes)
+    public void Note(RespReplyKind kind, ReadOnlySpan<byte> reply)
     {
-        if (reply == LoadReply.Missing)
+        if (kind == RespReplyKind.Null)
         {
             Interlocked.Increment(ref _misses);
         }
-        else if (reply == LoadReply.Error)
+        else if (kind == RespReplyKind.Error)
         {
             Interlocked.Increment(ref _errors);
             if (_firstError is null)
-                Interlocked.CompareExchange(ref _firstError, bytes[0] is (byte)'-' or (byte)'!' ? System.Text.Encoding.UTF8.GetString(bytes).TrimEnd() : "a call failed; the server's log says why", null);
+                Interlocked.CompareExchange(ref _firstError, System.Text.Encoding.UTF8.GetString(reply).TrimEnd(), null);
         }
     }
 

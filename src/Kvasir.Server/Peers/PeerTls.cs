@@ -1,0 +1,62 @@
+using System.Net.Security;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Kvasir.Server.Peers;
+
+/// <summary>
+/// How nodes prove to each other that they belong together: each shows a certificate of one authority, and believes only
+/// those. Names in certificates do not matter; which node it is, the greeting says.
+/// </summary>
+internal sealed class PeerTls
+{
+    private readonly X509Certificate2Collection _authorities = [];
+    private readonly SslStreamCertificateContext _certificate;
+
+    private PeerTls(PeerCertificateFiles files)
+    {
+        // The key makes the first certificate the node's; the others of the file lead to the authority.
+        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(files.Certificate, files.Key);
+        X509Certificate2 certificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), password: null);
+        X509Certificate2Collection chain = [];
+        chain.ImportFromPemFile(files.Certificate);
+        _authorities.ImportFromPemFile(files.Authority);
+        if (_authorities.Count == 0)
+            throw new CryptographicException($"{files.Authority} holds no certificate of an authority");
+        _certificate = SslStreamCertificateContext.Create(certificate, chain, offline: true);
+    }
+
+    /// <exception cref="CryptographicException">A file does not hold what it should.</exception>
+    /// <exception cref="IOException">A file cannot be read.</exception>
+    /// <exception cref="UnauthorizedAccessException">Likewise.</exception>
+    public static PeerTls Load(PeerCertificateFiles files) => new(files);
+
+    public SslServerAuthenticationOptions AsServer() => new()
+    {
+        ServerCertificateContext = _certificate,
+        ClientCertificateRequired = true,
+        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        RemoteCertificateValidationCallback = IsOfTheAuthority,
+    };
+
+    public SslClientAuthenticationOptions AsClient() => new()
+    {
+        TargetHost = "kvasir",
+        ClientCertificateContext = _certificate,
+        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        RemoteCertificateValidationCallback = IsOfTheAuthority,
+    };
+
+    private bool IsOfTheAuthority(object sender, X509Certificate? certificate, X509Chain? sent, SslPolicyErrors errors)
+    {
+        if (certificate is not X509Certificate2 shown)
+            return false;
+        using X509Chain chain = new();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.AddRange(_authorities);
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        if (sent is not null)
+            chain.ChainPolicy.ExtraStore.AddRange(sent.ChainPolicy.ExtraStore);
+        return chain.Build(shown);
+    }
+}
