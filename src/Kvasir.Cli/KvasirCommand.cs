@@ -4,6 +4,7 @@ using System.CommandLine.Parsing;
 using System.Net.Sockets;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using Kvasir.Cli.Administration;
 using Kvasir.Cli.Bench;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.DataFiles;
@@ -47,6 +48,10 @@ internal static class KvasirCommand
         {
             return ExitCode.Success;
         }
+        catch (RefusedException e)
+        {
+            return Fail(ExitCode.Negative, e.Message);
+        }
         catch (Exception e) when (UserCanRepair(e))
         {
             return Fail(ExitCode.Usage, e.Message);
@@ -64,6 +69,10 @@ internal static class KvasirCommand
             UpCommand.Create(),
             ServerCommand.Create(),
             ShellCommand.Create(),
+            StatusCommand.Create(),
+            NodeCommand.Create(),
+            KeyspaceCommand.Create(),
+            LeaderCommand.Create(),
             InspectCommand.Create(),
             VerifyCommand.Create(),
             CheckpointCommand.Create(),

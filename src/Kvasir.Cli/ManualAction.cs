@@ -22,11 +22,22 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
 
         COMMANDS
           Serve
-            up                 A server to try, on this machine: durable, data in ./data, prints what to do next
+            up                 A server or a cluster to try, on this machine: durable, prints what to do next
             server             The server for production: every setting by flag, environment or file
 
           Talk to a server
             shell              Interactive client: history, help, pretty replies; also one command, or a script
+
+          Run a cluster
+            status             Nodes, keyspaces and replicas: who leads, who lags, what has fewer copies than promised
+            node list          The nodes of the cluster
+            node drain ID      Move leaders and replicas away from a node, so that it can be stopped
+            node decommission ID  Take a node out of the cluster for good
+            keyspace create NAME  Make a keyspace: engine, shards, replicas
+            keyspace list      The keyspaces and what they promise
+            keyspace show NAME  One keyspace: its shards, their leaders and copies
+            keyspace drop NAME  Remove a keyspace with all that is in it
+            leader transfer KEYSPACE SHARD NODE  Hand the lead of a shard to another node
 
           Look after data
             inspect FILE       Print a journal segment, SSTable, manifest or identity file, with offsets
@@ -44,10 +55,11 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
             simulate model     Compare engine and embedded store with a sorted map over millions of operations
             simulate raft      Run Raft groups on imagined networks, disks and clocks that fail; watch every promise
             check FILE...      Judge what clients saw, in Jepsen's notation or JSON: can one copy have answered so?
-            torture            Kill a real server at random moments and check that nothing answered is lost
+            torture            Kill real servers at random moments and check that nothing answered is lost
 
         EXAMPLES
           kvasir up                                Start a server in this terminal
+          kvasir up --nodes 3                      Start a cluster; kill any of its nodes and watch
           kvasir server --data /var/lib/kvasir --resp 127.0.0.1:6379 --http 127.0.0.1:6380
           kvasir shell                             Talk to 127.0.0.1:6379
           kvasir shell -p 7000 SET greeting hello  Send one command, print its reply

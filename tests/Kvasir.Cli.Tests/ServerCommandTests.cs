@@ -211,7 +211,14 @@ public sealed class ServerCommandTests : IDisposable
     [InlineData("server --database-durability 16=none", "databases 0 to 15")]
     [InlineData("server --otlp-endpoint nowhere", "otlp-endpoint")]
     [InlineData("server --otlp-endpoint http://127.0.0.1:1 --otlp-protocol udp", "grpc or http")]
-    [InlineData("up --nodes 3", "--nodes can only be 1")]
+    [InlineData("server --data NEW --peer 127.0.0.1:0", "clusters are not served yet")]
+    [InlineData("server --data NEW --join 127.0.0.1:1", "join is for a node of a cluster")]
+    [InlineData("up --nodes 0", "not '0'")]
+    [InlineData("up --nodes 3 --http-port 7", "--http-port is for one node")]
+    [InlineData("up --nodes 3 --resp-port 65535", "leaves no room")]
+    [InlineData("up --restart", "--restart is for the nodes of a cluster")]
+    [InlineData("torture --nodes 2", "of two nodes none may die")]
+    [InlineData("torture --nodes 3 --faults sing", "not 'sing'")]
     [InlineData("up --resp-port 99999", "99999")]
     [InlineData("verify /no/such/folder", "/no/such/folder")]
     [InlineData("inspect /proc/version", "no file that Kvasir knows")]
@@ -219,6 +226,17 @@ public sealed class ServerCommandTests : IDisposable
     [InlineData("checkpoint /proc /tmp/x", "no data folder")]
     public async Task WhatIsWrongIsSaidInOneLine(string commandLine, string says) =>
         Assert.Contains(says, (await KvasirProcess.Run(commandLine.Split(' '))).AssertUsageError(), StringComparison.Ordinal);
+
+    [Fact]
+    public async Task AServerThatIsTiedToItsParentEndsCleanlyWithIt()
+    {
+        using Process server = Start("--stop-at-stdin-end");
+        string port = await PortOf(server);
+        (await KvasirProcess.Run("shell", "-p", port, "SET", "a", "b")).AssertSuccess();
+        Outcome outcome = (await KvasirProcess.Finish(server)).AssertSuccess();
+        Assert.Equal("", outcome.Error);
+        Assert.False(File.Exists(Path.Combine(Data, "kvasir.pid")));
+    }
 
     [Fact]
     public async Task UpSaysThreeThingsToTry()

@@ -50,6 +50,19 @@ internal static class CommandFlag
         Make(name, "HOST:PORT", description, fallback, "HOST:PORT, for instance 127.0.0.1:6379", text =>
             (HostPort.TryParse(text, out HostPort? value), value));
 
+    /// <summary>A whole number that stands by its place instead of a name.</summary>
+    public static Argument<int> Place(string name, string description, int min = 0) => new(name)
+    {
+        Description = description,
+        CustomParser = result =>
+        {
+            string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+            if (!int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) || value < min)
+                result.AddError($"{name} is a whole number, {min} or more, not '{text}'");
+            return value;
+        },
+    };
+
     private static Option<T> Make<T>(
         string name, string placeholder, string description, T fallback, string wanted, Func<string, (bool Ok, T Value)> parse)
     {

@@ -26,16 +26,53 @@ internal static class ServerCommand
 
         Option<string?> config = CommandFlag.Text("--config", "FILE", "Configuration file.");
         Option<bool> json = CommandFlag.Switch("--json", "Once it serves, print the addresses and the process id as one line of JSON.");
+        Option<bool> tied = CommandFlag.Switch(
+            "--stop-at-stdin-end", "Stop cleanly when standard input ends: for a server that must not outlive the program that started it.");
         command.Options.Add(config);
         command.Options.Add(json);
-        command.SetAction((result, cancellation) =>
+        command.Options.Add(tied);
+        command.SetAction(async (result, cancellation) =>
         {
             ServerOptions options = ServerOptionsReader.Read(
                 result.GetValue(config), settings.ToDictionary(s => s.Key, s => result.GetValue(s.Value), StringComparer.Ordinal));
-            return Run(options, ServerLog.Create(options.LogLevel, options.LogFormat == "json"),
-                addresses => Announce(options, addresses, result.GetValue(json)), cancellation);
+            using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            if (result.GetValue(tied))
+                StopAtEndOfInput(stop);
+            return await Run(options, ServerLog.Create(options.LogLevel, options.LogFormat == "json"),
+                addresses => Announce(options, addresses, result.GetValue(json)), stop.Token);
         });
         return command;
+    }
+
+    /// <summary>The other end is closed by the system when whoever holds it is gone, however it went.</summary>
+    private static void StopAtEndOfInput(CancellationTokenSource stop)
+    {
+        Stream input = Console.OpenStandardInput();
+        Thread reader = new(() =>
+        {
+            byte[] ignored = new byte[256];
+            try
+            {
+                while (input.Read(ignored) > 0)
+                {
+                }
+            }
+            catch (IOException)
+            {
+                // As good as an end.
+            }
+
+            try
+            {
+                stop.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // It has stopped by itself.
+            }
+        })
+        { IsBackground = true, Name = "stdin" };
+        reader.Start();
     }
 
     /// <summary>Runs a server on this machine until it is told to stop.</summary>

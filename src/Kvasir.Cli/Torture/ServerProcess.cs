@@ -1,7 +1,7 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
 using Kvasir.Cli.CommandLine;
+using Kvasir.Cli.LocalClusters;
 using Kvasir.Cli.Shell;
 using Kvasir.Wire.Resp;
 
@@ -23,19 +23,8 @@ internal sealed class ServerProcess : IDisposable
     /// <summary>Starts a server and waits until it answers; <paramref name="patience"/> bounds the wait.</summary>
     public static ServerProcess Start(string data, string durability, TimeSpan patience)
     {
-        HostPort address = new("127.0.0.1", FreePort());
-        ProcessStartInfo start = new(Environment.ProcessPath!)
-        {
-            UseShellExecute = false,
-            RedirectStandardError = true,
-            RedirectStandardOutput = true,
-            RedirectStandardInput = true,
-        };
-        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet")
-            start.ArgumentList.Add(typeof(ServerProcess).Assembly.Location);
-        foreach (string argument in new[] { "server", "--data", data, "--resp", address.ToString(), "--durability", durability })
-            start.ArgumentList.Add(argument);
-        Process process = Process.Start(start) ?? throw new UsageException("the server's process did not start");
+        HostPort address = new("127.0.0.1", ThisProgram.FreePorts(1)[0]);
+        Process process = ThisProgram.Start("server", "--data", data, "--resp", address.ToString(), "--durability", durability);
         List<string> said = [];
         DataReceivedEventHandler note = (_, e) =>
         {
@@ -91,13 +80,6 @@ internal sealed class ServerProcess : IDisposable
         {
             return false;
         }
-    }
-
-    private static int FreePort()
-    {
-        using Socket probe = new(SocketType.Stream, ProtocolType.Tcp);
-        probe.Bind(new IPEndPoint(IPAddress.IPv6Loopback, 0));
-        return ((IPEndPoint)probe.LocalEndPoint!).Port;
     }
 }
 

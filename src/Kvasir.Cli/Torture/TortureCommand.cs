@@ -2,32 +2,77 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
+using Kvasir.Cli.Torture.Clusters;
 using Kvasir.Primitives;
 
 namespace Kvasir.Cli.Torture;
 
 /// <summary>
 /// <c>kvasir torture</c>: a real server, clients that write, SIGKILL at a random moment, restart, check; over and over on
-/// one data folder.
+/// one data folder. With <c>--nodes</c> a cluster, clients that write down what they see, and faults of every kind.
 /// </summary>
 internal static class TortureCommand
 {
     public static Command Create()
     {
         Option<int> rounds = CommandFlag.Number("--rounds", "N", "Kills to survive.", fallback: 200);
-        Option<int> clients = CommandFlag.Number("--clients", "N", "Clients that write at once.", fallback: 8, max: 1000);
-        Option<int> longest = CommandFlag.Number("--longest-ms", "MS", "The longest time a server lives.", fallback: 800);
+        Option<int> clients = CommandFlag.Number("--clients", "N", "Clients at once.", fallback: 8, max: 1000);
+        Option<int> longest = CommandFlag.Number("--longest-ms", "MS", "The longest time a server lives; one node only.", fallback: 800);
+        Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes; from 3 on a cluster, whose history is judged.", fallback: 1, max: 9);
+        Option<double> minutes = CommandFlag.Decimal("--minutes", "M", "How long a cluster is tortured.", fallback: 2, min: 0.05, max: 100_000);
+        Option<string?> faults = CommandFlag.Text(
+            "--faults", "LIST", "What is done to a cluster: leader, kill, stop, restart, cut, all (at one moment); every, none, or a list with commas.", "every");
+        Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of a cluster saw, for kvasir check.");
         Option<long> seed = CommandFlag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
         Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
         Option<bool> json = CommandFlag.Json();
-        Command command = new("torture", "Kills a real server at random moments and checks that nothing answered is lost.")
+        Command command = new("torture", "Kills real servers at random moments and checks that nothing answered is lost, and of a cluster that nothing stale is read.")
         {
-            rounds, clients, longest, seed, data, json,
+            rounds, clients, longest, nodes, minutes, faults, history, seed, data, json,
         };
-        command.SetAction((result, stop) => Task.FromResult(Run(
-            result.GetValue(rounds), result.GetValue(clients), result.GetValue(longest), (ulong)result.GetValue(seed),
-            result.GetValue(data), result.GetValue(json), stop)));
+        command.SetAction((result, stop) => result.GetValue(nodes) switch
+        {
+            1 => Task.FromResult(Run(
+                result.GetValue(rounds), result.GetValue(clients), result.GetValue(longest), (ulong)result.GetValue(seed),
+                result.GetValue(data), result.GetValue(json), stop)),
+            2 => throw new UsageException("--nodes is 1, or 3 and more: of two nodes none may die"),
+            _ => ClusterTorture.Run(
+                new ClusterTortureOptions
+                {
+                    Nodes = result.GetValue(nodes),
+                    Duration = TimeSpan.FromMinutes(result.GetValue(minutes)),
+                    Clients = result.GetValue(clients),
+                    Seed = (ulong)result.GetValue(seed),
+                    Faults = FaultsOf(result.GetValue(faults)!),
+                    Folder = result.GetValue(data),
+                    HistoryFile = result.GetValue(history),
+                    Json = result.GetValue(json),
+                },
+                stop),
+        });
         return command;
+    }
+
+    private static TortureFaults FaultsOf(string list)
+    {
+        TortureFaults faults = TortureFaults.None;
+        foreach (string word in list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            faults |= word switch
+            {
+                "every" => TortureFaults.Every,
+                "none" => TortureFaults.None,
+                "leader" => TortureFaults.Leader,
+                "kill" => TortureFaults.Kill,
+                "stop" => TortureFaults.Stop,
+                "restart" => TortureFaults.Restart,
+                "cut" => TortureFaults.Cut,
+                "all" => TortureFaults.All,
+                _ => throw new UsageException($"--faults knows leader, kill, stop, restart, cut, all, every and none, not '{word}'"),
+            };
+        }
+
+        return faults;
     }
 
     private static int Run(int rounds, int clientCount, int longestMs, ulong seed, string? data, bool json, CancellationToken stop)

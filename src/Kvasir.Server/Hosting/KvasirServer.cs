@@ -41,6 +41,8 @@ public static class KvasirServer
         CancellationToken cancellation)
     {
         ILogger logger = logging.CreateLogger("Kvasir.Server");
+        if (options.Peer is not null)
+            throw new StartupException("peer: clusters are not served yet; without it the server stands alone");
         foreach (string name in options.UnknownVariables)
             HostLog.UnknownVariable(logger, name);
         if (options.MemoryBytes < MemoryShares.SmallestBytes)

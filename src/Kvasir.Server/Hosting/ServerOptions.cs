@@ -85,6 +85,9 @@ public sealed record ServerOptions
     /// <summary>Lines for people, or one JSON object each.</summary>
     public string LogFormat { get; init; } = "text";
 
+    /// <summary>Null: the server stands alone.</summary>
+    public PeerOptions? Peer { get; init; }
+
     /// <summary>The file that the options came from, for INFO.</summary>
     public string? ConfigFile { get; init; }
 

@@ -201,6 +201,7 @@ public static class ServerOptionsReader
             LogLevel = OneOf(settings, "log-level", defaults.LogLevel, ServerOptions.LogLevels),
             LogFormat = OneOf(settings, "log-format", defaults.LogFormat, ServerOptions.LogFormats),
             Parameters = parameters,
+            Peer = PeerOptionsReader.Read(settings),
         };
     }
 
@@ -253,7 +254,7 @@ public static class ServerOptionsReader
         _ => throw new StartupException($"{key} is yes or no, not {text}"),
     };
 
-    private static string OneOf(IConfiguration settings, string key, string standard, IReadOnlyList<string> words)
+    internal static string OneOf(IConfiguration settings, string key, string standard, IReadOnlyList<string> words)
     {
         string text = settings[key]?.ToLowerInvariant() ?? standard;
         return words.Contains(text, StringComparer.Ordinal) ? text : throw new StartupException($"{key} is one of {string.Join(", ", words)}, not {text}");
@@ -274,7 +275,7 @@ public static class ServerOptionsReader
         return value;
     }
 
-    private static IPEndPoint[]? EndPoints(IConfiguration settings, string key)
+    internal static IPEndPoint[]? EndPoints(IConfiguration settings, string key)
     {
         string? text = settings[key];
         return text is null ? null : [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(t => EndPoint(key, t))];

@@ -48,6 +48,10 @@ public sealed class KeyModel : ISequentialModel
                 return ModelOperation.Read(read);
             case OperationKind.Write:
                 return ModelOperation.Write(Code(operation.Argument));
+            case OperationKind.Exchange:
+                // Whoever is told what was there before has compared with it; who is told nothing has only written.
+                long after = Code(operation.Argument);
+                return isCertain ? new ModelOperation(Need.Equal, Code(result), Effect.Set, after) : ModelOperation.Write(after);
             case OperationKind.CompareAndSet:
                 return CompareAndSet(operation);
             case OperationKind.Increment:

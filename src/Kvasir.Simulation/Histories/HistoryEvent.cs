@@ -42,6 +42,9 @@ public enum OperationKind : byte
 
     /// <summary>Asks [from to amount] inside one bank.</summary>
     Transfer,
+
+    /// <summary>Asks for a value to be there; returns what was there before, nil for nothing.</summary>
+    Exchange,
 }
 
 /// <summary>

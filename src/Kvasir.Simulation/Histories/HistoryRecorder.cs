@@ -26,6 +26,9 @@ public sealed class HistoryRecorder(int client, int clients, HistoryClock clock)
 
     public IReadOnlyList<HistoryEvent> Events => _events;
 
+    /// <summary>The process that this client is now: the one that the next operation begins in.</summary>
+    public int Process => _process;
+
     /// <summary>Before the request leaves.</summary>
     public void Invoke(OperationKind operation, string key, HistoryValue value = default)
     {

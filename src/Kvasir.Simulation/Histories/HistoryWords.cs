@@ -6,7 +6,7 @@ internal static class HistoryWords
     private static readonly string[] s_kinds = ["invoke", "ok", "fail", "info"];
 
     private static readonly string[] s_operations =
-        ["read", "write", "cas", "increment", "append", "set-if-absent", "delete", "transfer"];
+        ["read", "write", "cas", "increment", "append", "set-if-absent", "delete", "transfer", "exchange"];
 
     public static string Of(EventKind kind) => s_kinds[(int)kind];
 

@@ -71,6 +71,10 @@ internal static class BruteForce
             case OperationKind.Write:
                 state = argument;
                 return true;
+            case OperationKind.Exchange:
+                bool met = !operation.IsCertain || (isAbsent ? operation.Result.IsNil : operation.Result == state);
+                state = argument;
+                return met;
             case OperationKind.CompareAndSet:
                 bool equal = isAbsent ? argument.List[0].IsNil : state == argument.List[0];
                 if (result is { IsNumber: true, Number: 0 })

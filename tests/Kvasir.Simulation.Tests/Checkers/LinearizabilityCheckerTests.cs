@@ -25,6 +25,11 @@ public sealed class LinearizabilityCheckerTests
     [InlineData("w 1 0-9; cas [1,2]>0 1-2; r 1 10-11")]
     [InlineData("w 1 0-9; cas [1,1] 1-20; r nil 1-2")]
     [InlineData("cas [nil,1] 0-1; r 1 2-3")]
+    // Exchange.
+    [InlineData("xchg 1>nil 0-1; xchg 2>1 2-3; r 2 4-5")]
+    [InlineData("xchg 1>2 0-9; xchg 2>nil 0-9; r 1 10-11")]
+    [InlineData("w 1 0-1; xchg 2 2-?; r 1 3-4; xchg 3>2 5-6; r 3 7-8")]
+    [InlineData("xchg 1>1 2-3; w 1 0-9")]
     // Others.
     [InlineData("incr 1>1 0-9; incr 1>2 0-9; incr 1>3 0-9; r 3 10-11")]
     [InlineData("incr 5>5 0-9; incr nil>6 0-9; r 6 10-11")]
@@ -60,6 +65,10 @@ public sealed class LinearizabilityCheckerTests
     [InlineData("w 1 0-1; cas [1,2]>0 2-3")]
     [InlineData("w 1 0-1; cas [1,2] 2-3; cas [1,3] 4-5")]
     [InlineData("w 1 0-1; cas [1,2] 2-9; cas [1,3] 2-9")]
+    [InlineData("xchg 1>nil 0-9; xchg 2>nil 0-9")]
+    [InlineData("w 1 0-1; xchg 2>nil 2-3")]
+    [InlineData("w 1 0-1; xchg 2>1 2-3; xchg 3>1 4-5")]
+    [InlineData("w 1 0-1; xchg 2>1 2-9; xchg 3>1 2-9")]
     [InlineData("incr 1>1 0-9; incr 1>1 0-9")]
     [InlineData("incr 1>1 0-1; incr 1>3 2-3")]
     [InlineData("incr 1 0-?; incr 1 0-?; r 3 4-5")]

@@ -24,6 +24,7 @@ internal static class Timeline
                 "r" => OperationKind.Read,
                 "w" => OperationKind.Write,
                 "cas" => OperationKind.CompareAndSet,
+                "xchg" => OperationKind.Exchange,
                 "incr" => OperationKind.Increment,
                 "app" => OperationKind.Append,
                 "nx" => OperationKind.SetIfAbsent,

@@ -22,6 +22,7 @@ internal sealed class LoadConnection : IDisposable
     private const int InFlightMax = 1 << 14;
 
     private readonly Socket _socket;
+    private readonly ILoadProtocol _protocol;
     private readonly LoadWorkload _workload;
     private readonly LoadTally _tally;
     private readonly SeededRandom _random;
@@ -36,9 +37,10 @@ internal sealed class LoadConnection : IDisposable
     private int _sent;
     private int _place;
 
-    public LoadConnection(Socket socket, LoadWorkload workload, LoadTally tally, SeededRandom random, int pipeline)
+    public LoadConnection(Socket socket, ILoadProtocol protocol, LoadWorkload workload, LoadTally tally, SeededRandom random, int pipeline)
     {
         _socket = socket;
+        _protocol = protocol;
         _workload = workload;
         _tally = tally;
         _random = random;
@@ -63,21 +65,25 @@ internal sealed class LoadConnection : IDisposable
             for (int i = 0; i < halves; i++)
             {
                 Request half = _secondHalves.Dequeue();
-                _workload.Set(ref _place, _output, half.Key);
+                _workload.Set(_protocol, ref _place, _output, half.Key);
                 Push(half with { Operation = LoadOperation.ReadModifyWrite });
             }
 
             for (int i = 0; i < granted; i++)
             {
-                LoadOperation operation = _workload.Next(_random, ref _place, _output, out long key);
+                LoadOperation operation = _workload.Next(_protocol, _random, ref _place, _output, out long key);
                 Push(new Request(now, key, operation == LoadOperation.ReadModifyWrite ? FirstHalf : operation));
             }
 
-            ReadOnlyMemory<byte> rest = _output.WrittenMemory;
-            while (!rest.IsEmpty)
-                rest = rest[await _socket.SendAsync(rest)..];
+            await Send();
             while (_head != _tail)
+            {
                 await ReceiveSome();
+                _output.Clear();
+                _protocol.AppendOwn(_output);
+                if (_output.Length > 0)
+                    await Send();
+            }
         }
     }
 
@@ -103,7 +109,7 @@ internal sealed class LoadConnection : IDisposable
         {
             if (_tail - _head + _secondHalves.Count >= _inFlight.Length / 2)
                 return false;
-            LoadOperation operation = _workload.Next(_random, ref _place, _output, out long key);
+            LoadOperation operation = _workload.Next(_protocol, _random, ref _place, _output, out long key);
             Push(new Request(due, key, operation == LoadOperation.ReadModifyWrite ? FirstHalf : operation));
             return true;
         }
@@ -116,7 +122,7 @@ internal sealed class LoadConnection : IDisposable
         {
             while (_secondHalves.TryDequeue(out Request half))
             {
-                _workload.Set(ref _place, _output, half.Key);
+                _workload.Set(_protocol, ref _place, _output, half.Key);
                 Push(half with { Operation = LoadOperation.ReadModifyWrite });
             }
 
@@ -155,6 +161,13 @@ internal sealed class LoadConnection : IDisposable
         _inFlight[_tail++ & (_inFlight.Length - 1)] = request;
     }
 
+    private async ValueTask Send()
+    {
+        ReadOnlyMemory<byte> rest = _output.WrittenMemory;
+        while (!rest.IsEmpty)
+            rest = rest[await _socket.SendAsync(rest)..];
+    }
+
     private async ValueTask ReceiveSome()
     {
         if (_inputLength == _input.Length)
@@ -175,14 +188,16 @@ internal sealed class LoadConnection : IDisposable
         {
             while (at < _inputLength)
             {
-                int length = RespReplyReader.Measure(_input.AsSpan(at, _inputLength - at), out RespReplyKind kind);
+                int length = _protocol.Take(_input.AsSpan(at, _inputLength - at), out LoadReply reply);
                 if (length == 0)
                     break;
+                if (reply is LoadReply.Error or LoadReply.Missing)
+                    _tally.Note(reply, _input.AsSpan(at, length));
+                at += length;
+                if (reply == LoadReply.Nothing)
+                    continue;
                 if (_head == _tail)
                     throw new RespFormatException("the server sent a reply that nobody asked for");
-                if (kind is RespReplyKind.Error or RespReplyKind.Null)
-                    _tally.Note(kind, _input.AsSpan(at, length));
-                at += length;
                 Request request = _inFlight[_head++ & (_inFlight.Length - 1)];
                 if (request.Operation == FirstHalf)
                 {

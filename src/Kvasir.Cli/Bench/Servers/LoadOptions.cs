@@ -5,7 +5,11 @@ namespace Kvasir.Cli.Bench.Servers;
 /// <summary>What <c>kvasir bench server</c> was asked to do.</summary>
 internal sealed record LoadOptions
 {
-    public required HostPort Address { get; init; }
+    /// <summary>Where clients connect, in turn.</summary>
+    public required IReadOnlyList<HostPort> Addresses { get; init; }
+
+    /// <summary>Speak etcd's gRPC instead of RESP.</summary>
+    public bool Etcd { get; init; }
 
     public string? Password { get; init; }
 

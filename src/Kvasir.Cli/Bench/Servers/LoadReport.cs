@@ -51,7 +51,7 @@ internal sealed record LoadReport
         return new LoadReport
         {
             Workload = options.Workload,
-            Address = options.Address.ToString(),
+            Address = string.Join(',', options.Addresses),
             Mode = options.Rate > 0 ? "open" : "closed",
             Clients = options.Clients,
             Pipeline = options.Rate > 0 ? 0 : options.Pipeline,

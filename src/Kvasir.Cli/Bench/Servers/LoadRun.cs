@@ -25,7 +25,7 @@ internal static partial class LoadRun
             Requests = options.Keys,
             Duration = TimeSpan.Zero,
             Rate = 0,
-            Pipeline = LoadPipeline,
+            Pipeline = options.Etcd ? 1 : LoadPipeline,
         };
         await Measure(loading, loading: true, cancellation);
     }
@@ -43,7 +43,7 @@ internal static partial class LoadRun
             // Workloads run one after the other must not ask for each other's keys in the same order.
             var random = new SeededRandom(StableHash.Hash64(Encoding.UTF8.GetBytes(options.Workload), options.Seed));
             for (int i = 0; i < options.Clients; i++)
-                connections.Add(Connect(options, workload, tally, random.Fork()));
+                connections.Add(Connect(options, options.Addresses[i % options.Addresses.Count], workload, tally, random.Fork()));
             long begun = Stopwatch.GetTimestamp();
             using var meter = new RateMeter(() => tally.Completed, () => loading ? "loading" : options.Workload);
             await (options.Rate > 0
@@ -62,9 +62,9 @@ internal static partial class LoadRun
         }
     }
 
-    private static LoadConnection Connect(LoadOptions options, LoadWorkload workload, LoadTally tally, SeededRandom random)
+    private static LoadConnection Connect(LoadOptions options, HostPort address, LoadWorkload workload, LoadTally tally, SeededRandom random)
     {
-        RespConnection opened = RespConnection.Open(options.Address);
+        RespConnection opened = RespConnection.Open(address);
         try
         {
             if (options.Password is not null)
@@ -77,7 +77,8 @@ internal static partial class LoadRun
         }
 
         opened.Socket.Blocking = options.Rate == 0;
-        return new LoadConnection(opened.Socket, workload, tally, random, options.Rate > 0 ? 0 : options.Pipeline);
+        ILoadProtocol protocol = options.Etcd ? new EtcdLoadProtocol(address.ToString()) : RespLoadProtocol.Instance;
+        return new LoadConnection(opened.Socket, protocol, workload, tally, random, options.Rate > 0 ? 0 : options.Pipeline);
     }
 
     private static async Task RunClosed(

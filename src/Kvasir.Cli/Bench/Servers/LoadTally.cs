@@ -1,5 +1,4 @@
 using Kvasir.Primitives;
-using Kvasir.Wire.Resp;
 
 namespace Kvasir.Cli.Bench.Servers;
 
@@ -28,17 +27,17 @@ internal sealed class LoadTally : IDisposable
 
     public void AddCompleted(long count) => Interlocked.Add(ref _completed, count);
 
-    public void Note(RespReplyKind kind, ReadOnlySpan<byte> reply)
+    public void Note(LoadReply reply, ReadOnlySpan<byte> bytes)
     {
-        if (kind == RespReplyKind.Null)
+        if (reply == LoadReply.Missing)
         {
             Interlocked.Increment(ref _misses);
         }
-        else if (kind == RespReplyKind.Error)
+        else if (reply == LoadReply.Error)
         {
             Interlocked.Increment(ref _errors);
             if (_firstError is null)
-                Interlocked.CompareExchange(ref _firstError, System.Text.Encoding.UTF8.GetString(reply).TrimEnd(), null);
+                Interlocked.CompareExchange(ref _firstError, bytes[0] is (byte)'-' or (byte)'!' ? System.Text.Encoding.UTF8.GetString(bytes).TrimEnd() : "a call failed; the server's log says why", null);
         }
     }
 

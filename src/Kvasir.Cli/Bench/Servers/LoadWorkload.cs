@@ -1,4 +1,3 @@
-using System.Globalization;
 using Kvasir.Primitives;
 
 namespace Kvasir.Cli.Bench.Servers;
@@ -55,6 +54,10 @@ internal sealed class LoadWorkload
 
     public static string[] Names => [.. s_mixes.Keys];
 
+    /// <summary>Whether nothing but single keys are read and written.</summary>
+    public static bool IsPlain(string name) =>
+        s_mixes[name] is { First: not (LoadOperation.Increment or LoadOperation.Scan), Second: not (LoadOperation.Increment or LoadOperation.Scan) };
+
     private enum KeyChoice
     {
         Uniform,
@@ -65,12 +68,12 @@ internal sealed class LoadWorkload
     /// <summary>
     /// Draws the next operation and appends its request; <paramref name="place"/> is the caller's in the value bytes.
     /// </summary>
-    public LoadOperation Next(SeededRandom random, ref int place, BytesBuffer output, out long key)
+    public LoadOperation Next(ILoadProtocol protocol, SeededRandom random, ref int place, BytesBuffer output, out long key)
     {
         if (_loading)
         {
             key = (Interlocked.Increment(ref _inserted) - 1) % _keys;
-            Set(ref place, output, key);
+            Set(protocol, ref place, output, key);
             return LoadOperation.Insert;
         }
 
@@ -84,18 +87,16 @@ internal sealed class LoadWorkload
         switch (operation)
         {
             case LoadOperation.Read or LoadOperation.ReadModifyWrite:
-                output.Append("*2\r\n$3\r\nGET\r\n"u8);
-                Key(output, key);
+                protocol.Get(output, key);
                 break;
             case LoadOperation.Increment:
-                output.Append("*2\r\n$4\r\nINCR\r\n"u8);
-                Key(output, key, "ctr:"u8);
+                protocol.Increment(output, key);
                 break;
             case LoadOperation.Scan:
-                Scan(output, key, random.Next(1, ScanLengthMax + 1));
+                protocol.Scan(output, key, random.Next(1, ScanLengthMax + 1), _keys);
                 break;
             default:
-                Set(ref place, output, key);
+                Set(protocol, ref place, output, key);
                 break;
         }
 
@@ -103,48 +104,6 @@ internal sealed class LoadWorkload
     }
 
     /// <summary>The write that ends a read-modify-write.</summary>
-    public void Set(ref int place, BytesBuffer output, long key)
-    {
-        output.Append("*3\r\n$3\r\nSET\r\n"u8);
-        Key(output, key);
-        Length(output, (byte)'$', _valueBytes);
-        output.Append(_data.Next(ref place, _valueBytes));
-        output.Append("\r\n"u8);
-    }
-
-    private void Scan(BytesBuffer output, long key, int length)
-    {
-        Length(output, (byte)'*', length + 1);
-        output.Append("$4\r\nMGET\r\n"u8);
-        for (int i = 0; i < length; i++)
-            Key(output, (key + i) % _keys);
-    }
-
-    private static void Key(BytesBuffer output, long key) => Key(output, key, "key:"u8);
-
-    /// <summary>Sixteen bytes, as those of redis-benchmark: a prefix and twelve digits.</summary>
-    private static void Key(BytesBuffer output, long key, ReadOnlySpan<byte> prefix)
-    {
-        Span<byte> span = output.GetSpan(23);
-        "$16\r\n"u8.CopyTo(span);
-        prefix.CopyTo(span[5..]);
-        for (int i = 20; i >= 9; i--)
-        {
-            span[i] = (byte)('0' + (key % 10));
-            key /= 10;
-        }
-
-        span[21] = (byte)'\r';
-        span[22] = (byte)'\n';
-        output.Advance(23);
-    }
-
-    private static void Length(BytesBuffer output, byte kind, int number)
-    {
-        Span<byte> span = output.GetSpan(16);
-        span[0] = kind;
-        number.TryFormat(span[1..], out int digits, default, CultureInfo.InvariantCulture);
-        "\r\n"u8.CopyTo(span[(1 + digits)..]);
-        output.Advance(digits + 3);
-    }
+    public void Set(ILoadProtocol protocol, ref int place, BytesBuffer output, long key) =>
+        protocol.Set(output, key, _data.Next(ref place, _valueBytes));
 }

@@ -12,6 +12,8 @@ internal static class ServerBenchCommand
         Option<string?> host = CommandFlag.Text("--host", "HOST", "Where the server is.", "127.0.0.1");
         Option<int> port = CommandFlag.Number("--port", "PORT", "Its RESP port.", 6379, 1, 65535);
         port.Aliases.Add("-p");
+        Option<string?> endpoints = CommandFlag.Text("--endpoints", "HOST:PORT,...", "Several servers, that clients are spread over; instead of --host and --port.");
+        Option<string> protocol = CommandFlag.OneOf("--protocol", "What is spoken: Redis's protocol, or etcd's KV.Put and KV.Range over gRPC (closed loop, one request at a time).", "resp", "resp", "etcd");
         Option<string?> password = CommandFlag.Text("--password", "P", "Password; better in KVASIR_PASSWORD.");
         Option<string> workload = CommandFlag.OneOf("--workload", "What to ask for.", "mixed", LoadWorkload.Names);
         Option<int> clients = CommandFlag.Number("--clients", "N", "Connections.", 50, 1, 100_000);
@@ -29,7 +31,7 @@ internal static class ServerBenchCommand
         Option<bool> json = CommandFlag.Json();
         var command = new Command("server", "Load a server over RESP, in a closed or an open loop.")
         {
-            host, port, password, workload, clients, pipeline, threads, keys, valueSize, readPercent, requests, duration,
+            host, port, endpoints, protocol, password, workload, clients, pipeline, threads, keys, valueSize, readPercent, requests, duration,
             rate, load, noLoad, seed, json,
         };
         command.SetAction(async (result, cancellation) =>
@@ -41,7 +43,8 @@ internal static class ServerBenchCommand
             int bytes = result.GetValue(valueSize);
             var options = new LoadOptions
             {
-                Address = new HostPort(result.GetValue(host)!, result.GetValue(port)),
+                Addresses = Addresses(result.GetValue(endpoints)) ?? [new HostPort(result.GetValue(host)!, result.GetValue(port))],
+                Etcd = result.GetValue(protocol) == "etcd",
                 Password = result.GetValue(password) ?? Environment.GetEnvironmentVariable("KVASIR_PASSWORD"),
                 Workload = chosen,
                 Clients = result.GetValue(clients),
@@ -56,6 +59,9 @@ internal static class ServerBenchCommand
                 Seed = (ulong)result.GetValue(seed),
             };
 
+            if (options.Etcd)
+                RefuseWhatEtcdHasNot(options);
+
             // Read once, by the first socket: this many event loops, each running what it wakes, with no thread hop.
             Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
             Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_THREAD_COUNT",
@@ -67,5 +73,26 @@ internal static class ServerBenchCommand
             return report.Errors > 0 ? ExitCode.Negative : ExitCode.Success;
         });
         return command;
+    }
+
+    private static HostPort[]? Addresses(string? text)
+    {
+        if (text is null)
+            return null;
+        HostPort[] addresses = [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)
+            .Select(t => HostPort.TryParse(t, out HostPort? address) ? address! : throw new UsageException($"--endpoints is a list of HOST:PORT, not '{t}'"))];
+        return addresses.Length > 0 ? addresses : throw new UsageException("--endpoints names nobody");
+    }
+
+    private static void RefuseWhatEtcdHasNot(LoadOptions options)
+    {
+        if (options.Rate > 0 || options.Pipeline > 1)
+            throw new UsageException("--protocol etcd is a closed loop of one request at a time: no --rate, no --pipeline");
+        if (!LoadWorkload.IsPlain(options.Workload))
+            throw new UsageException($"--workload {options.Workload} is not for --protocol etcd: it reads and writes single keys only");
+        if (options.ValueBytes > EtcdLoadProtocol.ValueBytesMax)
+            throw new UsageException($"--protocol etcd takes values of at most {EtcdLoadProtocol.ValueBytesMax} bytes here");
+        if (options.Password is not null)
+            throw new UsageException("--protocol etcd knows no password");
     }
 }

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# What a cluster of three Kvasir nodes costs and how soon it goes on when a leader dies, in one run on one machine.
+#
+#   bench/cluster.sh [--json FILE] [PART...]     parts: writes failover (default: both)
+#
+# writes: redis-benchmark against three nodes and against one node with durability sync, cell by cell in turn; ratio =
+# three nodes / one. failover: the node that leads most is killed with SIGKILL, over and over, while clients write; the
+# time from the kill until a client that asked after it is answered, in the shard that took longest (kvasir torture).
+#
+# Environment (defaults): ROUNDS=3 CLIENTS=50 VALUE=100 KEYS=1000000 PIPELINES="1 16" REQUESTS=100000 (of a cell at pipeline
+#   1; others do four times as many) MINUTES=5 (of failover); DIR: where data goes (artifacts/bench).
+# Needs Debian's package redis-tools for writes.
+set -euo pipefail
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
+
+rounds=${ROUNDS:-3} clients=${CLIENTS:-50} value=${VALUE:-100} keys=${KEYS:-1000000}
+pipelines=${PIPELINES:-1 16} requests=${REQUESTS:-100000} minutes=${MINUTES:-5}
+json= parts=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --json) json=${2:?--json needs a file}; shift 2 ;;
+    writes|failover) parts+=("$1"); shift ;;
+    -h|--help) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
+    *) echo "bench/cluster.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
+  esac
+done
+[ ${#parts[@]} -gt 0 ] || parts=(writes failover)
+
+base=${DIR:-artifacts/bench}
+mkdir -p "$base"
+work=$(mktemp -d "$base/cluster-XXXXXX")
+pids=()
+stop_all() {
+  for pid in "${pids[@]:-}"; do [ -n "$pid" ] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
+  pids=()
+}
+cleanup() { stop_all; rm -rf "$work"; }
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+./kvasir --version >/dev/null   # builds, if need be, before anything is measured
+
+free_row() {  # four ports in a row: below those that connections going out are given
+  local port next
+  while :; do
+    port=$((20000 + RANDOM % 12000))
+    for next in 0 1 2 3; do
+      (exec 3<>"/dev/tcp/127.0.0.1/$((port + next))") 2>/dev/null && continue 2
+    done
+    echo "$port"; return
+  done
+}
+
+await() {  # LOG PATTERN PID
+  for _ in $(seq 600); do
+    grep -q "$2" "$1" && return
+    kill -0 "$3" 2>/dev/null || break
+    sleep 0.1
+  done
+  echo "bench/cluster.sh: kvasir did not start:" >&2; cat "$1" >&2; exit 1
+}
+
+# One cell: prints "requests-a-second p50 p99".
+cell() {
+  redis-benchmark -h 127.0.0.1 -p "$1" -t set -c "$clients" -P "$2" -n "$3" -d "$value" -r "$keys" --csv 2>/dev/null \
+    | tr -d '"' | awk -F, '$1 != "test" { print $2, $5, $7; exit }'
+}
+
+writes() {
+  command -v redis-benchmark >/dev/null || { echo "bench/cluster.sh: redis-benchmark is missing; install Debian's package redis-tools" >&2; exit 2; }
+  local row=$(free_row) up one round pipeline system count order results=$work/results
+  ./kvasir up --nodes 3 --data "$work/three" --resp-port "$row" > "$work/three.log" 2>&1 &
+  up=$!; pids+=("$up")
+  ./kvasir server --data "$work/one" --resp "127.0.0.1:$((row + 3))" > "$work/one.log" 2>&1 &
+  one=$!; pids+=("$one")
+  await "$work/three.log" 'Ctrl-C stops' "$up"
+  await "$work/one.log" 'serves RESP' "$one"
+  : > "$results"
+  for round in $(seq "$rounds"); do
+    for pipeline in $pipelines; do
+      count=$requests; [ "$pipeline" -gt 1 ] && count=$((requests * 4))
+      # In turn, and who goes first changes from round to round.
+      order="one three"; [ $((round % 2)) -eq 0 ] && order="three one"
+      for system in $order; do
+        local port=$row; [ "$system" = one ] && port=$((row + 3))
+        echo "$pipeline $system $(cell "$port" "$pipeline" "$count")" >> "$results"
+      done
+      [ -t 2 ] && tail -n 2 "$results" | sed "s|^|round $round/$rounds  |" >&2
+    done
+  done
+  stop_all
+  awk -v out="$work/writes.json" '
+    function median(list,   n, parts, i, j, t) {
+      n = split(list, parts, " ")
+      for (i = 2; i <= n; i++) { t = parts[i] + 0; for (j = i - 1; j > 0 && parts[j] + 0 > t; j--) parts[j + 1] = parts[j]; parts[j + 1] = t }
+      return n % 2 ? parts[(n + 1) / 2] + 0 : (parts[n / 2] + parts[n / 2 + 1]) / 2
+    }
+    NF == 5 { if (!($1 in seen)) { seen[$1] = 1; order[++cells] = $1 } rate[$1, $2] = rate[$1, $2] " " $3; p99[$1, $2] = p99[$1, $2] " " $5 }
+    NF != 5 { bad++ }
+    END {
+      printf "%8s %12s %14s %8s   %10s %12s\n", "pipeline", "one node/s", "three nodes/s", "ratio", "one p99", "three p99"
+      printf "[" > out
+      for (i = 1; i <= cells; i++) {
+        p = order[i]; o = median(rate[p, "one"]); t = median(rate[p, "three"])
+        printf "%8d %12.0f %14.0f %7.2fx   %7.2f ms %9.2f ms\n", p, o, t, o > 0 ? t / o : 0, median(p99[p, "one"]), median(p99[p, "three"])
+        printf "%s{\"pipeline\":%d,\"one_per_second\":%.0f,\"three_per_second\":%.0f,\"ratio\":%.3f,\"one_p99_ms\":%.3f,\"three_p99_ms\":%.3f}", (i > 1 ? "," : ""), p, o, t, o > 0 ? t / o : 0, median(p99[p, "one"]), median(p99[p, "three"]) > out
+      }
+      print "]" > out
+      if (bad) { print bad " measurements failed" > "/dev/stderr"; exit 1 }
+    }' "$results"
+}
+
+failover() {
+  ./kvasir torture --nodes 3 --minutes "$minutes" --faults leader --json > "$work/failover.json" 2> "$work/failover.log" || { cat "$work/failover.log" "$work/failover.json" >&2; exit 1; }
+  tr ',' '\n' < "$work/failover.json" | sed 's/[{}"]//g' | awk -F: '
+    $1 == "leader_kills" { n = $2 } $1 == "leader_kills_without_recovery" { lost = $2 } $1 == "write_gap_median_ms" { median = $2 }
+    $1 == "write_gap_max_ms" { most = $2 } $1 == "verdict" { verdict = $2 }
+    END { printf "%d leaders killed: writes stood still for %.0f ms in the median, %.0f ms at most, %d times until the end; history %s\n", n, median, most, lost, verdict }'
+}
+
+for part in "${parts[@]}"; do "$part"; done
+if [ -n "$json" ]; then
+  {
+    printf '{"clients":%d,"value_bytes":%d,"rounds":%d' "$clients" "$value" "$rounds"
+    [ -f "$work/writes.json" ] && printf ',"writes":%s' "$(cat "$work/writes.json")"
+    [ -f "$work/failover.json" ] && printf ',"failover":%s' "$(cat "$work/failover.json")"
+    echo '}'
+  } > "$json"
+fi

@@ -1,0 +1,37 @@
+using System.Globalization;
+
+namespace Kvasir.Cli.Administration;
+
+/// <summary>What a cluster does not keep of what it promises, one sentence each.</summary>
+internal static class ClusterWarnings
+{
+    public static IReadOnlyList<string> Of(ClusterSurvey survey)
+    {
+        List<string> warnings = [];
+        foreach (NodeFound found in survey.Nodes)
+        {
+            if (found.Answer is null && found.Node.State is not "decommissioned")
+                warnings.Add(Text($"node {found.Node.Id} at {found.Node.Resp ?? "-"} does not answer: {found.Silence}"));
+            else if (found.Answer is { } answer && survey.First.Cluster is not null && answer.Cluster != survey.First.Cluster)
+                warnings.Add(Text($"node {found.Node.Id} at {found.Node.Resp ?? "-"} says that it is of another cluster, {answer.Cluster ?? "-"}"));
+            foreach (IGrouping<string, ReplicaEntry> sick in (found.Answer?.Replicas ?? []).Where(r => r.Disk is not (null or "ok"))
+                .GroupBy(r => r.Disk!, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal))
+                warnings.Add(Text($"the disk of node {found.Node.Id}: {sick.Key}"));
+        }
+
+        foreach (KeyspaceEntry keyspace in survey.First.Keyspaces)
+        {
+            GroupEntry[] groups = [.. survey.GroupsOf(keyspace.Name)];
+            int without = groups.Count(g => survey.LeaderOf(g.Id) is null);
+            if (without > 0)
+                warnings.Add(Text($"{keyspace.Name}: {without} of {groups.Length} shards have no leader and take no writes"));
+            int least = groups.Where(g => survey.LeaderOf(g.Id) is not null).Select(survey.CopiesOf).DefaultIfEmpty(int.MaxValue).Min();
+            if (keyspace.Replicas is { } promised && least < promised)
+                warnings.Add(Text($"{keyspace.Name} promises {promised} copies and a shard of it has {least}"));
+        }
+
+        return warnings;
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,94 @@
+using Kvasir.Cli.Shell;
+
+namespace Kvasir.Cli.Administration;
+
+/// <summary>What one node says of its cluster (the command STATUS): the directory as it has it, and its own replicas.</summary>
+internal sealed record NodeAnswer
+{
+    public string? Cluster { get; init; }
+
+    public long Node { get; init; }
+
+    /// <summary>The node that leads the directory, as far as this one knows; 0: nobody.</summary>
+    public long DirectoryLeader { get; init; }
+
+    public required IReadOnlyList<NodeEntry> Nodes { get; init; }
+
+    public required IReadOnlyList<KeyspaceEntry> Keyspaces { get; init; }
+
+    public required IReadOnlyList<GroupEntry> Groups { get; init; }
+
+    public required IReadOnlyList<ReplicaEntry> Replicas { get; init; }
+
+    public static NodeAnswer From(RespReply reply)
+    {
+        ReplyFields fields = new(reply);
+        return new NodeAnswer
+        {
+            Cluster = fields.Text("cluster"),
+            Node = fields.Number("node") ?? 0,
+            DirectoryLeader = fields.Number("directory-leader") ?? 0,
+            Nodes = [.. fields.Maps("nodes").Select(NodeEntry.From)],
+            Keyspaces = [.. fields.Maps("keyspaces").Select(KeyspaceEntry.From)],
+            Groups = [.. fields.Maps("groups").Select(GroupEntry.From)],
+            Replicas = [.. fields.Maps("replicas").Select(ReplicaEntry.From)],
+        };
+    }
+}
+
+/// <summary>A node, as the directory knows it.</summary>
+internal sealed record NodeEntry(long Id, string? State, bool? IsReachable, string? Peer, string? Resp, string? Http, string? Locality)
+{
+    public static NodeEntry From(ReplyFields f) =>
+        new(f.Number("id") ?? 0, f.Text("state"), f.Flag("reachable"), f.Text("peer"), f.Text("resp"), f.Text("http"), f.Text("locality"));
+}
+
+internal sealed record KeyspaceEntry(
+    string Name, string? Engine, string? Partitioning, long? Shards, string? Replication, long? Replicas, string? Durability)
+{
+    public static KeyspaceEntry From(ReplyFields f) => new(
+        f.Text("name") ?? "", f.Text("engine"), f.Text("partitioning"), f.Number("shards"), f.Text("replication"), f.Number("replicas"), f.Text("durability"));
+}
+
+/// <param name="Id">Of the Raft group.</param>
+/// <param name="Keyspace">Whose shard it is.</param>
+/// <param name="Shard">From 0.</param>
+/// <param name="Epoch">Counts the changes of its replicas.</param>
+/// <param name="Replicas">The nodes that the directory wants them on.</param>
+internal sealed record GroupEntry(long Id, string Keyspace, long Shard, long? Epoch, IReadOnlyList<long> Replicas)
+{
+    public static GroupEntry From(ReplyFields f) =>
+        new(f.Number("id") ?? 0, f.Text("keyspace") ?? "", f.Number("shard") ?? 0, f.Number("epoch"), f.Numbers("replicas"));
+}
+
+/// <summary>A replica on the node that was asked.</summary>
+internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Leader, IReadOnlyList<long> Voters, IReadOnlyList<long> Learners)
+{
+    public long? CommitIndex { get; init; }
+
+    public long? AppliedIndex { get; init; }
+
+    public long? LagEntries { get; init; }
+
+    public long? LagBytes { get; init; }
+
+    public long? LagMilliseconds { get; init; }
+
+    public bool? HasLease { get; init; }
+
+    public string? Disk { get; init; }
+
+    public bool Leads => Role == "leader";
+
+    public static ReplicaEntry From(ReplyFields f) => new(
+        f.Number("group") ?? 0, f.Text("role"), f.Number("term") ?? 0, f.Number("leader") ?? 0, f.Numbers("voters"), f.Numbers("learners"))
+    {
+        CommitIndex = f.Number("commit"),
+        AppliedIndex = f.Number("applied"),
+        LagEntries = f.Number("lag-entries"),
+        LagBytes = f.Number("lag-bytes"),
+        LagMilliseconds = f.Number("lag-ms"),
+        HasLease = f.Flag("lease"),
+        Disk = f.Text("disk"),
+    };
+}

@@ -1,0 +1,111 @@
+using System.CommandLine;
+using System.Text.Json;
+using Kvasir.Cli.CommandLine;
+
+namespace Kvasir.Cli.Administration;
+
+/// <summary><c>kvasir status</c>: the cluster as its nodes see it. Exit code 1 when it keeps less than it promises.</summary>
+internal static class StatusCommand
+{
+    public static Command Create()
+    {
+        Option<bool> replicas = CommandFlag.Switch("--replicas", "Show every replica: role, term, lag, lease, disk.");
+        Option<string?> keyspace = CommandFlag.Text("--keyspace", "NAME", "Show only this keyspace and its replicas.");
+        Command command = new("status", "Show the nodes, keyspaces and replicas of a cluster. Exit code 1 when anything has fewer copies than promised, or no leader.")
+        {
+            replicas, keyspace,
+        };
+        ServerFlags flags = ServerFlags.AddTo(command);
+        command.SetAction((result, _) =>
+        {
+            ClusterSurvey survey = flags.Survey(result);
+            string? only = result.GetValue(keyspace);
+            if (only is not null && survey.First.Keyspaces.All(k => k.Name != only))
+                throw new UsageException($"there is no keyspace {only}");
+            IReadOnlyList<string> warnings = ClusterWarnings.Of(survey);
+            if (flags.Json(result))
+                WriteJson(survey, warnings);
+            else
+                WriteText(survey, warnings, only, result.GetValue(replicas) || only is not null);
+            return Task.FromResult(warnings.Count == 0 ? ExitCode.Success : ExitCode.Negative);
+        });
+        return command;
+    }
+
+    /// <summary>The table of one keyspace's replicas, or of all.</summary>
+    public static void WriteReplicas(ClusterSurvey survey, string? only)
+    {
+        TextTable table = new("keyspace", "shard", "group", "node", "role", "term", "commit", "applied", "lag", "bytes", "ms", "lease", "disk");
+        foreach (GroupEntry group in survey.First.Groups.Where(g => only is null || g.Keyspace == only)
+            .OrderBy(g => g.Keyspace, StringComparer.Ordinal).ThenBy(g => g.Shard))
+        {
+            foreach (NodeFound found in survey.Nodes)
+            {
+                ReplicaEntry? replica = found.Answer?.Replicas.FirstOrDefault(r => r.Group == group.Id);
+                if (replica is not null)
+                {
+                    table.Add(replica.Disk is not (null or "ok"), group.Keyspace, group.Shard, group.Id, found.Node.Id, replica.Role, replica.Term, replica.CommitIndex,
+                        replica.AppliedIndex, replica.LagEntries, replica.LagBytes, replica.LagMilliseconds, replica.HasLease, replica.Disk);
+                }
+                else if (group.Replicas.Contains(found.Node.Id))
+                {
+                    table.Add(isLoud: true, group.Keyspace, group.Shard, group.Id, found.Node.Id, found.Answer is null ? "silent" : "missing", null, null, null, null, null, null, null, null);
+                }
+            }
+        }
+
+        table.Write();
+    }
+
+    private static void WriteText(ClusterSurvey survey, IReadOnlyList<string> warnings, string? only, bool replicas)
+    {
+        Console.WriteLine($"cluster {survey.First.Cluster ?? "-"}: {survey.Nodes.Count} nodes, {survey.First.Groups.Count} groups; "
+            + $"the directory is led by {(survey.First.DirectoryLeader == 0 ? "nobody" : $"node {survey.First.DirectoryLeader}")}");
+        foreach (string warning in warnings)
+            Console.WriteLine("WARNING: " + warning);
+        Console.WriteLine();
+        if (only is null)
+        {
+            NodeCommand.WriteTable(survey);
+            Console.WriteLine();
+        }
+
+        KeyspaceCommand.WriteTable(survey, only);
+        if (!replicas)
+            return;
+        Console.WriteLine();
+        WriteReplicas(survey, only);
+    }
+
+    private static void WriteJson(ClusterSurvey survey, IReadOnlyList<string> warnings) => Console.WriteLine(JsonSerializer.Serialize(new
+    {
+        cluster = survey.First.Cluster,
+        directoryLeader = survey.First.DirectoryLeader,
+        warnings,
+        nodes = survey.Nodes.Select(n => NodeCommand.Json(survey, n)),
+        keyspaces = survey.First.Keyspaces.Select(k => KeyspaceCommand.Json(survey, k)),
+        groups = survey.First.Groups.Select(g => new
+        {
+            group = g.Id,
+            keyspace = g.Keyspace,
+            shard = g.Shard,
+            epoch = g.Epoch,
+            leader = survey.LeaderOf(g.Id)?.Node.Id,
+            copies = survey.CopiesOf(g),
+            wanted = g.Replicas,
+            replicas = survey.Nodes.SelectMany(n => (n.Answer?.Replicas ?? []).Where(r => r.Group == g.Id).Select(r => new
+            {
+                node = n.Node.Id,
+                role = r.Role,
+                term = r.Term,
+                commit = r.CommitIndex,
+                applied = r.AppliedIndex,
+                lagEntries = r.LagEntries,
+                lagBytes = r.LagBytes,
+                lagMs = r.LagMilliseconds,
+                lease = r.HasLease,
+                disk = r.Disk,
+            })),
+        }),
+    }));
+}

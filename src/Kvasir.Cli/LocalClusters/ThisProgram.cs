@@ -1,0 +1,75 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Kvasir.Cli.CommandLine;
+
+namespace Kvasir.Cli.LocalClusters;
+
+/// <summary>This program once more, in a process of its own.</summary>
+internal static partial class ThisProgram
+{
+    /// <summary>Starts it with pipes for all three streams.</summary>
+    public static Process Start(params IEnumerable<string> arguments)
+    {
+        ProcessStartInfo start = new(Environment.ProcessPath!)
+        {
+            UseShellExecute = false,
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            RedirectStandardInput = true,
+        };
+        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet")
+            start.ArgumentList.Add(typeof(ThisProgram).Assembly.Location);
+        foreach (string argument in arguments)
+            start.ArgumentList.Add(argument);
+        return Process.Start(start) ?? throw new UsageException("the server's process did not start");
+    }
+
+    /// <summary>As a person would call it here.</summary>
+    public static string Name => File.Exists("kvasir") ? "./kvasir" : Environment.ProcessPath ?? "kvasir";
+
+    /// <summary>Ports of the loopback that nobody has at this moment, all different.</summary>
+    public static int[] FreePorts(int count)
+    {
+        Socket[] probes = [.. Enumerable.Range(0, count).Select(_ => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))];
+        try
+        {
+            foreach (Socket probe in probes)
+                probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            return [.. probes.Select(p => ((IPEndPoint)p.LocalEndPoint!).Port)];
+        }
+        finally
+        {
+            foreach (Socket probe in probes)
+                probe.Dispose();
+        }
+    }
+
+    /// <summary>False when there is no such process, or it is not ours.</summary>
+    public static bool Signal(int processId, ProcessSignal signal)
+    {
+        int number = signal switch
+        {
+            ProcessSignal.Terminate => 15,
+            ProcessSignal.Kill => 9,
+            ProcessSignal.Stop => OperatingSystem.IsMacOS() ? 17 : 19,
+            _ => OperatingSystem.IsMacOS() ? 19 : 18,
+        };
+        return SendSignal(processId, number) == 0;
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int SendSignal(int processId, int signal);
+}
+
+/// <summary>What is done to a process from outside.</summary>
+internal enum ProcessSignal
+{
+    Terminate,
+    Kill,
+
+    /// <summary>Nothing of it runs until it is continued; whoever talks to it sees only silence.</summary>
+    Stop,
+    Continue,
+}

@@ -1,0 +1,86 @@
+using System.Globalization;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Server.Hosting;
+using Spectre.Console;
+
+namespace Kvasir.Cli.LocalClusters;
+
+/// <summary><c>kvasir up --nodes N</c>: a whole cluster on this machine, in front of a person.</summary>
+internal static class UpCluster
+{
+    // What a cluster that was started with nobody's wishes promises (docs/operations.md).
+    private const int CopiesPromised = 3;
+    private const int Databases = 16;
+
+    private const long MemoryMibMin = 128;
+
+    private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(30);
+
+    public static async Task<int> Run(string folder, int nodes, int respPort, bool restarts, CancellationToken cancellation)
+    {
+        long memory = Math.Max((ServerOptions.DefaultMemoryBytes >> 20) / nodes, MemoryMibMin);
+        LocalLayout layout = LocalLayout.Prepare(folder, nodes, respPort, memory);
+        using LocalCluster cluster = new(layout, (place, line) => Complain($"{place.Name}: {line}"));
+        int copies = Math.Min(nodes, CopiesPromised);
+        bool isUp = false;
+        try
+        {
+            await cluster.Start(cancellation);
+            await cluster.UntilReplicated(
+                [.. Enumerable.Range(0, Databases).Select(i => string.Create(CultureInfo.InvariantCulture, $"db{i}"))],
+                copies, missing => Complain("waiting: " + missing), cancellation);
+            isUp = true;
+            Welcome(cluster, copies, restarts);
+            await new ClusterWatch(cluster, restarts, Complain).Run(cancellation);
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // Told to stop before it was up.
+        }
+        finally
+        {
+            bool clean = await cluster.Stop();
+            if (isUp)
+            {
+                // Only one who had all nodes may stop those that were started again by hand: they are not another's.
+                await StartedElsewhere.Stop(layout.Nodes, s_stopPatience);
+                if (!clean)
+                    Complain("not every node ended cleanly; what was acknowledged is on disk all the same");
+            }
+        }
+
+        return ExitCode.Success;
+    }
+
+    private static void Complain(string line) => Console.Error.WriteLine(line);
+
+    private static void Welcome(LocalCluster cluster, int copies, bool restarts)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = Console.IsOutputRedirected ? AnsiSupport.No : AnsiSupport.Detect,
+        });
+        int first = cluster.Nodes[0].RespPort;
+        NodePlace last = cluster.Nodes[^1];
+        console.MarkupLineInterpolated(
+            $"[bold]Kvasir {KvasirCommand.Version}[/] is up: {cluster.Nodes.Count} nodes, db0 to db15 have {copies} copies each; a write is on stable storage on most of them when it is acknowledged.");
+        console.WriteLine();
+        foreach (NodePlace place in cluster.Nodes)
+        {
+            // Not through the console's own wrapping: these are lines to copy from.
+            Console.Out.WriteLine($"  {place.Name,-8} RESP {place.Resp,-16} health and metrics http://{place.Http,-16} process {cluster.ProcessOf(place)!.ProcessId,-8} data {place.Folder}");
+        }
+
+        console.WriteLine();
+        console.WriteLine("Try:");
+        console.WriteLine($"  redis-cli -p {first} SET greeting hello; redis-cli -p {last.RespPort} GET greeting");
+        console.WriteLine($"  {ThisProgram.Name} status -p {first}");
+        console.WriteLine($"  kill -9 $(cat {Path.Combine(last.Folder, "kvasir.pid")}); redis-cli -p {first} INCR survivors");
+        console.WriteLine();
+        if (restarts)
+            console.WriteLine("A node that dies is started again.");
+        else
+            console.WriteLine("A node that was killed comes back by: " + ClusterWatch.RestartCommand(last));
+        console.WriteLine("Ctrl-C stops all of them cleanly.");
+    }
+}

@@ -1,0 +1,175 @@
+using System.Collections.Concurrent;
+using Kvasir.Cli.Shell;
+using Kvasir.Simulation.Checkers;
+using Kvasir.Simulation.Histories;
+
+namespace Kvasir.Cli.Torture.Clusters;
+
+/// <summary>
+/// Judges a history part by part on a thread of its own. Before it judges a part it reads each of its keys once more, as one
+/// of the clients; and at the end once again those whose every outcome is known: they must be as they were then, however
+/// many nodes have died since.
+/// </summary>
+internal sealed class HistoryJudge : IDisposable
+{
+    private readonly HistoryClient _reader;
+    private readonly Func<string, KeyKind> _kindOf;
+    private readonly AvailabilityMeter _meter;
+    private readonly TextWriter? _file;
+    private readonly TimeSpan _patience;
+    private readonly BlockingCollection<IReadOnlyList<HistoryRecorder>> _waiting = [];
+    private readonly Dictionary<string, string?> _left = new(StringComparer.Ordinal);
+    private readonly Thread _thread;
+    private Exception? _defect;
+
+    /// <param name="reader">One more client, for reading what the others left.</param>
+    /// <param name="kindOf">What a key is.</param>
+    /// <param name="meter">Hears all events, in order.</param>
+    /// <param name="file">Where the history is written; null for nowhere.</param>
+    /// <param name="patience">How long one key may be unreadable before it is left unread.</param>
+    public HistoryJudge(HistoryClient reader, Func<string, KeyKind> kindOf, AvailabilityMeter meter, TextWriter? file, TimeSpan patience)
+    {
+        _reader = reader;
+        _kindOf = kindOf;
+        _meter = meter;
+        _file = file;
+        _patience = patience;
+        _thread = new Thread(Run) { IsBackground = true, Name = "judge", Priority = ThreadPriority.BelowNormal };
+        _thread.Start();
+    }
+
+    public long Operations { get; private set; }
+
+    public long Answered { get; private set; }
+
+    /// <summary>Definite refusals.</summary>
+    public long Failed { get; private set; }
+
+    public long InDoubt { get; private set; }
+
+    public int Keys { get; private set; }
+
+    /// <summary>Keys that were compared again at the end.</summary>
+    public int KeysReadAgain { get; private set; }
+
+    public Verdict Verdict { get; private set; } = Verdict.Valid;
+
+    /// <summary>Of the first key that cannot be; or why there is no verdict.</summary>
+    public string? Explanation { get; private set; }
+
+    /// <summary>What was recorded in one part, by all clients.</summary>
+    public void Take(IReadOnlyList<HistoryRecorder> part) => _waiting.Add(part);
+
+    /// <summary>Back when all parts are judged.</summary>
+    public void Finish()
+    {
+        _waiting.CompleteAdding();
+        _thread.Join();
+        if (_defect is not null)
+            throw new InvalidOperationException("the judge failed: " + _defect.Message, _defect);
+    }
+
+    /// <summary>After all: reads what was left in old keys, which nobody has touched since.</summary>
+    public void ReadAgain()
+    {
+        foreach ((string key, string? left) in _left.OrderBy(k => k.Key, StringComparer.Ordinal))
+        {
+            if (ReadInTime(key) is not { } reply)
+            {
+                Unknown($"{key} could not be read at the end");
+                continue;
+            }
+
+            KeysReadAgain++;
+            string? now = TextOf(reply);
+            if (!string.Equals(now, left, StringComparison.Ordinal))
+                Invalid($"{key} was left as {left ?? "nothing"} and is {now ?? "nothing"} now, though nobody wrote to it");
+        }
+    }
+
+    public void Dispose()
+    {
+        _waiting.Dispose();
+        _reader.Dispose();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            foreach (IReadOnlyList<HistoryRecorder> part in _waiting.GetConsumingEnumerable())
+                Judge(part);
+        }
+        catch (Exception e)
+        {
+            _defect = e;
+        }
+    }
+
+    private void Judge(IReadOnlyList<HistoryRecorder> part)
+    {
+        string[] keys = [.. part.SelectMany(r => r.Events).Select(e => e.Key).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        Dictionary<string, string?> read = new(StringComparer.Ordinal);
+        foreach (string key in keys)
+        {
+            if (ReadInTime(key) is { } reply)
+                read[key] = TextOf(reply);
+        }
+
+        List<HistoryEvent> events = HistoryRecorder.Merge([.. part, _reader.Hand()]);
+        if (_file is not null)
+        {
+            HistoryFiles.Write(_file, HistoryFormat.Json, events);
+            _file.Flush();
+        }
+
+        Count(events);
+        _meter.Take(events);
+        CheckReport report = LinearizabilityChecker.Check(events, key => _kindOf(key) == KeyKind.Counter ? KeyModel.Counter() : KeyModel.Plain());
+        Keys += report.Keys.Count;
+        foreach (KeyVerdict key in report.Keys)
+        {
+            if (key.Verdict == Verdict.Invalid)
+                Invalid($"{key.Key}: {key.Explanation}");
+            else if (key.Verdict == Verdict.Unknown)
+                Unknown($"{key.Key}: {key.Bound}, after {key.Operations} operations, {key.Uncertain} in doubt");
+            else if (key.Uncertain == 0 && read.TryGetValue(key.Key, out string? left))
+                _left[key.Key] = left;
+        }
+    }
+
+    private void Count(List<HistoryEvent> events)
+    {
+        foreach (HistoryEvent e in events)
+        {
+            switch (e.Kind)
+            {
+                case EventKind.Invoke: Operations++; break;
+                case EventKind.Ok: Answered++; break;
+                case EventKind.Fail: Failed++; break;
+                default: InDoubt++; break;
+            }
+        }
+    }
+
+    private RespReply? ReadInTime(string key)
+    {
+        long end = Environment.TickCount64 + (long)_patience.TotalMilliseconds;
+        return _reader.ReadPatiently(_kindOf(key), key, () => Environment.TickCount64 < end);
+    }
+
+    private static string? TextOf(RespReply reply) => reply.Kind == Wire.Resp.RespReplyKind.Null ? null : reply.Text;
+
+    private void Invalid(string why)
+    {
+        if (Verdict != Verdict.Invalid)
+            Explanation = why;
+        Verdict = Verdict.Invalid;
+    }
+
+    private void Unknown(string why)
+    {
+        if (Verdict == Verdict.Valid)
+            (Verdict, Explanation) = (Verdict.Unknown, why);
+    }
+}

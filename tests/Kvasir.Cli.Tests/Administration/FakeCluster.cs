@@ -1,0 +1,62 @@
+using static Kvasir.Cli.Tests.ScriptedServer;
+
+namespace Kvasir.Cli.Tests.Administration;
+
+/// <summary>Three nodes that answer STATUS, each for its own replicas; a test changes what they say.</summary>
+internal sealed class FakeCluster : IDisposable
+{
+    private readonly ScriptedServer[] _nodes;
+
+    public FakeCluster() => _nodes = [.. Enumerable.Range(1, 3).Select(i => new ScriptedServer(words => Answer(i, words)))];
+
+    /// <summary>Commands other than STATUS that came in.</summary>
+    public List<string> Asked { get; } = [];
+
+    /// <summary>What commands other than STATUS are answered.</summary>
+    public string Reply { get; set; } = "+OK\r\n";
+
+    /// <summary>Nodes that close every connection.</summary>
+    public HashSet<int> Silent { get; } = [];
+
+    /// <summary>The roles of each node in the two groups, 11 and 12; "" where it has no replica.</summary>
+    public string[][] Roles { get; } = [["leader", "follower"], ["follower", "leader"], ["follower", "follower"]];
+
+    public string Disk { get; set; } = "ok";
+
+    public string Port => _nodes[0].Port;
+
+    public void Dispose()
+    {
+        foreach (ScriptedServer node in _nodes)
+            node.Dispose();
+    }
+
+    private string? Answer(int node, string[] words)
+    {
+        if (Silent.Contains(node))
+            return null;
+        if (words[0] == "STATUS")
+            return Status(node);
+        lock (Asked)
+            Asked.Add($"{node}: {string.Join(' ', words)}");
+        return Reply;
+    }
+
+    private string Status(int node) => Map(
+        ("cluster", Text("4f2a")),
+        ("node", Number(node)),
+        ("directory-leader", Number(2)),
+        ("nodes", List(Enumerable.Range(1, 3).Select(i => Map(
+            ("id", Number(i)), ("state", Text("active")), ("reachable", Number(1)), ("resp", Text(_nodes[i - 1].Address.ToString())),
+            ("peer", Text($"127.0.0.1:{7000 + i}")), ("http", Text("")), ("locality", Text($"zone={(char)('a' + i)}")), ("of-a-later-version", Number(1)))))),
+        ("keyspaces", List(Map(
+            ("name", Text("db0")), ("engine", Text("lsm")), ("partitioning", Text("static")), ("shards", Number(2)), ("replication", Text("raft")),
+            ("replicas", Number(3)), ("durability", Text("sync"))))),
+        ("groups", List(Enumerable.Range(0, 2).Select(shard => Map(
+            ("id", Number(11 + shard)), ("keyspace", Text("db0")), ("shard", Number(shard)), ("epoch", Number(1)),
+            ("replicas", List(Number(1), Number(2), Number(3))))))),
+        ("replicas", List(Enumerable.Range(0, 2).Where(shard => Roles[node - 1][shard].Length > 0).Select(shard => Map(
+            ("group", Number(11 + shard)), ("role", Text(Roles[node - 1][shard])), ("term", Number(5)), ("leader", Number(1 + shard)),
+            ("voters", List(Number(1), Number(2), Number(3))), ("learners", List()), ("commit", Number(100)), ("applied", Number(99)),
+            ("lag-entries", Number(1)), ("lag-bytes", Number(120)), ("lag-ms", Number(2)), ("lease", Number(1)), ("disk", Text(node == 3 ? Disk : "ok")))))));
+}

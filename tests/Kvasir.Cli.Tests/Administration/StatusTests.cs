@@ -1,0 +1,105 @@
+using System.Text.Json;
+
+namespace Kvasir.Cli.Tests.Administration;
+
+public sealed class StatusTests : IDisposable
+{
+    private readonly FakeCluster _cluster = new();
+
+    public void Dispose() => _cluster.Dispose();
+
+    [Fact]
+    public async Task AWholeClusterIsShownWithoutAWarning()
+    {
+        Outcome outcome = (await Run("status", "--replicas")).AssertSuccess();
+        Assert.Contains("cluster 4f2a: 3 nodes, 2 groups; the directory is led by node 2", outcome.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("WARNING", outcome.Output, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^2 +active +127\.0\.0\.1:\d+ +127\.0\.0\.1:7002 +- +zone=c +1 +2 *$", outcome.Output);
+        Assert.Matches(@"(?m)^db0 +lsm +static +2 +raft +3 +3 +0 +sync *$", outcome.Output);
+        Assert.Matches(@"(?m)^db0 +1 +12 +2 +leader +5 +100 +99 +1 +120 +2 +yes +ok *$", outcome.Output);
+        Assert.DoesNotContain('\e', outcome.Output);
+    }
+
+    [Fact]
+    public async Task WhatIsKeptLessThanPromisedIsSaidLoudly()
+    {
+        _cluster.Silent.Add(3);
+        Outcome outcome = await Run("status", "--replicas");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains("WARNING: node 3 at 127.0.0.1:", outcome.Output, StringComparison.Ordinal);
+        Assert.Contains("WARNING: db0 promises 3 copies and a shard of it has 2", outcome.Output, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^db0 +0 +11 +3 +silent ", outcome.Output);
+    }
+
+    [Fact]
+    public async Task AShardWithoutALeaderIsNamed()
+    {
+        _cluster.Roles[1][1] = "candidate";
+        Outcome outcome = await Run("status");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains("WARNING: db0: 1 of 2 shards have no leader and take no writes", outcome.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AReplicaThatIsNotThereAndADiskThatFailsAreSeen()
+    {
+        _cluster.Roles[2][0] = "";
+        _cluster.Disk = "the disk is full";
+        Outcome outcome = await Run("status", "--json");
+        Assert.Equal(1, outcome.ExitCode);
+        JsonElement report = JsonDocument.Parse(outcome.Output).RootElement;
+        Assert.Equal(
+            ["the disk of node 3: the disk is full", "db0 promises 3 copies and a shard of it has 2"],
+            report.GetProperty("warnings").EnumerateArray().Select(w => w.GetString()!));
+        Assert.Equal([2, 3], report.GetProperty("groups").EnumerateArray().Select(g => g.GetProperty("copies").GetInt32()));
+        Assert.Equal(1, report.GetProperty("groups")[0].GetProperty("leader").GetInt32());
+    }
+
+    [Fact]
+    public async Task NodesAndKeyspacesAreListed()
+    {
+        _cluster.Silent.Add(2);
+        JsonElement nodes = JsonDocument.Parse((await Run("node", "list", "--json")).AssertSuccess().Output).RootElement;
+        Assert.Equal([true, false, true], nodes.EnumerateArray().Select(n => n.GetProperty("answers").GetBoolean()));
+        Assert.Equal([1, 0], nodes.EnumerateArray().Where(n => n.GetProperty("answers").GetBoolean()).Select(n => n.GetProperty("leads").GetInt32()));
+        _cluster.Silent.Clear();
+        Assert.Contains("db0", (await Run("keyspace", "list")).AssertSuccess().Output, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^db0 +0 +11 +1 +leader ", (await Run("keyspace", "show", "db0")).AssertSuccess().Output);
+        Assert.Contains("there is no keyspace db9", (await Run("keyspace", "show", "db9")).AssertUsageError(), StringComparison.Ordinal);
+        Assert.Contains("there is no keyspace db9", (await Run("status", "--keyspace", "db9")).AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("node drain 2", "NODE DRAIN 2")]
+    [InlineData("node decommission 3", "NODE DECOMMISSION 3")]
+    [InlineData("leader transfer db0 1 3", "LEADER TRANSFER db0 1 3")]
+    [InlineData("keyspace drop old --yes", "KEYSPACE DROP old")]
+    [InlineData("keyspace create new", "KEYSPACE CREATE new engine lsm partitioning static shards 4 replication raft replicas 3 durability sync")]
+    [InlineData("keyspace create new --shards 16 --replicas 5", "KEYSPACE CREATE new engine lsm partitioning static shards 16 replication raft replicas 5 durability sync")]
+    public async Task CommandsAreSentAsTheServerKnowsThem(string commandLine, string sent)
+    {
+        Assert.Equal("OK\n", (await Run(commandLine.Split(' '))).AssertSuccess().Output);
+        Assert.Equal(["1: " + sent], _cluster.Asked);
+    }
+
+    [Fact]
+    public async Task WhatTheServerRefusesIsSaidInItsWords()
+    {
+        _cluster.Reply = "-ERR db0 has no shard 9\r\n";
+        Outcome outcome = await Run("leader", "transfer", "db0", "9", "1");
+        Assert.Equal((1, "kvasir: ERR db0 has no shard 9\n", ""), (outcome.ExitCode, outcome.Error, outcome.Output));
+    }
+
+    [Theory]
+    [InlineData("keyspace drop old", "--yes")]
+    [InlineData("node drain two", "ID is a whole number, 1 or more, not 'two'")]
+    [InlineData("node drain 0", "not '0'")]
+    [InlineData("leader transfer db0 -1 2", "SHARD is a whole number")]
+    public async Task WhatIsWrongIsSaidInOneLine(string commandLine, string says)
+    {
+        Assert.Contains(says, (await Run(commandLine.Split(' '))).AssertUsageError(), StringComparison.Ordinal);
+        Assert.Empty(_cluster.Asked);
+    }
+
+    private Task<Outcome> Run(params string[] words) => KvasirProcess.Run([.. words, "-p", _cluster.Port]);
+}

@@ -1,0 +1,65 @@
+using System.Net;
+using Kvasir.Server.Hosting;
+
+namespace Kvasir.Server.Tests.Hosting;
+
+public sealed class PeerOptionsTests
+{
+    [Fact]
+    public void WithoutPeerTheServerStandsAlone() => Assert.Null(Read("data=x").Peer);
+
+    [Fact]
+    public void AllThatANodeIsToldIsRead()
+    {
+        PeerOptions peer = Read(
+            "peer=127.0.0.1:7001", "join= b.example:7001, [::1]:7002,127.0.0.1:7001", "locality=region=eu,zone=a", "resp-routing=redirect",
+            "peer-advertise=a.example:17001", "resp-advertise=a.example:16379",
+            "peer-tls-cert-file=c.pem", "peer-tls-key-file=k.pem", "peer-tls-ca-cert-file=ca.pem").Peer!;
+        Assert.Equal(IPEndPoint.Parse("127.0.0.1:7001"), peer.Listen);
+        Assert.Equal(new DnsEndPoint("a.example", 17001), peer.Advertised);
+        Assert.Equal(new DnsEndPoint("a.example", 16379), peer.RespAdvertised);
+        Assert.Equal([new DnsEndPoint("b.example", 7001), new DnsEndPoint("::1", 7002), new DnsEndPoint("127.0.0.1", 7001)], peer.Seeds);
+        Assert.Equal([new("region", "eu"), new("zone", "a")], peer.Locality);
+        Assert.Equal(new PeerTlsFiles("c.pem", "k.pem", "ca.pem"), peer.Tls);
+        Assert.True(peer.Redirects);
+    }
+
+    [Fact]
+    public void WhatIsNotSaidIsTheSafeChoice()
+    {
+        PeerOptions peer = Read("peer=127.0.0.1:7001").Peer!;
+        Assert.Null(peer.Advertised);
+        Assert.Empty(peer.Seeds);
+        Assert.Empty(peer.Locality);
+        Assert.Null(peer.Tls);
+        Assert.False(peer.Redirects);
+    }
+
+    [Fact]
+    public void TheSameListOfNodesServesAllOfThem() =>
+        Assert.Equal([new DnsEndPoint("127.0.0.1", 7002)], Read("peer=127.0.0.1:7001", "join=127.0.0.1:7001,127.0.0.1:7002").Peer!.Seeds);
+
+    [Theory]
+    [InlineData("join is for a node of a cluster", "join=127.0.0.1:7001")]
+    [InlineData("locality is for a node of a cluster", "locality=zone=a")]
+    [InlineData("peer-tls-ca-cert-file is for a node of a cluster", "peer-tls-ca-cert-file=ca.pem")]
+    [InlineData("peer is one HOST:PORT", "peer=127.0.0.1:1,127.0.0.1:2")]
+    [InlineData("peer is HOST:PORT", "peer=7001")]
+    [InlineData("every address of this machine", "peer=*:7001")]
+    [InlineData("every address of this machine", "peer=[::]:7001")]
+    [InlineData("peer-advertise is HOST:PORT", "peer=*:7001", "peer-advertise=*:7001")]
+    [InlineData("peer-advertise is HOST:PORT", "peer=*:7001", "peer-advertise=here:0")]
+    [InlineData("join is HOST:PORT, not nowhere", "peer=127.0.0.1:7001", "join=127.0.0.1:7002,nowhere")]
+    [InlineData("join names only this node itself", "peer=127.0.0.1:7001", "join=127.0.0.1:7001")]
+    [InlineData("locality is a list", "peer=127.0.0.1:7001", "locality=eu")]
+    [InlineData("locality is a list", "peer=127.0.0.1:7001", "locality=zone=a b")]
+    [InlineData("locality names zone twice", "peer=127.0.0.1:7001", "locality=zone=a,zone=b")]
+    [InlineData("locality has 9 levels", "peer=127.0.0.1:7001", "locality=a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1")]
+    [InlineData("resp-routing is one of proxy, redirect", "peer=127.0.0.1:7001", "resp-routing=both")]
+    [InlineData("go together", "peer=127.0.0.1:7001", "peer-tls-cert-file=c.pem", "peer-tls-key-file=k.pem")]
+    public void WhatCannotBeMeantIsRefused(string says, params string[] settings) =>
+        Assert.Contains(says, Assert.Throws<StartupException>(() => Read(settings)).Message, StringComparison.Ordinal);
+
+    private static ServerOptions Read(params string[] settings) => ServerOptionsReader.Read(
+        null, settings.ToDictionary(s => s[..s.IndexOf('=', StringComparison.Ordinal)], s => (string?)s[(s.IndexOf('=', StringComparison.Ordinal) + 1)..], StringComparer.Ordinal));
+}
