@@ -1,0 +1,62 @@
+using Kvasir.Cluster.Transport;
+
+namespace Kvasir.Cluster.Directory;
+
+/// <summary>How the directory's leader sees another node, and itself.</summary>
+/// <param name="Node">Whom.</param>
+/// <param name="SilentFor">Since it was last heard of, or since this leader began to listen.</param>
+/// <param name="HasDirectory">It has all of the directory but the latest.</param>
+public readonly record struct NodeStanding(NodeId Node, TimeSpan SilentFor, bool HasDirectory);
+
+public sealed record UpkeepSettings
+{
+    /// <summary>A node that is silent for so long is replaced; <see cref="TimeSpan.MaxValue"/> for never.</summary>
+    public TimeSpan DeadAfter { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Groups that are under way at the same time before more copies are moved for balance alone.</summary>
+    public int MovesMax { get; init; } = 16;
+
+    /// <summary>Leaderships handed over at once for balance alone.</summary>
+    public int HandOversMax { get; init; } = 64;
+}
+
+/// <summary>
+/// What the leader of the directory does by itself: lets in who has arrived, gives up who is silent for too long, and says where
+/// copies and leaders shall be. Asked again after each change and about once a second, it has nothing to say when all is as it
+/// should be.
+/// </summary>
+public static class DirectoryUpkeep
+{
+    /// <summary>Never refused; without changes when there is nothing to do.</summary>
+    public static DirectoryDecision Next(DirectoryView view, IReadOnlyList<NodeStanding> standings, UpkeepSettings settings)
+    {
+        if (view.Cluster is null)
+            return DirectoryDecision.Grant([]);
+        var draft = new DirectoryDraft(view);
+        foreach (NodeStanding standing in standings)
+        {
+            if (standing.HasDirectory && view.Node(standing.Node) is { State: NodeState.Joining } arrived)
+                draft.Put(arrived with { State = NodeState.Active });
+        }
+
+        if (FirstDead(view, standings, settings) is { } dead)
+            draft.Put(dead with { State = NodeState.Dead });
+        new Placement(draft.View).Heal(draft);
+        int underWay = draft.View.Groups.Count(g => !g.IsSettled);
+        Rebalance.Apply(draft, settings.MovesMax - underWay);
+        LeaderSpread.Apply(draft, settings.HandOversMax);
+        return draft.Grant();
+    }
+
+    /// <summary>
+    /// One at a time, and only while most are heard of: when half of a cluster is silent, it is the network or the listener. Nodes
+    /// that are being drained are expected to be silent.
+    /// </summary>
+    private static NodeRecord? FirstDead(DirectoryView view, IReadOnlyList<NodeStanding> standings, UpkeepSettings settings)
+    {
+        NodeRecord[] silent = [.. standings.Where(s => s.SilentFor >= settings.DeadAfter).OrderBy(s => s.Node)
+            .Select(s => view.Node(s.Node)).OfType<NodeRecord>().Where(n => n.IsServing)];
+        int serving = view.Nodes.Count(n => n.IsServing);
+        return 2 * silent.Length < serving ? Array.Find(silent, n => n.State == NodeState.Active) : null;
+    }
+}

@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Numbers;
+
+namespace Kvasir.Cluster.Directory;
+
+/// <summary>What the directory wants of a group, in the words of Raft: a node's member in any group has the node's number.</summary>
+public sealed class GroupTarget
+{
+    private readonly ImmutableArray<MemberId> _ableToLead;
+
+    private GroupTarget(GroupRecord record, Configuration configuration, ImmutableArray<MemberId> ableToLead)
+    {
+        Record = record;
+        Configuration = configuration;
+        _ableToLead = ableToLead;
+    }
+
+    public GroupRecord Record { get; }
+
+    /// <summary>Where the group shall arrive. The directory's has all other nodes as learners.</summary>
+    public Configuration Configuration { get; }
+
+    public MemberId PreferredLeader => new(Record.PreferredLeader.Value);
+
+    /// <summary>Voters that neither leave nor are about to be stopped, ascending.</summary>
+    public ReadOnlySpan<MemberId> AbleToLead => _ableToLead.AsSpan();
+
+    public bool IsAbleToLead(MemberId id) => _ableToLead.Contains(id);
+
+    /// <summary>Null when there is no such group.</summary>
+    public static GroupTarget? Of(DirectoryView view, GroupId group)
+    {
+        if (view.Group(group) is not { } record)
+            return null;
+        MemberId[] voters = [.. record.Replicas.Select(MemberOf)];
+        MemberId[] learners = group != GroupId.Directory
+            ? []
+            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && Needs(view, n)).Select(n => MemberOf(n.Id))];
+        return new GroupTarget(record, new Configuration(voters, learners),
+            [.. record.Replicas.Where(id => view.Node(id)?.State == NodeState.Active).Select(MemberOf)]);
+    }
+
+    public static MemberId MemberOf(NodeId node) => new(node.Value);
+
+    public static NodeId NodeOf(MemberId member) => new(member.Value);
+
+    // One that leaves must hear when it may: not before every group has settled without it.
+    private static bool Needs(DirectoryView view, NodeRecord node) => node.State switch
+    {
+        NodeState.Dead => false,
+        NodeState.Decommissioned => view.Groups.Any(g => !g.IsSettled || g.IsReplica(node.Id)),
+        _ => true,
+    };
+}

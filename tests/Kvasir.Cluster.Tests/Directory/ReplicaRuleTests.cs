@@ -1,0 +1,72 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Transport;
+
+namespace Kvasir.Cluster.Tests.Directory;
+
+public sealed class ReplicaRuleTests
+{
+    private static readonly NodeId s_self = new(2);
+    private static readonly GroupId s_group = new(2);
+
+    [Theory]
+    // Founders, replicas, settled; what is here; what is to be done.
+    [InlineData("1 2 3", "1 2 3", false, ReplicaTrace.None, ReplicaDuty.Found)]
+    [InlineData("1 2 3", "1 2 3", true, ReplicaTrace.None, ReplicaDuty.Found)]
+    [InlineData("1 2 3", "1 3 4", false, ReplicaTrace.None, ReplicaDuty.Found)]
+    [InlineData("1 2 3", "1 3 4", true, ReplicaTrace.None, ReplicaDuty.Nothing)]
+    [InlineData("1 2 3", "1 2 3", true, ReplicaTrace.Copy, ReplicaDuty.Keep)]
+    [InlineData("1", "1 2 3", false, ReplicaTrace.None, ReplicaDuty.Join)]
+    [InlineData("1", "1 2 3", true, ReplicaTrace.None, ReplicaDuty.Join)]
+    [InlineData("1", "1 2 3", true, ReplicaTrace.Removed, ReplicaDuty.Join)]
+    [InlineData("1 2 3", "1 2 3", true, ReplicaTrace.Removed, ReplicaDuty.Join)]
+    [InlineData("1", "1 3", false, ReplicaTrace.None, ReplicaDuty.Nothing)]
+    [InlineData("1", "1 3", true, ReplicaTrace.Removed, ReplicaDuty.Nothing)]
+    [InlineData("1 2 3", "1 3 4", false, ReplicaTrace.Removed, ReplicaDuty.Nothing)]
+    // Not named any more is not enough.
+    [InlineData("1 2 3", "1 3 4", false, ReplicaTrace.Copy, ReplicaDuty.Keep)]
+    [InlineData("1 2 3", "1 3 4", true, ReplicaTrace.Copy, ReplicaDuty.Remove)]
+    public void ANodeHasToDoAsTheRecordSays(string founders, string replicas, bool settled, ReplicaTrace trace, ReplicaDuty duty)
+    {
+        DirectoryView view = ViewOf(founders, replicas, settled);
+        Assert.Equal(duty, ReplicaRule.Decide(view, s_self, s_group, trace, isViewFresh: true));
+        ReplicaDuty stale = duty == ReplicaDuty.Remove ? ReplicaDuty.Keep : duty;
+        Assert.Equal(stale, ReplicaRule.Decide(view, s_self, s_group, trace, isViewFresh: false));
+    }
+
+    [Fact]
+    public void WhatWasDroppedGoesAndWhatIsNotKnownYetStays()
+    {
+        Clusters cluster = new(databases: 1);
+        cluster.Do(DirectoryOperations.CreateKeyspace(cluster.View, new KeyspaceRequest { Name = "a", Shards = 1 }));
+        DirectoryView before = new Clusters(databases: 1).View;
+        GroupId id = cluster.View.KeyspaceByName("a")!.Groups[0]!.Id;
+        Assert.Equal(ReplicaDuty.Keep, ReplicaRule.Decide(before, s_self, id, ReplicaTrace.Copy, isViewFresh: true));
+        cluster.Do(DirectoryOperations.DropKeyspace(cluster.View, "a"));
+        Assert.Equal(ReplicaDuty.Remove, ReplicaRule.Decide(cluster.View, s_self, id, ReplicaTrace.Copy, isViewFresh: true));
+        Assert.Equal(ReplicaDuty.Keep, ReplicaRule.Decide(cluster.View, s_self, id, ReplicaTrace.Copy, isViewFresh: false));
+        Assert.Equal(ReplicaDuty.Nothing, ReplicaRule.Decide(cluster.View, s_self, id, ReplicaTrace.None, isViewFresh: true));
+    }
+
+    [Fact]
+    public void TheDirectoryIsEverywhere()
+    {
+        Assert.Equal(ReplicaDuty.Join, ReplicaRule.Decide(DirectoryView.Empty, s_self, GroupId.Directory, ReplicaTrace.None, isViewFresh: false));
+        Assert.Equal(ReplicaDuty.Keep, ReplicaRule.Decide(new Clusters().View, s_self, GroupId.Directory, ReplicaTrace.Copy, isViewFresh: true));
+    }
+
+    private static DirectoryView ViewOf(string founders, string replicas, bool settled)
+    {
+        var draft = new DirectoryDraft(new Clusters(databases: 1).View);
+        draft.Put(draft.View.Group(s_group)! with
+        {
+            Founders = [.. Nodes(founders)],
+            Replicas = [.. Nodes(replicas)],
+            Epoch = 3,
+            SettledEpoch = settled ? 3UL : 0,
+        });
+        return draft.View;
+    }
+
+    private static IEnumerable<NodeId> Nodes(string text) => text.Split(' ').Select(n => new NodeId(ulong.Parse(n)));
+}
