@@ -28,10 +28,10 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
     private static readonly TimeSpan s_rest = TimeSpan.FromSeconds(10);
 
-    private readonly KvasirNode _node;
+    private readonly IServedNode _node;
     private readonly TimeProvider _time;
     private readonly IExpiryListener _listener;
-    private readonly List<SweepProgress> _progress = [];
+    private readonly Dictionary<Replica, SweepProgress> _progress = [];
     private readonly BytesBuffer _expired = new(4096);
     private readonly List<ExpiredKey> _found = [];
     // Held by a sweep that runs, so that its end can wait for it. Never contended otherwise.
@@ -41,7 +41,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     private bool _disposed;
     private int _posted;
 
-    public ExpirySweep(KvasirNode node, TimeProvider time, IExpiryListener listener)
+    public ExpirySweep(IServedNode node, TimeProvider time, IExpiryListener listener)
     {
         _node = node;
         _time = time;
@@ -97,24 +97,41 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     /// <summary>One slice; true when it found so much that the next should follow at once. Inside the mailbox.</summary>
     public bool Run(Execution execution)
     {
-        if (!_listener.SweepIsOn || execution.Refusal is not null)
+        if (!_listener.SweepIsOn)
             return false;
         long nowMs = _time.GetUtcNow().ToUnixTimeMilliseconds();
         int walked = 0;
         int deleted = 0;
+        IReplicaLog? log = null;
         for (int i = 0; i < _node.DatabaseCount && walked < KeysPerRunMax; i++)
         {
-            SweepProgress progress = ProgressOf(_node.Database(i));
-            if (_time.GetTimestamp() >= progress.RestsUntil && (progress.IsUnderWay || progress.Replica.Census.NextExpiryMs <= nowMs))
+            foreach (Replica replica in _node.ReplicasOf(i))
+            {
+                // Where this node does not lead, somebody else sweeps, and the deletions come from there.
+                if (walked >= KeysPerRunMax || replica.Log.Refusal is not null)
+                    continue;
+                SweepProgress progress = ProgressOf(replica);
+                if (_time.GetTimestamp() < progress.RestsUntil || !(progress.IsUnderWay || replica.Census.NextExpiryMs <= nowMs))
+                    continue;
+                if (!ReferenceEquals(log, replica.Log))
+                    EndRecord(execution);
+                log = replica.Log;
                 walked += Sweep(execution, i, progress, nowMs, KeysPerRunMax - walked, ref deleted);
+            }
         }
 
-        execution.Commit();
+        EndRecord(execution);
+
         // Nobody waits for the answer of a sweep, so nobody else would ask for its record to be written.
-        execution.TakeGate();
         if (deleted != 0)
             _node.Log.Commit();
         return deleted > walked / DenseShare;
+    }
+
+    private static void EndRecord(Execution execution)
+    {
+        execution.Commit();
+        execution.TakeGate();
     }
 
     private int Sweep(Execution execution, int database, SweepProgress progress, long nowMs, int keysMax, ref int deleted)
@@ -186,17 +203,17 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
     private SweepProgress ProgressOf(Replica replica)
     {
-        foreach (SweepProgress progress in _progress)
-        {
-            if (ReferenceEquals(progress.Replica, replica))
-                return progress;
-        }
+        if (_progress.TryGetValue(replica, out SweepProgress? progress))
+            return progress;
 
-        // A node that was reloaded has new replicas; the old ones' progress means nothing any more.
-        if (_progress.Count > 2 * _node.DatabaseCount)
+        // Replicas that were closed stay here for a while: their progress means nothing any more.
+        int open = 0;
+        for (int i = 0; i < _node.DatabaseCount; i++)
+            open += _node.ReplicasOf(i).Length;
+        if (_progress.Count > 2 * open)
             _progress.Clear();
         var added = new SweepProgress(replica);
-        _progress.Add(added);
+        _progress.Add(replica, added);
         return added;
     }
 

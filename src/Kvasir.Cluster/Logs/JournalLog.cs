@@ -9,7 +9,7 @@ namespace Kvasir.Cluster.Logs;
 /// <summary>
 /// The log of a node that is alone: its journal, shared by all its replicas. Thread-safe as the journal is.
 /// </summary>
-internal sealed class JournalLog : IReplicaLog, IJournalListener
+internal sealed class JournalLog : IReplicaLog, INodeLog, IJournalListener
 {
     // Bytes that nobody waits for are handed to the system in pieces of at least this size, or by the node's clock.
     private const ulong EagerWriteBytes = 256 << 10;

@@ -19,7 +19,7 @@ namespace Kvasir.Cluster.Nodes;
 /// <b>Threads.</b> Members are thread-safe unless they say that they belong to the mailbox.
 /// </para>
 /// </summary>
-public sealed class KvasirNode : IDisposable
+public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
 {
     internal const string KeyspacesFolder = "keyspaces";
     internal const string JournalFolder = "journal";
@@ -60,7 +60,7 @@ public sealed class KvasirNode : IDisposable
         _identity = identity;
         _memory = new MemoryBudget(options.MemoryBytes);
         _log = new JournalLog(OnDurable, OnFailed);
-        Mailbox = new ReplicaMailbox(new Execution(_log));
+        Mailbox = new ReplicaMailbox();
         _replicas = new Replica[options.DatabaseCount + 1];
         _databases = [];
         _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.ReserveBytes);
@@ -72,13 +72,19 @@ public sealed class KvasirNode : IDisposable
 
     public NodeOptions Options => _options;
 
-    public IReplicaLog Log => _log;
+    public INodeLog Log => _log;
 
     public ReplicaMailbox Mailbox { get; }
 
     public MemoryBudget Memory => _memory;
 
     public TimeProvider Time => _environment.Scheduler.Time;
+
+    public Durability Durability => _options.Durability;
+
+    public ILoneNode? Alone => this;
+
+    public IClusteredNode? Clustered => null;
 
     public int DatabaseCount => _databases.Length;
 
@@ -128,6 +134,8 @@ public sealed class KvasirNode : IDisposable
         Check.That((uint)index < (uint)_databases.Length);
         return _databases[index];
     }
+
+    public ReadOnlySpan<Replica> ReplicasOf(int database) => new(in _databases[database]);
 
     /// <summary>
     /// Lets two database indexes trade places, durably with the execution's next commit. Belongs to the mailbox.
@@ -362,7 +370,7 @@ public sealed class KvasirNode : IDisposable
                 throw new StorageException($"keyspace {keyspace.Name} needs an ordered engine; {keyspace.Engine} is not one");
             }
 
-            _replicas[i] = new Replica((uint)i, keyspace, ordered);
+            _replicas[i] = new Replica((uint)i, keyspace, ordered, _log);
         }
 
         JournalReplay replay = new(_replicas, _environment.Scheduler);
@@ -438,14 +446,15 @@ public sealed class KvasirNode : IDisposable
     {
         foreach (Replica replica in _replicas)
             replica.Engine.MarkStable(position);
-        _listener?.Durable(position);
+        _listener?.Durable(_log, position);
     }
 
     private void OnFailed(JournalFailure failure, Exception cause, LogPosition durable)
     {
         Interlocked.Increment(ref _discardsPending);
         Mailbox.Post(new DiscardItem(this, _generation, durable));
-        _listener?.Failed(durable, failure == JournalFailure.DiskFull, _log.Refusal?.Message ?? cause.Message);
+        LogLoss loss = failure == JournalFailure.DiskFull ? LogLoss.DiskFull : LogLoss.DiskFailed;
+        _listener?.Failed(_log, durable, loss, _log.Refusal?.Message ?? cause.Message);
     }
 
     /// <summary>Forgets what was published ahead of a log that has failed. What is stable stays.</summary>

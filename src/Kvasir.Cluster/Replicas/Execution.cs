@@ -8,35 +8,31 @@ namespace Kvasir.Cluster.Replicas;
 /// <summary>
 /// The right to read and write the replicas of one mailbox, held by the item that runs. Mutations are staged as they are
 /// made and visible to later reads of the same execution; <see cref="Commit"/> puts all of them, whichever replicas they
-/// touch, into one log record, and publishes them together.
+/// touch, into one record of the log that these replicas share, and publishes them together.
 /// <para>
-/// <b>Gate.</b> A reply may leave only when the log is durable up to <see cref="GatePosition"/>: for writes to
-/// <see cref="Durability.Sync"/> keyspaces their record's position, for reads that of the writes they saw. Whoever sends
-/// replies takes the gate after each item.
+/// <b>Gate.</b> A reply may leave only when a log is durable up to a position: for writes to
+/// <see cref="Durability.Sync"/> keyspaces their record's position, for reads that of the writes they saw. What is read and
+/// written between two takings of the gate is of one log. Whoever sends replies takes the gate after each command.
 /// </para>
 /// </summary>
 public sealed class Execution
 {
-    private readonly IReplicaLog _log;
     private readonly List<Action<LogPosition?>> _endings = [];
     private readonly List<Replica> _touched = [];
     private readonly BytesBuffer _record = new(4096);
+    private IReplicaLog? _gateLog;
     private LogPosition _gate;
     private ulong _publishedUpTo = ulong.MaxValue;
 
-    internal Execution(IReplicaLog log) => _log = log;
-
-    /// <summary>What must be durable before the replies made so far may leave; zero for nothing.</summary>
-    public LogPosition GatePosition => _gate;
+    internal Execution()
+    {
+    }
 
     /// <summary>
-    /// Every record up to here has been published to its engines; <see cref="LogPosition.Max"/> when no record is between the
-    /// log and its engines. Any thread.
+    /// Every record up to here has been published to its engines; <see cref="LogPosition.Max"/> when no record is between its
+    /// log and its engines. Means something where all replicas share one log. Any thread.
     /// </summary>
     internal LogPosition PublishedUpTo => new(Volatile.Read(ref _publishedUpTo));
-
-    /// <summary>Why writes are refused now, or null. Ask before the first write of a command.</summary>
-    public WriteRefusal? Refusal => _log.Refusal;
 
     /// <summary>Bytes staged since the last commit.</summary>
     public int StagedBytes
@@ -50,12 +46,15 @@ public sealed class Execution
         }
     }
 
+    /// <summary>The log that what is staged will go to; null when nothing is.</summary>
+    public IReplicaLog? StagedLog => _touched.Count == 0 ? null : _touched[0].Log;
+
     /// <summary>Reads through everything staged. The value is appended to <paramref name="value"/> unless null.</summary>
     public EntryInfo Get(Replica replica, ReadOnlySpan<byte> key, BytesBuffer? value)
     {
         EntryInfo info = replica.Engine.Get(key, ReadView.Applied, value);
         if (info.Sequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
-            RaiseGate(_log.AwaitedPosition);
+            RaiseGate(replica.Log, replica.Log.AwaitedPosition);
         return info;
     }
 
@@ -63,7 +62,7 @@ public sealed class Execution
     public void SeeAll(Replica replica)
     {
         if (replica.Engine.LastSequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
-            RaiseGate(_log.AwaitedPosition);
+            RaiseGate(replica.Log, replica.Log.AwaitedPosition);
     }
 
     /// <summary>An iterator over everything, staged writes included; dispose it before the item ends.</summary>
@@ -137,18 +136,20 @@ public sealed class Execution
         if (_touched.Count == 0)
             return;
         _record.Clear();
+        IReplicaLog log = _touched[0].Log;
         Durability durability = Durability.None;
         foreach (Replica replica in _touched)
         {
+            Check.That(ReferenceEquals(replica.Log, log), $"one commit writes to two logs");
             JournalPayload.AppendEntry(_record, replica.StreamId, replica.StagedBytes);
             if (replica.Options.Durability < durability)
                 durability = replica.Options.Durability;
         }
 
-        Volatile.Write(ref _publishedUpTo, _log.AppendedPosition.Value);
-        LogPosition position = _log.Append(_record.WrittenSpan, durability);
+        Volatile.Write(ref _publishedUpTo, log.AppendedPosition.Value);
+        LogPosition position = log.Append(_record.WrittenSpan, durability);
         foreach (Replica replica in _touched)
-            replica.Publish(position, durability, _log.DurablePosition);
+            replica.Publish(position, durability, log.DurablePosition);
         Volatile.Write(ref _publishedUpTo, ulong.MaxValue);
         _touched.Clear();
         if (_endings.Count != 0)
@@ -156,7 +157,7 @@ public sealed class Execution
         if (_record.Capacity > 1 << 20)
             _record.ClearAndTrim(1 << 20);
         if (durability == Durability.Sync)
-            RaiseGate(position);
+            RaiseGate(log, position);
     }
 
     /// <summary>
@@ -187,9 +188,10 @@ public sealed class Execution
     }
 
     /// <summary>Forgets the gate: the caller has taken it for the replies it guards.</summary>
-    public LogPosition TakeGate()
+    public Gate TakeGate()
     {
-        LogPosition gate = _gate;
+        Gate gate = new(_gateLog, _gate);
+        _gateLog = null;
         _gate = LogPosition.Zero;
         return gate;
     }
@@ -203,9 +205,14 @@ public sealed class Execution
             _touched.Add(replica);
     }
 
-    private void RaiseGate(LogPosition position)
+    private void RaiseGate(IReplicaLog log, LogPosition position)
     {
-        if (position > _gate && position > _log.DurablePosition)
-            _gate = position;
+        if (position <= _gate && ReferenceEquals(log, _gateLog))
+            return;
+        if (position <= log.DurablePosition)
+            return;
+        Check.That(_gateLog is null || ReferenceEquals(log, _gateLog), $"one reply waits for two logs");
+        _gateLog = log;
+        _gate = position;
     }
 }

@@ -1,6 +1,5 @@
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Primitives;
-using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Replicas;
 
@@ -16,25 +15,6 @@ public interface IReplicaLog
     /// <summary>Nothing appended becomes durable: it has failed, and has not resumed.</summary>
     bool IsStopped { get; }
 
-    /// <summary>
-    /// Adds a record; it is durable once <see cref="DurablePosition"/> has reached the position returned.
-    /// With <see cref="Durability.Sync"/> somebody's reply waits for that. Nothing happens before <see cref="Commit"/>.
-    /// </summary>
-    LogPosition Append(ReadOnlySpan<byte> payload, Durability durability);
-
-    /// <summary>
-    /// Starts making what was appended durable, as far as anybody waits for it; once for all that came together, such as
-    /// one turn of an event loop. What has <see cref="Durability.Interval"/> is handed to the system, unless a sync is
-    /// under way. Returns at once. Any thread.
-    /// </summary>
-    void Commit();
-
-    /// <summary>
-    /// As <see cref="Commit"/>, on the calling thread, and back only when it is done: cheaper when there is nothing else
-    /// to do meanwhile. A failure is told to the listeners, not thrown.
-    /// </summary>
-    void CommitInline();
-
     LogPosition AppendedPosition { get; }
 
     /// <summary>The last position appended as awaited: once the log is durable up to here, no reply waits.</summary>
@@ -42,11 +22,11 @@ public interface IReplicaLog
 
     LogPosition DurablePosition { get; }
 
-    /// <summary>Bytes of log kept for replay.</summary>
-    long RetainedBytes { get; }
-
-    /// <summary>What the journal below did since it was opened.</summary>
-    JournalStatistics Statistics { get; }
+    /// <summary>
+    /// Adds a record; it is durable once <see cref="DurablePosition"/> has reached the position returned.
+    /// With <see cref="Durability.Sync"/> somebody's reply waits for that. Nothing happens before <see cref="INodeLog.Commit"/>.
+    /// </summary>
+    LogPosition Append(ReadOnlySpan<byte> payload, Durability durability);
 }
 
 /// <summary>Why writes are refused, in words for a client.</summary>

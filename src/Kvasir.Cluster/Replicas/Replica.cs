@@ -15,11 +15,12 @@ public sealed class Replica
     // Records that somebody waits for because of another replica's durability: ascending, some of them durable by now.
     private readonly List<LogPosition> _awaited = [];
 
-    public Replica(uint streamId, KeyspaceOptions options, IOrderedEngine engine)
+    public Replica(uint streamId, KeyspaceOptions options, IOrderedEngine engine, IReplicaLog log)
     {
         StreamId = streamId;
         Options = options;
         Engine = engine;
+        Log = log;
         Census = new KeyCensus(this);
     }
 
@@ -30,6 +31,9 @@ public sealed class Replica
 
     /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
     public IOrderedEngine Engine { get; }
+
+    /// <summary>Where its writes go before they count.</summary>
+    public IReplicaLog Log { get; }
 
     /// <summary>How many keys it holds.</summary>
     public KeyCensus Census { get; }

@@ -12,12 +12,10 @@ namespace Kvasir.Cluster.Replicas;
 public sealed class ReplicaMailbox
 {
     private readonly ConcurrentQueue<IMailboxItem> _queue = new();
-    private readonly Execution _execution;
+    private readonly Execution _execution = new();
 
     // Items posted and not finished. The thread that moves it from 0 owns the mailbox until it is 0 again.
     private int _pending;
-
-    internal ReplicaMailbox(Execution execution) => _execution = execution;
 
     /// <inheritdoc cref="Execution.PublishedUpTo"/>
     internal LogPosition PublishedUpTo => _execution.PublishedUpTo;

@@ -20,6 +20,7 @@ internal static class AllCommands
         .. MemoryCommands.All,
         .. DebugCommands.All,
         .. ClusterCommands.All,
+        .. AdministrationCommands.All,
         .. ScriptingCommands.All,
         .. TransactionCommands.All,
         .. PubSubCommands.All,

@@ -1,8 +1,12 @@
+using Kvasir.Server.Commands.Generic;
 using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands;
 
-/// <summary>CLUSTER and its like, as a Redis server outside of a Redis cluster answers them: clients ask to find out.</summary>
+/// <summary>
+/// CLUSTER and its like: what a client that knows Redis Cluster asks to find the nodes by itself. Outside of a cluster they are
+/// answered as by a Redis server outside of one; what changes a Redis cluster is refused in one of ours.
+/// </summary>
 internal static class ClusterCommands
 {
     private const CommandFlags Asking = CommandFlags.Stale;
@@ -20,38 +24,65 @@ internal static class ClusterCommands
                 Sub("addslotsrange", -4, Changing),
                 Sub("bumpepoch", 2, Changing),
                 Sub("count-failure-reports", 3, Administrating),
-                Sub("countkeysinslot", 3, Asking),
+                Sub("countkeysinslot", 3, Asking, ClusterSlots.CountKeysInSlot, ShardCommands.AskSlot),
                 Sub("delslots", -3, Changing),
                 Sub("delslotsrange", -4, Changing),
                 Sub("failover", -2, Changing),
                 Sub("flushslots", 2, Changing),
                 Sub("forget", 3, Changing),
-                Sub("getkeysinslot", 4, Asking),
-                Sub("info", 2, Asking),
-                Sub("keyslot", 3, Asking),
+                Sub("getkeysinslot", 4, Asking, ClusterSlots.GetKeysInSlot, ShardCommands.AskSlot),
+                Sub("info", 2, Asking, ClusterPages.Info),
+                Sub("keyslot", 3, Asking, ClusterPages.KeySlotOf),
                 Sub("links", 2, Asking),
                 Sub("meet", -4, Changing),
-                Sub("myid", 2, Asking),
-                Sub("nodes", 2, Asking),
+                Sub("myid", 2, Asking, ClusterPages.MyId),
+                Sub("nodes", 2, Asking, ClusterPages.Nodes),
                 Sub("replicas", 3, Administrating),
                 Sub("replicate", 3, Changing),
                 Sub("reset", -2, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Stale),
                 Sub("saveconfig", 2, Changing),
                 Sub("set-config-epoch", 3, Changing),
                 Sub("setslot", -4, Changing),
-                Sub("shards", 2, Asking),
+                Sub("shards", 2, Asking, ClusterPages.Shards),
                 Sub("slaves", 3, Administrating),
-                Sub("slots", 2, Asking),
+                Sub("slots", 2, Asking, ClusterPages.Slots),
                 new() { Name = "help", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale, Handler = Refuse, Group = "cluster" },
             ],
         },
-        new() { Name = "asking", Arity = 1, Flags = CommandFlags.Fast, Handler = Refuse, Group = "cluster", Categories = ["connection"] },
-        new() { Name = "readonly", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Refuse, Group = "cluster", Categories = ["connection"] },
-        new() { Name = "readwrite", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Refuse, Group = "cluster", Categories = ["connection"] },
+        new() { Name = "asking", Arity = 1, Flags = CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readonly", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readwrite", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
     ];
 
-    private static CommandDefinition Sub(string name, int arity, CommandFlags flags) =>
-        new() { Name = name, Arity = arity, Flags = flags, Handler = Refuse, Group = "cluster" };
+    private static CommandDefinition Sub(
+        string name, int arity, CommandFlags flags, CommandHandler? inCluster = null, CommandHandler? overShards = null) => new()
+        {
+            Name = name,
+            Arity = arity,
+            Flags = flags,
+            Handler = inCluster is null ? Refuse : c => Answer(c, inCluster),
+            OverShards = overShards,
+            Group = "cluster",
+        };
 
-    private static void Refuse(CommandContext context) => context.Reply.Error("ERR This instance has cluster support disabled");
+    private static void Answer(CommandContext context, CommandHandler inCluster)
+    {
+        if (context.Server.Router is null)
+            Refuse(context);
+        else
+            inCluster(context);
+    }
+
+    /// <summary>Of no consequence here: every node takes every command at any time.</summary>
+    private static void Accept(CommandContext context)
+    {
+        if (context.Server.Router is null)
+            Refuse(context);
+        else
+            context.Reply.Ok();
+    }
+
+    private static void Refuse(CommandContext context) => context.Reply.Error(context.Server.Router is null
+        ? "ERR This instance has cluster support disabled"
+        : "ERR not possible here: the cluster does by itself what Redis Cluster is told to; see NODE, KEYSPACE and LEADER");
 }

@@ -49,6 +49,14 @@ internal static class ConnectionCommands
     {
         if (!RespRequestParser.TryNumber(context.Argument(1), out long index))
         {
+            // In a cluster, databases have names.
+            if (context.Server.Router is { } router && router.Router.FindDatabase(context.Argument(1)) is var named and >= 0)
+            {
+                context.Session.DatabaseIndex = named;
+                context.Reply.Ok();
+                return;
+            }
+
             context.Reply.Error("ERR value is not an integer or out of range");
             return;
         }

@@ -25,6 +25,12 @@ internal static class DebugCommands
     private static void Run(CommandContext context)
     {
         string word = Encoding.UTF8.GetString(context.Argument(1)).ToLowerInvariant();
+        if (context.Node.Alone is null && word is "reload" or "loadaof" or "object" or "digest" or "digest-value" or "populate")
+        {
+            context.Reply.Error($"ERR DEBUG {word.ToUpperInvariant()} is not possible in a cluster: no node has all of its data");
+            return;
+        }
+
         switch (word, context.ArgumentCount)
         {
             case ("sleep", 3):

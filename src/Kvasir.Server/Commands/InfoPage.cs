@@ -299,6 +299,12 @@ internal sealed class InfoPage(ServerState server, Execution execution)
     {
         for (int i = 0; i < server.Node.DatabaseCount; i++)
         {
+            if (server.Router is not null)
+            {
+                StoredHere(i);
+                continue;
+            }
+
             KeyNumbers numbers = server.Node.Database(i).Census.Estimate(execution, server.Clock.NowMs);
             if (numbers.Keys != 0)
             {
@@ -307,6 +313,16 @@ internal sealed class InfoPage(ServerState server, Execution execution)
                     $"keys={numbers.Keys},expires={numbers.Expiring},avg_ttl={numbers.AverageTtlMs}");
             }
         }
+    }
+
+    /// <summary>In a cluster: what this node's replicas hold, leaders or not, by their engines' estimates.</summary>
+    private void StoredHere(int database)
+    {
+        long keys = 0;
+        foreach (Replica replica in server.Node.ReplicasOf(database))
+            keys += replica.Engine.GetStatistics().EstimatedKeys;
+        if (keys != 0)
+            Field("db" + database.ToString(CultureInfo.InvariantCulture), $"keys={keys},expires=0,avg_ttl=0");
     }
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("F6", CultureInfo.InvariantCulture);

@@ -68,6 +68,8 @@ internal static class ServerCommands
 
     private static void Save(CommandContext context)
     {
+        if (IsRefused(context))
+            return;
         if (context.Server.Snapshotter is not { } snapshotter)
         {
             context.Reply.Ok();
@@ -89,8 +91,18 @@ internal static class ServerCommands
         ? "Background append only file rewriting scheduled"u8
         : "Background append only file rewriting started"u8);
 
+    private static bool IsRefused(CommandContext context)
+    {
+        if (context.Node.Alone is not null)
+            return false;
+        context.Reply.Error($"ERR {context.Command.Name.ToUpperInvariant()} is not possible in a cluster: no node has all of its data");
+        return true;
+    }
+
     private static void BackgroundSave(CommandContext context)
     {
+        if (IsRefused(context))
+            return;
         bool scheduled = context.ArgumentCount == 2 && Ascii.EqualsIgnoreCase(context.Argument(1), "schedule"u8);
         if (context.ArgumentCount > 1 && !scheduled)
         {

@@ -109,7 +109,7 @@ internal static class TransactionCommands
             return;
         }
 
-        if (hasWrites && context.Execution.Refusal is { } refusal)
+        if (hasWrites && context.Database.Log.Refusal is { } refusal)
         {
             context.Reply.Error("EXECABORT Transaction discarded because of: " + refusal.Code + " " + refusal.Message);
             return;

@@ -8,12 +8,13 @@ namespace Kvasir.Server.Hosting;
 /// <summary>Passes the log's progress on to those whose replies wait for it.</summary>
 internal sealed class LogWatcher(ServerState server, Action moved, ILogger logger) : ILogListener
 {
-    public void Durable(LogPosition position) => moved();
+    public void Durable(IReplicaLog log, LogPosition position) => moved();
 
-    public void Failed(LogPosition durable, bool definite, string reason)
+    public void Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
     {
-        server.LogFailures.Add(durable, definite, reason);
-        HostLog.LogFailed(logger, reason);
+        server.LogFailures.Add(log, durable, loss, reason);
+        if (loss != LogLoss.LeadershipLost)
+            HostLog.LogFailed(logger, reason);
         moved();
     }
 }

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Server.Commands;
+using Kvasir.Server.Forwarding;
 using Kvasir.Server.Metrics;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Settings;
@@ -21,17 +22,30 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     private readonly EpollListener? _epoll;
     private readonly KestrelHost? _kestrel;
     private readonly ServerMeter _meter;
+    private readonly RequestExchange? _exchange;
     private readonly CancellationTokenSource _shutdown = new();
     private bool _disposed;
 
-    private RespServer(KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
+    private RespServer(IServedNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
     {
         _options = options;
         _logger = logging.CreateLogger("Kvasir.Server");
-        State = new ServerState(node, node.Time, AllCommands.List) { Shutdown = this, ReloadNode = () => Reload(node, lost) };
+        State = new ServerState(node, node.Time, AllCommands.List) { Shutdown = this };
         State.Identity.DataFolder = options.DataFolder;
         State.Identity.ConfigFile = options.ConfigFile ?? "";
-        State.Snapshotter = new CheckpointKeeper(files, options.DataFolder + "/checkpoints", node.Checkpoint, node.Time, _logger);
+        if (node.Alone is { } alone)
+        {
+            State.ReloadNode = () => Reload(alone, lost);
+            State.Snapshotter = new CheckpointKeeper(files, options.DataFolder + "/checkpoints", alone.Checkpoint, node.Time, _logger);
+        }
+
+        if (node.Clustered is { } clustered)
+        {
+            _exchange = new RequestExchange(State, clustered);
+            clustered.SetForwarding(_exchange);
+            State.Router = new CommandRouter(State, clustered, _exchange);
+        }
+
         State.SweepFailed = (database, failure) => HostLog.SweepFailed(_logger, database, failure.Message.ReplaceLineEndings(" "));
         ApplySettings(State, options);
         _meter = new ServerMeter(State);
@@ -83,7 +97,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     /// opened again, and ends the process: it does not return.
     /// </summary>
     public static async Task<RespServer> Start(
-        KvasirNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
+        IServedNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
     {
         RespServer server = new(node, options, files, logging, lost);
         try
@@ -132,6 +146,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
             return;
         _disposed = true;
         State.Expiry.Dispose();
+        _exchange?.Dispose();
         if (_kestrel is not null)
             await _kestrel.DisposeAsync();
         _epoll?.Dispose();
@@ -147,7 +162,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     };
 
     /// <summary>In the mailbox: nobody is served from a node that is closed, or open in part.</summary>
-    private static void Reload(KvasirNode node, Action<StorageException> lost)
+    private static void Reload(ILoneNode node, Action<StorageException> lost)
     {
         try
         {
@@ -185,5 +200,6 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     {
         _epoll?.LogMoved();
         _kestrel?.Handler.LogMoved();
+        _exchange?.LogMoved();
     }
 }

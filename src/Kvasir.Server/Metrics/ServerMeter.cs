@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
 
@@ -75,7 +76,11 @@ internal sealed class ServerMeter : IDisposable
     {
         long sum = 0;
         for (int i = 0; i < _server.Node.DatabaseCount; i++)
-            sum += value(_server.Node.Database(i).Engine.GetStatistics());
+        {
+            foreach (Replica replica in _server.Node.ReplicasOf(i))
+                sum += value(replica.Engine.GetStatistics());
+        }
+
         return sum;
     }
 }

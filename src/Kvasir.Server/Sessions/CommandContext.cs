@@ -29,7 +29,7 @@ internal sealed class CommandContext
 
     public ServerState Server { get; }
 
-    public KvasirNode Node => Server.Node;
+    public IServedNode Node => Server.Node;
 
     public RespWriter Reply { get; }
 
@@ -52,7 +52,10 @@ internal sealed class CommandContext
     /// <summary>The index that SELECT chose.</summary>
     public int DatabaseIndex => Session.DatabaseIndex;
 
-    public Replica Database => Node.Database(Session.DatabaseIndex);
+    /// <summary>In a cluster: this node's replica of the shard that the command's keys are in. Null when alone.</summary>
+    public Replica? Routed { get; set; }
+
+    public Replica Database => Routed ?? Node.Database(Session.DatabaseIndex);
 
     /// <summary>Unix milliseconds; the same for the whole command, and for a whole MULTI block.</summary>
     public long NowMs { get; set; }
@@ -63,6 +66,9 @@ internal sealed class CommandContext
         ref readonly ArgumentRange range = ref _arguments[index];
         return _bytes.AsSpan(_origin + range.Offset, range.Length);
     }
+
+    /// <summary>As <see cref="Database"/>, of any index. In a cluster only that of the selected one can be had.</summary>
+    public Replica ReplicaOf(int database) => database == Session.DatabaseIndex ? Database : Node.Database(database);
 
     /// <summary>Says that a key of the selected database was changed; see <see cref="KeyEvents"/>.</summary>
     public void Changed(KeyEventClass eventClass, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> key)

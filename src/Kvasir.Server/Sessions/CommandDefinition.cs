@@ -57,6 +57,15 @@ internal sealed record CommandDefinition
 
     public int KeyStep { get; init; }
 
+    /// <summary>Finds one more key, behind a word of the command's own: its position, or 0. SORT has one.</summary>
+    public Func<CommandContext, int>? LateKey { get; init; }
+
+    /// <summary>
+    /// For a command that is about a whole database: in a cluster this asks the leader of each shard, and answers for all of
+    /// them; the handler, then, runs on each shard. What it refuses it answers at once; else it makes a place for the reply.
+    /// </summary>
+    public CommandHandler? OverShards { get; init; }
+
     /// <summary>string, bitmap, generic, transactions, pubsub, connection, server, scripting.</summary>
     public required string Group { get; init; }
 

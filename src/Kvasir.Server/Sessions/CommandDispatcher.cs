@@ -57,6 +57,29 @@ internal sealed class CommandDispatcher
             return true;
         }
 
+        if (_server.Router is { } router)
+        {
+            switch (router.Direct(context, entry))
+            {
+                case Direction.Waits:
+                    return false;
+                case Direction.Refused:
+                    Rejected(context, start, entry);
+                    return true;
+                case Direction.Sent:
+                    if (session.Client.ReplyMode != ReplyMode.On)
+                        MaybeSilence(session, start, entry);
+                    return true;
+            }
+        }
+
+        if ((flags & CommandFlags.Write) != 0 && RefusalOf(context) is { } refusal && !MayWriteAllTheSame(session, entry))
+        {
+            context.Reply.Error(refusal.Code + " " + refusal.Message);
+            Rejected(context, start, entry);
+            return true;
+        }
+
         TransactionState transaction = session.Transaction;
         if (transaction.IsOpen && !RunsInsideMulti(entry))
         {
@@ -65,10 +88,12 @@ internal sealed class CommandDispatcher
         }
         else
         {
-            if ((flags & CommandFlags.Write) != 0 && !MayWriteNow(session))
+            if ((flags & CommandFlags.Write) != 0 && !MayWriteNow(context))
                 return false;
             if (entry.SharesRecord)
             {
+                if (context.Routed is { } routed)
+                    session.Group.EndUnless(context.Execution, routed.Log);
                 Call(context, entry);
             }
             else
@@ -256,13 +281,6 @@ internal sealed class CommandDispatcher
             return false;
         }
 
-        if ((flags & CommandFlags.Write) != 0 && context.Execution.Refusal is { } refusal
-            && !(GivesBackSpace(entry) && !session.Transaction.IsOpen && _server.Node.MakeRoomForDeletion()))
-        {
-            reply.Error(refusal.Code + " " + refusal.Message);
-            return false;
-        }
-
         if (session.Subscriptions.Any && reply.Protocol == 2 && !RunsWhileSubscribed(entry))
         {
             reply.Error($"ERR Can't execute '{entry.FullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context");
@@ -295,9 +313,10 @@ internal sealed class CommandDispatcher
     }
 
     /// <summary>Back-pressure: the session waits as long as the engine asks, then the engine is asked again.</summary>
-    private bool MayWriteNow(RespSession session)
+    private bool MayWriteNow(CommandContext context)
     {
-        TimeSpan delay = _server.Node.Database(session.DatabaseIndex).Engine.SuggestWriteDelay(session.Parser.Consumed);
+        RespSession session = context.Session;
+        TimeSpan delay = context.Database.Engine.SuggestWriteDelay(session.Parser.Consumed);
         if (delay <= TimeSpan.Zero)
             return true;
         _statistics.DelayedWrites++;
@@ -319,10 +338,17 @@ internal sealed class CommandDispatcher
         return false;
     }
 
+    /// <summary>Null, too, where nobody knows yet whose refusal would count: inside MULTI in a cluster.</summary>
+    private WriteRefusal? RefusalOf(CommandContext context) =>
+        context.Routed is null && _server.Router is not null ? null : context.Database.Log.Refusal;
+
+    private bool MayWriteAllTheSame(RespSession session, CommandEntry entry) =>
+        GivesBackSpace(entry) && !session.Transaction.IsOpen && _server.Node.Alone?.MakeRoomForDeletion() == true;
+
     private static bool GivesBackSpace(CommandEntry entry) =>
         entry.Definition.Name is "del" or "unlink" or "flushdb" or "flushall" && entry.Parent is null;
 
-    private static bool RunsInsideMulti(CommandEntry entry) =>
+    public static bool RunsInsideMulti(CommandEntry entry) =>
         entry.Definition.Name is "exec" or "discard" or "multi" or "watch" or "quit" or "reset" && entry.Parent is null;
 
     private static bool RunsWhileSubscribed(CommandEntry entry) =>

@@ -6,9 +6,9 @@ namespace Kvasir.Server.Sessions;
 /// <summary>
 /// Commands of one pipeline that share a log record. Each would be one by itself; but what a client sent together and
 /// nobody can see in between costs one record and one publication as well as many. The group begins with the first command
-/// that writes, takes in those that follow it, reads too, and ends before anything that is not made for it, at a size, and
-/// at the end of the run. Its replies wait for its record together. If it cannot be logged, nothing of it has happened,
-/// and no reply of it leaves. Inside the mailbox.
+/// that writes, takes in those that follow it on the same log, reads too, and ends before anything that is not made for it,
+/// at a size, and at the end of the run. Its replies wait for its record together. If it cannot be logged, nothing of it
+/// has happened, and no reply of it leaves. Inside the mailbox.
 /// </summary>
 internal sealed class CommitGroup(SessionOutput output)
 {
@@ -18,20 +18,27 @@ internal sealed class CommitGroup(SessionOutput output)
     private bool _isOpen;
     private int _start;
     private int _replies;
-    private LogPosition _gate;
+    private Gate _gate;
+
+    /// <summary>Before a command that may join the group if its log is the group's.</summary>
+    public void EndUnless(Execution execution, IReplicaLog log)
+    {
+        if (_isOpen && !ReferenceEquals(execution.StagedLog, log))
+            End(execution);
+    }
 
     /// <summary>After each command, whose reply, if any, begins at <paramref name="start"/>.</summary>
     public void Add(Execution execution, int start)
     {
-        LogPosition gate = execution.TakeGate();
+        Gate gate = execution.TakeGate();
         int staged = execution.StagedBytes;
         bool answered = output.Buffer.Length > start;
         if (!_isOpen)
         {
             if (staged == 0)
             {
-                if (answered && gate > LogPosition.Zero)
-                    output.AddGate(gate, start, 1);
+                if (answered && gate.Log is { } log)
+                    output.AddGate(log, gate.Position, start, 1);
                 return;
             }
 
@@ -41,7 +48,7 @@ internal sealed class CommitGroup(SessionOutput output)
 
         if (answered)
             _replies++;
-        if (gate > _gate)
+        if (gate.Position > _gate.Position)
             _gate = gate;
         if (staged > BytesMax)
             End(execution);
@@ -53,11 +60,11 @@ internal sealed class CommitGroup(SessionOutput output)
         if (!_isOpen)
             return;
         execution.Commit();
-        LogPosition gate = execution.TakeGate();
-        if (gate < _gate)
+        Gate gate = execution.TakeGate();
+        if (gate.Position < _gate.Position)
             gate = _gate;
-        if (_replies != 0 && gate > LogPosition.Zero)
-            output.AddGate(gate, _start, _replies);
+        if (_replies != 0 && gate.Log is { } log)
+            output.AddGate(log, gate.Position, _start, _replies);
         Clear();
     }
 
@@ -79,6 +86,6 @@ internal sealed class CommitGroup(SessionOutput output)
     {
         _isOpen = false;
         _replies = 0;
-        _gate = LogPosition.Zero;
+        _gate = default;
     }
 }

@@ -10,7 +10,7 @@ namespace Kvasir.Server.Sessions;
 /// Hears of every change to a key: for WATCH, and for keyspace notifications. Called inside the mailbox, after the change
 /// was staged. Costs a branch when nobody watches or listens.
 /// </summary>
-internal sealed class KeyEvents(KvasirNode node, PubSubRegistry pubSub, WatchRegistry watches, KeyUse use)
+internal sealed class KeyEvents(IServedNode node, PubSubRegistry pubSub, WatchRegistry watches, KeyUse use)
 {
     private readonly BytesBuffer _channel = new(64);
 

@@ -3,29 +3,84 @@ using Kvasir.Primitives;
 
 namespace Kvasir.Server.Sessions;
 
-/// <summary>What the log could not make durable, for sessions whose replies waited for it. Thread-safe.</summary>
-internal sealed class LogFailures(Func<bool> isStopped)
+/// <summary>What logs could not make durable, for sessions whose replies waited for it. Thread-safe.</summary>
+internal sealed class LogFailures
 {
-    private long _count;
-    private volatile LogFailureNote? _last;
+    // A session looks at every wake: one that has missed more than so many losses can be sure of nothing.
+    private const int KeptMax = 256;
 
+    private readonly Lock _lock = new();
+    private volatile LogFailureNote[] _notes = [];
+
+    // The last losses of logs whose disk failed: what is appended to such a log while it is stopped is lost, too. A node
+    // that leads a group no more appends nothing to it.
+    private volatile LogFailureNote[] _stopped = [];
+    private long _count;
+
+    /// <summary>How many there were since the start.</summary>
     public long Count => Volatile.Read(ref _count);
 
-    public LogFailureNote? Last => _last;
-
-    /// <summary>The log has not recovered since: nothing more becomes durable.</summary>
-    public bool Current => _last is not null && isStopped();
-
-    public void Add(LogPosition durable, bool definite, string reason)
+    /// <summary>A log that failed has not recovered since: nothing more becomes durable in it.</summary>
+    public bool Current
     {
-        string error = definite
-            ? "MISCONF disk full: the write was not and will not be applied. " + reason
-            : "IOERR the disk failed: the write's outcome is unknown until the server restarts. " + reason;
-        _last = new LogFailureNote(durable, error);
-        Interlocked.Increment(ref _count);
-    }
-}
+        get
+        {
+            foreach (LogFailureNote note in _stopped)
+            {
+                if (note.Log.IsStopped)
+                    return true;
+            }
 
-/// <param name="Durable">Everything up to here is safe.</param>
-/// <param name="Error">What clients are told whose write came later.</param>
-internal sealed record LogFailureNote(LogPosition Durable, string Error);
+            return false;
+        }
+    }
+
+    public void Add(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
+    {
+        string error = loss switch
+        {
+            LogLoss.DiskFull => "MISCONF disk full: the write was not and will not be applied. " + reason,
+            LogLoss.DiskFailed => "IOERR the disk failed: the write's outcome is unknown until the server restarts. " + reason,
+            _ => "TIMEOUT the write's outcome is unknown: leadership of its shard was lost before a majority had it",
+        };
+        lock (_lock)
+        {
+            LogFailureNote[] before = _notes;
+            LogFailureNote note = new(_count + 1, log, durable, error);
+            _notes = [.. before.AsSpan(Math.Max(0, before.Length - KeptMax + 1)), note];
+            if (loss != LogLoss.LeadershipLost)
+                _stopped = [.. _stopped.Where(n => !ReferenceEquals(n.Log, log)), note];
+            Volatile.Write(ref _count, _count + 1);
+        }
+    }
+
+    /// <summary>Turns what a session has waited for in vain into errors.</summary>
+    /// <param name="output">The session's.</param>
+    /// <param name="seen">How many losses it knew; how many it knows now.</param>
+    public void Meet(SessionOutput output, ref long seen)
+    {
+        LogFailureNote[] notes = _notes;
+        if (notes.Length == 0)
+            return;
+        bool missed = notes[0].Number > seen + 1;
+        foreach (LogFailureNote note in notes)
+        {
+            if (note.Number > seen)
+                output.Fail(note.Log, missed ? LogPosition.Zero : note.Durable, note.Error);
+        }
+
+        foreach (LogFailureNote note in _stopped)
+        {
+            if (note.Log.IsStopped)
+                output.Fail(note.Log, note.Durable, note.Error);
+        }
+
+        seen = Math.Max(seen, notes[^1].Number);
+    }
+
+    /// <param name="Number">Counted from 1.</param>
+    /// <param name="Log">Which.</param>
+    /// <param name="Durable">Everything up to here is safe.</param>
+    /// <param name="Error">What clients are told whose write came later.</param>
+    private sealed record LogFailureNote(long Number, IReplicaLog Log, LogPosition Durable, string Error);
+}

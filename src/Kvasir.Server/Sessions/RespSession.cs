@@ -1,4 +1,5 @@
 using System.Text;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Wire.Resp;
@@ -78,6 +79,18 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The database that SELECT chose.</summary>
     public int DatabaseIndex { get; set; }
 
+    /// <summary>Replies that are under way from other nodes. In the mailbox.</summary>
+    public int RepliesOwed { get; set; }
+
+    /// <summary>The version of the routes by which these were sent. In the mailbox.</summary>
+    public ulong RoutedAt { get; set; }
+
+    /// <summary>Since when its next command has waited for a leader; 0 while none does. In the mailbox.</summary>
+    public long WaitsSinceMs { get; set; }
+
+    /// <summary>The shard that another node made this session for, on behalf of its clients; none for a client's own.</summary>
+    public GroupId Pinned { get; init; }
+
     /// <summary>The owner's own: what it needs to find its connection again.</summary>
     public object? Connection { get; set; }
 
@@ -107,6 +120,14 @@ internal sealed class RespSession : IMailboxItem
         _runner = Environment.CurrentManagedThreadId;
         _running = true;
         Server.Node.Mailbox.Post(this);
+    }
+
+    /// <summary>As <see cref="Execute"/>, for an owner that is inside the mailbox.</summary>
+    public void ExecuteInside(Execution execution)
+    {
+        _runner = Environment.CurrentManagedThreadId;
+        _running = true;
+        Run(execution);
     }
 
     public void Run(Execution execution)
@@ -175,17 +196,31 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Bytes of messages that wait to be moved. Any thread.</summary>
     public int PushBytes => Volatile.Read(ref _pushLength);
 
+    /// <summary>
+    /// Makes a place, behind the replies so far, for one that another node makes. Null when the client wants none. In the
+    /// mailbox, with the group ended.
+    /// </summary>
+    public PendingReply? AwaitReply()
+    {
+        if (Client.ReplyMode != ReplyMode.On)
+            return null;
+        PendingReply reply = new(this);
+        Output.AddPlace(reply);
+        RepliesOwed++;
+        return reply;
+    }
+
     /// <summary>What may be sent now. By the owner, while it is not running.</summary>
     public Memory<byte> Sendable()
     {
         TakePushes();
-
-        // Before the failures are looked at: positions that a failure took back are given again, and a later one must not
-        // open the gate of an earlier write.
-        LogPosition durable = Server.Node.Log.DurablePosition;
         if (Output.HasGates)
+        {
+            Output.LookAtLogs();
             MeetLogFailures();
-        return Output.Sendable(durable);
+        }
+
+        return Output.Sendable();
     }
 
     /// <summary>Closes it from outside. Any thread.</summary>
@@ -214,7 +249,7 @@ internal sealed class RespSession : IMailboxItem
         _replyStart = Output.Buffer.Length;
         HasMore = false;
         _foreseenLeft = int.MaxValue;
-        long hardLimit = Server.Limits.Output(Subscriptions.Any).HardBytes;
+        long hardLimit = Pinned.IsNone ? Server.Limits.Output(Subscriptions.Any).HardBytes : 0;
         Server.Clock.Refresh();
         while (!ClosesAfterReplies && !ClosesNow)
         {
@@ -234,7 +269,7 @@ internal sealed class RespSession : IMailboxItem
                 return;
             }
 
-            if (Input.Length <= _foreseenLeft)
+            if (Input.Length <= _foreseenLeft && Server.Router is null)
                 Foresee();
             RespParseStatus status = Parser.Parse(Input.Bytes);
             if (status == RespParseStatus.Incomplete)
@@ -302,10 +337,7 @@ internal sealed class RespSession : IMailboxItem
     private void MeetLogFailures()
     {
         LogFailures failures = Server.LogFailures;
-        if (failures.Count == _failureSeen && !failures.Current)
-            return;
-        _failureSeen = failures.Count;
-        if (failures.Last is { } failure)
-            Output.Fail(failure.Durable, failure.Error);
+        if (failures.Count != _failureSeen || failures.Current)
+            failures.Meet(Output, ref _failureSeen);
     }
 }

@@ -17,12 +17,11 @@ internal sealed class ServerState
     /// <param name="node">What it serves.</param>
     /// <param name="time">Its clock.</param>
     /// <param name="commands">All it knows; the families are above, and handed in.</param>
-    public ServerState(KvasirNode node, TimeProvider time, IEnumerable<CommandDefinition> commands)
+    public ServerState(IServedNode node, TimeProvider time, IEnumerable<CommandDefinition> commands)
     {
         Node = node;
         Time = time;
         Clock = new ServerClock(time);
-        LogFailures = new LogFailures(() => node.Log.IsStopped);
         Commands = new CommandTable(commands);
         Watches = new WatchRegistry(node.DatabaseCount);
         Use = new KeyUse(Clock);
@@ -30,11 +29,11 @@ internal sealed class ServerState
         Tracking = new KeyTracking(Clients);
         Dispatcher = new CommandDispatcher(this);
         Expiry = new ExpirySweep(node, time, new ExpiryAnnouncer(this));
-        Settings.Set("appendfsync", node.Options.Durability switch { Durability.Sync => "always", Durability.Interval => "everysec", _ => "no" });
+        Settings.Set("appendfsync", node.Durability switch { Durability.Sync => "always", Durability.Interval => "everysec", _ => "no" });
         SettingEffects.ApplyAll(this);
     }
 
-    public KvasirNode Node { get; }
+    public IServedNode Node { get; }
 
     public TimeProvider Time { get; }
 
@@ -67,13 +66,16 @@ internal sealed class ServerState
 
     public ScanCursors ScanCursors { get; } = new((ulong)Random.Shared.NextInt64());
 
+    /// <summary>Where commands run in a cluster; null for a node that is alone.</summary>
+    public CommandRouter? Router { get; set; }
+
     public SlowLog SlowLog { get; } = new();
 
     public LatencyMonitor Latency { get; } = new();
 
     public PauseState Pause { get; } = new();
 
-    public LogFailures LogFailures { get; }
+    public LogFailures LogFailures { get; } = new();
 
     public RespRequestLimits RequestLimits { get; } = new();
 

@@ -75,7 +75,10 @@ internal static class SettingEffects
                 break;
             case "appendfsync":
                 Durability durability = settings[name] switch { "always" => Durability.Sync, "everysec" => Durability.Interval, _ => Durability.None };
-                server.Node.SetDurability(durability);
+                if (server.Node.Alone is { } alone)
+                    alone.SetDurability(durability);
+                else if (durability != server.Node.Durability)
+                    return "the keyspaces of a cluster have a durability each";
                 break;
             case "port" when server.Endpoints is { } endpoints:
                 return endpoints.Listen(settings["bind"], (int)settings.Number("port")) ? null : "Unable to listen on this port. Check server logs.";

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Groups;
 using Kvasir.Primitives;
 using Kvasir.Wire.Resp;
 
@@ -43,7 +44,27 @@ internal sealed class TransactionState
     /// <summary>A queued command may need memory.</summary>
     public bool HasDenyOom { get; private set; }
 
+    /// <summary>In a cluster: the shard of all its keys so far.</summary>
+    public GroupId Shard { get; set; }
+
+    /// <summary>In a cluster: the shard of all keys under watch.</summary>
+    public GroupId WatchedShard { get; set; }
+
+    /// <summary>In a cluster: the term in which this node led that shard when the first of them was read.</summary>
+    public ulong WatchedTerm { get; set; }
+
     public void Begin() => IsOpen = true;
+
+    /// <summary>Its commands as their client could have sent them.</summary>
+    public void AppendRequests(BytesBuffer output)
+    {
+        foreach (QueuedCommand command in _commands)
+        {
+            RequestText.Begin(output, command.Arguments.Length);
+            foreach (ArgumentRange argument in command.Arguments)
+                RequestText.Argument(output, _bytes.WrittenSpan.Slice(argument.Offset, argument.Length));
+        }
+    }
 
     /// <summary>Keeps a command for EXEC. None is kept for a block that will not run: it would only take memory.</summary>
     public void Add(CommandContext context, CommandEntry command)
@@ -80,6 +101,7 @@ internal sealed class TransactionState
         HasErrors = false;
         HasWrites = false;
         HasDenyOom = false;
+        Shard = GroupId.None;
         _commands.Clear();
         _bytes.ClearAndTrim(16);
     }

@@ -3,7 +3,8 @@ namespace Kvasir.Server.Sessions;
 /// <summary>Which sessions watch which keys. Inside the mailbox.</summary>
 internal sealed class WatchRegistry
 {
-    private readonly Dictionary<byte[], List<RespSession>>?[] _byDatabase;
+    // Those of a cluster become more while it runs.
+    private Dictionary<byte[], List<RespSession>>?[] _byDatabase;
 
     public WatchRegistry(int databases) => _byDatabase = new Dictionary<byte[], List<RespSession>>?[databases];
 
@@ -18,6 +19,8 @@ internal sealed class WatchRegistry
                 return;
         }
 
+        if (database >= _byDatabase.Length)
+            Array.Resize(ref _byDatabase, database + 16);
         Dictionary<byte[], List<RespSession>> keys = _byDatabase[database] ??= new(ByteKeyComparer.Instance);
         if (!keys.TryGetValue(key, out List<RespSession>? watchers))
         {
@@ -49,7 +52,7 @@ internal sealed class WatchRegistry
 
     public void Touch(int database, ReadOnlySpan<byte> key)
     {
-        if (_byDatabase[database] is { } keys
+        if (database < _byDatabase.Length && _byDatabase[database] is { } keys
             && keys.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out List<RespSession>? watchers))
         {
             foreach (RespSession session in watchers)
@@ -60,7 +63,7 @@ internal sealed class WatchRegistry
     /// <summary>As <see cref="Touch"/>, for sessions whose WATCH found the key.</summary>
     public void TouchSeen(int database, ReadOnlySpan<byte> key)
     {
-        if (_byDatabase[database] is { } keys
+        if (database < _byDatabase.Length && _byDatabase[database] is { } keys
             && keys.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(key, out List<RespSession>? watchers))
         {
             foreach (RespSession session in watchers)
@@ -74,7 +77,7 @@ internal sealed class WatchRegistry
     /// </summary>
     public void TouchAll(int database, Func<byte[], bool>? existsNow)
     {
-        if (_byDatabase[database] is not { } keys)
+        if (database >= _byDatabase.Length || _byDatabase[database] is not { } keys)
             return;
         foreach ((byte[] key, List<RespSession> watchers) in keys)
         {

@@ -27,7 +27,7 @@ internal sealed unsafe partial class EpollLoop
             EpollConnection connection = _gated[i];
             if (!connection.IsClosed && !connection.Session.IsRunning)
                 Send(connection);
-            if (!connection.IsClosed && (connection.Session.IsRunning || connection.Session.Output.HasGates))
+            if (!connection.IsClosed && (connection.Session.IsRunning || connection.Session.Output.AwaitsLog))
                 _gated[kept++] = connection;
             else
                 connection.IsGated = false;
@@ -75,7 +75,7 @@ internal sealed unsafe partial class EpollLoop
             }
         }
 
-        if (session.ClosesAfterReplies && session.Output.Length == 0)
+        if (session.ClosesAfterReplies && session.Output.Length == 0 && !session.Output.HasGates)
         {
             if (session.Parser.Error is null)
                 Close(connection);

@@ -287,7 +287,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     {
         RespSession session = connection.Session;
         GiveBack(session);
-        if (session.Output.HasGates)
+        if (session.Output.AwaitsLog)
         {
             _commitNeeded = true;
             if (!connection.IsGated)
@@ -324,6 +324,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     /// <summary>Commits once for the whole turn, then sends.</summary>
     private void Settle()
     {
+        if (_server.Router is { Forwarder: { HasUnsent: true } forwarder })
+            forwarder.Flush();
         if (_commitNeeded)
         {
             _commitNeeded = false;

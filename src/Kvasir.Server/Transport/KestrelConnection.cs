@@ -178,6 +178,8 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
     {
         if (Session.Output.HasGates)
             AwaitsLog = true;
+        if (_server.Router is { Forwarder: { HasUnsent: true } forwarder })
+            forwarder.Flush();
         LogGate.Commit(_server, inline: false);
         bool flushed = await SendReady();
         AwaitsLog = Session.Output.HasGates;
@@ -185,7 +187,7 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
         // Looked at again: the log may have moved between the two lines above.
         if (AwaitsLog && flushed)
             flushed = await SendReady();
-        while (Session.ClosesAfterReplies && Session.Output.Length != 0 && flushed)
+        while (Session.ClosesAfterReplies && (Session.Output.Length != 0 || Session.Output.HasGates) && flushed)
         {
             await Task.Delay(s_look);
             flushed = await SendReady();

@@ -15,7 +15,7 @@ internal static class LogGate
     {
         lock (server.ReloadLock)
         {
-            IReplicaLog log = server.Node.Log;
+            INodeLog log = server.Node.Log;
             if (inline)
                 log.CommitInline();
             else

@@ -165,10 +165,10 @@ public sealed partial class DiskWorkload
 
     private sealed class FailureListener(DiskWorkload owner) : ILogListener
     {
-        public void Durable(LogPosition position)
+        public void Durable(IReplicaLog log, LogPosition position)
         {
         }
 
-        public void Failed(LogPosition durable, bool definite, string reason) => owner.OnLogFailed(durable, definite);
+        public void Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason) => owner.OnLogFailed(durable, loss == LogLoss.DiskFull);
     }
 }

@@ -281,14 +281,14 @@ public sealed partial class DiskWorkload
         for (int i = 0; i < 1000; i++)
         {
             node.Log.Commit();
-            while (node.Log.DurablePosition < node.Log.AwaitedPosition && _scheduler.RunOne())
+            while (node.Log.DurablePosition < node.Replicas[0].Log.AwaitedPosition && _scheduler.RunOne())
                 NoteAnswers(node);
             NoteAnswers(node);
             if (_answered == _history.Count - 1 || _durability != Durability.Sync)
                 return true;
             if (node.Refusal is not null && _diskIsBad)
                 return false;
-            if (node.Log.DurablePosition < node.Log.AwaitedPosition)
+            if (node.Log.DurablePosition < node.Replicas[0].Log.AwaitedPosition)
                 break;
         }
 
@@ -398,7 +398,7 @@ public sealed partial class DiskWorkload
                 Refused = e;
             }
 
-            Gate = execution.TakeGate();
+            Gate = execution.TakeGate().Position;
         }
     }
 }

@@ -528,14 +528,14 @@ public sealed class KvasirNodeTests
 
         public bool WasTold { get; private set; }
 
-        public void Durable(LogPosition position)
+        public void Durable(IReplicaLog log, LogPosition position)
         {
         }
 
-        public void Failed(LogPosition durable, bool definite, string reason)
+        public void Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
         {
             WasTold = true;
-            Definite = definite;
+            Definite = loss == LogLoss.DiskFull;
         }
     }
 }

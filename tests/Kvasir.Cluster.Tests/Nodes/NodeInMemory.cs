@@ -36,7 +36,7 @@ internal sealed class NodeInMemory : IDisposable
         {
             action(execution);
             execution.Commit();
-            gate = execution.TakeGate();
+            gate = execution.TakeGate().Position;
         }));
         return gate;
     }

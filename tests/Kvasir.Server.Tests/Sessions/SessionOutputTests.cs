@@ -1,4 +1,6 @@
 using System.Text;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 
@@ -6,6 +8,8 @@ namespace Kvasir.Server.Tests.Sessions;
 
 public sealed class SessionOutputTests
 {
+    private static readonly HandLog s_log = new();
+
     [Fact]
     public void GatedRepliesWaitForTheLogAndHoldBackWhatFollows()
     {
@@ -29,7 +33,7 @@ public sealed class SessionOutputTests
         Gated(output, "b", 20);
         Write(output, "c");
         Gated(output, "d", 30);
-        output.Fail(new LogPosition(15), "MISCONF full");
+        output.Fail(s_log, new LogPosition(15), "MISCONF full");
         Assert.Equal("a-MISCONF full\r\nc-MISCONF full\r\n", Take(output, 15));
     }
 
@@ -54,7 +58,7 @@ public sealed class SessionOutputTests
                     Write(output, text);
                 if (random.OneIn(3))
                     durable = Math.Min(position, durable + (ulong)random.Next(4));
-                Memory<byte> bytes = output.Sendable(new LogPosition(durable));
+                Memory<byte> bytes = Sendable(output, durable);
                 int count = random.Next(bytes.Length + 1);
                 if (count == 0)
                     continue;
@@ -67,21 +71,117 @@ public sealed class SessionOutputTests
         }
     }
 
+    [Fact]
+    public void LossOfOneLogLeavesTheRepliesOfAnother()
+    {
+        SessionOutput output = new();
+        HandLog other = new();
+        Gated(output, "a", 10);
+        Write(output, "b");
+        output.AddGate(other, new LogPosition(10), 1, 1);
+        Gated(output, "c", 20);
+        output.Fail(other, new LogPosition(9), "TIMEOUT");
+        Assert.Equal("", Take(output, 9));
+        Assert.Equal("a-TIMEOUT\r\n", Take(output, 10));
+        Assert.Equal("c", Take(output, 20));
+    }
+
+    [Fact]
+    public void RepliesOfOthersFillTheirPlacesWithoutLosingTheOrder()
+    {
+        using Commands.CommandWorld world = new();
+        for (ulong seed = 0; seed < 200; seed++)
+        {
+            SeededRandom random = new(seed);
+            RespSession session = world.Connect().Session;
+            SessionOutput output = session.Output;
+            List<(PendingReply Reply, string Text)> open = [];
+            StringBuilder expected = new();
+            StringBuilder sent = new();
+            ulong position = 0;
+            ulong durable = 0;
+            for (int i = 0; i < 300; i++)
+            {
+                string text = new((char)('a' + (i % 26)), random.Next(1, 3000));
+                expected.Append(text);
+                switch (random.Next(3))
+                {
+                    case 0:
+                        Gated(output, text, ++position);
+                        break;
+                    case 1:
+                        Write(output, text);
+                        break;
+                    default:
+                        open.Add((session.AwaitReply()!, text));
+                        break;
+                }
+
+                if (open.Count != 0 && random.OneIn(2))
+                {
+                    int at = random.Next(open.Count);
+                    open[at].Reply.Replied(Encoding.ASCII.GetBytes(open[at].Text));
+                    open.RemoveAt(at);
+                }
+
+                if (random.OneIn(3))
+                    durable = Math.Min(position, durable + (ulong)random.Next(4));
+                Memory<byte> bytes = Sendable(output, durable);
+                int count = random.Next(bytes.Length + 1);
+                if (count == 0)
+                    continue;
+                sent.Append(Encoding.ASCII.GetString(bytes.Span[..count]));
+                output.Sent(count);
+            }
+
+            foreach ((PendingReply reply, string text) in open)
+                reply.Replied(Encoding.ASCII.GetBytes(text));
+            while (Take(output, position) is { Length: > 0 } more)
+                sent.Append(more);
+            Assert.True(expected.Equals(sent), $"seed {seed}");
+            Assert.Equal(0, output.Length);
+            Assert.False(output.HasGates);
+        }
+    }
+
+    private static Memory<byte> Sendable(SessionOutput output, ulong durable)
+    {
+        s_log.DurablePosition = new LogPosition(durable);
+        output.LookAtLogs();
+        return output.Sendable();
+    }
+
     private static void Write(SessionOutput output, string text) => output.Buffer.Append(Encoding.ASCII.GetBytes(text));
 
     private static void Gated(SessionOutput output, string text, ulong position)
     {
         int start = output.Buffer.Length;
         Write(output, text);
-        output.AddGate(new LogPosition(position), start, 1);
+        output.AddGate(s_log, new LogPosition(position), start, 1);
     }
 
     private static string Take(SessionOutput output, ulong durable)
     {
-        Memory<byte> bytes = output.Sendable(new LogPosition(durable));
+        Memory<byte> bytes = Sendable(output, durable);
         string text = Encoding.ASCII.GetString(bytes.Span);
         if (bytes.Length != 0)
             output.Sent(bytes.Length);
         return text;
+    }
+
+    /// <summary>A log that is durable as far as the test says.</summary>
+    private sealed class HandLog : IReplicaLog
+    {
+        public WriteRefusal? Refusal => null;
+
+        public bool IsStopped => false;
+
+        public LogPosition AppendedPosition => DurablePosition;
+
+        public LogPosition AwaitedPosition => DurablePosition;
+
+        public LogPosition DurablePosition { get; set; }
+
+        public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability) => throw new NotSupportedException();
     }
 }

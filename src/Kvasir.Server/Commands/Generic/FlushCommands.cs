@@ -51,7 +51,7 @@ internal static class FlushCommands
 
         if (first != second)
         {
-            context.Node.SwapDatabases(context.Execution, first, second);
+            context.Node.Alone!.SwapDatabases(context.Execution, first, second);
             context.Server.Events.Swapped(first, second);
         }
 
@@ -60,11 +60,11 @@ internal static class FlushCommands
 
     private static void Flush(CommandContext context, int database)
     {
-        context.Execution.DeleteRange(context.Node.Database(database), [], []);
+        context.Execution.DeleteRange(context.ReplicaOf(database), [], []);
         context.Server.Events.Flushed(database);
     }
 
-    private static bool AcceptsMode(CommandContext context)
+    public static bool AcceptsMode(CommandContext context)
     {
         if (context.ArgumentCount == 1 || (context.ArgumentCount == 2
             && (OptionWords.Is(context.Argument(1), "async"u8) || OptionWords.Is(context.Argument(1), "sync"u8))))

@@ -9,6 +9,7 @@ internal static class KeyCommands
 {
     private const string NoSuchKey = "ERR no such key";
     private const string IndexOutOfRange = "ERR DB index is out of range";
+    private const string AcrossDatabases = "ERR not possible in a cluster: its databases are keyspaces, each with shards of its own";
     private const string SameObject = "ERR source and destination objects are the same";
 
     public static void Del(CommandContext context)
@@ -82,6 +83,12 @@ internal static class KeyCommands
             return;
         }
 
+        if (context.Node.Alone is null)
+        {
+            context.Reply.Error(AcrossDatabases);
+            return;
+        }
+
         ReadOnlySpan<byte> key = context.Argument(1);
         KeyLookup found = KeyAccess.Find(context, key);
         if (!found.Exists || KeyAccess.FindKey(context, target, key).Exists)
@@ -123,6 +130,12 @@ internal static class KeyCommands
                 context.Reply.Error("ERR syntax error");
                 return;
             }
+        }
+
+        if (target != context.DatabaseIndex && context.Node.Alone is null)
+        {
+            context.Reply.Error(AcrossDatabases);
+            return;
         }
 
         ReadOnlySpan<byte> from = context.Argument(1);

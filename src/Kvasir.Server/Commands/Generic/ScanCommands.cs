@@ -118,7 +118,7 @@ internal static class ScanCommands
     }
 
     /// <summary>What C's strtoul takes whole: an optional sign (a minus wraps around), digits; nothing at all is zero.</summary>
-    private static bool TryParseCursor(ReadOnlySpan<byte> text, out ulong cursor)
+    public static bool TryParseCursor(ReadOnlySpan<byte> text, out ulong cursor)
     {
         cursor = 0;
         if (text.IsEmpty)

@@ -9,6 +9,19 @@ internal static class SortCommands
 {
     public static void Sort(CommandContext context) => Run(context, readOnly: false);
 
+    /// <summary>Where the key stands that the last STORE names; 0 for nowhere.</summary>
+    public static int FindStore(CommandContext context)
+    {
+        int found = 0;
+        for (int i = 2; i + 1 < context.ArgumentCount; i++)
+        {
+            if (OptionWords.Is(context.Argument(i), "store"u8))
+                found = ++i;
+        }
+
+        return found;
+    }
+
     public static void SortReadOnly(CommandContext context) => Run(context, readOnly: true);
 
     private static void Run(CommandContext context, bool readOnly)

@@ -25,7 +25,7 @@ internal static class KeyAccess
     public static KeyLookup Find(CommandContext context, int database, ReadOnlySpan<byte> key, BytesBuffer into)
     {
         into.Clear();
-        EntryInfo info = context.Execution.Get(context.Node.Database(database), key, into);
+        EntryInfo info = context.Execution.Get(context.ReplicaOf(database), key, into);
         if (info.Found && !IsExpired(context, info.ExpiresAtMs))
         {
             Check.That(into.Length > 0, "a stored value has no header");
@@ -43,7 +43,7 @@ internal static class KeyAccess
     /// <summary>Whether a key lives, and until when; reads no value.</summary>
     public static KeyLookup FindKey(CommandContext context, int database, ReadOnlySpan<byte> key)
     {
-        EntryInfo info = context.Execution.Get(context.Node.Database(database), key, value: null);
+        EntryInfo info = context.Execution.Get(context.ReplicaOf(database), key, value: null);
         return info.Found && !IsExpired(context, info.ExpiresAtMs)
             ? new KeyLookup(Exists: true, Header: 0, info.ExpiresAtMs)
             : Absent(context, database, key, info);
@@ -189,7 +189,7 @@ internal static class KeyAccess
         in KeyLookup previous)
     {
         context.Execution.Put(
-            context.Node.Database(database),
+            context.ReplicaOf(database),
             key,
             new ReadOnlySpan<byte>(in header),
             value,
@@ -238,9 +238,9 @@ internal static class KeyAccess
     {
         // An engine that hides an expired value tells its deadline; a key that was never there has none.
         // While clients are paused nothing is deleted, so that what others copy meanwhile stays as it is.
-        if (info.ExpiresAtMs != 0 && context.Execution.Refusal is null && !context.Server.Pause.IsActive(context.NowMs))
+        if (info.ExpiresAtMs != 0 && context.ReplicaOf(database).Log.Refusal is null && !context.Server.Pause.IsActive(context.NowMs))
         {
-            context.Execution.Delete(context.Node.Database(database), key, info.ExpiresAtMs);
+            context.Execution.Delete(context.ReplicaOf(database), key, info.ExpiresAtMs);
             context.Server.Events.Expired(database, key);
             context.Server.Events.Notify(KeyEventClass.Expired, "expired"u8, database, key);
             context.Server.Statistics.ExpiredKeys++;

@@ -1,0 +1,86 @@
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Transport;
+
+namespace Kvasir.Cluster.Administration;
+
+/// <summary>What a node knows of its cluster, for those who ask. Never waits. Inside the mailbox.</summary>
+public interface IClusterTopology
+{
+    /// <summary>The cluster's own number, drawn when it was founded; 0 while this node has not joined one.</summary>
+    ulong ClusterId { get; }
+
+    /// <summary>Who leads the directory, or nobody as far as this node knows.</summary>
+    NodeId DirectoryLeader { get; }
+
+    /// <summary>In the order of their numbers.</summary>
+    IReadOnlyList<NodeDescription> Nodes { get; }
+
+    /// <summary>In the order of their names.</summary>
+    IReadOnlyList<KeyspaceDescription> Keyspaces { get; }
+
+    /// <summary>In the order of their numbers; with what this node believes of their leaders.</summary>
+    IReadOnlyList<GroupDescription> Groups { get; }
+
+    /// <summary>This node's own replicas, in the order of their groups.</summary>
+    IReadOnlyList<ReplicaDescription> Replicas { get; }
+}
+
+/// <param name="Id">Its number.</param>
+/// <param name="State">active, draining, decommissioned, down or joining.</param>
+/// <param name="Reachable">Seen from here.</param>
+/// <param name="Peer">Where other nodes reach it: host:port.</param>
+/// <param name="Resp">Where clients reach it: host:port, or empty.</param>
+/// <param name="Http">host:port, or empty.</param>
+/// <param name="Locality">k=v,k=v</param>
+public sealed record NodeDescription(NodeId Id, string State, bool Reachable, string Peer, string Resp, string Http, string Locality);
+
+/// <param name="Name">Its name.</param>
+/// <param name="Database">The index that SELECT knows it by.</param>
+/// <param name="Engine">lsm.</param>
+/// <param name="Partitioning">static.</param>
+/// <param name="Shards">How many.</param>
+/// <param name="Replication">raft.</param>
+/// <param name="Replicas">How many copies are promised.</param>
+/// <param name="Durability">sync.</param>
+public sealed record KeyspaceDescription(
+    string Name, int Database, string Engine, string Partitioning, int Shards, string Replication, int Replicas, string Durability);
+
+/// <param name="Id">Its number.</param>
+/// <param name="Keyspace">Of which it is a shard.</param>
+/// <param name="Shard">Which one.</param>
+/// <param name="Epoch">Grows with every change of its replicas.</param>
+/// <param name="Replicas">Where the directory wants its copies.</param>
+/// <param name="Leader">As far as this node knows.</param>
+public sealed record GroupDescription(GroupId Id, string Keyspace, int Shard, ulong Epoch, IReadOnlyList<NodeId> Replicas, NodeId Leader);
+
+/// <summary>One of this node's own replicas.</summary>
+public sealed record ReplicaDescription
+{
+    public required GroupId Group { get; init; }
+
+    /// <summary>leader, follower, candidate or learner.</summary>
+    public required string Role { get; init; }
+
+    public ulong Term { get; init; }
+
+    public NodeId Leader { get; init; }
+
+    public IReadOnlyList<NodeId> Voters { get; init; } = [];
+
+    public IReadOnlyList<NodeId> Learners { get; init; } = [];
+
+    public ulong Commit { get; init; }
+
+    public ulong Applied { get; init; }
+
+    public ulong Last { get; init; }
+
+    public long LagBytes { get; init; }
+
+    public long LagMs { get; init; }
+
+    public bool HasLease { get; init; }
+
+    /// <summary>ok, or what is wrong with it.</summary>
+    public string Disk { get; init; } = "ok";
+}

@@ -1,0 +1,25 @@
+using Kvasir.Cluster.Groups;
+
+namespace Kvasir.Cluster.Routing;
+
+/// <summary>Knows which shard a key belongs to, and who leads it. Inside the mailbox. Allocates nothing.</summary>
+public interface IRouter
+{
+    /// <summary>Another number whenever a route may have become another: of a leader, a lease, or a keyspace.</summary>
+    ulong Version { get; }
+
+    /// <param name="database">An index below the node's count of databases.</param>
+    /// <param name="slot">Of the key: docs/formats/sharding.md.</param>
+    Route Route(int database, int slot);
+
+    Route Route(GroupId group);
+
+    /// <summary>
+    /// The shards of a database, in the order in which their slots take turns: slot modulo their count is the index. Empty
+    /// when its keyspace was dropped.
+    /// </summary>
+    ReadOnlySpan<GroupId> ShardsOf(int database);
+
+    /// <summary>The index of the database with this name, or -1.</summary>
+    int FindDatabase(ReadOnlySpan<byte> name);
+}

@@ -1,0 +1,47 @@
+using Kvasir.Cluster.Partitioning;
+using Kvasir.Server.Commands.Values;
+using Kvasir.Server.Sessions;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>CLUSTER COUNTKEYSINSLOT and GETKEYSINSLOT, on the shard that the slot is of: they walk all of it.</summary>
+internal static class ClusterSlots
+{
+    public static void CountKeysInSlot(CommandContext context)
+    {
+        if (!NumberText.TryArgument(context, 2, out long slot))
+            return;
+        long count = 0;
+        using EngineIterator iterator = Walk(context);
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        {
+            if (Slot.OfKey(iterator.Key).Value == slot)
+                count++;
+        }
+
+        context.Reply.Integer(count);
+    }
+
+    public static void GetKeysInSlot(CommandContext context)
+    {
+        if (!NumberText.TryArgument(context, 2, out long slot) || !NumberText.TryArgument(context, 3, out long most))
+            return;
+        List<byte[]> keys = [];
+        using (EngineIterator iterator = Walk(context))
+        {
+            for (iterator.SeekToFirst(); iterator.Valid && keys.Count < most; iterator.Next())
+            {
+                if (Slot.OfKey(iterator.Key).Value == slot)
+                    keys.Add(iterator.Key.ToArray());
+            }
+        }
+
+        context.Reply.ArrayHeader(keys.Count);
+        foreach (byte[] key in keys)
+            context.Reply.BulkString(key);
+    }
+
+    private static EngineIterator Walk(CommandContext context) =>
+        context.Execution.CreateIterator(context.Database, new IteratorOptions { KeysOnly = true, BypassCache = true });
+}

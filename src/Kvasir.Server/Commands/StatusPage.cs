@@ -1,0 +1,113 @@
+using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Transport;
+using Kvasir.Server.Sessions;
+using Kvasir.Wire.Resp;
+
+namespace Kvasir.Server.Commands;
+
+/// <summary>STATUS: the cluster as this node knows it, and this node's own replicas. Asks nobody, waits for nothing.</summary>
+internal static class StatusPage
+{
+    public static void Write(CommandContext context)
+    {
+        IClusterTopology topology = context.Node.Clustered!.Topology;
+        RespWriter reply = context.Reply;
+        reply.MapHeader(7);
+        Field(reply, "cluster", topology.ClusterId.ToString("x16", System.Globalization.CultureInfo.InvariantCulture));
+        Field(reply, "node", (long)context.Node.Clustered.Self.Value);
+        Field(reply, "directory-leader", (long)topology.DirectoryLeader.Value);
+        reply.BulkString("nodes"u8);
+        WriteNodes(reply, topology);
+        reply.BulkString("keyspaces"u8);
+        reply.ArrayHeader(topology.Keyspaces.Count);
+        foreach (KeyspaceDescription keyspace in topology.Keyspaces)
+            Write(reply, keyspace);
+        reply.BulkString("groups"u8);
+        reply.ArrayHeader(topology.Groups.Count);
+        foreach (GroupDescription group in topology.Groups)
+            Write(reply, group);
+        reply.BulkString("replicas"u8);
+        reply.ArrayHeader(topology.Replicas.Count);
+        foreach (ReplicaDescription replica in topology.Replicas)
+            Write(reply, replica);
+    }
+
+    public static void WriteNodes(RespWriter reply, IClusterTopology topology)
+    {
+        reply.ArrayHeader(topology.Nodes.Count);
+        foreach (NodeDescription node in topology.Nodes)
+        {
+            reply.MapHeader(7);
+            Field(reply, "id", (long)node.Id.Value);
+            Field(reply, "state", node.State);
+            Field(reply, "reachable", node.Reachable ? 1 : 0);
+            Field(reply, "peer", node.Peer);
+            Field(reply, "resp", node.Resp);
+            Field(reply, "http", node.Http);
+            Field(reply, "locality", node.Locality);
+        }
+    }
+
+    public static void Write(RespWriter reply, KeyspaceDescription keyspace)
+    {
+        reply.MapHeader(8);
+        Field(reply, "name", keyspace.Name);
+        Field(reply, "database", keyspace.Database);
+        Field(reply, "engine", keyspace.Engine);
+        Field(reply, "partitioning", keyspace.Partitioning);
+        Field(reply, "shards", keyspace.Shards);
+        Field(reply, "replication", keyspace.Replication);
+        Field(reply, "replicas", keyspace.Replicas);
+        Field(reply, "durability", keyspace.Durability);
+    }
+
+    private static void Write(RespWriter reply, GroupDescription group)
+    {
+        reply.MapHeader(6);
+        Field(reply, "id", group.Id.Value);
+        Field(reply, "keyspace", group.Keyspace);
+        Field(reply, "shard", group.Shard);
+        Field(reply, "epoch", (long)group.Epoch);
+        Field(reply, "leader", (long)group.Leader.Value);
+        Field(reply, "replicas", group.Replicas);
+    }
+
+    private static void Write(RespWriter reply, ReplicaDescription replica)
+    {
+        reply.MapHeader(14);
+        Field(reply, "group", replica.Group.Value);
+        Field(reply, "role", replica.Role);
+        Field(reply, "term", (long)replica.Term);
+        Field(reply, "leader", (long)replica.Leader.Value);
+        Field(reply, "voters", replica.Voters);
+        Field(reply, "learners", replica.Learners);
+        Field(reply, "commit", (long)replica.Commit);
+        Field(reply, "applied", (long)replica.Applied);
+        Field(reply, "last", (long)replica.Last);
+        Field(reply, "lag-entries", (long)(replica.Commit - Math.Min(replica.Applied, replica.Commit)));
+        Field(reply, "lag-bytes", replica.LagBytes);
+        Field(reply, "lag-ms", replica.LagMs);
+        Field(reply, "lease", replica.HasLease ? 1 : 0);
+        Field(reply, "disk", replica.Disk);
+    }
+
+    private static void Field(RespWriter reply, string name, string value)
+    {
+        reply.BulkString(name);
+        reply.BulkString(value);
+    }
+
+    private static void Field(RespWriter reply, string name, long value)
+    {
+        reply.BulkString(name);
+        reply.Integer(value);
+    }
+
+    private static void Field(RespWriter reply, string name, IReadOnlyList<NodeId> nodes)
+    {
+        reply.BulkString(name);
+        reply.ArrayHeader(nodes.Count);
+        foreach (NodeId node in nodes)
+            reply.Integer((long)node.Value);
+    }
+}

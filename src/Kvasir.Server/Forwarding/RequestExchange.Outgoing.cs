@@ -1,0 +1,266 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Server.Sessions;
+
+namespace Kvasir.Server.Forwarding;
+
+/// <content>Requests of this node's clients.</content>
+internal sealed partial class RequestExchange
+{
+    private const long PeerBytesMax = 16 << 20;
+    private const long AllBytesMax = 64 << 20;
+
+    // A leader that another took the place of has so long to answer what it still can.
+    private const long StaleMs = 300;
+    private const long StaleLookMs = 20;
+
+    private static readonly byte[] s_lostWrite = "-TIMEOUT outcome unknown: the link to the leader of the shard was lost\r\n"u8.ToArray();
+    private static readonly byte[] s_lostRead = "-TRYAGAIN the link to the leader of the shard was lost\r\n"u8.ToArray();
+    private static readonly byte[] s_unreachable = "-CLUSTERDOWN the leader of the shard cannot be reached\r\n"u8.ToArray();
+    private static readonly byte[] s_leaderless = "-CLUSTERDOWN the shard has no leader\r\n"u8.ToArray();
+    private static readonly byte[] s_notReady = "-TRYAGAIN the leader of the shard cannot reach a majority of it\r\n"u8.ToArray();
+    private static readonly byte[] s_gone = "-CLUSTERDOWN the keyspace of this database was dropped\r\n"u8.ToArray();
+
+    private readonly Dictionary<StreamKey, OutgoingStream> _outgoing = [];
+
+    // The same in the order in which they were opened: for walks.
+    private readonly List<OutgoingStream> _streams = [];
+    private readonly Dictionary<ulong, OutgoingStream> _byId = [];
+    private readonly List<OutgoingStream> _dirty = [];
+    private readonly List<(SentRequest Request, bool WasSent)> _broken = [];
+
+    // Requests that nobody takes for the moment, in order.
+    private readonly LinkedList<SentRequest> _parked = new();
+    private ulong _nextStream;
+    private long _owed;
+    private long _owedBytes;
+    private long _staleLookMs;
+
+    private long PatienceMs => (long)(_server.Router?.Patience.TotalMilliseconds ?? 1000);
+
+    public bool CanReach(NodeId node) => node == Self || Peer(node).IsReachable;
+
+    public bool HasRoom(NodeId node) => _owedBytes < AllBytesMax && Peer(node).Bytes < PeerBytesMax;
+
+    public void Send(in ForwardedRequest request)
+    {
+        SentRequest sent = new(request, _server.Clock.NowMs + PatienceMs);
+        NodeId leader = request.Leader.IsNone ? Leader(_router.Route(request.Group)) : request.Leader;
+        if (leader.IsNone)
+            Park(sent);
+        else
+            Append(leader, sent);
+        _hasUnsent = true;
+    }
+
+    /// <summary>A reply has come. By the stream.</summary>
+    public void Answered(OutgoingStream stream, SentRequest request, ReadOnlySpan<byte> reply)
+    {
+        Settled(stream.Key.Peer, request);
+        if (SentRequest.IsNotLeader(reply) && request.IsLastOfItsSession && NowMs < request.DeadlineMs)
+            Park(request);
+        else
+            request.Answer(reply);
+    }
+
+    private void Append(NodeId leader, SentRequest request)
+    {
+        StreamKey key = new(leader, request.Group, request.Protocol);
+        if (!_outgoing.TryGetValue(key, out OutgoingStream? stream))
+        {
+            stream = new OutgoingStream(_nextStream++, key, request.Database);
+            _outgoing.Add(key, stream);
+            _byId.Add(stream.Id, stream);
+            _streams.Add(stream);
+        }
+
+        stream.Append(request);
+        PeerState peer = Peer(leader);
+        peer.Bytes += request.Length;
+        _owedBytes += request.Length;
+        _owed++;
+        if (!stream.IsDirty)
+        {
+            stream.IsDirty = true;
+            _dirty.Add(stream);
+        }
+    }
+
+    /// <summary>Who may be sent a request now; nobody when that is not known.</summary>
+    private NodeId Leader(in Route route) => route.Kind switch
+    {
+        RouteKind.Local => Self,
+        RouteKind.Remote when CanReach(route.Leader) => route.Leader,
+        _ => NodeId.None,
+    };
+
+    private void Settled(NodeId leader, SentRequest request)
+    {
+        Peer(leader).Bytes -= request.Length;
+        _owedBytes -= request.Length;
+        _owed--;
+    }
+
+    private void Park(SentRequest request) => _parked.AddLast(request);
+
+    /// <summary>Sends what was parked to whoever leads its shard now; what has waited for too long is refused.</summary>
+    private void SendParked()
+    {
+        LinkedListNode<SentRequest>? next = _parked.First;
+        while (next is not null)
+        {
+            LinkedListNode<SentRequest> at = next;
+            SentRequest request = at.Value;
+            next = at.Next;
+            Route route = _router.Route(request.Group);
+            NodeId leader = Leader(route);
+            if (!leader.IsNone)
+            {
+                _parked.Remove(at);
+                Append(leader, request);
+            }
+            else if (route.Kind == RouteKind.Gone || NowMs >= request.DeadlineMs)
+            {
+                _parked.Remove(at);
+                request.Answer(route.Kind switch
+                {
+                    RouteKind.Gone => s_gone,
+                    RouteKind.Remote => s_unreachable,
+                    RouteKind.NotReady => s_notReady,
+                    _ => s_leaderless,
+                });
+            }
+        }
+    }
+
+    private void FlushOutgoing(Execution execution)
+    {
+        // What runs here on the way may have more sent: the walk takes that in, too.
+        int kept = 0;
+        for (int i = 0; i < _dirty.Count; i++)
+        {
+            OutgoingStream stream = _dirty[i];
+            stream.IsDirty = false;
+            if (stream.HasUnsent && !TryFlush(execution, stream))
+            {
+                stream.IsDirty = true;
+                _dirty[kept++] = stream;
+            }
+        }
+
+        _dirty.RemoveRange(kept, _dirty.Count - kept);
+        _hasUnsent = false;
+    }
+
+    /// <summary>False: its node takes nothing more for now.</summary>
+    private bool TryFlush(Execution execution, OutgoingStream stream)
+    {
+        NodeId to = stream.Key.Peer;
+        if (to == Self)
+        {
+            MessageBuffer message = MessageBuffer.Copy(stream.Frame());
+            stream.Sent();
+            Take(execution, Self, message.Bytes);
+            message.Dispose();
+            return true;
+        }
+
+        PeerState peer = Peer(to);
+        if (peer.IsFull)
+            return false;
+        switch (_transport.Send(to, stream.Frame()))
+        {
+            case SendOutcome.Queued:
+                stream.Sent();
+                return true;
+            case SendOutcome.Full:
+                peer.IsFull = true;
+                return false;
+            default:
+                peer.IsReachable = false;
+                Break(stream);
+                return true;
+        }
+    }
+
+    private void TakeReplies(NodeId from, in StreamFrame frame, ReadOnlySpan<byte> bytes)
+    {
+        if (_byId.TryGetValue(frame.Stream, out OutgoingStream? stream) && stream.Key.Peer == from && !stream.Receive(this, frame, bytes))
+            Break(stream);
+    }
+
+    private void BreakOutgoing(NodeId peer)
+    {
+        for (int i = _streams.Count - 1; i >= 0; i--)
+        {
+            if (_streams[i].Key.Peer == peer)
+                Break(_streams[i]);
+        }
+    }
+
+    /// <summary>
+    /// Ends a stream. What was sent and may write has an unknown outcome. The rest did not happen, or makes no difference: it
+    /// is sent again, unless it would come after a later request of its client.
+    /// </summary>
+    private void Break(OutgoingStream stream)
+    {
+        _outgoing.Remove(stream.Key);
+        _byId.Remove(stream.Id);
+        _streams.Remove(stream);
+        NodeId peer = stream.Key.Peer;
+        _broken.Clear();
+        stream.TakeAll(_broken);
+        if (peer == Self)
+            EndIncoming(Self, stream.Id);
+        else if (CanReach(peer))
+            _transport.Send(peer, stream.End());
+        foreach ((SentRequest request, bool wasSent) in _broken.ToArray())
+        {
+            Settled(peer, request);
+            if (wasSent && request.Writes)
+                request.Answer(s_lostWrite);
+            else if (!wasSent || (request.IsLastOfItsSession && NowMs < request.DeadlineMs))
+                Park(request);
+            else
+                request.Answer(s_lostRead);
+        }
+
+        _broken.Clear();
+        _hasUnsent |= _parked.Count != 0;
+    }
+
+    /// <summary>
+    /// A leader that hangs answers nothing and closes nothing: when another has taken its place, or nobody knows of any for
+    /// long, it is not waited for.
+    /// </summary>
+    private void BreakStale()
+    {
+        long nowMs = NowMs;
+        if (_owed == 0 || nowMs - _staleLookMs < StaleLookMs)
+            return;
+        _staleLookMs = nowMs;
+        for (int i = _streams.Count - 1; i >= 0; i--)
+        {
+            OutgoingStream stream = _streams[i];
+            Route route = stream.Count == 0 ? default : _router.Route(stream.Key.Group);
+            bool leads = route.Kind switch
+            {
+                RouteKind.Remote => route.Leader == stream.Key.Peer,
+                RouteKind.Local or RouteKind.NotReady => stream.Key.Peer == Self,
+                _ => false,
+            };
+            if (stream.Count == 0 || leads)
+            {
+                stream.StaleSinceMs = 0;
+                continue;
+            }
+
+            if (stream.StaleSinceMs == 0)
+                stream.StaleSinceMs = nowMs;
+            long patienceMs = route.Kind is RouteKind.Remote or RouteKind.Local or RouteKind.NotReady ? StaleMs : Math.Max(PatienceMs, StaleMs);
+            if (nowMs - stream.StaleSinceMs >= patienceMs)
+                Break(stream);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+
+namespace Kvasir.Server.Sessions;
+
+/// <summary>What becomes of a command in a cluster.</summary>
+internal enum Direction
+{
+    /// <summary>It runs here.</summary>
+    Runs,
+
+    /// <summary>It cannot run yet: its session is suspended, and the command comes again.</summary>
+    Waits,
+
+    /// <summary>It was answered with an error.</summary>
+    Refused,
+
+    /// <summary>It was sent to where it runs; its reply has a place.</summary>
+    Sent,
+}
+
+/// <summary>
+/// Finds the shard of each command by its keys, and whether this node leads it. One that another node leads is sent there,
+/// once: what came from another node runs here or nowhere. A shard without a leader is waited for a while, so that clients
+/// that know nothing of clusters notice no election. Inside the mailbox.
+/// </summary>
+internal sealed class CommandRouter(ServerState server, IClusteredNode node, IForwarder forwarder)
+{
+    public const string CrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
+    private const string Dropped = "CLUSTERDOWN the keyspace of this database was dropped";
+
+    /// <summary>How often a session that waits for a leader looks again, should nobody wake it.</summary>
+    private const int LookMicroseconds = 5000;
+
+    /// <summary>Replies that one session may be owed by other nodes: beyond it, its next commands wait.</summary>
+    private const int OwedMax = 1024;
+
+    /// <summary>Of one request. With what waits beside it, it has room in a message.</summary>
+    private const int RequestBytesMax = 96 << 20;
+
+    private readonly BytesBuffer _request = new(256);
+
+    public IForwarder Forwarder => forwarder;
+
+    public IRouter Router => node.Router;
+
+    public NodeId Self => node.Self;
+
+    /// <summary>How long commands wait for a leader before they are refused.</summary>
+    public TimeSpan Patience { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Tell clients which node leads instead of asking it for them.</summary>
+    public bool Redirects { get; set; }
+
+    public Direction Direct(CommandContext context, CommandEntry entry)
+    {
+        RespSession session = context.Session;
+        TransactionState transaction = session.Transaction;
+        CommandDefinition definition = entry.Definition;
+        context.Routed = null;
+        if (transaction.IsOpen && !CommandDispatcher.RunsInsideMulti(entry))
+            return DirectQueued(context, entry);
+        if (entry is { Parent: null, Definition.Name: "exec" } && transaction.IsOpen)
+            return DirectExec(context);
+        if (definition.FirstKey != 0)
+        {
+            if (!TryFindShard(context, entry, out GroupId group))
+                return Direction.Refused;
+            return entry is { Parent: null, Definition.Name: "watch" } ? DirectWatch(context, group) : DirectKeys(context, entry, group);
+        }
+
+        if (definition.OverShards is not { } overShards)
+        {
+            if ((definition.Flags & CommandFlags.Write) == 0)
+                return Direction.Runs;
+            context.Reply.Error($"ERR {entry.FullName.ToUpperInvariant()} is not possible in a cluster");
+            return Direction.Refused;
+        }
+
+        if (!session.Pinned.IsNone)
+            return DirectHere(context, session.Pinned);
+        if (!KeepsOrder(session) || !MaySend(session))
+            return Direction.Waits;
+        session.Group.End(context.Execution);
+        server.Statistics.Commands++;
+        int start = context.Reply.Buffer.Length;
+        overShards(context);
+        return context.Reply.Buffer.Length == start ? Direction.Sent : Direction.Refused;
+    }
+
+    /// <summary>A session of another node's has no keys for a shard but the one it was made for.</summary>
+    private bool TryFindShard(CommandContext context, CommandEntry entry, out GroupId group)
+    {
+        CommandDefinition definition = entry.Definition;
+        ReadOnlySpan<GroupId> shards = node.Router.ShardsOf(context.DatabaseIndex);
+        group = GroupId.None;
+        if (shards.IsEmpty)
+        {
+            context.Reply.Error(Dropped);
+            return false;
+        }
+
+        int mask = shards.Length - 1;
+        int shard = -1;
+        int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : definition.LastKey;
+        for (int i = definition.FirstKey; i <= last && i < context.ArgumentCount; i += Math.Max(definition.KeyStep, 1))
+        {
+            int of = Slot.OfKey(context.Argument(i)).Value & mask;
+            if (shard >= 0 && of != shard)
+            {
+                context.Reply.Error(CrossSlot);
+                return false;
+            }
+
+            shard = of;
+        }
+
+        if (definition.LateKey is { } lateKey && lateKey(context) is var late and > 0 && (Slot.OfKey(context.Argument(late)).Value & mask) != shard)
+        {
+            context.Reply.Error(CrossSlot);
+            return false;
+        }
+
+        // A key that the command says it has and the client left out: the command itself says what is wrong.
+        group = shards[Math.Max(shard, 0)];
+        if (context.Session.Pinned.IsNone || context.Session.Pinned == group)
+            return true;
+        context.Reply.Error("NOTLEADER the key is of another shard than its node took it for");
+        return false;
+    }
+
+    private Direction DirectKeys(CommandContext context, CommandEntry entry, GroupId group)
+    {
+        RespSession session = context.Session;
+        if (!session.Pinned.IsNone)
+            return DirectHere(context, group);
+        Route route = node.Router.Route(group);
+        switch (route.Kind)
+        {
+            case RouteKind.Local:
+                if (!KeepsOrder(session))
+                    return Direction.Waits;
+                return Run(context, route);
+            case RouteKind.Remote when Redirects:
+                return Redirect(context, route, Slot.OfKey(context.Argument(entry.Definition.FirstKey)).Value);
+            case RouteKind.Remote when forwarder.CanReach(route.Leader):
+                if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
+                    return Direction.Waits;
+                bool writes = (entry.Definition.Flags & CommandFlags.Write) != 0;
+                return Forward(context, route, RequestBytes(context), repliesBefore: 0, writes);
+            default:
+                return Wait(context, route.Kind);
+        }
+    }
+
+    /// <summary>For a command that came from another node.</summary>
+    private Direction DirectHere(CommandContext context, GroupId group)
+    {
+        Route route = node.Router.Route(group);
+        if (route.Kind == RouteKind.Local)
+            return Run(context, route);
+        if (route.Kind == RouteKind.Remote)
+        {
+            context.Session.WaitsSinceMs = 0;
+            context.Reply.Error($"NOTLEADER the shard is led by node {route.Leader}");
+            return Direction.Refused;
+        }
+
+        return Wait(context, route.Kind);
+    }
+
+    private static Direction Run(CommandContext context, in Route route)
+    {
+        context.Session.WaitsSinceMs = 0;
+        context.Routed = route.Replica;
+        return Direction.Runs;
+    }
+
+    private Direction DirectQueued(CommandContext context, CommandEntry entry)
+    {
+        TransactionState transaction = context.Session.Transaction;
+        if (entry.Definition.FirstKey == 0)
+        {
+            if (entry.Parent is null && entry.Definition.Name is "ping" or "echo" or "time" or "unwatch")
+                return Direction.Runs;
+            context.Reply.Error($"ERR {entry.FullName.ToUpperInvariant()} inside MULTI is not possible in a cluster: only commands with keys are");
+            return Direction.Refused;
+        }
+
+        if (!TryFindShard(context, entry, out GroupId group))
+            return Direction.Refused;
+        if (!transaction.Shard.IsNone && transaction.Shard != group)
+        {
+            context.Reply.Error(CrossSlot);
+            return Direction.Refused;
+        }
+
+        if (Redirects && context.Session.Pinned.IsNone && node.Router.Route(group) is { Kind: RouteKind.Remote } route)
+            return Redirect(context, route, Slot.OfKey(context.Argument(entry.Definition.FirstKey)).Value);
+        transaction.Shard = group;
+        return Direction.Runs;
+    }
+
+    private Direction DirectWatch(CommandContext context, GroupId group)
+    {
+        TransactionState transaction = context.Session.Transaction;
+        if (transaction.IsOpen)
+            return Direction.Runs;
+        if (transaction.Watched.Count != 0 && transaction.WatchedShard != group)
+        {
+            context.Reply.Error(CrossSlot);
+            return Direction.Refused;
+        }
+
+        Route route = node.Router.Route(group);
+        if (route.Kind == RouteKind.Remote)
+        {
+            if (Redirects)
+                return Redirect(context, route, Slot.OfKey(context.Argument(1)).Value);
+            context.Reply.Error("ERR WATCH of a key whose shard another node leads is not possible yet: connect to the node that CLUSTER SLOTS names for it");
+            return Direction.Refused;
+        }
+
+        if (route.Kind != RouteKind.Local)
+            return Wait(context, route.Kind);
+        if (!KeepsOrder(context.Session))
+            return Direction.Waits;
+
+        // A lead that was lost and won again in between has missed what others wrote.
+        if (transaction.Watched.Count != 0 && transaction.WatchedTerm != route.Term)
+            transaction.WatchBroken = true;
+        transaction.WatchedShard = group;
+        transaction.WatchedTerm = route.Term;
+        return Run(context, route);
+    }
+
+    private Direction DirectExec(CommandContext context)
+    {
+        RespSession session = context.Session;
+        TransactionState transaction = session.Transaction;
+        GroupId group = transaction.Shard;
+        if (transaction.HasErrors || transaction.WatchBroken)
+            return Direction.Runs;
+        if (transaction.Watched.Count != 0)
+        {
+            if (!group.IsNone && group != transaction.WatchedShard)
+            {
+                context.Reply.Error(CrossSlot);
+                return Direction.Refused;
+            }
+
+            group = transaction.WatchedShard;
+        }
+
+        if (group.IsNone)
+            return Direction.Runs;
+        Route route = node.Router.Route(group);
+        if (transaction.Watched.Count != 0 && (route.Kind != RouteKind.Local || route.Term != transaction.WatchedTerm))
+        {
+            // It lost the lead, so nobody here knows what was written since: as if something was.
+            transaction.WatchBroken = true;
+            return Direction.Runs;
+        }
+
+        if (!session.Pinned.IsNone)
+            return DirectHere(context, group);
+        if (route.Kind == RouteKind.Local)
+            return KeepsOrder(session) ? Run(context, route) : Direction.Waits;
+        if (route.Kind != RouteKind.Remote || !forwarder.CanReach(route.Leader))
+            return Wait(context, route.Kind);
+        if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
+            return Direction.Waits;
+        bool writes = transaction.HasWrites;
+        int commands = transaction.Count;
+        _request.Clear();
+        Append(_request, "multi"u8);
+        transaction.AppendRequests(_request);
+        Append(_request, "exec"u8);
+        Direction direction = Forward(context, route, _request.WrittenSpan, commands + 1, writes);
+        _request.ClearAndTrim(64 << 10);
+        if (direction == Direction.Sent)
+        {
+            transaction.End();
+            server.Watches.RemoveAll(session);
+        }
+
+        return direction;
+    }
+
+    private Direction Forward(CommandContext context, in Route route, ReadOnlySpan<byte> bytes, int repliesBefore, bool writes)
+    {
+        RespSession session = context.Session;
+        session.WaitsSinceMs = 0;
+        if (bytes.Length > RequestBytesMax)
+        {
+            context.Reply.Error($"ERR more than {RequestBytesMax >> 20} MiB are not sent to the node that leads the shard");
+            return Direction.Refused;
+        }
+
+        session.Group.End(context.Execution);
+        server.Statistics.Commands++;
+        session.Client.LastCommandAtMs = server.Clock.NowMs;
+        forwarder.Send(new ForwardedRequest
+        {
+            Group = route.Group,
+            Database = route.Database,
+            Leader = route.Leader,
+            Protocol = context.Reply.Protocol,
+            Bytes = bytes,
+            RepliesBefore = repliesBefore,
+            Writes = writes,
+            Sink = session.AwaitReply(),
+            Session = session,
+        });
+        return Direction.Sent;
+    }
+
+    private Direction Redirect(CommandContext context, in Route route, int slot)
+    {
+        string address = "";
+        foreach (Cluster.Administration.NodeDescription other in node.Topology.Nodes)
+        {
+            if (other.Id == route.Leader)
+                address = other.Resp;
+        }
+
+        context.Session.WaitsSinceMs = 0;
+        context.Reply.Error(address.Length == 0 ? $"CLUSTERDOWN node {route.Leader}, which leads the shard, serves no clients" : $"MOVED {slot} {address}");
+        return Direction.Refused;
+    }
+
+    private Direction Wait(CommandContext context, RouteKind kind)
+    {
+        RespSession session = context.Session;
+        long nowMs = server.Clock.NowMs;
+        if (session.WaitsSinceMs == 0)
+            session.WaitsSinceMs = nowMs;
+        if (kind != RouteKind.Gone && nowMs - session.WaitsSinceMs < (long)Patience.TotalMilliseconds)
+        {
+            Suspend(session);
+            return Direction.Waits;
+        }
+
+        session.WaitsSinceMs = 0;
+        context.Reply.Error(kind switch
+        {
+            RouteKind.Gone => Dropped,
+            RouteKind.NotReady => "TRYAGAIN this node leads the shard and cannot reach a majority of it",
+            RouteKind.Remote => "CLUSTERDOWN the leader of the shard cannot be reached",
+            _ => "CLUSTERDOWN the shard has no leader",
+        });
+        return Direction.Refused;
+    }
+
+    /// <summary>
+    /// What a session sent to another node is answered before anything takes another way: else a command could overtake an
+    /// earlier one on the same key when the lead changes.
+    /// </summary>
+    private bool KeepsOrder(RespSession session)
+    {
+        ulong version = node.Router.Version;
+        if (session.RepliesOwed == 0)
+        {
+            session.RoutedAt = version;
+            return true;
+        }
+
+        if (session.RoutedAt == version)
+            return true;
+        Suspend(session);
+        return false;
+    }
+
+    private bool MaySend(RespSession session)
+    {
+        if (session.RepliesOwed < OwedMax)
+            return true;
+        Suspend(session);
+        return false;
+    }
+
+    private bool HasRoom(RespSession session, in Route route)
+    {
+        if (forwarder.HasRoom(route.Leader))
+            return true;
+        Suspend(session);
+        return false;
+    }
+
+    private void Suspend(RespSession session) =>
+        session.Suspended = session.Delay.Until(server.Clock.NowMicroseconds + LookMicroseconds);
+
+    /// <summary>The request as it came, or as it would have come from a client that speaks RESP.</summary>
+    private ReadOnlySpan<byte> RequestBytes(CommandContext context)
+    {
+        RespSession session = context.Session;
+        if (session.Parser.InlineBytes is null)
+            return session.Input.Bytes[..session.Parser.Consumed];
+        _request.Clear();
+        RequestText.Begin(_request, context.ArgumentCount);
+        for (int i = 0; i < context.ArgumentCount; i++)
+            RequestText.Argument(_request, context.Argument(i));
+        return _request.WrittenSpan;
+    }
+
+    private static void Append(BytesBuffer request, ReadOnlySpan<byte> command)
+    {
+        RequestText.Begin(request, 1);
+        RequestText.Argument(request, command);
+    }
+}

@@ -1,0 +1,188 @@
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Models;
+using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Tests.Forwarding;
+
+/// <summary>Servers in one process, a network between them that the test moves, and shards whose leaders the test chooses.</summary>
+internal sealed class ClusterInMemory
+{
+    public const int Databases = 2;
+    public const int Shards = 4;
+    public const int FirstGroup = 2;
+
+    private readonly GroupId[][] _shards;
+    private readonly LinkedList<(NodeId From, NodeId To, MessageBuffer Message)> _network = new();
+    private readonly HashSet<(NodeId, NodeId)> _cut = [];
+    private readonly HashSet<NodeId> _blind = [];
+
+    public ClusterInMemory(int nodes = 2)
+    {
+        SeededRandom random = new(1);
+        Scheduler = new SimulatedScheduler(random, new SimulatedClock(DateTimeOffset.UnixEpoch.AddYears(50)));
+        SimulatedFileSystem disk = new(random.Fork());
+        EngineEnvironment environment = new(disk, Scheduler, new MemoryBudget(MemoryBudget.MinimumBytes));
+        disk.CreateFolder("/groups");
+        for (int i = 0; i < Databases * Shards; i++)
+        {
+            Groups.Add(new GroupInMemory(
+                new GroupId((uint)(FirstGroup + i)), i / Shards, ModelEngine.Open("/groups/" + i, environment))
+                { Leader = new NodeId((ulong)(i % nodes) + 1) });
+        }
+
+        _shards = [.. Groups.Chunk(Shards).Select(c => c.Select(g => g.Id).ToArray())];
+        for (ulong i = 1; i <= (ulong)nodes; i++)
+            Nodes.Add(new NodeOfCluster(this, new NodeId(i)));
+    }
+
+    public SimulatedScheduler Scheduler { get; }
+
+    public List<GroupInMemory> Groups { get; } = [];
+
+    public List<NodeOfCluster> Nodes { get; } = [];
+
+    public ulong Version { get; private set; } = 1;
+
+    /// <summary>True loses a message.</summary>
+    public Func<bool> Loses { get; set; } = static () => false;
+
+    /// <summary>True makes a message arrive twice.</summary>
+    public Func<bool> Doubles { get; set; } = static () => false;
+
+    /// <summary>So many messages and a peer takes no more.</summary>
+    public int RoomMax { get; set; } = int.MaxValue;
+
+    public int MessagesUnderWay => _network.Count;
+
+    public NodeOfCluster this[int node] => Nodes[node - 1];
+
+    public ReadOnlySpan<GroupId> ShardsOf(int database) => _shards[database];
+
+    /// <summary>The shard of the first database that a key is in.</summary>
+    public GroupInMemory GroupOf(string key) => Groups[Slot.OfKey(System.Text.Encoding.Latin1.GetBytes(key)).Shard(Shards)];
+
+    /// <summary>A key whose shard a node leads.</summary>
+    public string KeyLedBy(int node, int number = 0)
+    {
+        for (int i = 0; ; i++)
+        {
+            if (GroupOf("key" + i).Leader == new NodeId((ulong)node) && number-- == 0)
+                return "key" + i;
+        }
+    }
+
+    public void Lead(GroupInMemory group, int node)
+    {
+        group.Leader = new NodeId((ulong)node);
+        group.Term++;
+        Version++;
+    }
+
+    public void Depose(GroupInMemory group)
+    {
+        NodeId before = group.Leader;
+        LogPosition durable = group.Depose();
+        Version++;
+        Nodes.Single(n => n.Self == before).Lost(group, durable);
+    }
+
+    /// <summary>A node knows no leaders.</summary>
+    public void Blind(int node, bool isBlind)
+    {
+        if (isBlind)
+            _blind.Add(new NodeId((ulong)node));
+        else
+            _blind.Remove(new NodeId((ulong)node));
+        Version++;
+    }
+
+    public bool IsBlind(NodeId node) => _blind.Contains(node);
+
+    public void Cut(int a, int b)
+    {
+        NodeId first = new((ulong)a);
+        NodeId second = new((ulong)b);
+        _cut.Add((first, second));
+        _cut.Add((second, first));
+        for (LinkedListNode<(NodeId From, NodeId To, MessageBuffer Message)>? at = _network.First; at is not null;)
+        {
+            LinkedListNode<(NodeId From, NodeId To, MessageBuffer Message)>? next = at.Next;
+            if (_cut.Contains((at.Value.From, at.Value.To)))
+                _network.Remove(at);
+            at = next;
+        }
+
+        this[a].Exchange.Disconnected(second);
+        this[b].Exchange.Disconnected(first);
+    }
+
+    public void Join(int a, int b)
+    {
+        NodeId first = new((ulong)a);
+        NodeId second = new((ulong)b);
+        _cut.Remove((first, second));
+        _cut.Remove((second, first));
+        this[a].Exchange.Connected(second);
+        this[b].Exchange.Connected(first);
+    }
+
+    public SendOutcome Send(NodeId from, NodeId to, MessageBuffer message)
+    {
+        if (_cut.Contains((from, to)))
+            return SendOutcome.Unreachable;
+        if (_network.Count(m => m.From == from && m.To == to) >= RoomMax)
+            return SendOutcome.Full;
+        _network.AddLast((from, to, message));
+        return SendOutcome.Queued;
+    }
+
+    /// <summary>Delivers what is on its way until nothing is.</summary>
+    public void Pump()
+    {
+        Flush();
+        while (_network.First is { } first)
+        {
+            _network.RemoveFirst();
+            (NodeId from, NodeId to, MessageBuffer message) = first.Value;
+            if (!Loses())
+            {
+                NodeOfCluster node = Nodes.Single(n => n.Self == to);
+                node.Exchange.Received(from, message.Bytes);
+                if (Doubles())
+                    node.Exchange.Received(from, message.Bytes);
+            }
+
+            if (RoomMax != int.MaxValue)
+                Nodes.Single(n => n.Self == from).Exchange.Writable(to);
+            Flush();
+        }
+    }
+
+    /// <summary>As an event loop does at the end of each turn.</summary>
+    public void Flush()
+    {
+        foreach (NodeOfCluster node in Nodes)
+        {
+            if (node.Exchange.HasUnsent)
+                node.Exchange.Flush();
+            node.Commit();
+        }
+    }
+
+    /// <summary>Time goes by in small steps, and messages with it.</summary>
+    public void Advance(int milliseconds)
+    {
+        for (int i = 0; i < milliseconds; i += 5)
+        {
+            Pump();
+            Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(5));
+        }
+
+        Pump();
+    }
+}

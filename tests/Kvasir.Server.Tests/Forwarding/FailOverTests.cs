@@ -1,0 +1,168 @@
+using Kvasir.Cluster.Partitioning;
+
+namespace Kvasir.Server.Tests.Forwarding;
+
+/// <summary>What a client hears when leads and links are lost: what is known, and no more waiting than is of use.</summary>
+public sealed class FailOverTests
+{
+    private const string Unknown = "-TIMEOUT the write's outcome is unknown: leadership of its shard was lost before a majority had it\r\n";
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void WriteThatNoMajorityHadHasAnUnknownOutcome(int node)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, node);
+        string key = cluster.KeyLedBy(1);
+        GroupInMemory group = cluster.GroupOf(key);
+        client.Send($"SET {key} old");
+        group.CommitsAtOnce = false;
+        Assert.Equal("", client.Send($"SET {key} new", $"GET {key}", "PING"));
+        cluster.Depose(group);
+        cluster.Pump();
+
+        // What was read was of the lost write: as unknown as that.
+        Assert.Equal(Unknown + Unknown + "+PONG\r\n", client.Receive());
+        cluster.Lead(group, 2);
+        Assert.Equal("$3\r\nold\r\n", client.Send($"GET {key}") + client.Wait(20));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void ClientsNoticeNoShortElection(int node)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, node);
+        string key = cluster.KeyLedBy(1);
+        client.Send($"SET {key} 1");
+        cluster.Depose(cluster.GroupOf(key));
+        Assert.Equal("", client.Send($"INCR {key}", $"GET {key}") + client.Wait(600));
+        cluster.Lead(cluster.GroupOf(key), 2);
+        Assert.Equal(":2\r\n$1\r\n2\r\n", client.Wait(50));
+    }
+
+    [Fact]
+    public void ShardWithoutALeaderIsRefusedAfterASecond()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(1), far = cluster.KeyLedBy(2);
+        cluster.Depose(cluster.GroupOf(key));
+        Assert.Equal("", client.Send($"SET {key} 1", $"SET {far} 1") + client.Wait(900));
+        Assert.Equal("-CLUSTERDOWN the shard has no leader\r\n+OK\r\n", client.Wait(200));
+        Assert.Equal("-EXECABORT Transaction discarded because of: CLUSTERDOWN the shard has no leader\r\n", client.Send("MULTI", $"SET {key} 1", "EXEC")["+OK\r\n+QUEUED\r\n".Length..] + client.Wait(1100));
+    }
+
+    [Fact]
+    public void LeaderWithoutALeaseAnswersNothing()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient near = new(cluster, 1), far = new(cluster, 2);
+        string key = cluster.KeyLedBy(1);
+        near.Send($"SET {key} 1");
+        cluster.GroupOf(key).LacksLease = true;
+        Assert.Equal("", near.Send($"GET {key}") + near.Wait(500));
+        cluster.GroupOf(key).LacksLease = false;
+        Assert.Equal("$1\r\n1\r\n", near.Wait(20));
+        cluster.GroupOf(key).LacksLease = true;
+        Assert.StartsWith("-TRYAGAIN", near.Send($"GET {key}") + near.Wait(1100), StringComparison.Ordinal);
+        Assert.StartsWith("-TRYAGAIN", far.Send($"GET {key}") + far.Wait(2500), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void RequestThatFindsTheLeadGoneIsSentOn()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        client.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"SET {key} 1\r\n"));
+        cluster[1].Exchange.Flush();
+        Assert.Equal(1, cluster.MessagesUnderWay);
+        cluster.Lead(cluster.GroupOf(key), 3);
+        Assert.Equal("+OK\r\n", client.Wait(20));
+
+        // To this very node, too.
+        client.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"INCR {key}\r\n"));
+        cluster[1].Exchange.Flush();
+        cluster.Lead(cluster.GroupOf(key), 1);
+        Assert.Equal(":2\r\n", client.Wait(20));
+    }
+
+    [Fact]
+    public void LostLinkLeavesSentWritesUnknownAndTheRestIsSentAgain()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient writer = new(cluster, 1), reader = new(cluster, 1), late = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        writer.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"SET {key} 1\r\n"));
+        reader.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"GET {key}\r\n"));
+        cluster[1].Exchange.Flush();
+        late.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"SET {key} 2\r\n"));
+        cluster.Cut(1, 2);
+        Assert.StartsWith("-TIMEOUT outcome unknown", writer.Receive(), StringComparison.Ordinal);
+        Assert.Equal("", reader.Receive() + late.Receive());
+        cluster.Lead(cluster.GroupOf(key), 3);
+        cluster.Advance(20);
+        Assert.Equal("$-1\r\n", reader.Receive());
+        Assert.Equal("+OK\r\n", late.Receive());
+    }
+
+    [Fact]
+    public void LeaderThatCannotBeReachedIsWaitedForAndThenRefused()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        cluster.Cut(1, 2);
+        Assert.Equal("", client.Send($"SET {key} 1") + client.Wait(500));
+        cluster.Join(1, 2);
+        Assert.Equal("+OK\r\n", client.Wait(20));
+        cluster.Cut(1, 2);
+        Assert.Equal("-CLUSTERDOWN the leader of the shard cannot be reached\r\n", client.Send($"SET {key} 1") + client.Wait(1100));
+    }
+
+    [Fact]
+    public void LeaderThatHangsIsNotWaitedForOnceAnotherLeads()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient writer = new(cluster, 1), reader = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        writer.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"SET {key} 1\r\n"));
+        reader.Peer.Send(System.Text.Encoding.ASCII.GetBytes($"GET {key}\r\n"));
+        cluster[1].Exchange.Flush();
+        cluster.Loses = static () => true;
+        cluster.Pump();
+        cluster.Loses = static () => false;
+        cluster.Lead(cluster.GroupOf(key), 3);
+        cluster.Advance(1000);
+        Assert.StartsWith("-TIMEOUT outcome unknown", writer.Receive(), StringComparison.Ordinal);
+        Assert.Equal("$-1\r\n", reader.Receive());
+    }
+
+    [Fact]
+    public void PeerThatIsFullIsSentMoreWhenThereIsRoom()
+    {
+        ClusterInMemory cluster = new() { RoomMax = 1 };
+        ClusterClient client = new(cluster, 1);
+        string far = cluster.KeyLedBy(2), another = Enumerable.Range(0, 100).Select(i => "key" + i)
+            .First(k => cluster.GroupOf(k) != cluster.GroupOf(far) && cluster.GroupOf(k).Leader == cluster.GroupOf(far).Leader);
+        Assert.Equal("+OK\r\n+OK\r\n:2\r\n:2\r\n", client.Send($"SET {far} 1", $"SET {another} 1", $"INCR {far}", $"INCR {another}"));
+    }
+
+    [Fact]
+    public void ClientsThatWishItAreToldTheLeader()
+    {
+        ClusterInMemory cluster = new();
+        cluster[1].Server.Router!.Redirects = true;
+        ClusterClient client = new(cluster, 1);
+        string far = cluster.KeyLedBy(2);
+        int slot = SlotOf(far);
+        Assert.Equal($"-MOVED {slot} 127.0.0.1:7002\r\n", client.Send($"GET {far}"));
+        Assert.Equal("+OK\r\n", client.Send($"SET {cluster.KeyLedBy(1)} 1"));
+        Assert.Equal($"+OK\r\n-MOVED {slot} 127.0.0.1:7002\r\n", client.Send("MULTI", $"GET {far}"));
+    }
+
+    private static int SlotOf(string key) => Slot.OfKey(System.Text.Encoding.ASCII.GetBytes(key)).Value;
+}

@@ -1,0 +1,82 @@
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Tests.Forwarding;
+
+/// <summary>
+/// A shard whose nodes share one engine, so that a lead can move without replication; what is appended is committed when the
+/// test says so, or at once.
+/// </summary>
+internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine engine) : IReplicaLog
+{
+    private ulong _appended;
+    private ulong _durable;
+
+    public GroupId Id { get; } = id;
+
+    public int Database { get; } = database;
+
+    public IOrderedEngine Engine { get; } = engine;
+
+    public NodeId Leader { get; set; }
+
+    public ulong Term { get; set; } = 1;
+
+    /// <summary>Its leader may not answer for the moment.</summary>
+    public bool LacksLease { get; set; }
+
+    /// <summary>Commits when the node's log is asked to.</summary>
+    public bool CommitsAtOnce { get; set; } = true;
+
+    public int Records { get; private set; }
+
+    public WriteRefusal? Refusal => Leader.IsNone ? new WriteRefusal("NOTLEADER", "nobody leads") : null;
+
+    public bool IsStopped => false;
+
+    public LogPosition AppendedPosition => new(_appended);
+
+    public LogPosition AwaitedPosition => new(_appended);
+
+    public LogPosition DurablePosition => new(_durable);
+
+    /// <summary>Keys in the engine, expired ones too.</summary>
+    public int CountStored()
+    {
+        int count = 0;
+        using EngineIterator iterator = Engine.CreateIterator(new IteratorOptions { KeysOnly = true, IncludeExpired = true });
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            count++;
+        return count;
+    }
+
+    public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability)
+    {
+        Records++;
+        return new LogPosition(++_appended);
+    }
+
+    /// <summary>A majority has all of it.</summary>
+    public bool TryCommit()
+    {
+        if (_durable == _appended)
+            return false;
+        _durable = _appended;
+        Engine.MarkStable(new LogPosition(_durable));
+        return true;
+    }
+
+    /// <summary>The lead ends; what was not committed is lost.</summary>
+    public LogPosition Depose()
+    {
+        Leader = NodeId.None;
+        Term++;
+        Engine.DiscardAfter(new LogPosition(_durable));
+        _appended = _durable;
+        return new LogPosition(_durable);
+    }
+}

@@ -1,0 +1,179 @@
+using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Server.Commands;
+using Kvasir.Server.Forwarding;
+using Kvasir.Server.Hosting;
+using Kvasir.Server.Sessions;
+using Kvasir.Server.Tests.Commands;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Kvasir.Server.Tests.Forwarding;
+
+/// <summary>One node of a <see cref="ClusterInMemory"/>, and the server on it.</summary>
+internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INodeLog, ITransport, IClusterTopology, IClusterAdministration
+{
+    private readonly ClusterInMemory _cluster;
+    private readonly Replica[] _replicas;
+    private ILogListener? _listener;
+
+    public NodeOfCluster(ClusterInMemory cluster, NodeId self)
+    {
+        _cluster = cluster;
+        Self = self;
+        Mailbox = new ReplicaMailbox();
+        _replicas = [.. cluster.Groups.Select(g => new Replica(g.Id.Value, new KeyspaceOptions { Name = "db" + g.Database }, g.Engine, g))];
+        Server = new ServerState(this, cluster.Scheduler.Time, AllCommands.List);
+        Exchange = new RequestExchange(Server, this);
+        Server.Router = new CommandRouter(Server, this, Exchange);
+        SetLogListener(new LogWatcher(Server, Exchange.LogMoved, NullLogger.Instance));
+    }
+
+    public ServerState Server { get; }
+
+    public RequestExchange Exchange { get; }
+
+    public NodeId Self { get; }
+
+    public ReplicaMailbox Mailbox { get; }
+
+    public INodeLog Log => this;
+
+    public MemoryBudget Memory { get; } = new(MemoryBudget.MinimumBytes);
+
+    public TimeProvider Time => _cluster.Scheduler.Time;
+
+    public Durability Durability => Durability.Sync;
+
+    public int DatabaseCount => ClusterInMemory.Databases;
+
+    public ILoneNode? Alone => null;
+
+    public IClusteredNode? Clustered => this;
+
+    public IRouter Router => this;
+
+    public ITransport Transport => this;
+
+    public IClusterTopology Topology => this;
+
+    public IClusterAdministration Administration => this;
+
+    public ulong Version => _cluster.Version;
+
+    public WriteRefusal? Refusal => null;
+
+    public bool IsStopped => false;
+
+    public LogPosition AppendedPosition => LogPosition.Zero;
+
+    public LogPosition DurablePosition => LogPosition.Zero;
+
+    public long RetainedBytes => 0;
+
+    public JournalStatistics Statistics => default!;
+
+    public ulong ClusterId => 0xC0FFEE;
+
+    public NodeId DirectoryLeader => new(1);
+
+    public IReadOnlyList<NodeDescription> Nodes =>
+        [.. _cluster.Nodes.Select(n => new NodeDescription(n.Self, "active", true, $"127.0.0.1:{7100 + n.Self.Value}", $"127.0.0.1:{7000 + n.Self.Value}", "", ""))];
+
+    public IReadOnlyList<KeyspaceDescription> Keyspaces =>
+        [.. Enumerable.Range(0, ClusterInMemory.Databases).Select(i => new KeyspaceDescription("db" + i, i, "model", "static", ClusterInMemory.Shards, "raft", 3, "sync"))];
+
+    public IReadOnlyList<GroupDescription> Groups =>
+        [.. _cluster.Groups.Select((g, i) => new GroupDescription(g.Id, "db" + g.Database, i % ClusterInMemory.Shards, 1, [.. _cluster.Nodes.Select(n => n.Self)], g.Leader))];
+
+    public IReadOnlyList<ReplicaDescription> Replicas => [.. _cluster.Groups.Select(g => new ReplicaDescription { Group = g.Id, Role = g.Leader == Self ? "leader" : "follower" })];
+
+    /// <summary>What was asked of the administration.</summary>
+    public List<string> Asked { get; } = [];
+
+    public SessionPeer Connect() => new(Server);
+
+    public Replica Database(int index) => throw new InvalidOperationException("a database of a cluster has many replicas");
+
+    public ReadOnlySpan<Replica> ReplicasOf(int database) => _replicas.AsSpan(database * ClusterInMemory.Shards, ClusterInMemory.Shards);
+
+    public void SetLogListener(ILogListener listener) => _listener = listener;
+
+    public void SetForwarding(ITransportListener listener)
+    {
+    }
+
+    public void Commit()
+    {
+        foreach (GroupInMemory group in _cluster.Groups.Where(g => g.CommitsAtOnce && g.Leader == Self && g.TryCommit()))
+            _listener!.Durable(group, group.DurablePosition);
+    }
+
+    public void CommitInline() => Commit();
+
+    public void Committed(GroupInMemory group) => _listener!.Durable(group, group.DurablePosition);
+
+    public void Lost(GroupInMemory group, LogPosition durable) =>
+        _listener!.Failed(group, durable, LogLoss.LeadershipLost, "another term");
+
+    public Route Route(int database, int slot) => Route(ShardsOf(database)[slot % ClusterInMemory.Shards]);
+
+    public Route Route(GroupId id)
+    {
+        int index = (int)id.Value - ClusterInMemory.FirstGroup;
+        GroupInMemory group = _cluster.Groups[index];
+        RouteKind kind = group.Leader.IsNone || _cluster.IsBlind(Self) ? RouteKind.NoLeader
+            : group.Leader != Self ? RouteKind.Remote
+            : group.LacksLease ? RouteKind.NotReady : RouteKind.Local;
+        return new Route(kind, id, group.Database, kind == RouteKind.Local ? _replicas[index] : null, group.Term, group.Leader);
+    }
+
+    public ReadOnlySpan<GroupId> ShardsOf(int database) => _cluster.ShardsOf(database);
+
+    public int FindDatabase(ReadOnlySpan<byte> name) => name.SequenceEqual("db1"u8) ? 1 : -1;
+
+    public int MessageBytesMax => 128 << 20;
+
+    public SendOutcome Send(NodeId to, MessageBuffer message) => _cluster.Send(Self, to, message);
+
+    public SendOutcome Send(NodeId to, ReadOnlySpan<byte> message, bool more = false) => _cluster.Send(Self, to, MessageBuffer.Copy(message));
+
+    public void Flush()
+    {
+    }
+
+    public void SetPeers(IReadOnlyList<PeerAddress> peers)
+    {
+    }
+
+    public void Call(PeerAddress to, ReadOnlySpan<byte> request, TimeSpan patience, Action<CallReply> done) => throw new NotSupportedException();
+
+    public void Answer(CallTicket call, ReadOnlySpan<byte> reply) => throw new NotSupportedException();
+
+    public void CreateKeyspace(KeyspaceRequest request, Action<string?> done)
+    {
+        Asked.Add(request.ToString());
+        done(request.Engine == "heap" ? "ERR there is no such engine" : null);
+    }
+
+    public void DropKeyspace(string name, Action<string?> done) => Ask($"drop {name}", done);
+
+    public void Drain(NodeId node, Action<string?> done) => Ask($"drain {node}", done);
+
+    public void Decommission(NodeId node, Action<string?> done) => Ask($"decommission {node}", done);
+
+    public void TransferLeader(string keyspace, int shard, NodeId to, Action<string?> done) => Ask($"transfer {keyspace} {shard} {to}", done);
+
+    private void Ask(string what, Action<string?> done)
+    {
+        Asked.Add(what);
+        done(null);
+    }
+}

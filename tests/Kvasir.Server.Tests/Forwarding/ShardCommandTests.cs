@@ -1,0 +1,177 @@
+using System.Globalization;
+using Kvasir.Cluster.Partitioning;
+
+namespace Kvasir.Server.Tests.Forwarding;
+
+/// <summary>Commands on whole databases ask every shard, and answer for all.</summary>
+public sealed class ShardCommandTests
+{
+    private const int KeyCount = 100;
+
+    [Fact]
+    public void CountsAndEmptiesAreOfAllShards()
+    {
+        ClusterInMemory cluster = Filled(out ClusterClient client);
+        Assert.Equal($":{KeyCount}\r\n", client.Send("DBSIZE"));
+        Assert.Equal("+OK\r\n:0\r\n", client.Send("SELECT 1", "DBSIZE"));
+        Assert.Equal("+OK\r\n:1\r\n", client.Send("SET other 1", "DBSIZE"));
+        Assert.Equal("+OK\r\n:0\r\n+OK\r\n", client.Send("FLUSHDB", "DBSIZE", "SELECT 0"));
+        Assert.Equal($":{KeyCount}\r\n", client.Send("DBSIZE"));
+        Assert.Equal("+OK\r\n:0\r\n", client.Send("FLUSHALL", "DBSIZE"));
+        Assert.All(cluster.Groups, static g => Assert.Equal(0, g.CountStored()));
+    }
+
+    [Fact]
+    public void KeysAreThoseOfAllShards()
+    {
+        Filled(out ClusterClient client);
+        string[] replies = client.Send("KEYS *").Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal($"*{KeyCount}", replies[0]);
+        Assert.Equal(KeyCount, replies.Where(static r => r.StartsWith("key", StringComparison.Ordinal)).Distinct().Count());
+        Assert.Equal("*1\r\n$5\r\nkey42\r\n", client.Send("KEYS key42"));
+    }
+
+    [Theory]
+    [InlineData(7)]
+    [InlineData(1000)]
+    public void ScanWalksEveryShardOnce(int count)
+    {
+        ClusterInMemory cluster = Filled(out ClusterClient client);
+        HashSet<string> seen = [];
+        string cursor = "0";
+        int steps = 0;
+        do
+        {
+            // Any node goes on where another stopped.
+            ClusterClient at = new(cluster, (steps++ % 2) + 1);
+            string[] reply = at.Send($"SCAN {cursor} COUNT {count}").Split("\r\n");
+            Assert.Equal("*2", reply[0]);
+            cursor = reply[2];
+            foreach (string key in reply.Where(static r => r.StartsWith("key", StringComparison.Ordinal)))
+                Assert.True(seen.Add(key), $"{key} came twice");
+            Assert.True(steps < 1000);
+        }
+        while (cursor != "0");
+
+        Assert.Equal(KeyCount, seen.Count);
+        Assert.Equal("-ERR invalid cursor\r\n", client.Send("SCAN x"));
+        Assert.Equal("-ERR syntax error\r\n", client.Send("SCAN 0 NONSENSE"));
+    }
+
+    [Fact]
+    public void RandomKeyFindsTheOnlyKey()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        Assert.Equal("$-1\r\n", client.Send("RANDOMKEY"));
+        client.Send("SET only 1");
+        for (int i = 0; i < 20; i++)
+            Assert.Equal("$4\r\nonly\r\n", client.Send("RANDOMKEY"));
+    }
+
+    [Fact]
+    public void ErrorOfOneShardIsTheErrorOfAll()
+    {
+        ClusterInMemory cluster = Filled(out ClusterClient client);
+        cluster.Depose(cluster.Groups[2]);
+        Assert.Equal("-CLUSTERDOWN the shard has no leader\r\n", client.Send("DBSIZE") + client.Wait(1100));
+    }
+
+    [Fact]
+    public void ClusterCommandsTellWhoLeads()
+    {
+        ClusterInMemory cluster = Filled(out ClusterClient client);
+        Assert.Equal(":12739\r\n", client.Send("CLUSTER KEYSLOT 123456789"));
+        Assert.Equal($"$40\r\n{new string('0', 39)}1\r\n", client.Send("CLUSTER MYID"));
+        Assert.Contains("cluster_state:ok\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:16384\r\n", client.Send("CLUSTER INFO"), StringComparison.Ordinal);
+        string nodes = client.Send("CLUSTER NODES");
+        Assert.Contains("1 127.0.0.1:7001@7001 myself,master - 0 0 1 connected 0 2 4", nodes, StringComparison.Ordinal);
+        Assert.Contains("2 127.0.0.1:7002@7002 master - 0 0 1 connected 1 3 5", nodes, StringComparison.Ordinal);
+        Assert.StartsWith("*16384\r\n*4\r\n:0\r\n:0\r\n*4\r\n$9\r\n127.0.0.1\r\n:7001\r\n", client.Send("CLUSTER SLOTS"), StringComparison.Ordinal);
+        foreach (GroupInMemory group in cluster.Groups)
+            cluster.Lead(group, 2);
+        Assert.StartsWith("*1\r\n*4\r\n:0\r\n:16383\r\n*4\r\n$9\r\n127.0.0.1\r\n:7002\r\n", client.Send("CLUSTER SLOTS"), StringComparison.Ordinal);
+        Assert.StartsWith("*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:16383\r\n$5\r\nnodes\r\n*2\r\n", client.Send("CLUSTER SHARDS"), StringComparison.Ordinal);
+        Assert.StartsWith("-ERR not possible here", client.Send("CLUSTER MEET 127.0.0.1 1"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void SlotsTellTheirKeys()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        for (int i = 0; i < 3; i++)
+            client.Send($"SET {{tag}}{i} 1");
+        int slot = Slot.OfKey("tag"u8).Value;
+        Assert.Equal(":3\r\n", client.Send(string.Create(CultureInfo.InvariantCulture, $"CLUSTER COUNTKEYSINSLOT {slot}")));
+        Assert.Equal("*2\r\n$6\r\n{tag}0\r\n$6\r\n{tag}1\r\n", client.Send(string.Create(CultureInfo.InvariantCulture, $"CLUSTER GETKEYSINSLOT {slot} 2")));
+        Assert.StartsWith("-ERR Invalid slot", client.Send("CLUSTER COUNTKEYSINSLOT 16384"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AdministrationIsAskedAndAnswers()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        Assert.Equal("+OK\r\n", client.Send("KEYSPACE CREATE books shards 8 replicas 3 engine lsm"));
+        Assert.Equal("-ERR there is no such engine\r\n", client.Send("KEYSPACE CREATE books engine heap"));
+        Assert.StartsWith("-ERR KEYSPACE CREATE name", client.Send("KEYSPACE CREATE books shards many"), StringComparison.Ordinal);
+        Assert.Equal("+OK\r\n+OK\r\n+OK\r\n+OK\r\n", client.Send("KEYSPACE DROP books", "NODE DRAIN 2", "NODE DECOMMISSION 2", "LEADER TRANSFER db0 3 2"));
+        Assert.Equal(["drop books", "drain 2", "decommission 2", "transfer db0 3 2"], cluster[1].Asked.TakeLast(4));
+        Assert.StartsWith("*2\r\n*16\r\n$4\r\nname\r\n$3\r\ndb0\r\n", client.Send("KEYSPACE LIST"), StringComparison.Ordinal);
+        Assert.StartsWith("*16\r\n$4\r\nname\r\n$3\r\ndb1\r\n", client.Send("KEYSPACE SHOW db1"), StringComparison.Ordinal);
+        Assert.StartsWith("*2\r\n*14\r\n$2\r\nid\r\n:1\r\n", client.Send("NODE LIST"), StringComparison.Ordinal);
+        Assert.StartsWith("*14\r\n$7\r\ncluster\r\n", client.Send("STATUS"), StringComparison.Ordinal);
+        Assert.Equal("+OK\r\n", client.Send("SELECT db1"));
+    }
+
+    [Theory]
+    [InlineData("SWAPDB 0 1")]
+    [InlineData("SAVE")]
+    [InlineData("BGSAVE")]
+    [InlineData("DEBUG RELOAD")]
+    [InlineData("DEBUG DIGEST")]
+    [InlineData("MOVE a 1")]
+    [InlineData("COPY a a DB 1")]
+    [InlineData("CONFIG SET appendfsync no")]
+    public void WhatOnlyALoneNodeCanIsRefused(string line)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1), other = new(cluster, 2);
+        Assert.StartsWith("-ERR", client.Send(line), StringComparison.Ordinal);
+        Assert.StartsWith("-ERR", other.Send(line), StringComparison.Ordinal);
+        Assert.StartsWith("$", client.Send("INFO"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ServerThatIsAloneHasNoClusterToAdminister()
+    {
+        using Commands.CommandWorld world = new();
+        foreach (string line in (string[])["STATUS", "NODE LIST", "KEYSPACE LIST", "LEADER TRANSFER db0 0 1"])
+            Assert.Equal("-ERR this server is not part of a cluster\r\n", world.Connect().Execute(line));
+    }
+
+    [Fact]
+    public void ExpiredKeysAreSweptByTheirLeaders()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        for (int i = 0; i < 40; i++)
+            client.Send($"SET key{i} 1 PX 100");
+        cluster.Advance(200);
+        cluster.Depose(cluster.Groups[0]);
+        foreach (NodeOfCluster node in cluster.Nodes)
+            node.Server.Expiry.Post();
+        Assert.NotEqual(0, cluster.Groups[0].CountStored());
+        Assert.All(cluster.Groups.Skip(1), static g => Assert.Equal(0, g.CountStored()));
+    }
+
+    private static ClusterInMemory Filled(out ClusterClient client)
+    {
+        ClusterInMemory cluster = new();
+        client = new ClusterClient(cluster, 1);
+        for (int i = 0; i < KeyCount; i++)
+            Assert.Equal("+OK\r\n", client.Send($"SET key{i} {i}"));
+        return cluster;
+    }
+}
