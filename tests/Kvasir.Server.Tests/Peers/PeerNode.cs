@@ -14,13 +14,13 @@ internal sealed class PeerNode : IDisposable
 
     private static long s_seed = Environment.ProcessId;
 
-    public PeerNode(ulong id, TcpTransportOptions? options = null, ulong cluster = Cluster, TimeProvider? time = null)
+    public PeerNode(ulong id, TcpTransportOptions? options = null, ulong cluster = Cluster, TimeProvider? time = null, ITransportListener? listener = null)
     {
         Transport = new TcpTransport(
             options ?? Options(), time ?? TimeProvider.System, new SeededRandom((ulong)Interlocked.Increment(ref s_seed)), Log);
         if (id != 0)
             Transport.Identify(cluster, new NodeId(id));
-        Transport.Start(Heard);
+        Transport.Start(listener ?? Heard);
     }
 
     public TcpTransport Transport { get; }
