@@ -68,6 +68,14 @@ public interface ITransportListener
     /// <exception cref="MalformedMessageException">They are no message; the connection they came over ends.</exception>
     void Received(NodeId from, ReadOnlySpan<byte> message);
 
+    /// <summary>
+    /// Everything that had come is told, by one call of <see cref="Received"/> or by many: who gathers messages, to treat
+    /// them together, does so now.
+    /// </summary>
+    void Settled()
+    {
+    }
+
     /// <summary>A peer can be reached now.</summary>
     void Connected(NodeId peer);
 

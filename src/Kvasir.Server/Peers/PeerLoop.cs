@@ -56,6 +56,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     private ulong _cluster;
     private ulong _self;
     private bool _peersAreSet;
+    private bool _hasDelivered;
     private int _strangers;
 
     public PeerLoop(TcpTransportOptions options, PeerTls? tls, TimeProvider time, SeededRandom random, ILogger logger)
@@ -154,6 +155,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
 
     private void Beat()
     {
+        _pool.Trim();
         foreach (Peer peer in Peers)
         {
             if (peer.Link is not { } link)
@@ -197,6 +199,12 @@ internal sealed unsafe partial class PeerLoop : IDisposable
         {
             byte* record = _events + (i * LinuxCalls.EventBytes);
             Dispatch(*(int*)record, *(ulong*)(record + LinuxCalls.EventDataOffset));
+        }
+
+        if (_hasDelivered)
+        {
+            _hasDelivered = false;
+            _listener.Settled();
         }
 
         for (int left = _commands.Count; left > 0 && _commands.TryDequeue(out Action? command); left--)
@@ -352,6 +360,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     private void Deliver(PeerConnection connection, ReadOnlySpan<byte> message)
     {
         connection.Peer!.Counters.Received(message.Length);
+        _hasDelivered = true;
         try
         {
             _listener.Received(connection.Peer.Id, message);

@@ -175,6 +175,7 @@ public sealed class SimulatedNetwork
                 Delivered++;
                 Watcher?.Invoke(from.Self, to.Self, "arrives");
                 to.Listener.Received(from.Self, message.Bytes);
+                to.Listener.Settled();
             }
         });
     }

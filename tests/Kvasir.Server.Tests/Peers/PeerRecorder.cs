@@ -18,6 +18,8 @@ internal sealed class PeerRecorder : ITransportListener
 
     public Action<CallTicket, byte[]>? OnCall { get; set; }
 
+    public Action? OnSettled { get; set; }
+
     /// <summary>Whom it was told to be connected and not connected, and where there is room, in order: "+2", "-2", "w2".</summary>
     public string Told
     {
@@ -45,6 +47,8 @@ internal sealed class PeerRecorder : ITransportListener
         OnMessage?.Invoke(from, copy);
         Note(() => _messages.Add((from, copy)));
     }
+
+    public void Settled() => OnSettled?.Invoke();
 
     public void Connected(NodeId peer) => Note(() => _told.Add($"+{peer}"));
 

@@ -2,6 +2,7 @@ using System.Net;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Server.Peers;
+using Kvasir.Wire.Peers;
 
 namespace Kvasir.Server.Tests.Peers;
 
@@ -110,6 +111,26 @@ public sealed class TcpTransportTests
         a.Transport.Send(to, "4"u8);
         b.Heard.WaitMessages(4);
         Assert.Equal("1234"u8.ToArray(), b.Heard.From(1).Select(m => m[0]));
+    }
+
+    [Fact]
+    public void WhatCameTogetherIsToldBeforeItIsSettled()
+    {
+        using PeerNode a = new(1);
+        List<string> told = [];
+        using SemaphoreSlim settled = new(0);
+        a.Heard.OnMessage = (_, bytes) => told.Add(Convert.ToHexString(bytes));
+        a.Heard.OnSettled = () =>
+        {
+            told.Add("settled");
+            settled.Release();
+        };
+        using RawPeer peer = RawPeer.Linked(a, 2);
+        peer.Send([.. RawPeer.Frame(PeerFrameKind.Message, 1), .. RawPeer.Frame(PeerFrameKind.Message, 2), .. RawPeer.Frame(PeerFrameKind.Ping)]);
+        Assert.True(settled.Wait(TimeSpan.FromSeconds(60)));
+        peer.Send(RawPeer.Frame(PeerFrameKind.Message, 3));
+        Assert.True(settled.Wait(TimeSpan.FromSeconds(60)));
+        Assert.Equal(["01", "02", "settled", "03", "settled"], told);
     }
 
     [Fact]
