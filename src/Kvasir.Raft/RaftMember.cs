@@ -54,6 +54,9 @@ public sealed class RaftMember
 
     public LogIndex SyncedIndex => _core.Writes.SyncedIndex;
 
+    /// <summary>This leader is handing over: it takes no proposals meanwhile.</summary>
+    public bool IsTransferring => _core.Leadership is { IsHandingOver: true };
+
     /// <summary>The configuration in force: the newest in the log, committed or not.</summary>
     public Configuration Configuration => _core.Configuration;
 

@@ -41,7 +41,7 @@ internal sealed class ConfigurationHistory
                 return _entries[i];
         }
 
-        Check.Fail($"the configuration at {index} has been compacted away");
+        Check.Fail($"the configuration at {index} has been compacted away: the oldest is that of {_entries[0].Index}");
         return default;
     }
 
