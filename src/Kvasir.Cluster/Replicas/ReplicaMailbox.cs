@@ -13,9 +13,13 @@ public sealed class ReplicaMailbox
 {
     private readonly ConcurrentQueue<IMailboxItem> _queue = new();
     private readonly Execution _execution = new();
+    private readonly Action? _itemEnded;
 
     // Items posted and not finished. The thread that moves it from 0 owns the mailbox until it is 0 again.
     private int _pending;
+
+    /// <param name="itemEnded">Called behind each item, still inside the mailbox: for what is done once for all that it did.</param>
+    internal ReplicaMailbox(Action? itemEnded = null) => _itemEnded = itemEnded;
 
     /// <inheritdoc cref="Execution.PublishedUpTo"/>
     internal LogPosition PublishedUpTo => _execution.PublishedUpTo;
@@ -60,6 +64,8 @@ public sealed class ReplicaMailbox
         {
             _execution.EndItem();
         }
+
+        _itemEnded?.Invoke();
     }
 }
 
