@@ -109,6 +109,8 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         KvasirNode? node = null;
         try
         {
+            if (files.FileExists(options.Folder + "/" + ClusterFile.Name))
+                throw new StorageException($"{options.Folder} is the folder of a node of a cluster: start it with its peer address");
             NodeIdentity identity = IdentityFile.ReadOrCreate(files, options.Folder, new SeededRandom(environment.Seed).NextUInt64());
             node = new KvasirNode(options, environment, folderLock, identity);
             node.OpenStorageOnAnyDisk();
