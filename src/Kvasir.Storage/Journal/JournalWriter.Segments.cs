@@ -19,6 +19,9 @@ public sealed partial class JournalWriter
     private readonly List<RetainedSegment> _retained;
     private ulong _oldestNeeded;
     private ulong _trimBefore;
+
+    // Segments before this one are being let go, by this writer: one that a trim before a crash left over is still there.
+    private ulong _letGoBefore;
     private bool _trimming;
     private PrepareState _prepare;
 
@@ -155,7 +158,7 @@ public sealed partial class JournalWriter
             count = TrimmableLocked();
             if (count == 0 || _closed)
                 return false;
-            _oldestNeeded = count < _retained.Count ? _retained[count].Sequence : _segment.Sequence;
+            _oldestNeeded = _letGoBefore = count < _retained.Count ? _retained[count].Sequence : _segment.Sequence;
         }
 
         // First it is durable that they may be missing: a start finds out otherwise that they are.

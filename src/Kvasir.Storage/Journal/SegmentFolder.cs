@@ -54,6 +54,8 @@ internal sealed class SegmentFolder
         return sequences;
     }
 
+    public IFile OpenSegment(ulong sequence) => _files.Open(PathOf(sequence), FileOpenMode.Read);
+
     /// <summary>Makes the folder, learns its spares, and clears away what a crash left half made.</summary>
     public List<ulong> Open()
     {

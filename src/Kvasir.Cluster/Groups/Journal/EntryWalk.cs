@@ -1,0 +1,69 @@
+using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Groups.Journal;
+
+/// <summary>Reads entries of one log from the journal, stretch by stretch.</summary>
+internal sealed class EntryWalk(JournalWriter journal) : IDisposable
+{
+    private readonly JournalReader _reader = journal.CreateReader();
+
+    /// <summary>As <see cref="GroupJournal.TryRead"/>, for indexes that the log has.</summary>
+    public bool TryRead(GroupLog log, LogIndex first, LogIndex last, long bytesMax, IEntrySink sink)
+    {
+        LogIndex next = first;
+        long left = bytesMax;
+        try
+        {
+            while (next <= last && (left > 0 || next == first) && log.Points.TryFind(next, out ulong start, out LogIndex end)
+                && _reader.TrySeek(new LogPosition(start)))
+            {
+                LogIndex stretchLast = LogIndex.Least(last, end.Previous);
+                while (next <= stretchLast && (left > 0 || next == first))
+                {
+                    if (!_reader.MoveNext())
+                        return next > first;
+                    next = Give(log.Id, next, stretchLast, ref left, sink, isFirst: next == first);
+                }
+            }
+
+            return next > first;
+        }
+        finally
+        {
+            _reader.Close();
+        }
+    }
+
+    public void Dispose() => _reader.Dispose();
+
+    /// <summary>What the record has of the entries that are wanted; returns the next one that is.</summary>
+    private LogIndex Give(GroupId group, LogIndex next, LogIndex last, ref long left, IEntrySink sink, bool isFirst)
+    {
+        var sections = new JournalPayloadReader(_reader.Payload);
+        while (next <= last && sections.MoveNext())
+        {
+            if (sections.StreamId != group.Value || sections.Bytes[0] != (byte)SectionKind.Entries)
+                continue;
+            var entries = new EntriesReader(sections.Bytes[1..]);
+            Check.That(entries.First <= next, $"entry {next} of group {group} is not before {entries.First}, where it was written");
+            while (next <= last && entries.MoveNext())
+            {
+                if (entries.Index < next)
+                    continue;
+                left -= entries.Bytes.Length;
+                if (left < 0 && !isFirst)
+                    return next;
+                sink.Entry(entries.Index, entries.Term, entries.Kind, entries.Bytes);
+                next = next.Next;
+                isFirst = false;
+            }
+
+            Check.That(!entries.Malformed);
+        }
+
+        Check.That(!sections.Malformed);
+        return next;
+    }
+}

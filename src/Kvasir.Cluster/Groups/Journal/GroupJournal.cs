@@ -1,0 +1,376 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Log;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Cluster.Groups.Journal;
+
+/// <summary>
+/// The durable logs of all Raft groups of a node, in one journal (docs/formats/group-journal.md). What the groups ask to be
+/// persisted in a turn is gathered and goes out as one record, under one sync.
+/// <para>
+/// <b>Threads.</b> For the thread that runs the node's mailbox, except for what is said to be for any. The callbacks come
+/// from the thread that commits.
+/// </para>
+/// <para>
+/// <b>Failure.</b> After any failure of the disk nothing is written or reported durable until the journal is opened anew.
+/// </para>
+/// </summary>
+internal sealed partial class GroupJournal : IJournalListener, IDisposable
+{
+    // A record is read as a whole where one entry of it is wanted, so many groups' entries are not put into one without end.
+    private const int RecordBytesWanted = 1 << 20;
+
+    private readonly IScheduler _scheduler;
+    private readonly MemberId _self;
+    private readonly Action<LogPosition> _durable;
+    private readonly Action<JournalFailure, Exception> _failed;
+    private readonly JournalWriter _journal;
+    private readonly EntryWalk _walk;
+    private readonly Dictionary<GroupId, GroupLog> _logs = [];
+
+    // The same logs by their numbers: what is written depends on the order.
+    private readonly SortedList<GroupId, GroupLog> _ordered = [];
+    private readonly BytesBuffer _record = new(4096);
+    private readonly BytesBuffer _section = new();
+    private readonly List<Gathered> _gathered = [];
+    private ulong _recordNumber = 1;
+    private LogPosition _lastWritten;
+    private bool _isProbing;
+    private volatile bool _stopped;
+
+    private GroupJournal(
+        IScheduler scheduler,
+        JournalWriter journal,
+        NodeId self,
+        SortedList<GroupId, RaftRecovery> recovered,
+        IEnumerable<GroupLog> logs,
+        Action<LogPosition> durable,
+        Action<JournalFailure, Exception> failed)
+    {
+        _scheduler = scheduler;
+        _self = new MemberId(self.Value);
+        _durable = durable;
+        _failed = failed;
+        _journal = journal;
+        _walk = new EntryWalk(journal);
+        _lastWritten = journal.AppendedPosition;
+        _trimJob = new TrimJob(this);
+        Recovered = recovered;
+        foreach (GroupLog log in logs)
+            Keep(log);
+        journal.Listener = this;
+    }
+
+    /// <summary>
+    /// What the members of the groups with a log here are made from, but for what their engines have applied. As the journal
+    /// was opened; all of it is durable.
+    /// </summary>
+    public SortedList<GroupId, RaftRecovery> Recovered { get; }
+
+    /// <summary>Tells this journal from every other.</summary>
+    public ulong JournalId => _journal.JournalId;
+
+    public LogPosition AppendedPosition => _journal.AppendedPosition;
+
+    /// <summary>Any thread.</summary>
+    public LogPosition DurablePosition => _journal.DurablePosition;
+
+    /// <summary>Any thread.</summary>
+    public JournalFailure Failure => _journal.Failure;
+
+    /// <summary>Any thread.</summary>
+    public long RetainedBytes => _journal.RetainedBytes;
+
+    /// <summary>Any thread.</summary>
+    public JournalStatistics Statistics => _journal.Statistics;
+
+    /// <summary>
+    /// Opens the journal in <paramref name="folder"/>, making it when there is none, and reads all of it. What does not fit
+    /// together stops the start.
+    /// </summary>
+    public static GroupJournal Open(
+        IFileSystem files,
+        IScheduler scheduler,
+        string folder,
+        JournalOptions options,
+        NodeId self,
+        Action<LogPosition> durable,
+        Action<JournalFailure, Exception> failed)
+    {
+        Check.That(!self.IsNone);
+        var replay = new GroupsReplay(folder);
+        JournalWriter journal = JournalWriter.Open(files, scheduler, folder, options, LogPosition.Zero, replay.Record);
+        try
+        {
+            SortedList<GroupId, RaftRecovery> recovered = replay.ToRecoveries(new MemberId(self.Value));
+            return new GroupJournal(scheduler, journal, self, recovered, replay.Logs, durable, failed);
+        }
+        catch
+        {
+            journal.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A replica was here and is gone: only its term and vote are kept.</summary>
+    public bool IsRemoved(GroupId group) => _logs.TryGetValue(group, out GroupLog? log) && log.IsRemoved;
+
+    /// <summary>
+    /// The first trace of a replica that its group is founded with, in the next record; and what its member is made from.
+    /// </summary>
+    public RaftRecovery Found(GroupId group, Configuration configuration) =>
+        Begin(group, new ConfigurationEntry(LogIndex.Zero, Term.Zero, configuration));
+
+    /// <summary>
+    /// The first trace of a replica that joins its group and knows nothing of it, in the next record; and what its member is
+    /// made from: where an earlier replica was removed, with the term and the vote that it promised.
+    /// </summary>
+    public RaftRecovery Join(GroupId group) => Begin(group, new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty));
+
+    /// <summary>The replica goes, in the next record: its log is forgotten, its term and vote stay.</summary>
+    public void Remove(GroupId group)
+    {
+        GroupLog log = _logs[group];
+        Check.That(!log.IsRemoved, $"group {group} was removed before");
+        if (log.GatheredIn == _recordNumber)
+            Write();
+        log.Remove(log.HardState);
+        GatherHardState(log, SectionKind.Removal);
+        Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
+    }
+
+    /// <summary>
+    /// Gathers what a group asks for. <paramref name="snapshotConfiguration"/> is the one in force at the snapshot that the
+    /// log begins with from now on, where the request says that it does.
+    /// </summary>
+    public void Add(GroupId group, in PersistRequest request, IEntryBytes entries, ConfigurationEntry? snapshotConfiguration = null)
+    {
+        if (request.IsNone)
+            return;
+        if (!_logs.TryGetValue(group, out GroupLog? log) || log.IsRemoved)
+        {
+            Join(group);
+            log = _logs[group];
+        }
+
+        // Within one record the log only grows: entries that are truncated or replaced lie in an earlier one.
+        bool cuts = request.ResetsLog || request.TruncateFrom > LogIndex.Zero;
+        if (_record.Length >= RecordBytesWanted || (cuts && log.GatheredIn == _recordNumber))
+            Write();
+        bool anchors = false;
+        if (request.HardState != log.HardState)
+        {
+            log.SetHardState(request.HardState);
+            if (!request.ResetsLog)
+                GatherHardState(log, SectionKind.HardState);
+        }
+
+        if (request.ResetsLog)
+        {
+            Check.That(snapshotConfiguration is not null, $"group {group}: a snapshot without its configuration");
+            log.Reset(request.SnapshotIndex, request.SnapshotTerm, snapshotConfiguration.Value);
+            GatherDescriptor(log, SectionKind.Reset);
+            anchors = true;
+        }
+
+        if (request.TruncateFrom > LogIndex.Zero)
+        {
+            Check.That(
+                request.TruncateFrom > log.BaseIndex && request.TruncateFrom <= log.LastIndex,
+                $"group {group}: truncation from {request.TruncateFrom} of the log from {log.BaseIndex} to {log.LastIndex}");
+            log.TruncateFrom(request.TruncateFrom);
+            GatherTruncation(log, request.TruncateFrom);
+        }
+
+        if (!request.HasEntries)
+        {
+            Note(log, anchors, LogIndex.Zero, LogIndex.Zero, 0);
+            return;
+        }
+
+        Check.That(request.First == log.LastIndex.Next, $"group {group}: entries from {request.First} on behind {log.LastIndex}");
+        int bytes = EntriesSection.Append(_record, group, request.First, request.Last, entries);
+        log.Append(request.Last);
+        Note(log, anchors, request.First, request.Last, bytes);
+    }
+
+    /// <summary>
+    /// Has the next <see cref="Write"/> write a record even if nothing is gathered, so that a sync behind it is a sign of
+    /// life of the disk.
+    /// </summary>
+    public void Probe() => _isProbing = true;
+
+    /// <summary>
+    /// Appends what was gathered as one record. Its position, or that of the last one when nothing was; the largest number,
+    /// which is never durable, after a failure.
+    /// </summary>
+    public LogPosition Write()
+    {
+        if (_record.Length == 0 && !_isProbing)
+            return _stopped ? LogPosition.Max : _lastWritten;
+        try
+        {
+            if (_stopped)
+                return LogPosition.Max;
+            _lastWritten = _journal.Append(_record.WrittenSpan);
+            ulong start = JournalReader.StartOf(_lastWritten, _record.Length).Value;
+            foreach (Gathered gathered in _gathered)
+            {
+                if (gathered.Anchors)
+                    gathered.Log.AnchoredAt(start);
+                if (gathered.First > LogIndex.Zero)
+                    gathered.Log.Written(gathered.First, gathered.Last, start, gathered.Bytes);
+            }
+
+            return _lastWritten;
+        }
+        catch (WritesStoppedException)
+        {
+            // The failure itself has been told.
+            return LogPosition.Max;
+        }
+        finally
+        {
+            _record.ClearAndTrim(RecordBytesWanted * 2);
+            _gathered.Clear();
+            _recordNumber++;
+            _isProbing = false;
+        }
+    }
+
+    /// <summary>Has all that was written made durable, in the background. Any thread.</summary>
+    public void RequestSync()
+    {
+        if (!_stopped && _journal.AppendedPosition > _journal.DurablePosition)
+            _journal.RequestCommit(sync: true);
+    }
+
+    /// <summary>Makes all that was written durable, on the calling thread. Any thread.</summary>
+    public void SyncInline()
+    {
+        if (_stopped || _journal.AppendedPosition <= _journal.DurablePosition)
+            return;
+        try
+        {
+            _journal.Commit(sync: true);
+        }
+        catch (WritesStoppedException)
+        {
+            // The failure itself has been told.
+        }
+    }
+
+    /// <summary>
+    /// Gives the entries from <paramref name="first"/> on to the sink, as far as <paramref name="last"/> or until they have
+    /// <paramref name="bytesMax"/> bytes, but at least one. False, and none given, when that entry is compacted away or has
+    /// not been handed to the system yet.
+    /// </summary>
+    public bool TryRead(GroupId group, LogIndex first, LogIndex last, long bytesMax, IEntrySink sink)
+    {
+        Check.That(first > LogIndex.Zero && last >= first);
+        if (!_logs.TryGetValue(group, out GroupLog? log) || first <= log.BaseIndex || first > log.LastIndex)
+            return false;
+        return _walk.TryRead(log, first, LogIndex.Least(last, log.LastIndex), bytesMax, sink);
+    }
+
+    /// <summary>
+    /// How many entries from <paramref name="first"/> on have together at most <paramref name="bytesMax"/> bytes, as far as
+    /// that is known without reading them: the mean of a few of them is counted for each.
+    /// </summary>
+    public LogIndex Fit(GroupId group, LogIndex first, LogIndex last, long bytesMax, out long bytes)
+    {
+        bytes = 0;
+        return _logs.TryGetValue(group, out GroupLog? log) ? log.Points.Fit(first, last, bytesMax, out bytes) : first;
+    }
+
+    /// <summary>Writes what is gathered, syncs, and closes.</summary>
+    public void Dispose()
+    {
+        Write();
+        _journal.Dispose();
+        _walk.Dispose();
+    }
+
+    void IJournalListener.Durable(LogPosition position)
+    {
+        if (_stopped)
+            return;
+        TrimWhenDurable(position);
+        _durable(position);
+    }
+
+    void IJournalListener.Failed(JournalFailure failure, Exception cause, LogPosition durable)
+    {
+        if (_stopped)
+            return;
+        _stopped = true;
+        _failed(failure, cause);
+    }
+
+    private RaftRecovery Begin(GroupId group, in ConfigurationEntry configuration)
+    {
+        Check.That(!group.IsNone);
+        if (!_logs.TryGetValue(group, out GroupLog? log))
+            Keep(log = new GroupLog(group));
+        else
+            Check.That(log.IsRemoved, $"group {group} has a log here");
+        log.Describe(new LogDescriptor(log.HardState, LogIndex.Zero, Term.Zero, LogIndex.Zero, configuration));
+        GatherDescriptor(log, SectionKind.Descriptor);
+        Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
+        return new RaftRecovery
+        {
+            Id = _self,
+            HardState = log.HardState,
+            Configurations = configuration.Configuration.Voters.Length > 0 ? [configuration] : [],
+        };
+    }
+
+    private void Keep(GroupLog log)
+    {
+        _logs.Add(log.Id, log);
+        _ordered.Add(log.Id, log);
+    }
+
+    private void Note(GroupLog log, bool anchors, LogIndex first, LogIndex last, int bytes)
+    {
+        log.GatheredIn = _recordNumber;
+        if (anchors || bytes > 0)
+            _gathered.Add(new Gathered(log, anchors, first, last, bytes));
+    }
+
+    private void GatherDescriptor(GroupLog log, SectionKind kind)
+    {
+        LogDescriptor descriptor = log.Descriptor;
+        Check.That(descriptor.IsSound, $"group {log.Id}: {descriptor}");
+        _section.Clear();
+        _section.Append((byte)kind);
+        descriptor.WriteTo(_section);
+        JournalPayload.AppendEntry(_record, log.Id.Value, _section.WrittenSpan);
+    }
+
+    private void GatherHardState(GroupLog log, SectionKind kind)
+    {
+        Span<byte> section = stackalloc byte[1 + (2 * Varint.MaxLength64)];
+        section[0] = (byte)kind;
+        int at = 1 + Varint.Write(section[1..], log.HardState.Term.Value);
+        at += Varint.Write(section[at..], log.HardState.Vote.Value);
+        JournalPayload.AppendEntry(_record, log.Id.Value, section[..at]);
+    }
+
+    private void GatherTruncation(GroupLog log, LogIndex from)
+    {
+        Span<byte> section = stackalloc byte[1 + Varint.MaxLength64];
+        section[0] = (byte)SectionKind.Truncation;
+        int at = 1 + Varint.Write(section[1..], from.Value);
+        JournalPayload.AppendEntry(_record, log.Id.Value, section[..at]);
+    }
+
+    /// <summary>What the record that is gathered means for a log, once its place is known.</summary>
+    private readonly record struct Gathered(GroupLog Log, bool Anchors, LogIndex First, LogIndex Last, int Bytes);
+}
