@@ -86,7 +86,7 @@ public static partial class DirectoryOperations
         {
             bool stays = other.State == NodeState.Active || (other.State == NodeState.Draining && known is not null);
             if (stays && other.Id != known?.Id && other.PeerAddress == request.PeerAddress)
-                return DirectoryDecision.Refuse($"{request.PeerAddress} is the address of node {other.Id}, which is {WordOf(other.State)}: if its folder is lost, say so first (node dead {other.Id})");
+                return DirectoryDecision.Refuse($"{request.PeerAddress} is the address of node {other.Id}, which is {WordOf(other.State)}: if its folder is lost, drain it first (node drain {other.Id})");
         }
 
         var draft = new DirectoryDraft(view);

@@ -13,6 +13,9 @@ public sealed record UpkeepSettings
     /// <summary>A node that is silent for so long is replaced; <see cref="TimeSpan.MaxValue"/> for never.</summary>
     public TimeSpan DeadAfter { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>A node that joins is let in only while it was heard of within this time.</summary>
+    public TimeSpan ArrivalSilenceMax { get; init; } = TimeSpan.FromSeconds(2);
+
     /// <summary>Groups that are under way at the same time before more copies are moved for balance alone.</summary>
     public int MovesMax { get; init; } = 16;
 
@@ -35,7 +38,7 @@ public static class DirectoryUpkeep
         var draft = new DirectoryDraft(view);
         foreach (NodeStanding standing in standings)
         {
-            if (standing.HasDirectory && view.Node(standing.Node) is { State: NodeState.Joining } arrived)
+            if (standing.HasDirectory && standing.SilentFor <= settings.ArrivalSilenceMax && view.Node(standing.Node) is { State: NodeState.Joining } arrived)
                 draft.Put(arrived with { State = NodeState.Active });
         }
 

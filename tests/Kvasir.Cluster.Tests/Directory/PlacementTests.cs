@@ -48,6 +48,30 @@ public sealed class PlacementTests
         }).QuickCheckThrowOnFailure();
 
     [Fact]
+    public void WhoFoundedAGroupDoesNotChangeAndNewReplicasAreANewEpoch() =>
+        Prop.ForAll(s_story, steps =>
+        {
+            Clusters cluster = new(databases: 2);
+            foreach (Step step in steps)
+            {
+                DirectoryView before = cluster.View;
+                Do(cluster, step, zones: true);
+                cluster.Do(DirectoryUpkeep.Next(cluster.View, [], new UpkeepSettings()));
+                foreach (GroupRecord group in cluster.View.Groups)
+                {
+                    if (before.Group(group.Id) is not { } was)
+                        continue;
+                    Assert.Equal(was.Founders.AsEnumerable(), group.Founders);
+                    Assert.Equal(was.Replicas.SequenceEqual(group.Replicas), was.Epoch == group.Epoch);
+                    Assert.Equal(was.SettledEpoch, group.SettledEpoch);
+                }
+
+                if (step.Choice % 2 == 0)
+                    cluster.SettleGroups();
+            }
+        }).QuickCheckThrowOnFailure();
+
+    [Fact]
     public void TheSameStoryEndsInTheSameBytes() =>
         Prop.ForAll(s_story, steps =>
         {
@@ -90,6 +114,23 @@ public sealed class PlacementTests
         int[] leads = [.. cluster.View.Nodes.Select(n => cluster.View.Groups.Count(g => g.PreferredLeader == n.Id))];
         Assert.Equal([21, 21, 22], leads.Order());
         Assert.True(cluster.Group(1).PreferredLeader.IsNone);
+    }
+
+    [Theory]
+    [InlineData("zone=a", "zone=a", "zone=b", "zone=c")]
+    [InlineData("zone=a", "zone=a", "zone=a", "zone=b", "zone=c", "zone=c")]
+    [InlineData("region=eu,zone=a", "region=eu,zone=b", "region=us,zone=a", "region=us,zone=b", "region=us,zone=b", "region=asia,zone=a")]
+    public void CopiesAreOneInEachPlaceWhereThereAreEnough(params string[] places)
+    {
+        Clusters cluster = new(locality: places[0]);
+        foreach (string place in places[1..])
+        {
+            cluster.Join(place);
+            cluster.Settle();
+        }
+
+        foreach (GroupRecord group in cluster.View.Groups.Where(g => g.Id != GroupId.Directory))
+            Assert.Equal(3, group.Replicas.Select(id => cluster.View.Node(id)!.Locality.Labels[0]).Distinct().Count());
     }
 
     [Fact]
@@ -192,6 +233,7 @@ public sealed class PlacementTests
         cluster.Settle();
         var settings = new UpkeepSettings { DeadAfter = TimeSpan.FromMinutes(1) };
         Assert.Empty(Next(cluster, settings, (6, 0, false)).Changes);
+        Assert.Empty(Next(cluster, settings, (6, 3, true)).Changes);
         cluster.Do(Next(cluster, settings, (6, 0, true)));
         Assert.Equal(NodeState.Active, cluster.View.Node(arriving)?.State);
         cluster.Settle();
