@@ -1,0 +1,253 @@
+using System.Collections.Concurrent;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Groups;
+
+/// <summary>What comes from outside of the mailbox, and the clock.</summary>
+internal sealed partial class GroupHost
+{
+    // All groups hear of a sync at most so often; those whose writes it made durable, always.
+    private static readonly TimeSpan s_tellAll = TimeSpan.FromMilliseconds(100);
+
+    private readonly ConcurrentQueue<ReceivedItem> _spareItems = new();
+    private readonly Lock _gatherLock = new();
+    private readonly List<RaftGroup> _goingOn = [];
+    private readonly TickItem _tick;
+    private readonly DurableItem _durableItem;
+    private readonly GoOnItem _goOnItem;
+    private readonly ITimer _timer;
+    private ReceivedItem? _gathering;
+    private WriteRefusal? _refusal;
+    private TimeSpan _armedFor = TimeSpan.MaxValue;
+    private TimeSpan _syncedAt;
+    private TimeSpan _toldAllAt = TimeSpan.MinValue;
+    private bool _stalled;
+
+    /// <summary>A batch for <see cref="Receive"/>, which is copied. It waits for <see cref="Settled"/>. Any thread.</summary>
+    public void Gather(NodeId from, ReadOnlySpan<byte> batch)
+    {
+        MessageBuffer copy = MessageBuffer.Copy(batch);
+        lock (_gatherLock)
+        {
+            if (_gathering is null && !_spareItems.TryDequeue(out _gathering))
+                _gathering = new ReceivedItem(this);
+            _gathering.Batches.Add((from, copy));
+        }
+    }
+
+    /// <summary>All that had come is gathered, and becomes one item of the mailbox: one turn for all of it. Any thread.</summary>
+    public void Settled()
+    {
+        ReceivedItem? gathered;
+        lock (_gatherLock)
+            (gathered, _gathering) = (_gathering, null);
+        if (gathered is not null)
+            _mailbox!.Post(gathered);
+    }
+
+    /// <summary>Everything that the journal was given up to here is on stable storage. Any thread.</summary>
+    public void Durable(LogPosition position) => _durableItem.Post(position);
+
+    /// <summary>The journal takes nothing more until the node is started anew. Any thread.</summary>
+    public void Failed(JournalFailure failure, Exception cause)
+    {
+        Volatile.Write(ref _refusal, failure == JournalFailure.DiskFull
+            ? new WriteRefusal(WriteRefusal.FullDisk, "disk full: this node takes no writes; free some space, then restart it. " + cause.Message)
+            : new WriteRefusal("IOERR", "the disk failed: this node takes no writes; check the disk, then restart it. " + cause.Message));
+        _mailbox?.Post(new FailedItem(this));
+    }
+
+    public void PeerConnected(NodeId peer) => _mailbox!.Post(new PeerItem(this, peer, isThere: true));
+
+    public void PeerDisconnected(NodeId peer) => _mailbox!.Post(new PeerItem(this, peer, isThere: false));
+
+    private void PostTick()
+    {
+        if (!_disposed)
+            _mailbox?.Post(_tick);
+    }
+
+    private void Tick()
+    {
+        _armedFor = TimeSpan.MaxValue;
+        if (_disposed)
+            return;
+        TimeSpan now = Now();
+        bool leads = false;
+        foreach (RaftGroup group in _groups.Values)
+        {
+            group.Tick(now);
+            leads |= group.IsServing;
+        }
+
+        if (!_pending.IsEmpty && !_stalled && now - _pending.OldestAt > Settings.DiskStallMax)
+        {
+            _stalled = true;
+            foreach (RaftGroup group in _groups.Values)
+                group.DiskStalled(now);
+        }
+
+        // A leader's lease needs a sign of life of the disk, and nobody else may have written.
+        if (leads && _pending.IsEmpty && now - _syncedAt >= Settings.LeaseDiskSilenceMax / 3 && Refusal is null)
+            _wantsProbe = true;
+        Arm();
+    }
+
+    /// <summary>The timer is set for the earliest that any group wants.</summary>
+    private void Arm()
+    {
+        TimeSpan wake = TimeSpan.MaxValue;
+        bool leads = false;
+        foreach (RaftGroup group in _groups.Values)
+        {
+            wake = Earlier(wake, group.WakeAt);
+            leads |= group.IsServing;
+        }
+
+        ArmFor(wake, leads);
+    }
+
+    /// <summary>
+    /// It may come closer; that it moved away is found out when the timer fires, so that a turn need not ask every group.
+    /// </summary>
+    private void ArmFor(TimeSpan wake, bool leads)
+    {
+        if (_disposed)
+            return;
+        if (!_pending.IsEmpty && !_stalled)
+            wake = Earlier(wake, _pending.OldestAt + Settings.DiskStallMax);
+        if (leads)
+            wake = Earlier(wake, _syncedAt + (Settings.LeaseDiskSilenceMax / 3));
+        if (wake == TimeSpan.MaxValue)
+            return;
+        TimeSpan now = Now();
+        long step = Options.TickStep.Ticks;
+        var due = TimeSpan.FromTicks((((wake > now ? wake : now).Ticks / step) + 1) * step);
+        if (due >= _armedFor)
+            return;
+        _armedFor = due;
+        _timer.Change(due - now, Timeout.InfiniteTimeSpan);
+    }
+
+    private void SyncedTo(LogPosition durable)
+    {
+        TimeSpan now = Now();
+        TimeSpan began = TimeSpan.MinValue;
+        while (_pending.TryTake(durable, out TimeSpan at, out int writes))
+        {
+            began = at;
+            while (writes-- > 0)
+            {
+                PendingWrites.GroupWrite write = _pending.TakeWrite();
+                write.Group.Synced(now, write.Write);
+            }
+        }
+
+        if (began == TimeSpan.MinValue)
+            return;
+        _syncedAt = began > _syncedAt ? began : _syncedAt;
+        if (!_stalled && _toldAllAt > now - s_tellAll)
+            return;
+        (_stalled, _toldAllAt) = (false, now);
+        foreach (RaftGroup group in _groups.Values)
+            group.DiskSynced(now, began);
+    }
+
+    private static TimeSpan Earlier(TimeSpan a, TimeSpan b) => a < b ? a : b;
+
+    private sealed class ReceivedItem(GroupHost host) : IMailboxItem
+    {
+        public List<(NodeId From, MessageBuffer Bytes)> Batches { get; } = [];
+
+        public void Run(Execution execution)
+        {
+            foreach ((NodeId from, MessageBuffer bytes) in Batches)
+            {
+                host.Receive(from, bytes.Bytes);
+                bytes.Dispose();
+            }
+
+            Batches.Clear();
+            host._spareItems.Enqueue(this);
+        }
+    }
+
+    private sealed class DurableItem(GroupHost host) : IMailboxItem
+    {
+        private ulong _position;
+        private int _posted;
+
+        public void Post(LogPosition position)
+        {
+            ulong seen = Volatile.Read(ref _position);
+            while (position.Value > seen)
+            {
+                ulong now = Interlocked.CompareExchange(ref _position, position.Value, seen);
+                if (now == seen)
+                    break;
+                seen = now;
+            }
+
+            if (Interlocked.Exchange(ref _posted, 1) == 0)
+                host._mailbox?.Post(this);
+        }
+
+        public void Run(Execution execution)
+        {
+            // Before the position is read: what comes from now on posts again.
+            Interlocked.Exchange(ref _posted, 0);
+            host.SyncedTo(new LogPosition(Volatile.Read(ref _position)));
+        }
+    }
+
+    private sealed class TickItem(GroupHost host) : IMailboxItem
+    {
+        public void Run(Execution execution) => host.Tick();
+    }
+
+    private sealed class GoOnItem(GroupHost host) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            foreach (RaftGroup group in host._goingOn)
+                host.Touch(group);
+            host._goingOn.Clear();
+        }
+    }
+
+    /// <summary>What was not written never will be: this node leads nothing, and votes for nobody that it could not remember.</summary>
+    private sealed class FailedItem(GroupHost host) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            TimeSpan now = host.Now();
+            host._stalled = true;
+            foreach (RaftGroup group in host._groups.Values)
+                group.DiskStalled(now);
+        }
+    }
+
+    private sealed class PeerItem(GroupHost host, NodeId peer, bool isThere) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            TimeSpan now = host.Now();
+            foreach (RaftGroup group in host._groups.Values)
+            {
+                if (isThere)
+                {
+                    group.PeerAlive(now, peer);
+                    continue;
+                }
+
+                group.PeerUnreachable(now, peer);
+                group.PeerSuspected(now, peer);
+            }
+
+            host.Arm();
+        }
+    }
+}

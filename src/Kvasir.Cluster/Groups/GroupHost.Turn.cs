@@ -1,0 +1,133 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft.Messages;
+using Kvasir.Raft.Numbers;
+
+namespace Kvasir.Cluster.Groups;
+
+/// <summary>The end of a turn.</summary>
+internal sealed partial class GroupHost
+{
+    private bool _hasGathered;
+    private bool _wantsProbe;
+    private bool _hasSent;
+    private TimeSpan _wake;
+    private bool _leads;
+
+    /// <summary>
+    /// Called when an item of the mailbox ends. What the touched groups want goes into one journal record and one batch for
+    /// each peer; nothing of it waits. A round may make another necessary: a batch that did not leave, for example.
+    /// </summary>
+    public void EndTurn()
+    {
+        if (_touched.Count == 0 && !_wantsProbe && !_hasGathered)
+            return;
+        if (_disposed)
+        {
+            _touched.Clear();
+            return;
+        }
+
+        (_wake, _leads) = (TimeSpan.MaxValue, false);
+        do
+            Round();
+        while (_touched.Count > 0);
+        if (_hasSent)
+            _transport!.Flush();
+        _hasSent = false;
+        foreach (RaftGroup group in _moved)
+            Listener?.Durable(group, group.DurablePosition);
+        _moved.Clear();
+        if (Memory.IsFull)
+            Shed();
+        ArmFor(_wake, _leads);
+    }
+
+    /// <summary>The member's write goes into the record of this round.</summary>
+    public void Written(RaftGroup group, WriteNumber write)
+    {
+        _pending.Gather(group, write);
+        _hasGathered = true;
+    }
+
+    public void Send(RaftGroup group, in RaftMessage message)
+    {
+        var peer = new NodeId(message.To.Value);
+        if (!_outboxes.TryGetValue(peer, out PeerOutbox? outbox))
+            _outboxes.Add(peer, outbox = new PeerOutbox(peer));
+        if (!outbox.TryAdd(group, message))
+            _unreachable.Add((group, peer));
+        if (outbox.Length >= Options.BatchBytesMax)
+            Flush(outbox);
+    }
+
+    /// <summary>There is more to apply than fits in a turn: another follows, behind what waits in the mailbox.</summary>
+    public void GoOn(RaftGroup group)
+    {
+        _goingOn.Add(group);
+        if (_goingOn.Count == 1)
+            _mailbox!.Post(_goOnItem);
+    }
+
+    private void Round()
+    {
+        (_turn, _touched) = (_touched, _turn);
+        TimeSpan now = Now();
+        foreach (RaftGroup group in _turn)
+        {
+            group.IsTouched = false;
+            if (group.TakeReady(now, _ready) && !_moved.Contains(group))
+                _moved.Add(group);
+            _wake = Earlier(_wake, group.WakeAt);
+            _leads |= group.IsServing;
+        }
+
+        _turn.Clear();
+        WriteJournal(now);
+        foreach (PeerOutbox outbox in _outboxes.Values)
+            Flush(outbox);
+        foreach ((RaftGroup group, NodeId peer) in _unreachable)
+            group.PeerUnreachable(now, peer);
+        _unreachable.Clear();
+    }
+
+    private void WriteJournal(TimeSpan now)
+    {
+        if (_wantsProbe)
+        {
+            Journal.Probe();
+            (_wantsProbe, _hasGathered) = (false, true);
+        }
+
+        if (!_hasGathered)
+            return;
+        _hasGathered = false;
+        _pending.Written(Journal.Write(), now);
+        Journal.RequestSync();
+    }
+
+    private void Flush(PeerOutbox outbox)
+    {
+        if (outbox.IsEmpty)
+            return;
+        _hasSent = true;
+        if (_transport!.Send(outbox.Peer, outbox.Bytes, more: true) != SendOutcome.Queued)
+        {
+            foreach (RaftGroup group in outbox.Appending)
+                _unreachable.Add((group, outbox.Peer));
+        }
+
+        outbox.Clear();
+    }
+
+    /// <summary>Memory for entries is short: every group keeps its share.</summary>
+    private void Shed()
+    {
+        long share = Memory.BytesMax / 2;
+        for (; Memory.IsFull && share > 0; share = share < 4096 ? 0 : share / 4)
+        {
+            foreach (RaftGroup group in _groups.Values)
+                group.Shed(share);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+using System.Diagnostics.CodeAnalysis;
+using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Messages;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Groups;
+
+/// <summary>
+/// All Raft groups of a node: what happens to them comes in as items of the node's mailbox (messages of peers, durable
+/// notices, ticks, commands), and at the end of each item (a turn) the groups that were touched do what they want to do,
+/// together: one journal record, one batch of messages to each peer.
+/// <para>
+/// Belongs to the mailbox, but for <see cref="Gather"/>, <see cref="Durable"/>, <see cref="Failed"/> and the news of peers.
+/// </para>
+/// </summary>
+internal sealed partial class GroupHost : IDisposable
+{
+    private readonly TimeProvider _time;
+    private readonly SeededRandom _random;
+    private readonly SortedList<GroupId, RaftGroup> _groups = [];
+    private readonly Ready _ready = new();
+    private readonly PendingWrites _pending = new();
+    private readonly SortedList<NodeId, PeerOutbox> _outboxes = [];
+    private readonly SortedList<NodeId, WriteRefusal> _notLeader = [];
+    private readonly List<(RaftGroup Group, NodeId Peer)> _unreachable = [];
+    private List<RaftGroup> _touched = [];
+    private List<RaftGroup> _turn = [];
+    private readonly List<RaftGroup> _moved = [];
+    private GroupJournal? _journal;
+    private ITransport? _transport;
+    private ReplicaMailbox? _mailbox;
+    private readonly long _origin;
+    private TimeSpan _last;
+    private bool _disposed;
+
+    public GroupHost(NodeId self, GroupHostOptions options, TimeProvider time, SeededRandom random)
+    {
+        Self = self;
+        Options = options;
+        _time = time;
+        _origin = time.GetTimestamp();
+        _random = random;
+        Memory = new EntryMemory(options.EntryBytesMax);
+        _tick = new TickItem(this);
+        _durableItem = new DurableItem(this);
+        _goOnItem = new GoOnItem(this);
+        _timer = time.CreateTimer(static host => ((GroupHost)host!).PostTick(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    public NodeId Self { get; }
+
+    public GroupHostOptions Options { get; }
+
+    public RaftSettings Settings => Options.Raft;
+
+    public EntryMemory Memory { get; }
+
+    public GroupJournal Journal
+    {
+        get
+        {
+            Check.That(_journal is not null);
+            return _journal;
+        }
+    }
+
+    /// <summary>Why no group of this node takes writes; null when nothing is wrong with the node. Any thread.</summary>
+    public WriteRefusal? Refusal => Volatile.Read(ref _refusal);
+
+    /// <summary>Told when answers may leave, and when they never will. Set before the first write.</summary>
+    public ILogListener? Listener { get; set; }
+
+    /// <summary>Told of each change of role, leader or readiness of a group.</summary>
+    public Action<RaftGroup>? LeaderWatcher { get; set; }
+
+    /// <summary>Told of messages to groups that are not here.</summary>
+    public Action<NodeId, GroupId>? StrangerWatcher { get; set; }
+
+    /// <summary>Told when a snapshot has given a group another replica.</summary>
+    public Action<RaftGroup>? ReplicaReplaced { get; set; }
+
+    /// <summary>Who moves snapshots; null for nobody.</summary>
+    public ISnapshotCourier? Snapshots { get; set; }
+
+    /// <summary>In the order of their numbers.</summary>
+    public IList<RaftGroup> Groups => _groups.Values;
+
+    /// <summary>Batches that made no sense.</summary>
+    public long MalformedBatches { get; private set; }
+
+    public void Start(GroupJournal journal, ITransport transport, ReplicaMailbox mailbox)
+    {
+        _journal = journal;
+        _transport = transport;
+        _mailbox = mailbox;
+        _syncedAt = Now();
+    }
+
+    public bool TryFind(GroupId id, [NotNullWhen(true)] out RaftGroup? group) => _groups.TryGetValue(id, out group);
+
+    /// <summary>
+    /// A replica comes to life from what is durable of it: its log, and its engine, which may be behind the log, and is
+    /// never ahead of it.
+    /// </summary>
+    public RaftGroup Open(GroupId id, RaftRecovery recovery, KeyspaceOptions options, IOrderedEngine engine)
+    {
+        var flushed = new LogIndex(engine.FlushedPosition.Value);
+        if (flushed > recovery.LastIndex)
+        {
+            throw new StorageException(
+                $"the files of replica {id} hold entry {flushed}, and the journal ends at entry {recovery.LastIndex}: it is an older copy, or has lost its end");
+        }
+
+        // Behind its last write an engine knows nothing of no-ops and configurations that left the log.
+        recovery = recovery with { AppliedIndex = LogIndex.Greatest(flushed, recovery.SnapshotIndex) };
+        if (recovery.Configurations.Count > 0 && recovery.Configurations[0].Index > recovery.SnapshotIndex)
+        {
+            // It joined its group knowing nobody, and the log still begins there.
+            var nobody = new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty);
+            recovery = recovery with { Configurations = [nobody, .. recovery.Configurations] };
+        }
+
+        var group = new RaftGroup(this, id, recovery, _random.Fork(), Now());
+        group.Attach(new Replica(id.Value, options, engine, group));
+        _groups.Add(id, group);
+        Touch(group);
+        WriteSoon();
+        return group;
+    }
+
+    /// <summary>Something was gathered for the journal beside what members ask for: it goes out with this turn.</summary>
+    public void WriteSoon() => _hasGathered = true;
+
+    /// <summary>The group is no longer this node's; nothing of it is sent or written any more.</summary>
+    public void Close(RaftGroup group)
+    {
+        _groups.Remove(group.Id);
+        _touched.Remove(group);
+        group.IsClosed = true;
+        group.Entries.Reset(group.LastIndex);
+    }
+
+    /// <summary>A reading of the monotonic clock, never before the last one.</summary>
+    public TimeSpan Now()
+    {
+        TimeSpan now = _time.GetElapsedTime(_origin);
+        return _last = now > _last ? now : _last;
+    }
+
+    /// <summary>Something has happened to this group: it is looked after at the end of the turn.</summary>
+    public void Touch(RaftGroup group)
+    {
+        if (group.IsTouched || group.IsClosed)
+            return;
+        group.IsTouched = true;
+        _touched.Add(group);
+    }
+
+    /// <summary>A batch has come from a peer.</summary>
+    public void Receive(NodeId from, ReadOnlySpan<byte> batch)
+    {
+        TimeSpan now = Now();
+        var reader = new RaftBatchReader(batch);
+        while (reader.MoveNext())
+        {
+            if (_groups.TryGetValue(reader.Group, out RaftGroup? group))
+                group.Step(now, from, reader);
+            else
+                StrangerWatcher?.Invoke(from, reader.Group);
+        }
+
+        if (reader.Malformed)
+            MalformedBatches++;
+    }
+
+    public WriteRefusal NotLeader(NodeId leader)
+    {
+        if (_notLeader.TryGetValue(leader, out WriteRefusal? refusal))
+            return refusal;
+        refusal = new WriteRefusal("NOTLEADER", $"node {leader} leads the shard");
+        _notLeader.Add(leader, refusal);
+        return refusal;
+    }
+
+    public bool TryReadBack(RaftGroup group, LogIndex first, LogIndex last, IEntrySink sink, long bytesMax = long.MaxValue) =>
+        Journal.TryRead(group.Id, first, last, bytesMax, sink);
+
+    public void LeaderChanged(RaftGroup group) => LeaderWatcher?.Invoke(group);
+
+    public void Lost(RaftGroup group, LogPosition safe) =>
+        Listener?.Failed(group, safe, LogLoss.LeadershipLost, $"this node no longer leads shard {group.Id}");
+
+    public void SnapshotOffered(RaftGroup group, in SnapshotOffered offer) => Snapshots?.Offered(group, offer);
+
+    public void SnapshotWanted(RaftGroup group, in SnapshotWanted wanted) => Snapshots?.Wanted(group, wanted);
+
+    public void Dispose()
+    {
+        _disposed = true;
+        _timer.Dispose();
+    }
+}
+
+/// <summary>Who moves snapshots between nodes. Inside the mailbox.</summary>
+internal interface ISnapshotCourier
+{
+    void Wanted(RaftGroup group, in SnapshotWanted wanted);
+
+    void Offered(RaftGroup group, in SnapshotOffered offer);
+}

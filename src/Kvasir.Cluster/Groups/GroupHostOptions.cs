@@ -1,0 +1,18 @@
+using Kvasir.Raft;
+
+namespace Kvasir.Cluster.Groups;
+
+internal sealed record GroupHostOptions
+{
+    /// <summary>The same on all nodes of a cluster.</summary>
+    public RaftSettings Raft { get; init; } = new();
+
+    /// <summary>Memory for the newest entries of all groups.</summary>
+    public long EntryBytesMax { get; init; } = 64L << 20;
+
+    /// <summary>A batch to a peer leaves when it has so many bytes, and another is begun.</summary>
+    public int BatchBytesMax { get; init; } = 1 << 20;
+
+    /// <summary>Clocks are looked at in steps of this, so that the heartbeats of many groups meet in one batch.</summary>
+    public TimeSpan TickStep { get; init; } = TimeSpan.FromMilliseconds(10);
+}

@@ -1,0 +1,246 @@
+using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Messages;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Groups;
+
+/// <summary>What a group does at the end of a turn: what its member asks for, and the application of what is committed.</summary>
+public sealed partial class RaftGroup
+{
+    // Bytes applied from the log in one turn, and then others have theirs.
+    private const long ApplyBytesMax = 1 << 20;
+
+    // Read from the journal at a time.
+    private const long ReadBackBytes = 256 << 10;
+
+    private static readonly TimeSpan s_applyRetry = TimeSpan.FromMilliseconds(100);
+
+    private readonly byte[] _configurationBytes = new byte[64];
+    private TimeSpan _applyAt = TimeSpan.MinValue;
+
+    /// <summary>
+    /// Does what the member asks for; the host writes the journal and sends the messages, once for all groups. True when
+    /// the commit has moved.
+    /// </summary>
+    internal bool TakeReady(TimeSpan now, Ready ready)
+    {
+        _member.TakeReady(ready);
+        if (ready.RoleChanged)
+            ChangeRole(ready);
+        foreach (OwnEntry own in ready.OwnEntries)
+            Keep(own);
+        if (!ready.Persist.IsNone)
+        {
+            ConfigurationEntry? configuration = ready.Persist.ResetsLog ? _member.ConfigurationAt(ready.Persist.SnapshotIndex) : null;
+            _host.Journal.Add(Id, ready.Persist, _entries, configuration);
+            _host.Written(this, ready.Persist.Write);
+        }
+
+        foreach (RaftMessage message in ready.Messages)
+            _host.Send(this, message);
+        foreach (SnapshotWanted wanted in ready.SnapshotsWanted)
+            _host.SnapshotWanted(this, wanted);
+        if (ready.SnapshotOffered is { } offer)
+            _host.SnapshotOffered(this, offer);
+        bool moved = Apply(now);
+        _leaseEnd = _member.LeaseEnd;
+        WakeAt = _applyAt > TimeSpan.MinValue && _applyAt < _member.WakeAt ? _applyAt : _member.WakeAt;
+        return moved;
+    }
+
+    private void ChangeRole(Ready ready)
+    {
+        bool leads = ready.Role == RaftRole.Leader;
+        if (_leadsTerm != default && (!leads || ready.Term != _leadsTerm))
+            CeaseToLead();
+        if (leads && _leadsTerm == default)
+            (_leadsTerm, _noOp) = (ready.Term, LogIndex.Max);
+        _notServing = leads ? s_notReady
+            : ready.Leader.IsNone ? s_noLeader
+            : _host.NotLeader(new NodeId(ready.Leader.Value));
+        _host.LeaderChanged(this);
+    }
+
+    /// <summary>
+    /// The engine forgets what is not committed; if another leader commits it, it comes again from the log. Told before any
+    /// later entry can be taken for one that was lost.
+    /// </summary>
+    private void CeaseToLead()
+    {
+        bool served = _serves;
+        (_leadsTerm, _noOp, _serves) = (default, LogIndex.Zero, false);
+        _leaseEnd = TimeSpan.MinValue;
+        if (!served)
+            return;
+        LogPosition safe = new(_applied.Value);
+        Replica.Discard(safe);
+        bool isLost = _awaited > _applied.Value;
+        Volatile.Write(ref _appended, _applied.Value);
+        Volatile.Write(ref _awaited, _applied.Value);
+        if (isLost)
+            _host.Lost(this, safe);
+    }
+
+    private void Keep(in OwnEntry own)
+    {
+        if (own.Kind == EntryKind.NoOp && own.Term == _leadsTerm)
+            _noOp = own.Index;
+        if (own.Configuration is not { } configuration)
+        {
+            _entries.Add(own.Index, own.Term, own.Kind, []);
+            return;
+        }
+
+        int length = ConfigurationCodec.Length(configuration);
+        Span<byte> bytes = length <= _configurationBytes.Length ? _configurationBytes : new byte[length];
+        _entries.Add(own.Index, own.Term, own.Kind, bytes[..ConfigurationCodec.Write(bytes, configuration)]);
+    }
+
+    /// <summary>Applies what is committed, as far as this turn goes; true when that moved.</summary>
+    private bool Apply(TimeSpan now)
+    {
+        LogIndex commit = _member.CommitIndex;
+        LogIndex before = _applied;
+        if (before < commit && now >= _applyAt)
+        {
+            _applyAt = TimeSpan.MinValue;
+            if (_serves && Watcher is null)
+                _applied = commit;
+            else
+                ApplyFromLog(now, commit);
+            if (_applied > before)
+                _member.Applied(now, _applied);
+            if (!_serves && _leadsTerm != default && _applied >= _noOp)
+                Serve();
+        }
+
+        Stabilise();
+        if (_applied == before)
+            return false;
+        Volatile.Write(ref _durable, _applied.Value);
+        return true;
+    }
+
+    private void Serve()
+    {
+        _serves = true;
+        Volatile.Write(ref _appended, _applied.Value);
+        Volatile.Write(ref _awaited, _applied.Value);
+        _host.LeaderChanged(this);
+    }
+
+    /// <summary>What is committed, applied, and durable in this node's own journal, may go into the engine's files.</summary>
+    private void Stabilise()
+    {
+        LogIndex stable = LogIndex.Least(_applied, _member.SyncedIndex);
+        if (stable <= _stable)
+            return;
+        _stable = stable;
+        Replica.Engine.MarkStable(new LogPosition(stable.Value));
+    }
+
+    private void ApplyFromLog(TimeSpan now, LogIndex commit)
+    {
+        _apply.Begin(now, ApplyBytesMax);
+        while (_applied < commit && _apply.GoesOn)
+        {
+            LogIndex next = _applied.Next;
+            if (_entries.Holds(next))
+            {
+                _apply.Entry(next, _entries.TermOf(next), _entries.KindOf(next), _entries.BytesOf(next));
+                continue;
+            }
+
+            LogIndex last = LogIndex.Least(commit, _entries.First.Previous);
+            if (!_host.TryReadBack(this, next, last, _apply, ReadBackBytes) || _applied < next)
+            {
+                if (_apply.GoesOn)
+                    _apply.Fail($"entries from {next} on cannot be read from the journal");
+                break;
+            }
+        }
+
+        ApplyFailure = _apply.Failure;
+        _applyAt = _apply.ResumeAt;
+        if (_applied < commit && _apply.Failure is null && _applyAt == TimeSpan.MinValue)
+            _host.GoOn(this);
+    }
+
+    /// <summary>Gives committed entries to the engine, in order, until it has had enough for a turn.</summary>
+    private sealed class EntryApply(RaftGroup group) : IEntrySink
+    {
+        private TimeSpan _now;
+        private long _bytesLeft;
+
+        public bool GoesOn => _bytesLeft > 0 && Failure is null && ResumeAt == TimeSpan.MinValue;
+
+        public string? Failure { get; private set; }
+
+        public TimeSpan ResumeAt { get; private set; }
+
+        public void Begin(TimeSpan now, long bytesMax)
+        {
+            (_now, _bytesLeft) = (now, bytesMax);
+            (Failure, ResumeAt) = (null, TimeSpan.MinValue);
+        }
+
+        public void Fail(string reason)
+        {
+            Failure = reason;
+            ResumeAt = _now + s_applyRetry;
+        }
+
+        public void Entry(LogIndex index, Term term, EntryKind kind, ReadOnlySpan<byte> bytes)
+        {
+            // The rest of what was read back when the turn is over, or the engine is not willing: it is read again.
+            if (!GoesOn)
+                return;
+            Check.That(index == group._applied.Next, $"entry {index} is applied behind {group._applied}");
+            if (kind == EntryKind.Normal && !group._serves)
+            {
+                TimeSpan delay = group.Replica.Engine.SuggestWriteDelay(bytes.Length);
+                if (delay > TimeSpan.Zero)
+                    ResumeAt = _now + delay;
+                if (!TryPublish(index, bytes))
+                    return;
+            }
+
+            if (kind == EntryKind.Normal)
+                group.Watcher?.Invoke(index, bytes);
+            _bytesLeft -= bytes.Length + 64;
+            group._applied = index;
+        }
+
+        private bool TryPublish(LogIndex index, ReadOnlySpan<byte> bytes)
+        {
+            Replica replica = group.Replica;
+            try
+            {
+                var reader = new JournalPayloadReader(bytes);
+                while (reader.MoveNext())
+                {
+                    Check.That(reader.StreamId == group.Id.Value, $"entry {index} of group {group.Id} writes to stream {reader.StreamId}");
+                    replica.Engine.Stage(reader.Bytes);
+                }
+
+                Check.That(!reader.Malformed, $"entry {index} of group {group.Id} is committed and makes no sense");
+                replica.Engine.Publish(new LogPosition(index.Value));
+                replica.Census.Forget();
+                return true;
+            }
+            catch (StorageException e)
+            {
+                replica.Withdraw();
+                Fail(e.Message);
+                return false;
+            }
+        }
+    }
+}

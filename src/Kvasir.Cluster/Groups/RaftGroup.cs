@@ -1,0 +1,360 @@
+using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Groups.Snapshots;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Messages;
+using Kvasir.Raft.Numbers;
+using Kvasir.Raft.Reads;
+using Kvasir.Raft.Replication;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Groups;
+
+/// <summary>
+/// This node's member of one Raft group, and the log of the replica that it keeps. Positions of the log are the indexes of
+/// its entries; durable means committed.
+/// <para>
+/// <b>Leader.</b> Commands run on its engine, and what they stage becomes an entry (<see cref="Append"/>) and is published at once,
+/// ahead of its commit: later commands see it, and answers wait. It serves once an entry of its own term is committed and
+/// applied. When it ceases to lead, the engine forgets what is not committed, and whoever waits for it is told that the
+/// outcome is unknown: the next leader may have it. If it does, it is applied again, from the log.
+/// </para>
+/// <para>
+/// <b>Follower.</b> What is committed is applied from memory, or from the journal where it is no longer there.
+/// </para>
+/// <para>
+/// <b>Stable.</b> The engine may put into its files what is committed and durable in this node's own journal: so a log
+/// never ends before what its engine holds.
+/// </para>
+/// Belongs to the mailbox, but for what says otherwise. Allocates nothing for an entry.
+/// </summary>
+public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
+{
+    private static readonly WriteRefusal s_notReady =
+        new("TRYAGAIN", "this node leads the shard since a moment ago and is not ready yet; try again");
+
+    private static readonly WriteRefusal s_noLeader =
+        new("TRYAGAIN", "nobody leads the shard at the moment; try again");
+
+    private static readonly WriteRefusal s_transferring =
+        new("TRYAGAIN", "leadership of the shard is being handed over; try again");
+
+    private static readonly WriteRefusal s_busy =
+        new("TRYAGAIN", "too many writes of the shard wait for a majority of its replicas; try again");
+
+    // Uncommitted bytes of one group, beyond which it takes no more.
+    private const long UncommittedBytesMax = 64L << 20;
+
+    private readonly GroupHost _host;
+    private readonly RaftMember _member;
+    private readonly EntryStore _entries;
+    private readonly EntryApply _apply;
+    private Replica? _replica;
+    private Term _leadsTerm;
+    private LogIndex _noOp;
+    private LogIndex _applied;
+    private LogIndex _stable;
+    private TimeSpan _leaseEnd = TimeSpan.MinValue;
+    private WriteRefusal _notServing = s_noLeader;
+    private bool _serves;
+    private ulong _appended;
+    private ulong _awaited;
+    private ulong _durable;
+
+    internal RaftGroup(GroupHost host, GroupId id, RaftRecovery recovery, SeededRandom random, TimeSpan now)
+    {
+        _host = host;
+        Id = id;
+        _entries = new EntryStore(host.Memory, this);
+        _entries.Reset(recovery.LastIndex);
+        _member = new RaftMember(host.Settings, recovery, _entries, random, now);
+        _apply = new EntryApply(this);
+        _applied = _stable = recovery.AppliedIndex;
+        _appended = _awaited = _durable = _applied.Value;
+        WakeAt = _member.WakeAt;
+    }
+
+    public GroupId Id { get; }
+
+    public RaftRole Role => _member.Role;
+
+    public ulong Term => _member.Term.Value;
+
+    /// <summary>Who leads, as far as this node knows; nobody when it does not.</summary>
+    public NodeId Leader => new(_member.Leader.Value);
+
+    public LogIndex CommitIndex => _member.CommitIndex;
+
+    /// <summary>The engine has the effects of all entries up to here.</summary>
+    public LogIndex AppliedIndex => _applied;
+
+    public LogIndex LastIndex => _member.LastIndex;
+
+    /// <summary>Entries up to here are only in the engine.</summary>
+    public LogIndex BaseIndex => _member.BaseIndex;
+
+    public Configuration Configuration => _member.Configuration;
+
+    /// <summary>The newest configuration is committed, and none is being left.</summary>
+    public bool IsConfigurationSettled =>
+        !Configuration.IsJoint && _member.ConfigurationAt(_member.LastIndex).Index <= CommitIndex;
+
+    /// <summary>This node leads, and has applied an entry of its term: it takes writes.</summary>
+    public bool IsServing => _serves;
+
+    public bool HasLease => _serves && _host.Now() < _leaseEnd;
+
+    /// <summary>What was applied cannot be: the engine refuses. Null when all is well.</summary>
+    public string? ApplyFailure { get; private set; }
+
+    /// <summary>The replica whose log this is.</summary>
+    public Replica Replica
+    {
+        get
+        {
+            Check.That(_replica is not null);
+            return _replica;
+        }
+    }
+
+    /// <summary>Told of each committed entry's payload, in order, once in the life of the process; null for nobody.</summary>
+    internal CommittedEntryHandler? Watcher { get; set; }
+
+    internal bool IsTouched { get; set; }
+
+    /// <summary>It is no longer this node's: late news of it is nobody's business.</summary>
+    internal bool IsClosed { get; set; }
+
+    internal TimeSpan WakeAt { get; private set; }
+
+    internal EntryStore Entries => _entries;
+
+    internal RaftMember Member => _member;
+
+    /// <summary>
+    /// True when a read may be answered from the engine now: this node leads, has applied what was committed before, and holds
+    /// its lease. Call it after the read has come. When there is no lease a round is begun that renews it.
+    /// </summary>
+    public bool MayRead()
+    {
+        if (!_serves)
+            return false;
+        TimeSpan now = _host.Now();
+        if (now < _leaseEnd)
+            return true;
+        _member.RequestRead(now);
+        _host.Touch(this);
+        return false;
+    }
+
+    /// <summary>Hands leadership to another voter; false when this node does not lead, or knows no such voter.</summary>
+    public bool TryTransfer(NodeId to)
+    {
+        _host.Touch(this);
+        return _member.TryTransferLeadership(_host.Now(), new MemberId(to.Value));
+    }
+
+    /// <inheritdoc cref="RaftMember.ProposeConfiguration"/>
+    public ProposeStatus Configure(ReadOnlySpan<MemberId> voters, ReadOnlySpan<MemberId> learners)
+    {
+        _host.Touch(this);
+        return _member.ProposeConfiguration(_host.Now(), voters, learners).Status;
+    }
+
+    /// <summary>A follower as this leader sees it; false when this node does not lead, or knows no such member.</summary>
+    public bool TryFollower(NodeId id, out FollowerStatus status) => _member.TryFollower(new MemberId(id.Value), out status);
+
+    /// <summary>How old the applied state can be, at most; false when nothing is known. For stale reads.</summary>
+    public bool TryAge(out TimeSpan age) => _member.TryAge(_host.Now(), out age);
+
+    internal void Attach(Replica replica)
+    {
+        Check.That(_replica is null && replica.StreamId == Id.Value);
+        _replica = replica;
+    }
+
+    internal void Tick(TimeSpan now)
+    {
+        if (now < WakeAt)
+            return;
+        _member.Tick(now);
+        _host.Touch(this);
+    }
+
+    /// <summary>A message has come, with its entries beside it.</summary>
+    internal void Step(TimeSpan now, NodeId from, in RaftBatchReader reader)
+    {
+        RaftMessage message = reader.Message;
+        message.From = new MemberId(from.Value);
+        message.To = _member.Id;
+        StepOutcome outcome = _member.Step(now, message);
+        _host.Touch(this);
+        if (outcome.TruncatedFrom > LogIndex.Zero)
+            _entries.TruncateFrom(outcome.TruncatedFrom);
+        if (!outcome.HasEntries)
+            return;
+        RaftEntryReader entries = reader.Entries;
+        for (LogIndex index = message.Index.Next; index <= outcome.Last; index = index.Next)
+        {
+            Check.That(entries.MoveNext());
+            if (index >= outcome.First)
+                _entries.Add(index, message.EntryTerm, entries.Kind, entries.Bytes);
+        }
+    }
+
+    internal void Synced(TimeSpan now, WriteNumber write)
+    {
+        _member.Synced(now, write);
+        _host.Touch(this);
+    }
+
+    internal void DiskSynced(TimeSpan now, TimeSpan beganAt)
+    {
+        _member.DiskSynced(now, beganAt);
+        _leaseEnd = _member.LeaseEnd;
+    }
+
+    internal void DiskStalled(TimeSpan now)
+    {
+        _member.DiskStalled(now);
+        _host.Touch(this);
+    }
+
+    internal void PeerUnreachable(TimeSpan now, NodeId peer)
+    {
+        _member.PeerUnreachable(now, new MemberId(peer.Value));
+        if (_member.HasReady)
+            _host.Touch(this);
+    }
+
+    internal void PeerSuspected(TimeSpan now, NodeId peer)
+    {
+        _member.PeerSuspected(now, new MemberId(peer.Value));
+        WakeAt = _member.WakeAt;
+    }
+
+    internal void PeerAlive(TimeSpan now, NodeId peer)
+    {
+        _member.PeerAlive(now, new MemberId(peer.Value));
+        _host.Touch(this);
+    }
+
+    /// <summary>The snapshot's stream to this member has ended; with zero when it came to nothing.</summary>
+    internal void SnapshotFinished(TimeSpan now, NodeId to, LogIndex installed)
+    {
+        _member.SnapshotFinished(now, new MemberId(to.Value), installed);
+        _host.Touch(this);
+    }
+
+    /// <summary>What a snapshot of the stable state stands for.</summary>
+    internal SnapshotHead StableHead()
+    {
+        Check.That(_member.TryTermAt(_stable, out Term term));
+        return new SnapshotHead(_stable, term, _member.ConfigurationAt(_stable));
+    }
+
+    /// <summary>
+    /// The replica begins anew from a snapshot that is in an engine of its own; false when it is not needed. The engine that was
+    /// there is the caller's.
+    /// </summary>
+    internal bool TryInstall(TimeSpan now, in SnapshotHead head, IOrderedEngine engine, out IOrderedEngine before)
+    {
+        before = Replica.Engine;
+        _host.Touch(this);
+        if (!_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
+            return false;
+        _replica = new Replica(Id.Value, Replica.Options, engine, this);
+        _entries.Reset(head.Index);
+        _applied = _stable = head.Index;
+        Volatile.Write(ref _appended, head.Index.Value);
+        Volatile.Write(ref _awaited, head.Index.Value);
+        Volatile.Write(ref _durable, head.Index.Value);
+        _host.ReplicaReplaced?.Invoke(this);
+        return true;
+    }
+
+    /// <summary>
+    /// Entries that the engine's files hold, up to this one, leave the log; fewer when followers that are heard of still
+    /// need some. Gives how far the log was cut.
+    /// </summary>
+    internal LogIndex Compact(LogIndex keepFrom)
+    {
+        LogIndex to = LogIndex.Least(CompactableIndex, keepFrom.Previous);
+        if (to <= _member.BaseIndex)
+            return _member.BaseIndex;
+        Check.That(_member.TryTermAt(to, out Term term));
+        ConfigurationEntry configuration = _member.ConfigurationAt(to);
+        _member.Compact(to);
+        _entries.DropBefore(to.Next);
+        _host.Journal.Compacted(Id, to, term, configuration);
+        return to;
+    }
+
+    /// <summary>
+    /// Up to here the log is not needed by this node: no-ops and configurations behind the last write that the engine flushed
+    /// leave nothing to flush.
+    /// </summary>
+    internal LogIndex CompactableIndex
+    {
+        get
+        {
+            LogIndex index = LogIndex.Least(_applied, _stable);
+            return Replica.Engine.OldestUnflushedPosition is { } oldest
+                ? LogIndex.Least(index, new LogIndex(oldest.Value - 1))
+                : index;
+        }
+    }
+
+    /// <summary>Lets go of the oldest entries that are durable, until so many bytes are left.</summary>
+    internal void Shed(long bytesLeft)
+    {
+        LogIndex end = LogIndex.Least(_member.SyncedIndex.Next, _entries.Next);
+        while (_entries.Bytes > bytesLeft && _entries.First < end)
+        {
+            // In steps: chunks go as a whole.
+            LogIndex next = LogIndex.Least(_entries.First + 64, end);
+            _entries.DropBefore(next);
+        }
+    }
+
+    /// <summary>Puts entries into the message that was begun; false when they cannot be read.</summary>
+    internal bool TryWriteEntries(BytesBuffer to, LogIndex first, LogIndex last)
+    {
+        LogIndex index = first;
+        if (index < _entries.First)
+        {
+            LogIndex end = LogIndex.Least(last, _entries.First.Previous);
+            var sink = new MessageSink(to, index);
+            if (!_host.TryReadBack(this, index, end, sink) || sink.Next != end.Next)
+                return false;
+            index = sink.Next;
+        }
+
+        for (; index <= last; index = index.Next)
+            RaftMessageCodec.AddEntry(to, _entries.KindOf(index), _entries.BytesOf(index));
+        return true;
+    }
+
+    LogIndex IEntryArchive.Fit(LogIndex first, LogIndex last, long bytesMax, out long bytes) =>
+        _host.Journal.Fit(Id, first, last, bytesMax, out bytes);
+
+    private sealed class MessageSink(BytesBuffer to, LogIndex next) : IEntrySink
+    {
+        public LogIndex Next { get; private set; } = next;
+
+        public void Entry(LogIndex index, Term term, EntryKind kind, ReadOnlySpan<byte> bytes)
+        {
+            Check.That(index == Next);
+            RaftMessageCodec.AddEntry(to, kind, bytes);
+            Next = index.Next;
+        }
+    }
+}
+
+/// <summary>Hears of a committed entry; the payload is lent for the time of the call.</summary>
+internal delegate void CommittedEntryHandler(LogIndex index, ReadOnlySpan<byte> payload);

@@ -1,0 +1,22 @@
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Groups.Snapshots;
+
+/// <summary>Where replicas' engines lie, as far as snapshots need to know. Inside the mailbox.</summary>
+internal interface ISnapshotFolders
+{
+    /// <summary>An empty engine in a new folder, beside the one that the replica has.</summary>
+    IOrderedEngine OpenIncoming(RaftGroup group, out string folder);
+
+    /// <summary>
+    /// Writes down, durably, that this folder is the replica's once its log begins behind the index; a start keeps to that.
+    /// </summary>
+    void Mark(RaftGroup group, string folder, LogIndex index);
+
+    /// <summary>The folder is not the replica's, and is deleted with its mark. Its engine is closed.</summary>
+    void Discard(RaftGroup group, string folder);
+
+    /// <summary>The log begins behind the snapshot, durably: whatever folders the replica had before can go.</summary>
+    void DiscardOlder(RaftGroup group, string folder);
+}

@@ -1,0 +1,293 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Messages;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Groups.Snapshots;
+
+/// <summary>
+/// Moves snapshots between nodes: streams them to followers that need one, as fast as they take it and as the node's rate
+/// allows, and stages those that come. A stream that breaks comes to nothing and is begun anew by whoever still needs it.
+/// Belongs to the mailbox, but for <see cref="Post"/>.
+/// </summary>
+internal sealed class SnapshotCourier(
+    GroupHost host, ITransport transport, ISnapshotFolders folders, ReplicaMailbox mailbox, SeededRandom random, long bytesPerSecond) : ISnapshotCourier
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    // For those who read of the engine that a snapshot took the place of, outside of the mailbox.
+    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
+
+    private readonly List<SnapshotSender> _senders = [];
+    private readonly SortedList<GroupId, SnapshotReceiver> _receivers = [];
+    private readonly SortedList<GroupId, SnapshotOffered> _offers = [];
+    private readonly List<Retired> _retired = [];
+    private readonly BytesBuffer _acknowledgement = new(64);
+    private TimeSpan _filledAt;
+    private long _bytesLeft;
+
+    public bool IsIdle => _senders.Count == 0 && _receivers.Count == 0 && _retired.Count == 0;
+
+    /// <summary>A message of one of the two channels; its bytes are copied. Any thread.</summary>
+    public void Post(NodeId from, ReadOnlySpan<byte> message) =>
+        mailbox.Post(new MessageItem(this, from, MessageBuffer.Copy(message)));
+
+    public void Wanted(RaftGroup group, in SnapshotWanted wanted)
+    {
+        var to = new NodeId(wanted.To.Value);
+        End(_senders.Find(s => s.Group == group && s.To == to));
+        SnapshotHead head = group.StableHead();
+        Check.That(head.Index >= wanted.AtLeast);
+        _senders.Add(new SnapshotSender(group, to, random.NextUInt64(), head, host.Now()));
+        host.Send(group, new RaftMessage
+        {
+            Kind = MessageKind.SnapshotOffer,
+            From = group.Member.Id,
+            To = wanted.To,
+            Term = wanted.Term,
+            Index = head.Index,
+            LogTerm = head.Term,
+        });
+        mailbox.Post(new PumpItem(this));
+    }
+
+    public void Offered(RaftGroup group, in SnapshotOffered offer) => _offers[group.Id] = offer;
+
+    /// <summary>By the clock, a few times a second.</summary>
+    public void Tick()
+    {
+        if (IsIdle)
+            return;
+        TimeSpan now = host.Now();
+        Pump(now);
+        foreach (SnapshotSender sender in _senders.ToArray())
+        {
+            if (now - sender.HeardAt > s_patience || sender.Group.Role != RaftRole.Leader)
+                Finish(sender, LogIndex.Zero, now);
+        }
+
+        foreach (SnapshotReceiver receiver in _receivers.Values.ToArray())
+        {
+            if (receiver.IsInFiles)
+                Install(receiver, now);
+            else if (receiver.IsWhole)
+                Acknowledge(receiver, SnapshotProgress.Receiving);
+            else if (now - receiver.HeardAt > s_patience)
+                GiveUp(receiver);
+        }
+
+        for (int i = _retired.Count - 1; i >= 0; i--)
+        {
+            Retired retired = _retired[i];
+            if (now - retired.Since < s_grace || retired.Group.Member.SyncedIndex < retired.Index)
+                continue;
+            _retired.RemoveAt(i);
+            retired.Engine.Dispose();
+            folders.DiscardOlder(retired.Group, retired.NewFolder);
+        }
+    }
+
+    /// <summary>What was on its way to or from this node is lost.</summary>
+    public void PeerLost(NodeId peer)
+    {
+        TimeSpan now = host.Now();
+        foreach (SnapshotSender sender in _senders.Where(s => s.To == peer).ToArray())
+            Finish(sender, LogIndex.Zero, now);
+        foreach (SnapshotReceiver receiver in _receivers.Values.Where(r => r.From == peer && !r.IsWhole).ToArray())
+            Drop(receiver);
+    }
+
+    /// <summary>The group is no longer this node's.</summary>
+    public void Closed(RaftGroup group)
+    {
+        foreach (SnapshotSender sender in _senders.Where(s => s.Group == group).ToArray())
+            End(sender);
+        if (_receivers.TryGetValue(group.Id, out SnapshotReceiver? receiver))
+            Drop(receiver);
+        foreach (Retired retired in _retired.Where(r => r.Group == group).ToArray())
+        {
+            _retired.Remove(retired);
+            retired.Engine.Dispose();
+        }
+
+        _offers.Remove(group.Id);
+    }
+
+    /// <summary>The node stops.</summary>
+    public void Stop()
+    {
+        foreach (SnapshotSender sender in _senders)
+            sender.Dispose();
+        foreach (SnapshotReceiver receiver in _receivers.Values)
+            receiver.Engine.Dispose();
+        foreach (Retired retired in _retired)
+            retired.Engine.Dispose();
+        _senders.Clear();
+        _receivers.Clear();
+        _retired.Clear();
+    }
+
+    private void Pump(TimeSpan now)
+    {
+        // At most what a tenth of a second allows, however long nothing was sent.
+        TimeSpan passed = now - _filledAt;
+        _filledAt = now;
+        long fill = (long)(bytesPerSecond * Math.Min(passed.TotalSeconds, 0.1));
+        _bytesLeft = Math.Min(_bytesLeft + fill, bytesPerSecond / 10);
+        foreach (SnapshotSender sender in _senders)
+            sender.Send(transport, ref _bytesLeft);
+    }
+
+    private void Receive(NodeId from, ReadOnlySpan<byte> message)
+    {
+        if (message[0] == Channel.SnapshotAcknowledgements)
+            Acknowledged(from, message);
+        else if (SnapshotCodec.TryReadChunk(message, out GroupId group, out ulong stream, out ulong number, out SnapshotChunkFlags flags, out ReadOnlySpan<byte> content))
+            Arrived(from, group, stream, number, flags, content);
+    }
+
+    private void Arrived(NodeId from, GroupId id, ulong stream, ulong number, SnapshotChunkFlags flags, ReadOnlySpan<byte> content)
+    {
+        if ((flags & SnapshotChunkFlags.First) != 0)
+            Begin(from, id, stream, ref content);
+        if (!_receivers.TryGetValue(id, out SnapshotReceiver? receiver) || receiver.Stream != stream || receiver.From != from)
+        {
+            Acknowledge(from, id, stream, 0, SnapshotProgress.Failed);
+            return;
+        }
+
+        if (number < receiver.Chunks || receiver.IsWhole)
+            return;
+        receiver.HeardAt = host.Now();
+        if (number > receiver.Chunks || !receiver.TryTake(content, (flags & SnapshotChunkFlags.Last) != 0))
+            GiveUp(receiver);
+        else if (receiver.Engine.SuggestWriteDelay(content.Length) <= TimeSpan.Zero)
+            Acknowledge(receiver, SnapshotProgress.Receiving);
+    }
+
+    private void Begin(NodeId from, GroupId id, ulong stream, ref ReadOnlySpan<byte> content)
+    {
+        if (!SnapshotCodec.TryReadHead(ref content, out SnapshotHead head) || !host.TryFind(id, out RaftGroup? group)
+            || !_offers.TryGetValue(id, out SnapshotOffered offer) || offer.From.Value != from.Value
+            || offer.Index != head.Index || offer.SnapshotTerm != head.Term)
+            return;
+        _offers.Remove(id);
+        if (_receivers.TryGetValue(id, out SnapshotReceiver? before))
+            Drop(before);
+        try
+        {
+            IOrderedEngine engine = folders.OpenIncoming(group, out string folder);
+            _receivers.Add(id, new SnapshotReceiver(group, from, stream, head, engine, folder) { HeardAt = host.Now() });
+        }
+        catch (StorageException)
+        {
+            // The sender is told that it comes to nothing.
+        }
+    }
+
+    private void Acknowledged(NodeId from, ReadOnlySpan<byte> message)
+    {
+        if (!SnapshotCodec.TryReadAcknowledgement(message, out GroupId group, out ulong stream, out ulong chunks, out SnapshotProgress progress)
+            || _senders.Find(s => s.Stream == stream && s.To == from && s.Group.Id == group) is not { } sender)
+            return;
+        TimeSpan now = host.Now();
+        if (progress == SnapshotProgress.Receiving)
+        {
+            sender.Arrived(chunks, now);
+            Pump(now);
+            return;
+        }
+
+        Finish(sender, progress == SnapshotProgress.Installed ? sender.Head.Index : LogIndex.Zero, now);
+    }
+
+    private void Install(SnapshotReceiver receiver, TimeSpan now)
+    {
+        RaftGroup group = receiver.Group;
+        _receivers.Remove(group.Id);
+        try
+        {
+            // Only while the log begins before it: the mark of one that is not installed must never be believed.
+            bool installs = group.CommitIndex < receiver.Head.Index;
+            if (installs)
+            {
+                folders.Mark(group, receiver.Folder, receiver.Head.Index);
+                installs = group.TryInstall(now, receiver.Head, receiver.Engine, out IOrderedEngine before);
+                if (installs)
+                    _retired.Add(new Retired(group, before, receiver.Head.Index, receiver.Folder, now));
+            }
+
+            if (!installs)
+                Throw(receiver);
+            Acknowledge(receiver, SnapshotProgress.Installed);
+        }
+        catch (StorageException)
+        {
+            Throw(receiver);
+            Acknowledge(receiver, SnapshotProgress.Failed);
+        }
+    }
+
+    private void GiveUp(SnapshotReceiver receiver)
+    {
+        Drop(receiver);
+        Acknowledge(receiver, SnapshotProgress.Failed);
+    }
+
+    private void Drop(SnapshotReceiver receiver)
+    {
+        _receivers.Remove(receiver.Group.Id);
+        Throw(receiver);
+    }
+
+    private void Throw(SnapshotReceiver receiver)
+    {
+        receiver.Engine.Dispose();
+        folders.Discard(receiver.Group, receiver.Folder);
+    }
+
+    private void Finish(SnapshotSender sender, LogIndex installed, TimeSpan now)
+    {
+        End(sender);
+        sender.Group.SnapshotFinished(now, sender.To, installed);
+    }
+
+    private void End(SnapshotSender? sender)
+    {
+        if (sender is null)
+            return;
+        _senders.Remove(sender);
+        sender.Dispose();
+    }
+
+    private void Acknowledge(SnapshotReceiver receiver, SnapshotProgress progress) =>
+        Acknowledge(receiver.From, receiver.Group.Id, receiver.Stream, receiver.Chunks, progress);
+
+    private void Acknowledge(NodeId to, GroupId group, ulong stream, ulong chunks, SnapshotProgress progress)
+    {
+        SnapshotCodec.WriteAcknowledgement(_acknowledgement, group, stream, chunks, progress);
+        transport.Send(to, _acknowledgement.WrittenSpan);
+    }
+
+    private sealed record Retired(RaftGroup Group, IOrderedEngine Engine, LogIndex Index, string NewFolder, TimeSpan Since);
+
+    private sealed class MessageItem(SnapshotCourier courier, NodeId from, MessageBuffer message) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            using (message)
+                courier.Receive(from, message.Bytes);
+        }
+    }
+
+    private sealed class PumpItem(SnapshotCourier courier) : IMailboxItem
+    {
+        public void Run(Execution execution) => courier.Pump(courier.Host.Now());
+    }
+
+    private GroupHost Host => host;
+}

@@ -1,0 +1,91 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Groups.Snapshots;
+
+/// <summary>
+/// One stream of a replica's content to a follower that needs entries which are no longer in the log: what was stable when
+/// it began, in key order, in chunks, a few of them ahead of what has arrived. Inside the mailbox.
+/// </summary>
+internal sealed class SnapshotSender : IDisposable
+{
+    private const int ChunkBytes = 256 << 10;
+    private const ulong Window = 8;
+
+    private readonly EngineIterator _rows;
+    private readonly BytesBuffer _chunk = new(ChunkBytes + 4096);
+    private ulong _made;
+    private ulong _arrived;
+    private bool _isHeld;
+
+    public SnapshotSender(RaftGroup group, NodeId to, ulong stream, SnapshotHead head, TimeSpan now)
+    {
+        (Group, To, Stream, Head, HeardAt) = (group, to, stream, head, now);
+        _rows = group.Replica.Engine.CreateIterator(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
+        _rows.SeekToFirst();
+    }
+
+    public RaftGroup Group { get; }
+
+    public NodeId To { get; }
+
+    public ulong Stream { get; }
+
+    public SnapshotHead Head { get; }
+
+    /// <summary>When something of it was last heard.</summary>
+    public TimeSpan HeardAt { get; private set; }
+
+    /// <summary>All of it has left.</summary>
+    public bool IsAllMade { get; private set; }
+
+    public void Arrived(ulong chunks, TimeSpan now)
+    {
+        _arrived = Math.Max(_arrived, Math.Min(chunks, _made));
+        HeardAt = now;
+    }
+
+    /// <summary>Sends what may be sent; takes it from what is left of the rate.</summary>
+    public void Send(ITransport transport, ref long bytesLeft)
+    {
+        while (bytesLeft > 0)
+        {
+            if (!_isHeld)
+            {
+                if (IsAllMade || _made - _arrived >= Window)
+                    return;
+                Make();
+            }
+
+            // One that finds no room is kept, and tried again.
+            _isHeld = transport.Send(To, _chunk.WrittenSpan) != SendOutcome.Queued;
+            if (_isHeld)
+                return;
+            bytesLeft -= _chunk.Length;
+        }
+    }
+
+    public void Dispose() => _rows.Dispose();
+
+    private void Make()
+    {
+        SnapshotCodec.BeginChunk(_chunk, Group.Id, Stream, _made);
+        int headBytes = _chunk.Length;
+        SnapshotChunkFlags flags = SnapshotChunkFlags.None;
+        if (_made == 0)
+        {
+            flags = SnapshotChunkFlags.First;
+            SnapshotCodec.AddHead(_chunk, Head);
+        }
+
+        for (; _rows.Valid && _chunk.Length < ChunkBytes; _rows.Next())
+            SnapshotCodec.AddRow(_chunk, _rows.Key, _rows.Value, _rows.ExpiresAtMs);
+        IsAllMade = !_rows.Valid;
+        if (IsAllMade)
+            flags |= SnapshotChunkFlags.Last;
+        SnapshotCodec.EndChunk(_chunk, headBytes, flags);
+        _made++;
+    }
+}

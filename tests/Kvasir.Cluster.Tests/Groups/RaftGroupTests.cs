@@ -1,0 +1,320 @@
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Numbers;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Network;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Cluster.Tests.Groups;
+
+public sealed class RaftGroupTests
+{
+    private static readonly GroupId s_group = GroupId.Directory;
+
+    [Fact]
+    public void AGroupElectsAndReplicates()
+    {
+        var cluster = new GroupCluster(1, nodes: 3, groups: 1);
+        TestWrite write = cluster.Write(s_group);
+        Assert.True(write.IsOpen);
+        cluster.RunUntil(() => write.IsAcknowledged, "the write is acknowledged");
+        cluster.Settle();
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void ANodeAloneIsItsOwnMajority()
+    {
+        var cluster = new GroupCluster(2, nodes: 1, groups: 2);
+        for (int i = 0; i < 20; i++)
+            cluster.Write(cluster.GroupIds[i % 2]);
+        cluster.RunUntil(() => cluster.Writes.TrueForAll(w => w.IsAcknowledged), "all writes are acknowledged");
+        cluster.Nodes[0].Crash(CrashKind.LoseUnsynced);
+        cluster.Settle();
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void AWriteIsNotAcknowledgedBeforeAMajorityHasItOnDisk()
+    {
+        var cluster = new GroupCluster(3, nodes: 3, groups: 1);
+        GroupNode leader = cluster.Leader(s_group);
+        cluster.Run(TimeSpan.FromMilliseconds(200));
+        foreach (GroupNode node in cluster.Nodes.Where(n => n != leader))
+            node.IsStalled = true;
+        TestWrite write = leader.Write(s_group);
+        cluster.Run(TimeSpan.FromMilliseconds(100));
+        Assert.True(write.IsOpen);
+        cluster.Nodes.First(n => n != leader).IsStalled = false;
+        cluster.RunUntil(() => write.IsAcknowledged, "the write is acknowledged");
+    }
+
+    [Theory]
+    [InlineData(11)]
+    [InlineData(12)]
+    [InlineData(13)]
+    [InlineData(14)]
+    [InlineData(15)]
+    public void EachNodeInTurnMayDieWithoutItsUnsyncedData(ulong seed)
+    {
+        var cluster = new GroupCluster(seed, nodes: 3, groups: 3);
+        for (int round = 0; round < 9; round++)
+        {
+            GroupNode victim = cluster.Nodes[round % 3];
+            for (int i = 0; i < 30; i++)
+            {
+                cluster.Write(cluster.GroupIds[i % 3]);
+                cluster.Run(TimeSpan.FromMilliseconds(cluster.Random.Next(3)));
+                if (i == 15)
+                    victim.Crash(cluster.Random.OneIn(2) ? CrashKind.LoseUnsynced : CrashKind.LoseSubset);
+            }
+
+            victim.Restart();
+            cluster.Run(TimeSpan.FromMilliseconds(cluster.Random.Next(800)));
+        }
+
+        cluster.Settle();
+        Assert.True(cluster.Writes.Count(w => w.IsAcknowledged) > 150);
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void AllNodesMayDieAtOnce()
+    {
+        var cluster = new GroupCluster(21, nodes: 3, groups: 4, new LsmEngineFactory());
+        for (int round = 0; round < 4; round++)
+        {
+            for (int i = 0; i < 40; i++)
+            {
+                cluster.Write(cluster.GroupIds[i % 4], bytes: 300);
+                cluster.Run(TimeSpan.FromMilliseconds(1));
+                if (i == 20)
+                {
+                    foreach (GroupNode node in cluster.Nodes)
+                        node.Host.Groups[round].Replica.Engine.Flush();
+                }
+            }
+
+            foreach (GroupNode node in cluster.Nodes)
+                node.Crash(CrashKind.LoseUnsynced);
+            foreach (GroupNode node in cluster.Nodes)
+                node.Restart();
+        }
+
+        cluster.Settle();
+        Assert.True(cluster.Writes.Count(w => w.IsAcknowledged) > 100);
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void WhoLosesLeadershipForgetsWhatWasNotCommitted()
+    {
+        var cluster = new GroupCluster(31, nodes: 3, groups: 1);
+        TestWrite before = cluster.Write(s_group);
+        cluster.RunUntil(() => before.IsAcknowledged, "the write is acknowledged");
+        GroupNode old = cluster.Leader(s_group);
+        cluster.Cut(old);
+        TestWrite lost = old.Write(s_group);
+        Assert.Contains(lost.ToString(), old.Content(s_group), StringComparison.Ordinal);
+
+        GroupNode next = cluster.Leader(s_group, n => n != old);
+        cluster.RunUntil(() => lost.IsLost, "the old leader has given up");
+        Assert.DoesNotContain(lost.ToString(), old.Content(s_group), StringComparison.Ordinal);
+        Assert.Contains(before.ToString(), old.Content(s_group), StringComparison.Ordinal);
+        Assert.Equal("TRYAGAIN", old.Group(s_group).Refusal!.Code);
+        Assert.False(old.Group(s_group).MayRead());
+
+        // At the place of the one that was lost.
+        TestWrite other = next.Write(s_group);
+        cluster.Settle();
+        Assert.True(other.IsAcknowledged);
+        Assert.DoesNotContain(lost.ToString(), old.Content(s_group), StringComparison.Ordinal);
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void WhatAnotherLeaderCommitsIsAppliedAgain()
+    {
+        var cluster = new GroupCluster(32, nodes: 3, groups: 1);
+        GroupNode old = cluster.Leader(s_group);
+        cluster.Run(TimeSpan.FromMilliseconds(100));
+        GroupNode[] others = [.. cluster.Nodes.Where(n => n != old)];
+
+        // The write reaches the others, and no word of that comes back.
+        foreach (GroupNode other in others)
+            cluster.Network.Cut(other.Id, old.Id);
+        TestWrite write = old.Write(s_group);
+        cluster.Leader(s_group, n => n != old);
+        cluster.RunUntil(() => write.IsLost, "the old leader has given up");
+        Assert.DoesNotContain(write.ToString(), old.Content(s_group), StringComparison.Ordinal);
+        cluster.RunUntil(() => others.All(n => n.Content(s_group).Contains(write.ToString(), StringComparison.Ordinal)), "the others have committed it");
+        cluster.Settle();
+        Assert.Contains(write.ToString(), old.Content(s_group), StringComparison.Ordinal);
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void AFollowerThatWasAwayCatchesUpFromTheJournal()
+    {
+        var cluster = new GroupCluster(41, nodes: 3, groups: 2);
+        GroupNode away = cluster.Nodes.First(n => n != cluster.Leader(s_group));
+        away.Crash(CrashKind.LoseUnsynced);
+        for (int i = 0; i < 600; i++)
+        {
+            cluster.Write(cluster.GroupIds[i % 2], bytes: 1 + cluster.Random.Next(2000));
+            if (i % 10 == 0)
+                cluster.Run(TimeSpan.FromMilliseconds(2));
+        }
+
+        cluster.Run(TimeSpan.FromMilliseconds(100));
+        foreach (GroupNode node in cluster.Nodes.Where(n => n != away))
+            node.Do(_ => node.Group(s_group).Shed(0));
+        Assert.True(cluster.Leader(s_group).Group(s_group).Entries.First > new LogIndex(200));
+        away.Restart();
+        cluster.Settle();
+        Assert.True(cluster.Writes.TrueForAll(w => w.IsAcknowledged));
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void LeadersHoldTheirLeasesWhileNobodyWrites()
+    {
+        var cluster = new GroupCluster(51, nodes: 3, groups: 3);
+        GroupNode[] leaders = [.. cluster.GroupIds.Select(g => cluster.Leader(g))];
+        for (int i = 0; i < 200; i++)
+        {
+            cluster.Run(TimeSpan.FromMilliseconds(25));
+            for (int g = 0; g < leaders.Length; g++)
+                Assert.True(leaders[g].Group(cluster.GroupIds[g]).HasLease);
+        }
+    }
+
+    [Fact]
+    public void ALeaderThatIsCutOffStopsReadingBeforeAnotherBegins()
+    {
+        for (ulong seed = 60; seed < 70; seed++)
+        {
+            var cluster = new GroupCluster(seed, nodes: 3, groups: 1);
+            GroupNode old = cluster.Leader(s_group);
+            cluster.Cut(old);
+            cluster.RunUntil(
+                () =>
+                {
+                    bool next = cluster.Nodes.Exists(n => n != old && n.Group(s_group).Role == RaftRole.Leader);
+                    Assert.False(next && old.Group(s_group).HasLease, $"seed {seed}: two may read");
+                    return next;
+                },
+                "another leads");
+        }
+    }
+
+    [Fact]
+    public void LeadershipIsHandedOver()
+    {
+        var cluster = new GroupCluster(71, nodes: 3, groups: 1);
+        GroupNode old = cluster.Leader(s_group);
+        GroupNode next = cluster.Nodes.First(n => n != old);
+        TestWrite before = old.Write(s_group);
+        old.Do(_ => Assert.True(old.Group(s_group).TryTransfer(next.Id)));
+        Assert.NotNull(old.Group(s_group).Refusal);
+        cluster.RunUntil(() => next.Group(s_group).HasLease, "the other leads");
+        Assert.Equal(next.Id, old.Group(s_group).Leader);
+        Assert.Equal("NOTLEADER", old.Group(s_group).Refusal!.Code);
+        cluster.Settle();
+        Assert.Contains(before.ToString(), next.Content(s_group), StringComparison.Ordinal);
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void ADiskThatHangsCostsLeadership()
+    {
+        var cluster = new GroupCluster(81, nodes: 3, groups: 1);
+        GroupNode old = cluster.Leader(s_group);
+        old.IsStalled = true;
+        TestWrite write = old.Write(s_group);
+        cluster.RunUntil(() => write.IsAcknowledged, "the others have it");
+        GroupNode next = cluster.Leader(s_group, n => n != old);
+        cluster.RunUntil(() => old.Group(s_group).Role != RaftRole.Leader, "the old one has given up");
+        Assert.True(next.Group(s_group).HasLease);
+        cluster.Run(TimeSpan.FromSeconds(5));
+        Assert.NotEqual(RaftRole.Leader, old.Group(s_group).Role);
+        old.IsStalled = false;
+        cluster.Settle();
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void TheLogIsCutBehindWhatTheEngineHas()
+    {
+        var cluster = new GroupCluster(91, nodes: 3, groups: 1);
+        for (int i = 0; i < 50; i++)
+            cluster.Write(s_group);
+        cluster.Settle();
+        foreach (GroupNode node in cluster.Nodes)
+        {
+            RaftGroup group = node.Group(s_group);
+            node.Do(_ => group.Compact(LogIndex.Max));
+            Assert.Equal(new LogIndex(group.Replica.Engine.OldestUnflushedPosition!.Value.Value - 1), group.BaseIndex);
+            group.Replica.Engine.Flush();
+            while (node.Scheduler.RunOne())
+            {
+            }
+
+            // Up to the end, although a no-op lies behind the last write that the engine knows of.
+            node.Do(_ => group.Compact(LogIndex.Max));
+            Assert.Equal(group.AppliedIndex, group.BaseIndex);
+        }
+
+        foreach (GroupNode node in cluster.Nodes)
+            node.Crash(CrashKind.LoseUnsynced);
+        foreach (GroupNode node in cluster.Nodes)
+            node.Restart();
+        cluster.Settle();
+        cluster.Verify();
+    }
+
+    [Theory]
+    [InlineData(101)]
+    [InlineData(102)]
+    [InlineData(103)]
+    [InlineData(104)]
+    public void NothingAcknowledgedIsLostOnABadNetwork(ulong seed)
+    {
+        var cluster = new GroupCluster(seed, nodes: 5, groups: 2);
+        cluster.Network.Behaviour = new NetworkConditions { Loss = 0.02, Duplication = 0.02, Reorders = true, LinkBytesMax = 64 << 10 };
+        for (int i = 0; i < 400; i++)
+        {
+            cluster.Run(TimeSpan.FromMilliseconds(cluster.Random.Next(10)));
+            GroupId group = cluster.GroupIds[i % 2];
+            GroupNode? any = cluster.Nodes.Find(n => !n.IsDown && n.Group(group).Refusal is null);
+            any?.Write(group, bytes: 1 + cluster.Random.Next(500));
+            GroupNode victim = cluster.Nodes[cluster.Random.Next(5)];
+            switch (cluster.Random.Next(40))
+            {
+                case 0:
+                    cluster.Cut(victim);
+                    break;
+                case 1:
+                    cluster.Network.MendAll();
+                    break;
+                case 2 when cluster.Nodes.TrueForAll(n => !n.IsDown):
+                    victim.Crash(CrashKind.LoseSubset);
+                    break;
+                case 3 when victim.IsDown:
+                    victim.Restart();
+                    break;
+                case 4 when !victim.IsDown:
+                    victim.Do(_ => victim.Group(group).Shed(0));
+                    break;
+            }
+        }
+
+        cluster.Network.Behaviour = new NetworkConditions();
+        cluster.Settle();
+        Assert.True(cluster.Writes.Count(w => w.IsAcknowledged) > 50);
+        cluster.Verify();
+    }
+}
