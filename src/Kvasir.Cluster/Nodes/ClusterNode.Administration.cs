@@ -1,0 +1,206 @@
+using System.Globalization;
+using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Raft;
+using Kvasir.Raft.Numbers;
+using KeyspaceWish = Kvasir.Cluster.Administration.KeyspaceRequest;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>What people ask and tell the cluster.</summary>
+public sealed partial class ClusterNode : IClusterAdministration, IClusterTopology
+{
+    private static readonly TimeSpan s_administrationPatience = TimeSpan.FromSeconds(5);
+
+    private readonly List<(GroupId Group, NodeId To, long Since, Action<string?> Done)> _transfers = [];
+
+    ulong IClusterTopology.ClusterId => _membership?.Cluster ?? 0;
+
+    NodeId IClusterTopology.DirectoryLeader => _directory?.Leader ?? NodeId.None;
+
+    IReadOnlyList<NodeDescription> IClusterTopology.Nodes =>
+    [
+        .. View.Nodes.Select(n => new NodeDescription(
+            n.Id, n.State == NodeState.Dead ? "down" : DirectoryOperations.WordOf(n.State), n.Id == Self || _reachable.Contains(n.Id),
+            n.PeerAddress, n.RespAddress, n.HttpAddress, n.Locality.ToString())),
+    ];
+
+    IReadOnlyList<KeyspaceDescription> IClusterTopology.Keyspaces =>
+    [
+        .. View.Keyspaces.Where(k => !k.Record.IsSystem).OrderBy(k => k.Record.Name, StringComparer.Ordinal).Select(k => k.Record).Select(k => new KeyspaceDescription(
+            k.Name, _router.NumberOf(k), k.Engine, Word(k.Partitioning), k.Shards, Word(k.Replication), k.Replicas, Word(k.Durability))),
+    ];
+
+    IReadOnlyList<GroupDescription> IClusterTopology.Groups =>
+    [
+        .. View.Groups.Select(g => new GroupDescription(
+            g.Id, View.Keyspace(g.Keyspace)?.Record.Name ?? "", g.Shard, g.Epoch, g.Replicas, _router.LeaderOf(g))),
+    ];
+
+    IReadOnlyList<ReplicaDescription> IClusterTopology.Replicas =>
+        _host is null ? [] : [.. _host.Groups.Select(DescribeReplica)];
+
+    void IClusterAdministration.CreateKeyspace(KeyspaceWish request, Action<string?> done)
+    {
+        List<string> words = [request.Name];
+        Add("engine", request.Engine);
+        Add("partitioning", request.Partitioning);
+        Add("shards", request.Shards == 0 ? null : request.Shards.ToString(CultureInfo.InvariantCulture));
+        Add("replication", request.Replication);
+        Add("replicas", request.Replicas == 0 ? null : request.Replicas.ToString(CultureInfo.InvariantCulture));
+        Add("durability", request.Durability);
+        PostAdministration(new AdministrationCall(AdministrationVerb.CreateKeyspace, words), done);
+
+        void Add(string choice, string? value)
+        {
+            if (value is not null)
+                words.AddRange([choice, value]);
+        }
+    }
+
+    void IClusterAdministration.DropKeyspace(string name, Action<string?> done) =>
+        PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), done);
+
+    void IClusterAdministration.Drain(NodeId node, Action<string?> done) =>
+        PostAdministration(new AdministrationCall(AdministrationVerb.Drain, [node.ToString()]), done);
+
+    void IClusterAdministration.Decommission(NodeId node, Action<string?> done) =>
+        PostAdministration(new AdministrationCall(AdministrationVerb.Decommission, [node.ToString()]), done);
+
+    void IClusterAdministration.TransferLeader(string keyspace, int shard, NodeId to, Action<string?> done)
+    {
+        if (View.KeyspaceByName(keyspace) is not { } shards || (uint)shard >= (uint)shards.Groups.Length || shards.Groups[shard] is not { } group)
+        {
+            done($"ERR there is no shard {shard} of keyspace '{keyspace}'");
+            return;
+        }
+
+        PostAdministration(new AdministrationCall(AdministrationVerb.PreferLeader, [group.Id.ToString(), to.ToString()]), error =>
+        {
+            if (error is not null)
+                done(error);
+            else
+                _transfers.Add((group.Id, to, Time.GetTimestamp(), done));
+        });
+    }
+
+    private void PostAdministration(AdministrationCall call, Action<string?> done) =>
+        Mailbox.Post(new ActionItem(execution => AdministrateOrForward(execution, call, done)));
+
+    private void AdministrateOrForward(Execution execution, AdministrationCall call, Action<string?> done)
+    {
+        if (_directory is { IsServing: true })
+        {
+            Administrate(execution, call, done);
+            return;
+        }
+
+        if (_directory is not { Leader: { IsNone: false } leader } || leader == Self || View.Node(leader) is not { } node
+            || !PeerAddress.TryParse(node.PeerAddress, leader, out PeerAddress address))
+        {
+            done("CLUSTERDOWN nobody leads the directory at the moment; try again");
+            return;
+        }
+
+        Transport.Call(address, call.ToBytes(), s_administrationPatience, reply => Mailbox.Post(new ActionItem(_ => done(reply.Outcome switch
+        {
+            CallOutcome.Answered => AdministrationCall.ReadReply(reply.Bytes.Span),
+            CallOutcome.Failed => $"TRYAGAIN the directory's leader cannot be reached: {reply.Reason}",
+            _ => $"TIMEOUT outcome unknown: the directory's leader did not answer: {reply.Reason}",
+        }))));
+    }
+
+    /// <summary>As the directory's leader, or not at all: nobody is asked a second time.</summary>
+    private void Administrate(Execution execution, AdministrationCall call, Action<string?> done)
+    {
+        if (_directory is not { IsServing: true })
+        {
+            done("TRYAGAIN this node no longer leads the directory");
+            return;
+        }
+
+        _desk!.Ask(execution, view => Decide(view, call), (outcome, refusal) => done(outcome switch
+        {
+            DeskOutcome.Done => null,
+            DeskOutcome.Refused => "ERR " + refusal,
+            DeskOutcome.NotLeader => "TRYAGAIN this node no longer leads the directory",
+            _ => "TIMEOUT outcome unknown: leadership of the directory was lost",
+        }));
+    }
+
+    private static DirectoryDecision Decide(DirectoryView view, AdministrationCall call)
+    {
+        switch (call.Verb)
+        {
+            case AdministrationVerb.CreateKeyspace when call.Words.Count > 0:
+                return Directory.KeyspaceRequest.TryParse(call.Words[0], [.. call.Words.Skip(1)], out Directory.KeyspaceRequest? request, out string? refusal)
+                    ? DirectoryOperations.CreateKeyspace(view, request)
+                    : DirectoryDecision.Refuse(refusal);
+            case AdministrationVerb.DropKeyspace when call.Words.Count == 1:
+                return DirectoryOperations.DropKeyspace(view, call.Words[0]);
+            case AdministrationVerb.Drain when TryNode(call, 0, out NodeId drained):
+                return DirectoryOperations.Drain(view, drained);
+            case AdministrationVerb.Decommission when TryNode(call, 0, out NodeId leaving):
+                return DirectoryOperations.Decommission(view, leaving, force: false);
+            case AdministrationVerb.PreferLeader when TryNode(call, 1, out NodeId leader)
+                && uint.TryParse(call.Words[0], NumberStyles.None, CultureInfo.InvariantCulture, out uint group):
+                return DirectoryOperations.SetPreferredLeader(view, new GroupId(group), leader);
+            default:
+                return DirectoryDecision.Refuse("it cannot be understood");
+        }
+    }
+
+    private static bool TryNode(AdministrationCall call, int word, out NodeId node)
+    {
+        bool isNumber = ulong.TryParse(call.Words.ElementAtOrDefault(word), NumberStyles.None, CultureInfo.InvariantCulture, out ulong number);
+        node = new NodeId(number);
+        return isNumber;
+    }
+
+    /// <summary>Those who asked for another leader hear when it leads.</summary>
+    private void LookAfterTransfers()
+    {
+        for (int i = _transfers.Count - 1; i >= 0; i--)
+        {
+            (GroupId id, NodeId to, long since, Action<string?> done) = _transfers[i];
+            bool leads = View.Group(id) is { } record && _router.LeaderOf(record) == to;
+            if (!leads && Time.GetElapsedTime(since) < s_administrationPatience)
+                continue;
+            _transfers.RemoveAt(i);
+            done(leads ? null : $"TRYAGAIN node {to} does not lead yet; it is written down that it shall");
+        }
+    }
+
+    private ReplicaDescription DescribeReplica(RaftGroup group)
+    {
+        TimeSpan lag = TimeSpan.Zero;
+        if (group.Role != RaftRole.Leader)
+            lag = group.TryAge(out TimeSpan age) ? age : TimeSpan.MaxValue;
+        bool learns = group.Configuration.IsLearner(new MemberId(Self.Value));
+        return new ReplicaDescription
+        {
+            Group = group.Id,
+            Role = group.Role switch
+            {
+                RaftRole.Leader => "leader",
+                RaftRole.Follower => learns ? "learner" : "follower",
+                _ => "candidate",
+            },
+            Term = group.Term,
+            Leader = group.Leader,
+            Voters = [.. group.Configuration.Voters.ToArray().Select(GroupTarget.NodeOf)],
+            Learners = [.. group.Configuration.Learners.ToArray().Select(GroupTarget.NodeOf)],
+            Commit = group.CommitIndex.Value,
+            Applied = group.AppliedIndex.Value,
+            Last = group.LastIndex.Value,
+            LagMs = lag == TimeSpan.MaxValue ? -1 : (long)lag.TotalMilliseconds,
+            HasLease = group.HasLease,
+            Disk = _host!.Refusal?.Message ?? group.ApplyFailure ?? "ok",
+        };
+    }
+
+    private static string Word<TChoice>(TChoice choice) where TChoice : struct, Enum => choice.ToString().ToLowerInvariant();
+}

@@ -1,0 +1,197 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>How a node gets its number, and says where it is; and how others get theirs from the directory's leader.</summary>
+public sealed partial class ClusterNode
+{
+    private static readonly TimeSpan s_callPatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_announcePause = TimeSpan.FromMilliseconds(500);
+
+    // Inside the mailbox, like all below.
+    private bool _isAnnounced;
+    private bool _isCalling;
+    private int _nextSeed;
+    private string _redirect = "";
+    private long _announcedAt;
+
+    /// <summary>
+    /// Asks to be let in, or, as a member, says that it is here and where. Again and again until somebody has written it down.
+    /// </summary>
+    private void Announce(Execution execution)
+    {
+        if (_isAnnounced || _isCalling || Refused is not null || Time.GetElapsedTime(_announcedAt) < s_announcePause)
+            return;
+        _announcedAt = Time.GetTimestamp();
+        if (_directory is { IsServing: true })
+        {
+            AnnounceToItself(execution);
+            return;
+        }
+
+        if (!TryNextToAsk(out PeerAddress address))
+            return;
+        var request = new BytesBuffer();
+        DirectoryCallCodec.Write(request, Describe());
+        _isCalling = true;
+        Transport.Call(address, request.WrittenSpan, s_callPatience, reply => Mailbox.Post(new ActionItem(_ => Announced(address, reply))));
+    }
+
+    private JoinRequest Describe() => new()
+    {
+        Identity = _identity.Id,
+        Node = Self,
+        ClusterId = _membership?.Cluster ?? 0,
+        PeerAddress = _options.PeerAddress,
+        RespAddress = _options.RespAddress,
+        HttpAddress = _options.HttpAddress,
+        Locality = _options.Locality,
+    };
+
+    /// <summary>The first leader of a cluster's directory writes down that there is one.</summary>
+    private void AnnounceToItself(Execution execution)
+    {
+        _isCalling = true;
+        _desk!.Ask(
+            execution,
+            view => view.Cluster is not null ? DirectoryOperations.Join(view, Describe(), out _) : DirectoryOperations.Found(new FoundRequest
+            {
+                ClusterId = _membership!.Value.Cluster,
+                Node = Describe(),
+                Databases = _options.DatabaseCount,
+                ShardsPerDatabase = _options.ShardsPerDatabase,
+                Replicas = _options.Replicas,
+                Engine = _options.Engine,
+            }),
+            (outcome, refusal) =>
+            {
+                _isCalling = false;
+                _isAnnounced = outcome == DeskOutcome.Done;
+                if (outcome == DeskOutcome.Refused)
+                    Announcer?.Invoke($"the directory does not take this node as it is: {refusal}");
+            });
+    }
+
+    /// <summary>Where the last one sent us; else the directory's leader, where that is known; else seeds and members in turn.</summary>
+    private bool TryNextToAsk(out PeerAddress address)
+    {
+        string redirect = _redirect;
+        _redirect = "";
+        if (redirect.Length > 0 && PeerAddress.TryParse(redirect, NodeId.None, out address))
+            return true;
+        List<PeerAddress> known = [.. _options.Seeds];
+        if (_directory is { Leader.IsNone: false } directory && View.Node(directory.Leader) is { } leader
+            && PeerAddress.TryParse(leader.PeerAddress, leader.Id, out PeerAddress leaderAddress))
+            known.Insert(0, leaderAddress);
+        known.AddRange(PeersOf(View).Where(p => p.Node != Self));
+        address = known.Count == 0 ? default : known[_nextSeed++ % known.Count];
+        return known.Count > 0;
+    }
+
+    private void Announced(PeerAddress asked, CallReply answer)
+    {
+        _isCalling = false;
+        if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply))
+            return;
+        switch (reply.Outcome)
+        {
+            case JoinOutcome.Accepted:
+                Accepted(reply);
+                break;
+            case JoinOutcome.Redirect:
+                (_redirect, _announcedAt) = (reply.Text, 0);
+                break;
+            case JoinOutcome.Refused:
+                Refused = $"{asked} does not let this node in: {reply.Text}";
+                Announcer?.Invoke(Refused);
+                break;
+        }
+    }
+
+    private void Accepted(JoinReply reply)
+    {
+        _isAnnounced = true;
+        bool isNew = _membership is null;
+        if (isNew)
+        {
+            Enlist(new ClusterMembership(reply.ClusterId, reply.Node, IsFounder: false));
+            Announcer?.Invoke($"joined the cluster as node {reply.Node}");
+            Serve(_membership!.Value);
+        }
+
+        List<PeerAddress> peers = [];
+        foreach (NodeAddress node in reply.Nodes)
+        {
+            if (PeerAddress.TryParse(node.PeerAddress, node.Node, out PeerAddress address))
+                peers.Add(address);
+        }
+
+        // The directory's own list follows.
+        if (_arranged is null || isNew)
+            Transport.SetPeers(peers);
+    }
+
+    /// <summary>Somebody, perhaps from outside, asks the directory; only its leader can answer.</summary>
+    void ITransportListener.Called(CallTicket call, ReadOnlySpan<byte> request)
+    {
+        DirectoryCallKind kind = DirectoryCallCodec.KindOf(request);
+        if (kind == DirectoryCallKind.JoinRequest && DirectoryCallCodec.TryRead(request, out JoinRequest? join))
+            Mailbox.Post(new ActionItem(execution => AskedToJoin(execution, call, join)));
+        else if (AdministrationCall.TryRead(request, out AdministrationCall? administration))
+            Mailbox.Post(new ActionItem(execution => Administrate(execution, administration, error => Transport.Answer(call, AdministrationCall.WriteReply(error)))));
+        else
+            throw new MalformedMessageException("a question that nobody understands");
+    }
+
+    private void AskedToJoin(Execution execution, CallTicket call, JoinRequest request)
+    {
+        if (_directory is not { IsServing: true } directory || _desk is null)
+        {
+            Reply(call, _directory is { Leader: { IsNone: false } leader } && leader != Self && View.Node(leader) is { } node
+                ? JoinReply.Redirect(node.PeerAddress)
+                : JoinReply.PutOff("nobody leads the directory at the moment"));
+            return;
+        }
+
+        NodeId id = NodeId.None;
+        _desk.Ask(
+            execution,
+            view =>
+            {
+                if (view.Cluster is null)
+                    return DirectoryDecision.Refuse("the cluster is being founded");
+                return DirectoryOperations.Join(view, request, out id);
+            },
+            (outcome, refusal) => Reply(call, outcome switch
+            {
+                DeskOutcome.Done => JoinReply.Accept(View, id),
+                DeskOutcome.Refused when View.Cluster is not null => JoinReply.Refuse(refusal ?? "no reason is known"),
+                _ => JoinReply.PutOff("leadership of the directory was lost, or it is being founded"),
+            }));
+    }
+
+    private void Reply(CallTicket call, JoinReply reply)
+    {
+        var bytes = new BytesBuffer();
+        DirectoryCallCodec.Write(bytes, reply);
+        Transport.Answer(call, bytes.WrittenSpan);
+    }
+
+    /// <summary>Leaders of groups tell the directory's leader how far they are.</summary>
+    private void ReceivedReports(ReadOnlySpan<byte> message)
+    {
+        if (!DirectoryCallCodec.TryRead(message, out IReadOnlyList<GroupReport>? reports))
+            throw new MalformedMessageException("reports of groups that make no sense");
+        Mailbox.Post(new ActionItem(execution => Settle(execution, reports)));
+    }
+
+    private void Settle(Execution execution, IReadOnlyList<GroupReport> reports)
+    {
+        if (_directory is { IsServing: true })
+            _desk!.Ask(execution, view => DirectoryOperations.Settle(view, reports), static (_, _) => { });
+    }
+}

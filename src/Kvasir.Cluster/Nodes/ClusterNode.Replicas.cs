@@ -1,0 +1,205 @@
+using System.Collections.Immutable;
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Groups.Snapshots;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>Which replicas are here: those that the directory wants, those that are still needed, and the directory's own.</summary>
+public sealed partial class ClusterNode
+{
+    // Opened in one item of the mailbox, and then others have their turn: each makes files.
+    private const int OpenedAtOnceMax = 4;
+
+    private readonly ReplicaFolders _folders;
+    private SnapshotCourier? _snapshots;
+    private DirectoryView? _arranged;
+    private bool _arrangedFresh;
+    private TimeSpan _startedAt;
+
+    /// <summary>The directory first, which says of the others what they are.</summary>
+    private void OpenReplicas(GroupHost host, ClusterMembership membership)
+    {
+        _host = host;
+        GroupJournal journal = host.Journal;
+        _snapshots = new SnapshotCourier(host, Transport, _folders, Mailbox, _random.Fork(), _options.SnapshotBytesPerSecond);
+        host.Snapshots = _snapshots;
+        host.ReplicaReplaced = ReplicaReplaced;
+        var keyspace = new KeyspaceOptions { Name = KeyspaceFolders.SystemName, Engine = _options.Engine };
+        if (journal.Recovered.TryGetValue(GroupId.Directory, out RaftRecovery? directory))
+            _directory = Reopen(GroupId.Directory, directory, keyspace);
+        else if (membership.IsFounder)
+            _directory = Begin(GroupId.Directory, [membership.Node], keyspace);
+        else
+            _directory = Begin(GroupId.Directory, founders: default, keyspace);
+        _records = DirectoryRecords.Read(_directory.Replica.Engine);
+        _directory.Watcher = DirectoryApplied;
+        _desk = new DirectoryDesk(_directory, () => _records);
+        foreach ((GroupId id, RaftRecovery recovery) in journal.Recovered)
+        {
+            if (id != GroupId.Directory)
+                Reopen(id, recovery, OptionsOf(id));
+        }
+
+        Rearrange();
+    }
+
+    private void DirectoryApplied(LogIndex index, ReadOnlySpan<byte> payload)
+    {
+        var reader = new JournalPayloadReader(payload);
+        while (reader.MoveNext())
+            _records!.ApplyBatch(reader.Bytes);
+        _rearrangeItem.Post();
+    }
+
+    /// <summary>The directory may want other replicas here than there are.</summary>
+    private void Rearrange()
+    {
+        DirectoryView view = View;
+        bool isFresh = IsViewFresh();
+        if (_host is null || (ReferenceEquals(view, _arranged) && isFresh == _arrangedFresh))
+            return;
+        if (view.Cluster is not null)
+            Transport.SetPeers(PeersOf(view));
+        int opened = 0;
+        foreach (GroupRecord record in view.Groups)
+        {
+            ReplicaDuty duty = DutyOf(view, record.Id, isFresh);
+            if (duty is not (ReplicaDuty.Found or ReplicaDuty.Join))
+                continue;
+            if (++opened > OpenedAtOnceMax)
+            {
+                _rearrangeItem.Post();
+                _router.Rebuild(view);
+                return;
+            }
+
+            if (!TryBegin(record, duty))
+                return;
+        }
+
+        foreach (RaftGroup group in _host.Groups.ToArray())
+        {
+            if (DutyOf(view, group.Id, isFresh) == ReplicaDuty.Remove)
+                RemoveReplica(group);
+        }
+
+        (_arranged, _arrangedFresh) = (view, isFresh);
+        _router.Rebuild(view);
+    }
+
+    private ReplicaDuty DutyOf(DirectoryView view, GroupId group, bool isFresh)
+    {
+        ReplicaTrace trace = _host!.TryFind(group, out _) ? ReplicaTrace.Copy
+            : _journal!.IsRemoved(group) ? ReplicaTrace.Removed
+            : ReplicaTrace.None;
+        return ReplicaRule.Decide(view, Self, group, trace, isFresh);
+    }
+
+    /// <summary>What is applied of the directory is from after this process began.</summary>
+    private bool IsViewFresh() =>
+        _directory is { } directory
+        && (directory.IsServing || (directory.TryAge(out TimeSpan age) && age < _host!.Now() - _startedAt));
+
+    private bool TryBegin(GroupRecord record, ReplicaDuty duty)
+    {
+        try
+        {
+            Begin(record.Id, duty == ReplicaDuty.Found ? record.Founders : default, OptionsOf(record.Id));
+            return true;
+        }
+        catch (StorageException e)
+        {
+            // Tried again by the clock; what is here goes on.
+            Announcer?.Invoke($"shard {record.Id} cannot be opened: {e.Message}");
+            return false;
+        }
+    }
+
+    /// <summary>A replica of which this node has no trace; with founders, it is one of them.</summary>
+    private RaftGroup Begin(GroupId id, ImmutableArray<NodeId> founders, KeyspaceOptions keyspace)
+    {
+        IOrderedEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
+        RaftRecovery recovery = founders.IsDefault
+            ? _journal!.Join(id)
+            : _journal!.Found(id, new Configuration([.. founders.Select(GroupTarget.MemberOf)]));
+        RaftGroup group = _host!.Open(id, recovery, keyspace, engine);
+        group.Replica.Census.Clear();
+        return group;
+    }
+
+    private RaftGroup Reopen(GroupId id, RaftRecovery recovery, KeyspaceOptions keyspace)
+    {
+        string folder = _folders.Find(id, recovery.SnapshotIndex);
+        if (FactoryOf(keyspace.Engine).FindMissing(Files, folder) is { } missing)
+            throw new FileMissingException($"{missing} is missing, though the replica was there; let a new node join in the place of this one", inner: null);
+        return _host!.Open(id, recovery, keyspace, OpenEngine(folder, keyspace.Engine));
+    }
+
+    private IOrderedEngine OpenEngine(string folder, string name)
+    {
+        IStorageEngine engine = FactoryOf(name).Open(folder, new EngineEnvironment(Files, _environment.Scheduler, _memory));
+        if (engine is IOrderedEngine ordered)
+            return ordered;
+        engine.Dispose();
+        throw new StorageException($"a shard needs an ordered engine; {name} is not one");
+    }
+
+    private IEngineFactory FactoryOf(string name) => _environment.Engines.FirstOrDefault(e => e.Name == name)
+        ?? throw new StorageException($"a shard wants the engine {name}, which this program does not have");
+
+    /// <summary>A snapshot has put another engine in the place of the one that was there.</summary>
+    private void ReplicaReplaced(RaftGroup group)
+    {
+        if (group == _directory)
+        {
+            _records = DirectoryRecords.Read(group.Replica.Engine);
+            _arranged = null;
+            _rearrangeItem.Post();
+        }
+
+        _router.Rebuild(View);
+    }
+
+    private void RemoveReplica(RaftGroup group)
+    {
+        Announcer?.Invoke($"shard {group.Id} is no longer kept here");
+        _snapshots?.Closed(group);
+        _host!.Close(group);
+        _journal!.Remove(group.Id);
+        _host.WriteSoon();
+        group.Replica.Engine.Dispose();
+        _folders.RemoveAll(group.Id);
+    }
+
+    private KeyspaceOptions OptionsOf(GroupId id)
+    {
+        DirectoryView view = View;
+        return view.Group(id) is { } record && view.Keyspace(record.Keyspace) is { } keyspace
+            ? keyspace.Record.ToOptions()
+            : new KeyspaceOptions { Name = "unknown", Engine = _options.Engine };
+    }
+
+    private static List<PeerAddress> PeersOf(DirectoryView view)
+    {
+        List<PeerAddress> peers = [];
+        foreach (NodeRecord node in view.Nodes)
+        {
+            if (node.State != NodeState.Decommissioned && PeerAddress.TryParse(node.PeerAddress, node.Id, out PeerAddress address))
+                peers.Add(address);
+        }
+
+        return peers;
+    }
+}

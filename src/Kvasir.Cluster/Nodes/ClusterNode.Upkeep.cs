@@ -1,0 +1,211 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Membership;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>What a node does by the clock, inside the mailbox.</summary>
+public sealed partial class ClusterNode
+{
+    private static readonly TimeSpan s_upkeepPeriod = TimeSpan.FromMilliseconds(100);
+
+    // Every so many rounds: what costs more.
+    private const int RoundsOfReports = 5;
+    private const int RoundsOfDirectory = 5;
+    private const int RoundsOfJournal = 10;
+
+    // A follower that lags further is brought up by a snapshot, where the journal is longer than it should be.
+    private const ulong KeptForFollowersMax = 1_000_000;
+
+    private readonly SortedSet<NodeId> _reachable = [];
+    private readonly PostedItem _deskItem;
+    private readonly PostedItem _rearrangeItem;
+    private readonly List<GroupReport> _reports = [];
+    private readonly BytesBuffer _reportBytes = new();
+    private int _round;
+    private int _upkeepPosted;
+
+    private void PostUpkeep()
+    {
+        if (!_disposed && Interlocked.Exchange(ref _upkeepPosted, 1) == 0)
+            Mailbox.Post(_upkeepItem);
+    }
+
+    private void Upkeep(Execution execution)
+    {
+        Announce(execution);
+        if (_host is null || _directory is null)
+            return;
+        _round++;
+        Rearrange();
+        _snapshots?.Tick();
+        Reconcile();
+        LookAfterTransfers();
+        if (_round % RoundsOfReports == 0)
+            Report(execution);
+        if (_round % RoundsOfDirectory == 0 && _directory.IsServing && _desk!.IsIdle)
+            KeepDirectory(execution);
+        if (_round % RoundsOfJournal == 0)
+            KeepJournal();
+        BoundMemory();
+    }
+
+    /// <summary>Groups that are led here take a step towards what the directory wants of them.</summary>
+    private void Reconcile()
+    {
+        DirectoryView view = View;
+        TimeSpan now = _host!.Now();
+        _reports.Clear();
+        foreach (RaftGroup group in _host.Groups)
+        {
+            if (!group.IsServing || view.Group(group.Id) is not { } record || IsAsItShallBe(group, record))
+                continue;
+            if (GroupTarget.Of(view, group.Id) is not { } target)
+                continue;
+            ReconciliationStep step = Reconciliation.Next(target, GroupKnowledge.Of(group.Member, _options.Raft, now));
+            if (step.Action == ReconciliationAction.Configure)
+                group.Configure(step.Voters.AsSpan(), step.Learners.AsSpan());
+            else if (step.Action == ReconciliationAction.Transfer)
+                group.TryTransfer(GroupTarget.NodeOf(step.To));
+            if (step.IsSettled && !record.IsSettled)
+                _reports.Add(new GroupReport(group.Id, record.Epoch));
+        }
+    }
+
+    // The directory's own also depends on the nodes, so it is always judged.
+    private bool IsAsItShallBe(RaftGroup group, GroupRecord record)
+    {
+        if (group.Id == GroupId.Directory || !record.IsSettled || (!record.PreferredLeader.IsNone && record.PreferredLeader != Self))
+            return false;
+        ReadOnlySpan<MemberId> voters = group.Configuration.Voters;
+        if (group.Configuration.IsJoint || group.Configuration.Learners.Length > 0 || voters.Length != record.Replicas.Length)
+            return false;
+        for (int i = 0; i < voters.Length; i++)
+        {
+            if (voters[i].Value != record.Replicas[i].Value)
+                return false;
+        }
+
+        return View.Node(Self)?.State == NodeState.Active;
+    }
+
+    private void Report(Execution execution)
+    {
+        if (_reports.Count == 0 || _directory!.Leader.IsNone)
+            return;
+        if (_directory.IsServing)
+        {
+            Settle(execution, [.. _reports]);
+            return;
+        }
+
+        _reportBytes.Clear();
+        _reportBytes.Append(Channel.Calls);
+        DirectoryCallCodec.Write(_reportBytes, _reports);
+        Transport.Send(_directory.Leader, MessageBuffer.Copy(_reportBytes.WrittenSpan));
+    }
+
+    private void KeepDirectory(Execution execution)
+    {
+        TimeSpan now = _host!.Now();
+        List<NodeStanding> standings = [new NodeStanding(Self, TimeSpan.Zero, HasDirectory: true)];
+        foreach (NodeRecord node in View.Nodes)
+        {
+            if (node.Id != Self && _directory!.TryFollower(node.Id, out FollowerStatus status))
+            {
+                bool has = status.MatchIndex > LogIndex.Zero
+                    && _directory.LastIndex - status.MatchIndex <= (ulong)_options.Raft.PromotionLagMax;
+                standings.Add(new NodeStanding(node.Id, now - status.HeardAt, has));
+            }
+        }
+
+        _desk!.Ask(execution, view => DirectoryUpkeep.Next(view, standings, _options.Upkeep), static (_, _) => { });
+    }
+
+    /// <summary>
+    /// Logs are cut behind what the engines have, where the journal has grown: not before, so that followers that were away
+    /// are brought up from it.
+    /// </summary>
+    private void KeepJournal()
+    {
+        if (_host!.Refusal is not null)
+            return;
+        long retained = _journal!.RetainedBytes;
+        if (retained > _options.JournalBytesMax / 4)
+        {
+            foreach (RaftGroup group in _host.Groups)
+                group.Compact(KeptFrom(group, retained));
+        }
+
+        GroupId holder = _journal.TrimNow();
+        _host.WriteSoon();
+        if (retained > _options.JournalBytesMax / 2 && _host.TryFind(holder, out RaftGroup? oldest))
+            oldest.Replica.Engine.Flush();
+    }
+
+    private LogIndex KeptFrom(RaftGroup group, long retained)
+    {
+        LogIndex kept = LogIndex.Max;
+        if (retained > _options.JournalBytesMax || group.Role != RaftRole.Leader)
+            return kept;
+        foreach (MemberId member in group.Configuration.Members)
+        {
+            if (group.TryFollower(GroupTarget.NodeOf(member), out FollowerStatus status) && !status.IsSuspected
+                && group.LastIndex - status.MatchIndex < KeptForFollowersMax)
+                kept = LogIndex.Least(kept, status.MatchIndex.Next);
+        }
+
+        return kept;
+    }
+
+    private void BoundMemory()
+    {
+        if (!_memory.WriteLimitReached)
+            return;
+        IOrderedEngine? largest = null;
+        long largestBytes = 0;
+        foreach (RaftGroup group in _host!.Groups)
+        {
+            long bytes = group.Replica.Engine.GetStatistics().MemTableBytes;
+            if (bytes > largestBytes)
+                (largest, largestBytes) = (group.Replica.Engine, bytes);
+        }
+
+        largest?.Flush();
+    }
+
+    private sealed class UpkeepItem(ClusterNode node) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            Volatile.Write(ref node._upkeepPosted, 0);
+            if (!node._disposed)
+                node.Upkeep(execution);
+        }
+    }
+
+    /// <summary>Work that is done once, however often it was asked for until then.</summary>
+    private sealed class PostedItem(ClusterNode node, Action<ClusterNode, Execution> action) : IMailboxItem
+    {
+        private int _posted;
+
+        public void Run(Execution execution)
+        {
+            Volatile.Write(ref _posted, 0);
+            if (!node._disposed)
+                action(node, execution);
+        }
+
+        public void Post()
+        {
+            if (Interlocked.Exchange(ref _posted, 1) == 0)
+                node.Mailbox.Post(this);
+        }
+    }
+}

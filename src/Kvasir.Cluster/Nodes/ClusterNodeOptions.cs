@@ -1,0 +1,55 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Transport;
+using Kvasir.Raft;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>Settings of one node of a cluster.</summary>
+public sealed record ClusterNodeOptions
+{
+    /// <summary>The data folder: made when missing, refused when another process has it.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Where other nodes reach this one, <c>host:port</c>.</summary>
+    public required string PeerAddress { get; init; }
+
+    /// <summary>Where clients reach it.</summary>
+    public required string RespAddress { get; init; }
+
+    public string HttpAddress { get; init; } = "";
+
+    public Locality Locality { get; init; } = Locality.None;
+
+    /// <summary>Nodes to ask to be let in. An empty folder without any founds a cluster.</summary>
+    public IReadOnlyList<PeerAddress> Seeds { get; init; } = [];
+
+    /// <summary>Of a cluster that is founded: databases, shards of each, copies of each.</summary>
+    public int DatabaseCount { get; init; } = 16;
+
+    public int ShardsPerDatabase { get; init; } = 4;
+
+    public int Replicas { get; init; } = 3;
+
+    /// <summary>The engine of what is founded, and of replicas of which the directory does not tell yet.</summary>
+    public string Engine { get; init; } = "lsm";
+
+    /// <summary>Memtables and caches of all replicas together.</summary>
+    public long MemoryBytes { get; init; } = 1L << 30;
+
+    /// <summary>Journal kept before the engine that holds it back is told to flush.</summary>
+    public long JournalBytesMax { get; init; } = 512L << 20;
+
+    /// <summary>Memory for the newest entries of all groups.</summary>
+    public long EntryBytesMax { get; init; } = 64L << 20;
+
+    /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
+    public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
+
+    public JournalOptions Journal { get; init; } = new();
+
+    /// <summary>The same on all nodes.</summary>
+    public RaftSettings Raft { get; init; } = new() { QuiesceAfter = TimeSpan.MaxValue };
+
+    public UpkeepSettings Upkeep { get; init; } = new();
+}

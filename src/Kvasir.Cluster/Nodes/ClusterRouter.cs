@@ -1,0 +1,156 @@
+using System.Text;
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Raft;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// Who leads which shard, as this node knows it: keyspaces and shards from the directory, leaders from its own replicas. Keyspaces
+/// that are no database of a number get one here, behind the others, in the order in which they were heard of.
+/// </summary>
+internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
+{
+    private readonly SortedList<KeyspaceId, int> _numbers = [];
+    private readonly SortedList<GroupId, (int Database, int Shard)> _places = [];
+    private DatabaseRoutes[] _databases = [.. Enumerable.Repeat(DatabaseRoutes.Unknown, databases)];
+    private DirectoryView _view = DirectoryView.Empty;
+    private ulong _version;
+
+    public int DatabaseCount => Volatile.Read(ref _databases).Length;
+
+    public ulong Version => _version;
+
+    public Route Route(int database, int slot)
+    {
+        DatabaseRoutes routes = (uint)database < (uint)_databases.Length ? _databases[database] : DatabaseRoutes.Unknown;
+        return routes.Shards.Length == 0
+            ? new Route(routes.Kind, GroupId.None, database, null, 0, NodeId.None)
+            : RouteTo(routes, database, slot & (routes.Shards.Length - 1));
+    }
+
+    public Route Route(GroupId group) =>
+        _places.TryGetValue(group, out (int Database, int Shard) place)
+            ? RouteTo(_databases[place.Database], place.Database, place.Shard)
+            : new Route(RouteKind.Gone, group, -1, null, 0, NodeId.None);
+
+    public ReadOnlySpan<GroupId> ShardsOf(int database) => _databases[database].Shards;
+
+    public ReadOnlySpan<Replica> ReplicasOf(int database) => _databases[database].Replicas;
+
+    public int FindDatabase(ReadOnlySpan<byte> name)
+    {
+        for (int i = 0; i < _databases.Length; i++)
+        {
+            if (_databases[i].Shards.Length > 0 && name.SequenceEqual(_databases[i].Name))
+                return i;
+        }
+
+        return -1;
+    }
+
+    public int NumberOf(KeyspaceRecord keyspace) =>
+        keyspace.Database ?? (_numbers.TryGetValue(keyspace.Id, out int number) ? number : -1);
+
+    /// <summary>Of a group that this node has a replica of, or may have heard of.</summary>
+    public NodeId LeaderOf(GroupRecord record)
+    {
+        if (node.Host is { } host && host.TryFind(record.Id, out RaftGroup? group))
+            return group.Leader;
+        return !record.PreferredLeader.IsNone ? record.PreferredLeader : record.Replicas[0];
+    }
+
+    public void LeaderChanged(RaftGroup group) => _version++;
+
+    /// <summary>The directory, or the replicas that are here, have changed.</summary>
+    public void Rebuild(DirectoryView view)
+    {
+        _view = view;
+        _version++;
+        _places.Clear();
+        List<DatabaseRoutes> routes = [.. Enumerable.Repeat(view.Cluster is null ? DatabaseRoutes.Unknown : DatabaseRoutes.Gone, _databases.Length)];
+        foreach (KeyspaceShards keyspace in view.Keyspaces)
+        {
+            if (keyspace.Record.IsSystem)
+                continue;
+            int number = Number(keyspace.Record);
+            while (routes.Count <= number)
+                routes.Add(DatabaseRoutes.Gone);
+            routes[number] = RoutesOf(keyspace);
+            for (int shard = 0; shard < keyspace.Groups.Length; shard++)
+            {
+                if (keyspace.Groups[shard] is { } group)
+                    _places[group.Id] = (number, shard);
+            }
+        }
+
+        Volatile.Write(ref _databases, [.. routes]);
+    }
+
+    private int Number(KeyspaceRecord keyspace)
+    {
+        if (keyspace.Database is { } database)
+            return database;
+        if (!_numbers.TryGetValue(keyspace.Id, out int number))
+            _numbers.Add(keyspace.Id, number = databases + _numbers.Count);
+        return number;
+    }
+
+    private DatabaseRoutes RoutesOf(KeyspaceShards keyspace)
+    {
+        var shards = new GroupId[keyspace.Groups.Length];
+        var groups = new RaftGroup?[shards.Length];
+        List<Replica> replicas = [];
+        for (int i = 0; i < shards.Length; i++)
+        {
+            shards[i] = keyspace.Groups[i]?.Id ?? GroupId.None;
+            if (node.Host is not { } host || !host.TryFind(shards[i], out RaftGroup? group))
+                continue;
+            groups[i] = group;
+            replicas.Add(group.Replica);
+        }
+
+        return new DatabaseRoutes(RouteKind.Local, Encoding.UTF8.GetBytes(keyspace.Record.Name), shards, groups, [.. replicas]);
+    }
+
+    private Route RouteTo(DatabaseRoutes routes, int database, int shard)
+    {
+        GroupId id = routes.Shards[shard];
+        if (routes.Groups[shard] is not { } group)
+        {
+            NodeId likely = _view.Group(id) is { } record ? LeaderOf(record) : NodeId.None;
+            return new Route(likely.IsNone || likely == node.Self ? RouteKind.NoLeader : RouteKind.Remote, id, database, null, 0, likely);
+        }
+
+        if (group.Role == RaftRole.Leader)
+        {
+            return group.MayRead()
+                ? new Route(RouteKind.Local, id, database, group.Replica, group.Term, node.Self)
+                : new Route(RouteKind.NotReady, id, database, null, 0, node.Self);
+        }
+
+        NodeId leader = group.Leader;
+        return new Route(leader.IsNone ? RouteKind.NoLeader : RouteKind.Remote, id, database, null, 0, leader);
+    }
+
+    private sealed class DatabaseRoutes(RouteKind kind, byte[] name, GroupId[] shards, RaftGroup?[] groups, Replica[] replicas)
+    {
+        /// <summary>Nothing is known of any database yet.</summary>
+        public static readonly DatabaseRoutes Unknown = new(RouteKind.NoLeader, [], [], [], []);
+
+        public static readonly DatabaseRoutes Gone = new(RouteKind.Gone, [], [], [], []);
+
+        public RouteKind Kind { get; } = kind;
+
+        public byte[] Name { get; } = name;
+
+        public GroupId[] Shards { get; } = shards;
+
+        public RaftGroup?[] Groups { get; } = groups;
+
+        public Replica[] Replicas { get; } = replicas;
+    }
+}

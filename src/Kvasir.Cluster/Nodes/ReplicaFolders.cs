@@ -1,0 +1,166 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Snapshots;
+using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// The folders of replicas' engines (docs/formats/node.md): <c>replicas/7</c> for group 7, and, for one that began anew from a
+/// snapshot, <c>replicas/7.1</c> and so on, each with a mark that says behind which index of the log it is the right one.
+/// </summary>
+internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string, string, IOrderedEngine> open) : ISnapshotFolders
+{
+    private const string MarkSuffix = ".installed";
+    private const int MarkBytes = 20;
+
+    private static ReadOnlySpan<byte> Magic => "KVSNAPSH"u8;
+
+    /// <summary>
+    /// The folder of a replica whose log begins behind <paramref name="logBase"/>: the newest whose snapshot the log knows of.
+    /// All others are removed: their snapshots came to nothing, or newer ones took their place.
+    /// </summary>
+    public string Find(GroupId group, LogIndex logBase)
+    {
+        int found = 0;
+        List<int> numbers = Numbers(group);
+        foreach (int number in numbers)
+        {
+            if (number > found && TryReadMark(PathOf(group, number) + MarkSuffix, out LogIndex index) && index <= logBase)
+                found = number;
+        }
+
+        foreach (int number in numbers)
+        {
+            if (number != found)
+                Remove(group, number);
+        }
+
+        return PathOf(group, found);
+    }
+
+    /// <summary>A folder for a replica that was never here, empty.</summary>
+    public string Begin(GroupId group)
+    {
+        RemoveAll(group);
+        return PathOf(group, 0);
+    }
+
+    public void RemoveAll(GroupId group)
+    {
+        foreach (int number in Numbers(group))
+            Remove(group, number);
+    }
+
+    public IOrderedEngine OpenIncoming(RaftGroup group, out string folder)
+    {
+        folder = PathOf(group.Id, Numbers(group.Id).DefaultIfEmpty(0).Max() + 1);
+        return open(folder, group.Replica.Options.Engine);
+    }
+
+    public void Mark(RaftGroup group, string folder, LogIndex index)
+    {
+        Span<byte> bytes = stackalloc byte[MarkBytes];
+        Magic.CopyTo(bytes);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], index.Value);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(MarkBytes - 4)..], Crc32C.Compute(bytes[..(MarkBytes - 4)]));
+        string path = folder + MarkSuffix;
+        string temporary = path + ".new";
+        if (files.FileExists(temporary))
+            files.Delete(temporary);
+        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
+        {
+            file.Write(bytes, 0);
+            file.Sync(SyncMode.Full);
+        }
+
+        files.Rename(temporary, path);
+        files.SyncFolder(root);
+    }
+
+    public void Discard(RaftGroup group, string folder)
+    {
+        // The mark first, and for good: without it the folder is nobody's.
+        if (files.FileExists(folder + MarkSuffix))
+        {
+            files.Delete(folder + MarkSuffix);
+            files.SyncFolder(root);
+        }
+
+        RemoveFolder(folder);
+    }
+
+    public void DiscardOlder(RaftGroup group, string folder)
+    {
+        foreach (int number in Numbers(group.Id))
+        {
+            if (string.Equals(PathOf(group.Id, number), folder, StringComparison.Ordinal))
+                break;
+            Remove(group.Id, number);
+        }
+    }
+
+    private string PathOf(GroupId group, int number) =>
+        number == 0 ? $"{root}/{group}" : string.Create(CultureInfo.InvariantCulture, $"{root}/{group}.{number}");
+
+    /// <summary>Ascending.</summary>
+    private List<int> Numbers(GroupId group)
+    {
+        List<int> numbers = [];
+        if (!files.FolderExists(root))
+            return numbers;
+        string name = group.ToString();
+        foreach (string folder in files.ListFolders(root))
+        {
+            if (folder == name)
+                numbers.Add(0);
+            else if (folder.StartsWith(name + ".", StringComparison.Ordinal)
+                && int.TryParse(folder.AsSpan(name.Length + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number > 0)
+                numbers.Add(number);
+        }
+
+        numbers.Sort();
+        return numbers;
+    }
+
+    private void Remove(GroupId group, int number)
+    {
+        string path = PathOf(group, number);
+        if (files.FileExists(path + MarkSuffix))
+        {
+            files.Delete(path + MarkSuffix);
+            files.SyncFolder(root);
+        }
+
+        RemoveFolder(path);
+    }
+
+    private void RemoveFolder(string folder)
+    {
+        if (!files.FolderExists(folder))
+            return;
+        foreach (string name in files.ListFolders(folder))
+            RemoveFolder(folder + "/" + name);
+        foreach (string name in files.ListFiles(folder))
+            files.Delete(folder + "/" + name);
+        files.DeleteFolder(folder);
+    }
+
+    private bool TryReadMark(string path, out LogIndex index)
+    {
+        index = LogIndex.Zero;
+        if (!files.FileExists(path))
+            return false;
+        using IFile file = files.Open(path, FileOpenMode.Read);
+        Span<byte> bytes = stackalloc byte[MarkBytes];
+        if (file.Length != MarkBytes || file.Read(bytes, 0) != MarkBytes || !bytes[..8].SequenceEqual(Magic)
+            || BinaryPrimitives.ReadUInt32LittleEndian(bytes[(MarkBytes - 4)..]) != Crc32C.Compute(bytes[..(MarkBytes - 4)]))
+            throw new CorruptionException(path, 0, "it is no mark of a snapshot");
+        index = new LogIndex(BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]));
+        return true;
+    }
+}

@@ -1,0 +1,197 @@
+using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Numbers;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+public sealed class ClusterNodeTests
+{
+    [Fact]
+    public void AnEmptyFolderFoundsAClusterAndComesBack()
+    {
+        var world = new ClusterWorld(1);
+        ClusterMember node = world.Add();
+        world.Put(0, "a", "1");
+        world.Put(1, "b", "2");
+        Assert.Equal(5, node.Node.View.Groups.Length);
+        ulong cluster = ((IClusterTopology)node.Node).ClusterId;
+        node.Crash(CrashKind.LoseUnsynced);
+        node.Restart();
+        Assert.Equal(("1", "2"), (world.Get(0, "a"), world.Get(1, "b")));
+        Assert.Equal(cluster, ((IClusterTopology)node.Node).ClusterId);
+        node.Stop();
+        node.Restart();
+        Assert.Equal(("1", "2"), (world.Get(0, "a"), world.Get(1, "b")));
+    }
+
+    [Fact]
+    public void ThreeNodesMakeThreeCopies()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(2);
+        for (int i = 0; i < 20; i++)
+            world.Put(i % 2, $"key{i}", $"value{i}");
+        world.Run(TimeSpan.FromSeconds(1));
+        foreach (var group in world.Members[0].Node.View.Groups)
+            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
+        for (int i = 0; i < 20; i++)
+            Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
+
+        // Who does not lead knows who does.
+        Route[] routes = [.. world.Members.Select(m => m.Route(0, "key0"))];
+        Route local = Assert.Single(routes, r => r.Kind == RouteKind.Local);
+        Assert.All(routes.Where(r => r.Kind != RouteKind.Local), r => Assert.Equal((RouteKind.Remote, local.Leader), (r.Kind, r.Leader)));
+    }
+
+    [Theory]
+    [InlineData(11)]
+    [InlineData(12)]
+    [InlineData(13)]
+    public void AnyNodeMayDieAndWritesGoOn(ulong seed)
+    {
+        ClusterWorld world = ClusterWorld.OfThree(seed);
+        SortedDictionary<string, string> written = new(StringComparer.Ordinal);
+        for (int round = 0; round < 6; round++)
+        {
+            ClusterMember victim = world.Members[round % 3];
+            for (int i = 0; i < 10; i++)
+            {
+                if (i == 4)
+                    victim.Crash(CrashKind.LoseSubset);
+                string key = $"key{world.Random.Next(40)}";
+                written[key] = $"{round}-{i}";
+                world.Put(0, key, written[key], seconds: 3);
+            }
+
+            victim.Restart();
+            world.RunUntil(() => victim.Node.Host is not null, "it is back");
+        }
+
+        foreach ((string key, string value) in written)
+            Assert.Equal(value, world.Get(0, key));
+        world.RunUntil(world.IsWhole, "all is as it was");
+    }
+
+    [Fact]
+    public void AllMayLoseTheirPowerAtOnce()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(21, new LsmEngineFactory());
+        for (int i = 0; i < 30; i++)
+            world.Put(i % 2, $"key{i}", $"value{i}");
+        foreach (ClusterMember member in world.Members)
+            member.Crash(CrashKind.LoseUnsynced);
+        foreach (ClusterMember member in world.Members)
+            member.Restart();
+        for (int i = 0; i < 30; i++)
+            Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
+    }
+
+    [Fact]
+    public void KeyspacesAreMadeAndDroppedThroughAnyNode()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(31);
+        ClusterMember asked = world.Members[2];
+        string? answer = "none";
+        IClusterAdministration administration = asked.Node;
+        asked.Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "users", Shards = 4 }, error => answer = error));
+        world.RunUntil(() => answer != "none", "there is an answer");
+
+        Assert.Null(answer);
+        world.RunUntil(() => asked.Node.View.KeyspaceByName("users") is not null, "it is known here");
+        int database = ((IClusteredNode)asked.Node).Router.FindDatabase("users"u8);
+        Assert.Equal(2, database);
+        world.Put(database, "a", "1");
+        Assert.Equal("1", world.Get(database, "a"));
+        asked.Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "users" }, error => answer = error));
+        world.RunUntil(() => answer is not null, "there is an answer");
+        Assert.Contains("already", answer, StringComparison.Ordinal);
+        asked.Do(_ => administration.DropKeyspace("users", error => answer = error));
+        world.RunUntil(() => answer is null, "it is dropped");
+        world.RunUntil(() => world.Members.TrueForAll(m => m.Node.Host!.Groups.Count == 5), "its shards are gone");
+        Assert.Equal(RouteKind.Gone, asked.Route(database, "a").Kind);
+    }
+
+    [Fact]
+    public void AFollowerBehindTheLogIsGivenASnapshot()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(41, new LsmEngineFactory(), journalBytesMax: 256 << 10);
+        ClusterMember away = world.Members[2];
+        away.Crash(CrashKind.LoseUnsynced);
+        string large = new('x', 2000);
+        for (int i = 0; i < 400; i++)
+            world.Put(0, $"key{i}", large + i);
+        world.RunUntil(
+            () =>
+            {
+                world.Put(1, "more", large);
+                return world.Members[0].Node.View.Groups.Any(g => world.Members[..2].TrueForAll(
+                    m => m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.BaseIndex > new LogIndex(50)));
+            },
+            "the log is cut");
+        away.Restart();
+        for (int i = 0; i < 20; i++)
+            world.Put(0, $"after{i}", "new");
+        world.RunUntil(
+            () => world.Members[0].Node.View.Groups.All(g => away.Node.Host!.TryFind(g.Id, out RaftGroup? group)
+                && world.Members.Exists(m => m != away && m.Node.Host!.TryFind(g.Id, out RaftGroup? led) && led.IsServing && led.LastIndex == group.AppliedIndex)),
+            "it has caught up", seconds: 120);
+        foreach (var group in world.Members[0].Node.View.Groups)
+            Assert.Equal(world.Members[0].Content(group.Id), away.Content(group.Id));
+
+        // And again from its disk.
+        world.Run(TimeSpan.FromSeconds(10));
+        foreach (ClusterMember member in world.Members)
+            member.Crash(CrashKind.LoseUnsynced);
+        foreach (ClusterMember member in world.Members)
+            member.Restart();
+        Assert.Equal(large + 399, world.Get(0, "key399"));
+        Assert.Equal("new", world.Get(0, "after19"));
+        world.Run(TimeSpan.FromSeconds(2));
+        foreach (var group in world.Members[0].Node.View.Groups)
+            Assert.Equal(world.Members[0].Content(group.Id), away.Content(group.Id));
+    }
+
+    [Fact]
+    public void AFolderOfANodeThatIsAloneIsRefused()
+    {
+        using NodeInMemory alone = new();
+        alone.Node.Dispose();
+        var world = new ClusterWorld(51);
+        var member = new ClusterMember(world, new NodeId(1));
+        foreach (string path in alone.Disk.Paths)
+        {
+            member.Disk.CreateFolder(path[..path.LastIndexOf('/')]);
+            member.Disk.WriteAll(path, alone.Disk.ReadAll(path));
+        }
+
+        Assert.Contains("alone", Assert.Throws<StorageException>(member.Start).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AFolderOfAClustersNodeIsRefusedToOneThatIsAlone()
+    {
+        using NodeInMemory alone = new();
+        alone.Node.Dispose();
+        ClusterFile.Write(alone.Disk, "/data", new ClusterMembership(7, new NodeId(3), IsFounder: false));
+        Assert.Contains("cluster", Assert.Throws<StorageException>(alone.Restart).Message, StringComparison.Ordinal);
+        Assert.Equal(new ClusterMembership(7, new NodeId(3), IsFounder: false), ClusterFile.Find(alone.Disk, "/data"));
+        alone.Disk.FlipBit("/data/CLUSTER", 20, 1);
+        Assert.Throws<CorruptionException>(() => ClusterFile.Find(alone.Disk, "/data"));
+    }
+
+    [Fact]
+    public void LeadersAreSpread()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(61);
+        world.RunUntil(
+            () => world.Members.TrueForAll(m => m.Node.Host!.Groups.Any(g => g.Role == RaftRole.Leader)), "every node leads something");
+    }
+}

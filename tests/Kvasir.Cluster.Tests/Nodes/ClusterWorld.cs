@@ -1,0 +1,305 @@
+using System.Text;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Models;
+using Kvasir.Simulation.Network;
+using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+/// <summary>Whole cluster nodes on simulated disks, one clock and one network, on the thread of the test.</summary>
+internal sealed class ClusterWorld
+{
+    private static readonly TimeSpan s_step = TimeSpan.FromMilliseconds(1);
+
+    public ClusterWorld(ulong seed, IEngineFactory? engines = null, long journalBytesMax = 512 << 20)
+    {
+        Random = new SeededRandom(seed);
+        Clock = new SimulatedClock(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        Events = new EventQueue(Clock);
+        Network = new SimulatedNetwork(Events, Random.Fork(), new TraceHash());
+        Engines = engines ?? new ModelEnginesAsLsm();
+        JournalBytesMax = journalBytesMax;
+    }
+
+    public SeededRandom Random { get; }
+
+    public SimulatedClock Clock { get; }
+
+    public EventQueue Events { get; }
+
+    public SimulatedNetwork Network { get; }
+
+    public IEngineFactory Engines { get; }
+
+    public long JournalBytesMax { get; }
+
+    public List<ClusterMember> Members { get; } = [];
+
+    /// <summary>Another node: the first founds a cluster, others ask the first; nodes get their numbers in this order.</summary>
+    public ClusterMember Add()
+    {
+        var member = new ClusterMember(this, new NodeId((ulong)Members.Count + 1));
+        Members.Add(member);
+        member.Start();
+        RunUntil(() => member.Node.Self == member.Id, $"node {member.Id} has its number");
+        return member;
+    }
+
+    public static ClusterWorld OfThree(ulong seed, IEngineFactory? engines = null, long journalBytesMax = 512 << 20)
+    {
+        var world = new ClusterWorld(seed, engines, journalBytesMax);
+        for (int i = 0; i < 3; i++)
+            world.Add();
+        world.RunUntil(world.IsWhole, "every shard has three voters");
+        return world;
+    }
+
+    /// <summary>Every shard that the directory knows has its voters where it wants them, on three nodes.</summary>
+    public bool IsWhole() =>
+        Members[0].Node.View.Groups is { Length: > 1 } groups
+        && groups.All(g => g.IsSettled && g.Replicas.Length == Math.Min(3, Members.Count))
+        && Members.TrueForAll(m => m.IsDown || m.Node.View.Groups.SequenceEqual(groups));
+
+    /// <summary>All replicas have applied all there is.</summary>
+    public bool IsLevel() => Members[0].Node.View.Groups.All(g => Members.TrueForAll(m =>
+        m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.AppliedIndex == group.LastIndex
+        && Members.TrueForAll(o => o.Node.Host!.TryFind(g.Id, out RaftGroup? theirs) && theirs.LastIndex == group.LastIndex)));
+
+    public void Run(TimeSpan time)
+    {
+        TimeSpan end = Events.Now + time;
+        while (Events.Now < end)
+        {
+            Events.RunUntil(Events.Now + s_step);
+            foreach (ClusterMember member in Members)
+                member.Work();
+        }
+    }
+
+    public void RunUntil(Func<bool> condition, string what, int seconds = 60)
+    {
+        TimeSpan end = Events.Now + TimeSpan.FromSeconds(seconds);
+        while (!condition())
+        {
+            Assert.True(Events.Now < end, $"seed {Random.Seed}: after {seconds} s it is not so that {what}");
+            Run(s_step);
+        }
+    }
+
+    /// <summary>Writes by whoever leads the key's shard, and waits until it is acknowledged; tries again when it is lost.</summary>
+    public void Put(int database, string key, string value, int seconds = 60)
+    {
+        (ClusterMember Member, Gate Gate)? under = null;
+        RunUntil(
+            () =>
+            {
+                if (under is { } now)
+                {
+                    if (now.Member.IsDown || now.Member.Losses.Contains(now.Gate))
+                        under = null;
+                    else
+                        return now.Gate.IsOpen || now.Gate.Log!.DurablePosition >= now.Gate.Position;
+                }
+
+                foreach (ClusterMember member in Members.Where(m => !m.IsDown))
+                {
+                    if (member.TryPut(database, key, value) is { } gate)
+                    {
+                        under = (member, gate);
+                        break;
+                    }
+                }
+
+                return false;
+            },
+            $"{key} is written", seconds);
+    }
+
+    /// <summary>What the leader of the key's shard answers; waits for one.</summary>
+    public string? Get(int database, string key)
+    {
+        string? value = null;
+        RunUntil(() => Members.Exists(m => !m.IsDown && m.TryGet(database, key, out value)), $"{key} is read");
+        return value;
+    }
+}
+
+/// <summary>Model engines under the name that keyspaces may ask for.</summary>
+internal sealed class ModelEnginesAsLsm : IEngineFactory
+{
+    private readonly ModelEngineFactory _model = new();
+
+    public string Name => "lsm";
+
+    public IStorageEngine Open(string folder, EngineEnvironment environment) => _model.Open(folder, environment);
+
+    public string? FindMissing(Storage.Files.IFileSystem files, string folder) => _model.FindMissing(files, folder);
+}
+
+internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLink
+{
+    private readonly ClusterWorld _world;
+    private readonly SeededRandom _random;
+    private readonly List<Gate> _gates = [];
+    private SimulatedScheduler _scheduler;
+    private ITransportListener? _listener;
+
+    public ClusterMember(ClusterWorld world, NodeId id)
+    {
+        _world = world;
+        _random = world.Random.Fork();
+        Id = id;
+        Disk = new SimulatedFileSystem(_random.Fork());
+        _scheduler = new SimulatedScheduler(_random.Fork(), world.Clock);
+        Link = world.Network.Join(id, this);
+    }
+
+    public NodeId Id { get; }
+
+    public SimulatedFileSystem Disk { get; private set; }
+
+    public SimulatedTransport Link { get; }
+
+    public ClusterNode Node { get; private set; } = null!;
+
+    public bool IsDown => Link.IsDown;
+
+    public List<Gate> Losses { get; } = [];
+
+    public List<string> Announced { get; } = [];
+
+    ITransport IPeerLink.Transport => Link;
+
+    public void Start()
+    {
+        _scheduler = new SimulatedScheduler(_random.Fork(), _world.Clock);
+        var options = new ClusterNodeOptions
+        {
+            Folder = "/data",
+            PeerAddress = Link.Address.ToString(),
+            RespAddress = $"resp-{Id}:1",
+            Seeds = Id.Value == 1 ? [] : [_world.Members[0].Link.Address],
+            Engine = _world.Engines.Name,
+            DatabaseCount = 2,
+            ShardsPerDatabase = 2,
+            MemoryBytes = MemoryBudget.MinimumBytes,
+            JournalBytesMax = _world.JournalBytesMax,
+            Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
+        };
+        Node = ClusterNode.Open(options, new NodeEnvironment(Disk, _scheduler, [_world.Engines], _random.NextUInt64()), this, this);
+        Node.Announcer = Announced.Add;
+    }
+
+    public void Crash(CrashKind kind)
+    {
+        Link.Crash();
+        Node.Host?.Dispose();
+        _listener = null;
+        Disk = Disk.AfterCrash(_random.Fork(), kind);
+        _gates.Clear();
+    }
+
+    public void Restart()
+    {
+        Link.Restart();
+        Start();
+    }
+
+    public void Stop()
+    {
+        Node.Dispose();
+        _scheduler.RunAll();
+        Link.Crash();
+    }
+
+    public void Work()
+    {
+        while (!IsDown && _random.OneIn(2) && _scheduler.RunOne())
+        {
+        }
+    }
+
+    public void Do(Action<Execution> action) => Node.Mailbox.Post(new ActionItem(action));
+
+    /// <summary>The write was made in this life of the process.</summary>
+    public bool Knows(Gate gate) => gate.IsOpen || _gates.Contains(gate);
+
+    public Route Route(int database, string key) =>
+        ((IClusteredNode)Node).Router.Route(database, Slot.OfKey(Encoding.UTF8.GetBytes(key)).Value);
+
+    /// <summary>Null when this node does not lead the shard.</summary>
+    public Gate? TryPut(int database, string key, string value)
+    {
+        Gate? gate = null;
+        Do(execution =>
+        {
+            if (Route(database, key) is not { Kind: RouteKind.Local, Replica: { } replica } || replica.Log.Refusal is not null)
+                return;
+            execution.Put(replica, Encoding.UTF8.GetBytes(key), [], Encoding.UTF8.GetBytes(value), 0);
+            execution.Commit();
+            gate = execution.TakeGate();
+            _gates.Add(gate.Value);
+        });
+        return gate;
+    }
+
+    public bool TryGet(int database, string key, out string? value)
+    {
+        string? read = null;
+        bool isRead = false;
+        Do(execution =>
+        {
+            if (Route(database, key) is not { Kind: RouteKind.Local, Replica: { } replica })
+                return;
+            BytesBuffer bytes = new();
+            if (execution.Get(replica, Encoding.UTF8.GetBytes(key), bytes).Found)
+                read = Encoding.UTF8.GetString(bytes.WrittenSpan);
+            isRead = execution.TakeGate().IsOpen;
+        });
+        value = read;
+        return isRead;
+    }
+
+    public string Content(GroupId group)
+    {
+        Assert.True(Node.Host!.TryFind(group, out RaftGroup? found));
+        var content = new StringBuilder();
+        using EngineIterator iterator = found.Replica.Engine.CreateIterator(default);
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            content.Append(Encoding.UTF8.GetString(iterator.Key)).Append('=').Append(Encoding.UTF8.GetString(iterator.Value)).Append(';');
+        return content.ToString();
+    }
+
+    void IPeerLink.Start(ITransportListener listener) => _listener = listener;
+
+    void IPeerLink.Identify(ulong cluster, NodeId self) => Assert.Equal(Id, self);
+
+    void ILogListener.Durable(IReplicaLog log, LogPosition position)
+    {
+    }
+
+    void ILogListener.Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason) =>
+        Losses.AddRange(_gates.Where(g => ReferenceEquals(g.Log, log) && g.Position > durable));
+
+    void ITransportListener.Received(NodeId from, ReadOnlySpan<byte> message) => _listener?.Received(from, message);
+
+    void ITransportListener.Connected(NodeId peer) => _listener?.Connected(peer);
+
+    void ITransportListener.Disconnected(NodeId peer) => _listener?.Disconnected(peer);
+
+    void ITransportListener.Settled() => _listener?.Settled();
+
+    void ITransportListener.Writable(NodeId peer) => _listener?.Writable(peer);
+
+    void ITransportListener.Called(CallTicket call, ReadOnlySpan<byte> request) => _listener?.Called(call, request);
+}
