@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
@@ -32,6 +33,7 @@ internal sealed partial class RequestExchange
 
     // Requests that nobody takes for the moment, in order.
     private readonly LinkedList<SentRequest> _parked = new();
+    private readonly Dictionary<GroupId, (NodeId Leader, ulong Version)> _hints = [];
     private ulong _nextStream;
     private long _owed;
     private long _owedBytes;
@@ -46,7 +48,7 @@ internal sealed partial class RequestExchange
     public void Send(in ForwardedRequest request)
     {
         SentRequest sent = new(request, _server.Clock.NowMs + PatienceMs);
-        NodeId leader = request.Leader.IsNone ? Leader(_router.Route(request.Group)) : request.Leader;
+        NodeId leader = request.Leader.IsNone ? Leader(_router.Route(request.Group)) : Hinted(request.Group, request.Leader);
         if (leader.IsNone)
             Park(sent);
         else
@@ -58,10 +60,41 @@ internal sealed partial class RequestExchange
     public void Answered(OutgoingStream stream, SentRequest request, ReadOnlySpan<byte> reply)
     {
         Settled(stream.Key.Peer, request);
-        if (SentRequest.IsNotLeader(reply) && request.IsLastOfItsSession && NowMs < request.DeadlineMs)
-            Park(request);
-        else
+        if (!SentRequest.IsNotLeader(reply))
+        {
             request.Answer(reply);
+            return;
+        }
+
+        Learn(request.Group, SentRequest.LeaderIn(reply));
+        if (!request.IsLastOfItsSession || NowMs >= request.DeadlineMs)
+        {
+            request.Answer(reply);
+            return;
+        }
+
+        if (++request.Misses > 1)
+            request.NotBeforeMs = NowMs + (long)s_look.TotalMilliseconds;
+        Park(request);
+    }
+
+    /// <summary>A node that does not lead says who does: believed until this node's own knowledge changes.</summary>
+    private void Learn(GroupId group, NodeId leader)
+    {
+        if (leader.IsNone || leader == Self)
+            _hints.Remove(group);
+        else
+            _hints[group] = (leader, _router.Version);
+    }
+
+    private NodeId Hinted(GroupId group, NodeId leader)
+    {
+        if (_hints.Count == 0 || !_hints.TryGetValue(group, out (NodeId Leader, ulong Version) hint))
+            return leader;
+        if (hint.Version == _router.Version && CanReach(hint.Leader))
+            return hint.Leader;
+        _hints.Remove(group);
+        return leader;
     }
 
     private void Append(NodeId leader, SentRequest request)
@@ -91,7 +124,7 @@ internal sealed partial class RequestExchange
     private NodeId Leader(in Route route) => route.Kind switch
     {
         RouteKind.Local => Self,
-        RouteKind.Remote when CanReach(route.Leader) => route.Leader,
+        RouteKind.Remote when Hinted(route.Group, route.Leader) is var leader && CanReach(leader) => leader,
         _ => NodeId.None,
     };
 
@@ -113,6 +146,8 @@ internal sealed partial class RequestExchange
             LinkedListNode<SentRequest> at = next;
             SentRequest request = at.Value;
             next = at.Next;
+            if (request.NotBeforeMs > NowMs)
+                continue;
             Route route = _router.Route(request.Group);
             NodeId leader = Leader(route);
             if (!leader.IsNone)
@@ -246,7 +281,7 @@ internal sealed partial class RequestExchange
             Route route = stream.Count == 0 ? default : _router.Route(stream.Key.Group);
             bool leads = route.Kind switch
             {
-                RouteKind.Remote => route.Leader == stream.Key.Peer,
+                RouteKind.Remote => Hinted(route.Group, route.Leader) == stream.Key.Peer,
                 RouteKind.Local or RouteKind.NotReady => stream.Key.Peer == Self,
                 _ => false,
             };

@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.Buffers.Text;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 
@@ -47,6 +49,12 @@ internal sealed class SentRequest
     /// <summary>After it, it is not sent again.</summary>
     public long DeadlineMs { get; }
 
+    /// <summary>Before it, it is not sent again: two nodes that each take the other for the leader would get it without end.</summary>
+    public long NotBeforeMs { get; set; }
+
+    /// <summary>How often it found no leader.</summary>
+    public int Misses { get; set; }
+
     public int Length => _length;
 
     public ReadOnlySpan<byte> Bytes => _bytes.AsSpan(0, _length);
@@ -61,6 +69,14 @@ internal sealed class SentRequest
 
     /// <summary>A reply that says that nothing has happened, because its node does not lead.</summary>
     public static bool IsNotLeader(ReadOnlySpan<byte> reply) => reply.StartsWith(s_notLeader) || reply.StartsWith(s_blockNotLeader);
+
+    /// <summary>Who leads instead, as that reply says; nobody when it does not say.</summary>
+    public static NodeId LeaderIn(ReadOnlySpan<byte> reply)
+    {
+        ReadOnlySpan<byte> line = reply.TrimEnd("\r\n"u8);
+        ReadOnlySpan<byte> word = line[(line.LastIndexOf((byte)' ') + 1)..];
+        return Utf8Parser.TryParse(word, out ulong id, out int used) && used == word.Length ? new NodeId(id) : NodeId.None;
+    }
 
     public void Answer(ReadOnlySpan<byte> reply)
     {

@@ -75,11 +75,15 @@ internal sealed class CommandDispatcher
 
         if ((flags & CommandFlags.Write) != 0 && RefusalOf(context) is { } refusal && !MayWriteAllTheSame(session, entry))
         {
+            if (_server.Router?.WaitsOut(session, refusal) == true)
+                return false;
+            session.WaitsSinceMs = 0;
             context.Reply.Error(refusal.Code + " " + refusal.Message);
             Rejected(context, start, entry);
             return true;
         }
 
+        session.WaitsSinceMs = 0;
         TransactionState transaction = session.Transaction;
         if (transaction.IsOpen && !RunsInsideMulti(entry))
         {

@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
@@ -68,8 +69,8 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return DirectExec(context);
         if (definition.FirstKey != 0)
         {
-            if (!TryFindShard(context, entry, out GroupId group))
-                return Direction.Refused;
+            if (FindShard(context, entry, out GroupId group) is var found and not Direction.Runs)
+                return found;
             return entry is { Parent: null, Definition.Name: "watch" } ? DirectWatch(context, group) : DirectKeys(context, entry, group);
         }
 
@@ -83,6 +84,9 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
 
         if (!session.Pinned.IsNone)
             return DirectHere(context, session.Pinned);
+        if (!KnowsShards(context.DatabaseIndex))
+            return Wait(context, node.Router.Route(context.DatabaseIndex, slot: 0).Kind);
+        session.WaitsSinceMs = 0;
         if (!KeepsOrder(session) || !MaySend(session))
             return Direction.Waits;
         session.Group.End(context.Execution);
@@ -92,17 +96,21 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         return context.Reply.Buffer.Length == start ? Direction.Sent : Direction.Refused;
     }
 
+    /// <summary>A node that has just begun knows no keyspaces yet, and one that was just made may lack some of its shards.</summary>
+    private bool KnowsShards(int database)
+    {
+        ReadOnlySpan<GroupId> shards = node.Router.ShardsOf(database);
+        return !shards.IsEmpty && !shards.Contains(GroupId.None);
+    }
+
     /// <summary>A session of another node's has no keys for a shard but the one it was made for.</summary>
-    private bool TryFindShard(CommandContext context, CommandEntry entry, out GroupId group)
+    private Direction FindShard(CommandContext context, CommandEntry entry, out GroupId group)
     {
         CommandDefinition definition = entry.Definition;
         ReadOnlySpan<GroupId> shards = node.Router.ShardsOf(context.DatabaseIndex);
         group = GroupId.None;
         if (shards.IsEmpty)
-        {
-            context.Reply.Error(Dropped);
-            return false;
-        }
+            return Wait(context, node.Router.Route(context.DatabaseIndex, slot: 0).Kind);
 
         int mask = shards.Length - 1;
         int shard = -1;
@@ -113,7 +121,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             if (shard >= 0 && of != shard)
             {
                 context.Reply.Error(CrossSlot);
-                return false;
+                return Direction.Refused;
             }
 
             shard = of;
@@ -122,15 +130,17 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         if (definition.LateKey is { } lateKey && lateKey(context) is var late and > 0 && (Slot.OfKey(context.Argument(late)).Value & mask) != shard)
         {
             context.Reply.Error(CrossSlot);
-            return false;
+            return Direction.Refused;
         }
 
         // A key that the command says it has and the client left out: the command itself says what is wrong.
         group = shards[Math.Max(shard, 0)];
+        if (group.IsNone)
+            return Wait(context, RouteKind.NoLeader);
         if (context.Session.Pinned.IsNone || context.Session.Pinned == group)
-            return true;
+            return Direction.Runs;
         context.Reply.Error("NOTLEADER the key is of another shard than its node took it for");
-        return false;
+        return Direction.Refused;
     }
 
     private Direction DirectKeys(CommandContext context, CommandEntry entry, GroupId group)
@@ -175,7 +185,6 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
 
     private static Direction Run(CommandContext context, in Route route)
     {
-        context.Session.WaitsSinceMs = 0;
         context.Routed = route.Replica;
         return Direction.Runs;
     }
@@ -191,8 +200,8 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return Direction.Refused;
         }
 
-        if (!TryFindShard(context, entry, out GroupId group))
-            return Direction.Refused;
+        if (FindShard(context, entry, out GroupId group) is var found and not Direction.Runs)
+            return found;
         if (!transaction.Shard.IsNone && transaction.Shard != group)
         {
             context.Reply.Error(CrossSlot);
@@ -266,10 +275,14 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return Direction.Runs;
         }
 
-        if (!session.Pinned.IsNone)
+        if (!session.Pinned.IsNone && route.Kind != RouteKind.Local)
             return DirectHere(context, group);
         if (route.Kind == RouteKind.Local)
-            return KeepsOrder(session) ? Run(context, route) : Direction.Waits;
+        {
+            bool mayRun = KeepsOrder(session) && !(transaction.HasWrites && WaitsOut(session, route.Replica!.Log.Refusal));
+            return mayRun ? Run(context, route) : Direction.Waits;
+        }
+
         if (route.Kind != RouteKind.Remote || !forwarder.CanReach(route.Leader))
             return Wait(context, route.Kind);
         if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
@@ -354,6 +367,23 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             _ => "CLUSTERDOWN the shard has no leader",
         });
         return Direction.Refused;
+    }
+
+    /// <summary>
+    /// A refusal that ends by itself, of a shard that has too much under way or is being handed over, is waited out for as
+    /// long as an election is: the session waits instead of its client.
+    /// </summary>
+    public bool WaitsOut(RespSession session, WriteRefusal? refusal)
+    {
+        if (refusal is not { Code: "TRYAGAIN" })
+            return false;
+        long nowMs = server.Clock.NowMs;
+        if (session.WaitsSinceMs == 0)
+            session.WaitsSinceMs = nowMs;
+        if (nowMs - session.WaitsSinceMs >= (long)Patience.TotalMilliseconds)
+            return false;
+        Suspend(session);
+        return true;
     }
 
     /// <summary>

@@ -19,7 +19,7 @@ internal sealed class ClusterInMemory
     private readonly GroupId[][] _shards;
     private readonly LinkedList<(NodeId From, NodeId To, MessageBuffer Message)> _network = new();
     private readonly HashSet<(NodeId, NodeId)> _cut = [];
-    private readonly HashSet<NodeId> _blind = [];
+    private readonly Dictionary<(NodeId, GroupId), NodeId> _beliefs = [];
 
     public ClusterInMemory(int nodes = 2)
     {
@@ -91,17 +91,10 @@ internal sealed class ClusterInMemory
         Nodes.Single(n => n.Self == before).Lost(group, durable);
     }
 
-    /// <summary>A node knows no leaders.</summary>
-    public void Blind(int node, bool isBlind)
-    {
-        if (isBlind)
-            _blind.Add(new NodeId((ulong)node));
-        else
-            _blind.Remove(new NodeId((ulong)node));
-        Version++;
-    }
+    /// <summary>A node takes another for the leader of a group, whatever happens.</summary>
+    public void Believes(int node, GroupInMemory group, int leader) => _beliefs[(new NodeId((ulong)node), group.Id)] = new NodeId((ulong)leader);
 
-    public bool IsBlind(NodeId node) => _blind.Contains(node);
+    public NodeId LeaderAsSeenBy(NodeId node, GroupInMemory group) => _beliefs.GetValueOrDefault((node, group.Id), group.Leader);
 
     public void Cut(int a, int b)
     {

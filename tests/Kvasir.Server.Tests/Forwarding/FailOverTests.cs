@@ -91,6 +91,38 @@ public sealed class FailOverTests
     }
 
     [Fact]
+    public void LeaderIsFoundThroughANodeThatKnowsIt()
+    {
+        // Node 1 believes for good what was so before; node 2 knows better.
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1), other = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        cluster.Believes(1, cluster.GroupOf(key), 2);
+        cluster.Lead(cluster.GroupOf(key), 3);
+        Assert.Equal("+OK\r\n", client.Send($"SET {key} 1"));
+        Assert.Equal(":2\r\n", other.Send($"INCR {key}"));
+        Assert.Equal("+OK\r\n+QUEUED\r\n*1\r\n:3\r\n", client.Send("MULTI", $"INCR {key}", "EXEC"));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void ShardWithTooMuchUnderWayIsWaitedForAndThenRefused(int node)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, node);
+        string key = cluster.KeyLedBy(1);
+        GroupInMemory group = cluster.GroupOf(key);
+        group.IsBusy = true;
+        Assert.Equal("", client.Send($"SET {key} 1", $"GET {key}") + client.Wait(500));
+        group.IsBusy = false;
+        Assert.Equal("+OK\r\n$1\r\n1\r\n", client.Wait(20));
+        group.IsBusy = true;
+        Assert.Equal("$1\r\n1\r\n-TRYAGAIN not now\r\n", client.Send($"GET {key}", $"SET {key} 2") + client.Wait(1100));
+        Assert.Equal("+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: TRYAGAIN not now\r\n", client.Send("MULTI", $"SET {key} 2", "EXEC") + client.Wait(1100));
+    }
+
+    [Fact]
     public void LostLinkLeavesSentWritesUnknownAndTheRestIsSentAgain()
     {
         ClusterInMemory cluster = new(nodes: 3);

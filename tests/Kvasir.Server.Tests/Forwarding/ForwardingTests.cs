@@ -161,6 +161,11 @@ public sealed class ForwardingTests
         Assert.Equal("+OK\r\n+OK\r\n:2\r\n$1\r\n1\r\n", client.Receive());
         Assert.Equal("$1\r\n1\r\n", other.Receive());
 
+        // How far the one is says nothing of the other.
+        Assert.Equal("+OK\r\n", client.Send($"SET {b} 6", $"SET {a} 7"));
+        Assert.True(slow.TryCommit());
+        Assert.Equal("+OK\r\n", client.Receive());
+
         // Neighbours on one shard share a record; a command on another shard is between them and does not.
         int records = slow.Records;
         client.Send($"SET {a} 1", $"INCR {a}", $"SET {b} 1", $"INCR {a}");

@@ -34,7 +34,10 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
 
     public int Records { get; private set; }
 
-    public WriteRefusal? Refusal => Leader.IsNone ? new WriteRefusal("NOTLEADER", "nobody leads") : null;
+    /// <summary>It has as much under way as it may.</summary>
+    public bool IsBusy { get; set; }
+
+    public WriteRefusal? Refusal => Leader.IsNone || IsBusy ? new WriteRefusal("TRYAGAIN", "not now") : null;
 
     public bool IsStopped => false;
 

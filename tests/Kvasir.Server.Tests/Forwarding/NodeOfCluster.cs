@@ -129,10 +129,11 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     {
         int index = (int)id.Value - ClusterInMemory.FirstGroup;
         GroupInMemory group = _cluster.Groups[index];
-        RouteKind kind = group.Leader.IsNone || _cluster.IsBlind(Self) ? RouteKind.NoLeader
-            : group.Leader != Self ? RouteKind.Remote
+        NodeId leader = _cluster.LeaderAsSeenBy(Self, group);
+        RouteKind kind = leader.IsNone ? RouteKind.NoLeader
+            : leader != Self ? RouteKind.Remote
             : group.LacksLease ? RouteKind.NotReady : RouteKind.Local;
-        return new Route(kind, id, group.Database, kind == RouteKind.Local ? _replicas[index] : null, group.Term, group.Leader);
+        return new Route(kind, id, group.Database, kind == RouteKind.Local ? _replicas[index] : null, group.Term, leader);
     }
 
     public ReadOnlySpan<GroupId> ShardsOf(int database) => _cluster.ShardsOf(database);
