@@ -19,7 +19,7 @@ public sealed class ReplicaMailbox
     private int _pending;
 
     /// <param name="itemEnded">Called behind each item, still inside the mailbox: for what is done once for all that it did.</param>
-    internal ReplicaMailbox(Action? itemEnded = null) => _itemEnded = itemEnded;
+    public ReplicaMailbox(Action? itemEnded = null) => _itemEnded = itemEnded;
 
     /// <inheritdoc cref="Execution.PublishedUpTo"/>
     internal LogPosition PublishedUpTo => _execution.PublishedUpTo;
