@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Net;
 using System.Net.Sockets;
+using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Wire.Peers;
@@ -13,7 +14,7 @@ namespace Kvasir.Server.Peers;
 /// is first and made again when it ends. A message leaves on its sender's thread if the socket takes it; one thread
 /// receives, and tells the listener. In steady state nothing is allocated.
 /// </summary>
-public sealed class TcpTransport : ITransport, IDisposable
+public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
 {
     private readonly TcpTransportOptions _options;
     private readonly ILogger _logger;
@@ -55,6 +56,8 @@ public sealed class TcpTransport : ITransport, IDisposable
     }
 
     public NodeId Self => new(Volatile.Read(ref _self));
+
+    ITransport IPeerLink.Transport => this;
 
     public int MessageBytesMax => _options.MessageBytesMax;
 
