@@ -15,6 +15,7 @@ internal sealed class EntryStore(EntryMemory memory, IEntryArchive archive) : IE
     private const int ChunkBytesMin = 4 << 10;
     private const int ChunkBytesMax = 256 << 10;
     private const int SlotsMin = 16;
+    private const int SlotBytes = 40;
 
     // What an entry takes in a message, beside its bytes, about.
     private const int EntryOverhead = 4;
@@ -35,6 +36,9 @@ internal sealed class EntryStore(EntryMemory memory, IEntryArchive archive) : IE
     /// <summary>Of the entries that are here.</summary>
     public long Bytes { get; private set; }
 
+    /// <summary>What all of it takes of memory, about.</summary>
+    public long Weight => Bytes + ((long)_count * SlotBytes);
+
     // Of all entries ever added and not truncated.
     private long _total;
 
@@ -54,7 +58,7 @@ internal sealed class EntryStore(EntryMemory memory, IEntryArchive archive) : IE
             TruncateFrom(index);
         Check.That(index == Next, $"entry {index} is kept in a log that ends before {Next}");
         if (_count == _slots.Length)
-            Grow();
+            Resize(_slots.Length * 2);
         EntryChunk chunk = ChunkFor(bytes.Length);
         bytes.CopyTo(chunk.Bytes.AsSpan(chunk.Used));
         _total += bytes.Length;
@@ -94,11 +98,10 @@ internal sealed class EntryStore(EntryMemory memory, IEntryArchive archive) : IE
             First = First.Next;
         }
 
-        if (_count > 0)
-            return;
-        _chunkBytes = ChunkBytesMin;
-        if (_slots.Length > 64 * SlotsMin)
-            (_slots, _head) = (new Slot[SlotsMin], 0);
+        if (_count == 0)
+            _chunkBytes = ChunkBytesMin;
+        if (_slots.Length > 64 * SlotsMin && _count < _slots.Length / 8)
+            Resize(_slots.Length / 4);
     }
 
     public LogIndex Fit(LogIndex first, LogIndex last, long bytesMax, out long bytes)
@@ -161,12 +164,12 @@ internal sealed class EntryStore(EntryMemory memory, IEntryArchive archive) : IE
         memory.Return(chunk);
     }
 
-    private void Grow()
+    private void Resize(int length)
     {
-        var larger = new Slot[_slots.Length * 2];
+        var slots = new Slot[length];
         for (int i = 0; i < _count; i++)
-            larger[i] = _slots[(_head + i) & (_slots.Length - 1)];
-        (_slots, _head) = (larger, 0);
+            slots[i] = _slots[(_head + i) & (_slots.Length - 1)];
+        (_slots, _head) = (slots, 0);
     }
 
     private readonly record struct Slot(EntryChunk Chunk, int Offset, int Length, EntryKind Kind, Term Term, long Total);

@@ -77,7 +77,7 @@ internal sealed partial class GroupHost
             return;
         TimeSpan now = Now();
         bool leads = false;
-        foreach (RaftGroup group in _groups.Values)
+        foreach (RaftGroup group in _ordered)
         {
             group.Tick(now);
             leads |= group.IsServing;
@@ -86,7 +86,7 @@ internal sealed partial class GroupHost
         if (!_pending.IsEmpty && !_stalled && now - _pending.OldestAt > Settings.DiskStallMax)
         {
             _stalled = true;
-            foreach (RaftGroup group in _groups.Values)
+            foreach (RaftGroup group in _ordered)
                 group.DiskStalled(now);
         }
 
@@ -101,7 +101,7 @@ internal sealed partial class GroupHost
     {
         TimeSpan wake = TimeSpan.MaxValue;
         bool leads = false;
-        foreach (RaftGroup group in _groups.Values)
+        foreach (RaftGroup group in _ordered)
         {
             wake = Earlier(wake, group.WakeAt);
             leads |= group.IsServing;
@@ -152,7 +152,7 @@ internal sealed partial class GroupHost
         if (!_stalled && _toldAllAt > now - s_tellAll)
             return;
         (_stalled, _toldAllAt) = (false, now);
-        foreach (RaftGroup group in _groups.Values)
+        foreach (RaftGroup group in _ordered)
             group.DiskSynced(now, began);
     }
 
@@ -225,7 +225,7 @@ internal sealed partial class GroupHost
         {
             TimeSpan now = host.Now();
             host._stalled = true;
-            foreach (RaftGroup group in host._groups.Values)
+            foreach (RaftGroup group in host._ordered)
                 group.DiskStalled(now);
         }
     }
@@ -235,7 +235,7 @@ internal sealed partial class GroupHost
         public void Run(Execution execution)
         {
             TimeSpan now = host.Now();
-            foreach (RaftGroup group in host._groups.Values)
+            foreach (RaftGroup group in host._ordered)
             {
                 if (isThere)
                 {

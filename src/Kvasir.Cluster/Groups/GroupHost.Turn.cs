@@ -53,8 +53,7 @@ internal sealed partial class GroupHost
     public void Send(RaftGroup group, in RaftMessage message)
     {
         var peer = new NodeId(message.To.Value);
-        if (!_outboxes.TryGetValue(peer, out PeerOutbox? outbox))
-            _outboxes.Add(peer, outbox = new PeerOutbox(peer));
+        PeerOutbox outbox = OutboxOf(peer);
         if (!outbox.TryAdd(group, message))
             _unreachable.Add((group, peer));
         if (outbox.Length >= Options.BatchBytesMax)
@@ -84,11 +83,24 @@ internal sealed partial class GroupHost
 
         _turn.Clear();
         WriteJournal(now);
-        foreach (PeerOutbox outbox in _outboxes.Values)
+        foreach (PeerOutbox outbox in _outboxes)
             Flush(outbox);
         foreach ((RaftGroup group, NodeId peer) in _unreachable)
             group.PeerUnreachable(now, peer);
         _unreachable.Clear();
+    }
+
+    // A handful: whoever was ever a peer.
+    private PeerOutbox OutboxOf(NodeId peer)
+    {
+        foreach (PeerOutbox outbox in _outboxes)
+        {
+            if (outbox.Peer == peer)
+                return outbox;
+        }
+
+        _outboxes.Add(new PeerOutbox(peer));
+        return _outboxes[^1];
     }
 
     private void WriteJournal(TimeSpan now)
@@ -126,7 +138,7 @@ internal sealed partial class GroupHost
         long share = Memory.BytesMax / 2;
         for (; Memory.IsFull && share > 0; share = share < 4096 ? 0 : share / 4)
         {
-            foreach (RaftGroup group in _groups.Values)
+            foreach (RaftGroup group in _ordered)
                 group.Shed(share);
         }
     }

@@ -25,10 +25,13 @@ internal sealed partial class GroupHost : IDisposable
 {
     private readonly TimeProvider _time;
     private readonly SeededRandom _random;
-    private readonly SortedList<GroupId, RaftGroup> _groups = [];
+    private readonly Dictionary<GroupId, RaftGroup> _groups = [];
+
+    // The same, in the order of their numbers: what happens depends on the order.
+    private readonly List<RaftGroup> _ordered = [];
     private readonly Ready _ready = new();
     private readonly PendingWrites _pending = new();
-    private readonly SortedList<NodeId, PeerOutbox> _outboxes = [];
+    private readonly List<PeerOutbox> _outboxes = [];
     private readonly SortedList<NodeId, WriteRefusal> _notLeader = [];
     private readonly List<(RaftGroup Group, NodeId Peer)> _unreachable = [];
     private List<RaftGroup> _touched = [];
@@ -91,7 +94,7 @@ internal sealed partial class GroupHost : IDisposable
     public ISnapshotCourier? Snapshots { get; set; }
 
     /// <summary>In the order of their numbers.</summary>
-    public IList<RaftGroup> Groups => _groups.Values;
+    public IReadOnlyList<RaftGroup> Groups => _ordered;
 
     /// <summary>Batches that made no sense.</summary>
     public long MalformedBatches { get; private set; }
@@ -131,6 +134,8 @@ internal sealed partial class GroupHost : IDisposable
         var group = new RaftGroup(this, id, recovery, _random.Fork(), Now());
         group.Attach(new Replica(id.Value, options, engine, group));
         _groups.Add(id, group);
+        int at = _ordered.FindIndex(g => g.Id > id);
+        _ordered.Insert(at < 0 ? _ordered.Count : at, group);
         Touch(group);
         WriteSoon();
         return group;
@@ -143,6 +148,7 @@ internal sealed partial class GroupHost : IDisposable
     public void Close(RaftGroup group)
     {
         _groups.Remove(group.Id);
+        _ordered.Remove(group);
         _touched.Remove(group);
         group.IsClosed = true;
         group.Entries.Reset(group.LastIndex);

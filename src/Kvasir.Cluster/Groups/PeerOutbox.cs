@@ -27,7 +27,7 @@ internal sealed class PeerOutbox
 
     public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
 
-    public IReadOnlyList<RaftGroup> Appending => _appending;
+    public List<RaftGroup> Appending => _appending;
 
     /// <summary>False, and nothing written, when its entries cannot be read.</summary>
     public bool TryAdd(RaftGroup group, in RaftMessage message)

@@ -50,6 +50,8 @@ public sealed partial class RaftGroup
         if (ready.SnapshotOffered is { } offer)
             _host.SnapshotOffered(this, offer);
         bool moved = Apply(now);
+        if (_entries.Weight > DoneBytesMax)
+            ShedDone();
         _leaseEnd = _member.LeaseEnd;
         WakeAt = _applyAt > TimeSpan.MinValue && _applyAt < _member.WakeAt ? _applyAt : _member.WakeAt;
         return moved;

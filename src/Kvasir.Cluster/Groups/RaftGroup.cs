@@ -50,6 +50,10 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     // Uncommitted bytes of one group, beyond which it takes no more.
     private const long UncommittedBytesMax = 64L << 20;
 
+    // Entries that nobody is known to want are let go when there are so many bytes, down to half.
+    private const long DoneBytesMax = 256 << 10;
+    private const long DoneBytesKept = DoneBytesMax / 2;
+
     private readonly GroupHost _host;
     private readonly RaftMember _member;
     private readonly EntryStore _entries;
@@ -311,14 +315,34 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     }
 
     /// <summary>Lets go of the oldest entries that are durable, until so many bytes are left.</summary>
-    internal void Shed(long bytesLeft)
+    internal void Shed(long bytesLeft) => DropUpTo(_member.SyncedIndex, bytesLeft);
+
+    /// <summary>
+    /// What is applied, durable and at all followers that are there will hardly be asked for again: memory that is used anew soon
+    /// stays near the processor.
+    /// </summary>
+    private void ShedDone()
     {
-        LogIndex end = LogIndex.Least(_member.SyncedIndex.Next, _entries.Next);
-        while (_entries.Bytes > bytesLeft && _entries.First < end)
+        LogIndex done = LogIndex.Least(_applied, _member.SyncedIndex);
+        if (_member.Role == RaftRole.Leader)
+        {
+            foreach (MemberId id in _member.Configuration.Members)
+            {
+                if (_member.TryFollower(id, out FollowerStatus follower) && !follower.IsSuspected)
+                    done = LogIndex.Least(done, follower.MatchIndex);
+            }
+        }
+
+        DropUpTo(done, DoneBytesKept);
+    }
+
+    private void DropUpTo(LogIndex last, long bytesLeft)
+    {
+        LogIndex end = LogIndex.Least(last.Next, _entries.Next);
+        while (_entries.Weight > bytesLeft && _entries.First < end)
         {
             // In steps: chunks go as a whole.
-            LogIndex next = LogIndex.Least(_entries.First + 64, end);
-            _entries.DropBefore(next);
+            _entries.DropBefore(LogIndex.Least(_entries.First + 64, end));
         }
     }
 

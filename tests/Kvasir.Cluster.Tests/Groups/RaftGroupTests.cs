@@ -173,6 +173,7 @@ public sealed class RaftGroupTests
         foreach (GroupNode node in cluster.Nodes.Where(n => n != away))
             node.Do(_ => node.Group(s_group).Shed(0));
         Assert.True(cluster.Leader(s_group).Group(s_group).Entries.First > new LogIndex(200));
+        Assert.True(cluster.Leader(s_group).Group(s_group).BaseIndex < new LogIndex(5));
         away.Restart();
         cluster.Settle();
         Assert.True(cluster.Writes.TrueForAll(w => w.IsAcknowledged));
@@ -316,5 +317,41 @@ public sealed class RaftGroupTests
         cluster.Settle();
         Assert.True(cluster.Writes.Count(w => w.IsAcknowledged) > 50);
         cluster.Verify();
+    }
+
+    [Fact]
+    public void AProposalAllocatesNothing()
+    {
+        var cluster = new GroupCluster(111, nodes: 1, groups: 1, new LsmEngineFactory());
+        GroupNode node = cluster.Leader(s_group);
+        var item = new PutItem(node.Group(s_group).Replica);
+        Put(20_000);
+        Assert.InRange(Put(2000), 0, 2000 * 8);
+
+        // The disk's jobs, which are made of objects here, are not counted.
+        long Put(int times)
+        {
+            long bytes = 0;
+            for (int i = 0; i < times; i++)
+            {
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                node.Post(item);
+                bytes += GC.GetAllocatedBytesForCurrentThread() - before;
+                if (i % 10 == 0)
+                    cluster.Run(TimeSpan.FromMilliseconds(1));
+            }
+
+            return bytes;
+        }
+    }
+
+    private sealed class PutItem(Replica replica) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            execution.Put(replica, "key"u8, [], "a value of twenty bytes"u8, 0);
+            execution.Commit();
+            execution.TakeGate();
+        }
     }
 }
