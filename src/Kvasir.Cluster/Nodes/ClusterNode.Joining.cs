@@ -87,7 +87,7 @@ public sealed partial class ClusterNode
         if (_directory is { Leader.IsNone: false } directory && View.Node(directory.Leader) is { } leader
             && PeerAddress.TryParse(leader.PeerAddress, leader.Id, out PeerAddress leaderAddress))
             known.Insert(0, leaderAddress);
-        known.AddRange(PeersOf(View).Where(p => p.Node != Self));
+        known.AddRange(KnownPeers());
         address = known.Count == 0 ? default : known[_nextSeed++ % known.Count];
         return known.Count > 0;
     }
@@ -97,6 +97,8 @@ public sealed partial class ClusterNode
         _isCalling = false;
         if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply))
             return;
+        if (reply.Outcome != JoinOutcome.Accepted && _membership is { } member && member.Cluster == reply.ClusterId && !_arrangedFresh)
+            Learn(reply.Nodes);
         switch (reply.Outcome)
         {
             case JoinOutcome.Accepted:
@@ -115,24 +117,16 @@ public sealed partial class ClusterNode
     private void Accepted(JoinReply reply)
     {
         _isAnnounced = true;
-        bool isNew = _membership is null;
-        if (isNew)
+        if (_membership is null)
         {
             Enlist(new ClusterMembership(reply.ClusterId, reply.Node, IsFounder: false));
             Announcer?.Invoke($"joined the cluster as node {reply.Node}");
             Serve(_membership!.Value);
         }
 
-        List<PeerAddress> peers = [];
-        foreach (NodeAddress node in reply.Nodes)
-        {
-            if (PeerAddress.TryParse(node.PeerAddress, node.Node, out PeerAddress address))
-                peers.Add(address);
-        }
-
         // The directory's own list follows.
-        if (_arranged is null || isNew)
-            Transport.SetPeers(peers);
+        if (!_arrangedFresh)
+            Learn(reply.Nodes);
     }
 
     /// <summary>Somebody, perhaps from outside, asks the directory; only its leader can answer.</summary>
@@ -149,11 +143,16 @@ public sealed partial class ClusterNode
 
     private void AskedToJoin(Execution execution, CallTicket call, JoinRequest request)
     {
-        if (_directory is not { IsServing: true } directory || _desk is null)
+        if (_directory is not { IsServing: true } || _desk is null)
         {
-            Reply(call, _directory is { Leader: { IsNone: false } leader } && leader != Self && View.Node(leader) is { } node
+            // A member that is back, perhaps elsewhere: without it there may never be a leader to say so.
+            if (_membership is { } membership && request.ClusterId == membership.Cluster && _peers.ContainsKey(request.Node)
+                && (View.Node(request.Node) is not { } record || record.Identity == request.Identity))
+                Learn([new NodeAddress(request.Node, request.PeerAddress)]);
+            JoinReply reply = _directory is { Leader: { IsNone: false } leader } && leader != Self && View.Node(leader) is { } node
                 ? JoinReply.Redirect(node.PeerAddress)
-                : JoinReply.PutOff("nobody leads the directory at the moment"));
+                : JoinReply.PutOff("nobody leads the directory at the moment");
+            Reply(call, reply with { ClusterId = _membership?.Cluster ?? 0, Nodes = Neighbours() });
             return;
         }
 

@@ -70,8 +70,7 @@ public sealed partial class ClusterNode
         bool isFresh = IsViewFresh();
         if (_host is null || (ReferenceEquals(view, _arranged) && isFresh == _arrangedFresh))
             return;
-        if (view.Cluster is not null)
-            Transport.SetPeers(PeersOf(view));
+        FollowPeers(view, isFresh);
         int opened = 0;
         foreach (GroupRecord record in view.Groups)
         {
@@ -93,6 +92,13 @@ public sealed partial class ClusterNode
         {
             if (DutyOf(view, group.Id, isFresh) == ReplicaDuty.Remove)
                 RemoveReplica(group);
+        }
+
+        // One that was opened before its keyspace was known.
+        foreach (RaftGroup group in _host.Groups)
+        {
+            if (group != _directory && OptionsOf(group.Id) is var options && options != group.Replica.Options)
+                group.Replica.Options = options;
         }
 
         (_arranged, _arrangedFresh) = (view, isFresh);
@@ -189,17 +195,5 @@ public sealed partial class ClusterNode
         return view.Group(id) is { } record && view.Keyspace(record.Keyspace) is { } keyspace
             ? keyspace.Record.ToOptions()
             : new KeyspaceOptions { Name = "unknown", Engine = _options.Engine };
-    }
-
-    private static List<PeerAddress> PeersOf(DirectoryView view)
-    {
-        List<PeerAddress> peers = [];
-        foreach (NodeRecord node in view.Nodes)
-        {
-            if (node.State != NodeState.Decommissioned && PeerAddress.TryParse(node.PeerAddress, node.Id, out PeerAddress address))
-                peers.Add(address);
-        }
-
-        return peers;
     }
 }

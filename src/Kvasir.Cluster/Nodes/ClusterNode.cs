@@ -298,6 +298,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             IdentityFile.Write(Files, _options.Folder, recorded);
         _identity = recorded;
         host.Start(_journal, Transport, Mailbox);
+        RecallPeers();
         _startedAt = host.Now();
         _link.Identify(membership.Cluster, membership.Node);
         Mailbox.Post(new ActionItem(execution => OpenReplicas(host, membership)));

@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
@@ -87,11 +88,32 @@ public sealed class ClusterNodeTests
         for (int i = 0; i < 30; i++)
             world.Put(i % 2, $"key{i}", $"value{i}");
         foreach (ClusterMember member in world.Members)
+        {
             member.Crash(CrashKind.LoseUnsynced);
+            Assert.Equal(2, PeersFile.Read(member.Disk, "/data").Count);
+        }
+
+        // Nobody has applied a directory that says where the others are.
         foreach (ClusterMember member in world.Members)
+        {
             member.Restart();
+            Assert.True(member.Knows(world.Members[0].Id.Value == member.Id.Value ? world.Members[1].Id : world.Members[0].Id));
+        }
+
         for (int i = 0; i < 30; i++)
             Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
+    }
+
+    [Fact]
+    public void TheMemoryOfPeersIsAHint()
+    {
+        using NodeInMemory world = new();
+        Assert.Empty(PeersFile.Read(world.Disk, "/data"));
+        NodeAddress[] peers = [new(new NodeId(3), "a:1"), new(new NodeId(300), "[::1]:65535")];
+        PeersFile.Write(world.Disk, "/data", peers);
+        Assert.Equal(peers, PeersFile.Read(world.Disk, "/data"));
+        world.Disk.FlipBit("/data/PEERS", 30, 2);
+        Assert.Empty(PeersFile.Read(world.Disk, "/data"));
     }
 
     [Fact]
@@ -101,7 +123,7 @@ public sealed class ClusterNodeTests
         ClusterMember asked = world.Members[2];
         string? answer = "none";
         IClusterAdministration administration = asked.Node;
-        asked.Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "users", Shards = 4 }, error => answer = error));
+        asked.Do(_ => administration.CreateKeyspace(new Administration.KeyspaceRequest { Name = "users", Shards = 4 }, error => answer = error));
         world.RunUntil(() => answer != "none", "there is an answer");
 
         Assert.Null(answer);
@@ -110,7 +132,7 @@ public sealed class ClusterNodeTests
         Assert.Equal(2, database);
         world.Put(database, "a", "1");
         Assert.Equal("1", world.Get(database, "a"));
-        asked.Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "users" }, error => answer = error));
+        asked.Do(_ => administration.CreateKeyspace(new Administration.KeyspaceRequest { Name = "users" }, error => answer = error));
         world.RunUntil(() => answer is not null, "there is an answer");
         Assert.Contains("already", answer, StringComparison.Ordinal);
         asked.Do(_ => administration.DropKeyspace("users", error => answer = error));

@@ -146,13 +146,14 @@ internal sealed class ModelEnginesAsLsm : IEngineFactory
     public string? FindMissing(Storage.Files.IFileSystem files, string folder) => _model.FindMissing(files, folder);
 }
 
-internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLink
+internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLink, ITransport
 {
     private readonly ClusterWorld _world;
     private readonly SeededRandom _random;
     private readonly List<Gate> _gates = [];
     private SimulatedScheduler _scheduler;
     private ITransportListener? _listener;
+    private SortedSet<NodeId> _told = [];
 
     public ClusterMember(ClusterWorld world, NodeId id)
     {
@@ -178,7 +179,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     public List<string> Announced { get; } = [];
 
-    ITransport IPeerLink.Transport => Link;
+    ITransport IPeerLink.Transport => this;
 
     public void Start()
     {
@@ -207,6 +208,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
         _listener = null;
         Disk = Disk.AfterCrash(_random.Fork(), kind);
         _gates.Clear();
+        _told.Clear();
     }
 
     public void Restart()
@@ -279,6 +281,29 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             content.Append(Encoding.UTF8.GetString(iterator.Key)).Append('=').Append(Encoding.UTF8.GetString(iterator.Value)).Append(';');
         return content.ToString();
     }
+
+    NodeId ITransport.Self => Link.Self;
+
+    int ITransport.MessageBytesMax => Link.MessageBytesMax;
+
+    /// <summary>It was told of this peer since its start.</summary>
+    public bool Knows(NodeId peer) => _told.Contains(peer);
+
+    SendOutcome ITransport.Send(NodeId to, MessageBuffer message) => Link.Send(to, message);
+
+    SendOutcome ITransport.Send(NodeId to, ReadOnlySpan<byte> message, bool more) => Link.Send(to, message, more);
+
+    void ITransport.Flush() => Link.Flush();
+
+    void ITransport.SetPeers(IReadOnlyList<PeerAddress> peers)
+    {
+        _told = [.. peers.Select(p => p.Node)];
+        Link.SetPeers(peers);
+    }
+
+    void ITransport.Call(PeerAddress to, ReadOnlySpan<byte> request, TimeSpan patience, Action<CallReply> done) => Link.Call(to, request, patience, done);
+
+    void ITransport.Answer(CallTicket call, ReadOnlySpan<byte> reply) => Link.Answer(call, reply);
 
     void IPeerLink.Start(ITransportListener listener) => _listener = listener;
 

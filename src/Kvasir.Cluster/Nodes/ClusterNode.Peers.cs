@@ -1,0 +1,102 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Transport;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// Where the other nodes are: the directory says so once it is known to be of now; until then, what the folder remembers, and
+/// what others have said since.
+/// </summary>
+public sealed partial class ClusterNode
+{
+    // Inside the mailbox.
+    private readonly SortedList<NodeId, string> _peers = [];
+    private NodeAddress[] _remembered = [];
+
+    /// <summary>At the start, before anything was heard.</summary>
+    private void RecallPeers()
+    {
+        _remembered = [.. PeersFile.Read(Files, _options.Folder)];
+        Learn(_remembered);
+    }
+
+    /// <summary>Somebody has said where these are; it stands until the directory says otherwise.</summary>
+    private void Learn(IReadOnlyList<NodeAddress> peers)
+    {
+        bool isNews = false;
+        foreach (NodeAddress peer in peers)
+        {
+            if (peer.Node == Self || peer.Node.IsNone || (_peers.TryGetValue(peer.Node, out string? known) && known == peer.PeerAddress))
+                continue;
+            _peers[peer.Node] = peer.PeerAddress;
+            isNews = true;
+        }
+
+        if (isNews)
+            TellPeers();
+    }
+
+    /// <summary>What the directory says, all of it.</summary>
+    private void FollowPeers(DirectoryView view, bool isFresh)
+    {
+        if (view.Cluster is null)
+            return;
+        NodeAddress[] said = [.. view.Nodes.Where(n => n.State != NodeState.Decommissioned && n.Id != Self).Select(n => new NodeAddress(n.Id, n.PeerAddress))];
+        if (!isFresh)
+        {
+            // It may be older than what was heard since.
+            Learn([.. said.Where(p => !_peers.ContainsKey(p.Node))]);
+            return;
+        }
+
+        if (!said.SequenceEqual(_peers.Select(static p => new NodeAddress(p.Key, p.Value))))
+        {
+            _peers.Clear();
+            foreach (NodeAddress peer in said)
+                _peers.Add(peer.Node, peer.PeerAddress);
+            TellPeers();
+        }
+
+        Remember(said);
+    }
+
+    private void Remember(NodeAddress[] peers)
+    {
+        if (peers.SequenceEqual(_remembered))
+            return;
+        try
+        {
+            PeersFile.Write(Files, _options.Folder, peers);
+            _remembered = peers;
+        }
+        catch (StorageException)
+        {
+            // A hint that is older than it could be.
+        }
+    }
+
+    private void TellPeers() => Transport.SetPeers(KnownPeers());
+
+    private List<PeerAddress> KnownPeers()
+    {
+        List<PeerAddress> peers = [];
+        foreach ((NodeId node, string text) in _peers)
+        {
+            if (PeerAddress.TryParse(text, node, out PeerAddress address))
+                peers.Add(address);
+        }
+
+        return peers;
+    }
+
+    /// <summary>This node and those it knows, for who asks and cannot be let in or helped further.</summary>
+    private List<NodeAddress> Neighbours()
+    {
+        List<NodeAddress> all = [.. _peers.Select(static p => new NodeAddress(p.Key, p.Value))];
+        if (!Self.IsNone)
+            all.Add(new NodeAddress(Self, _options.PeerAddress));
+        all.Sort(static (a, b) => a.Node.CompareTo(b.Node));
+        return all;
+    }
+}
