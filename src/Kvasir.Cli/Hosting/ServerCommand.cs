@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Kvasir.Cli.CommandLine;
+using Kvasir.Cluster.Nodes;
 using Kvasir.Server.Hosting;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Machine;
@@ -10,6 +11,9 @@ namespace Kvasir.Cli.Hosting;
 /// <summary><c>kvasir server</c>: the server in the foreground, for service managers and containers.</summary>
 internal static class ServerCommand
 {
+    // Of the databases that a cluster begins with.
+    private static readonly int s_shardsPerDatabase = new ClusterNodeOptions { Folder = "", PeerAddress = "", RespAddress = "" }.ShardsPerDatabase;
+
     public static Command Create()
     {
         var settings = new Dictionary<string, Option<string?>>(StringComparer.Ordinal);
@@ -81,8 +85,8 @@ internal static class ServerCommand
     {
         using (logging)
         {
-            // The system keyspace has an engine, too.
-            OpenFileShares files = OpenFileShares.Of(options.Databases + 1);
+            // The system keyspace has an engine, too; in a cluster every shard has one.
+            OpenFileShares files = OpenFileShares.Of((options.Databases * (options.Peer is null ? 1 : s_shardsPerDatabase)) + 1);
             using var world = new MachineWorld(files.TablesPerEngine);
             return await KvasirServer.RunAsync(
                 options with { DataFolder = Path.GetFullPath(options.DataFolder), ClientsCeiling = files.Clients }, world.Environment, logging, started, End, cancellation);

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Server.Hosting;
-using Spectre.Console;
 
 namespace Kvasir.Cli.LocalClusters;
 
@@ -54,33 +53,29 @@ internal static class UpCluster
 
     private static void Complain(string line) => Console.Error.WriteLine(line);
 
+    /// <summary>Plain lines: they are to be copied from, whole.</summary>
     private static void Welcome(LocalCluster cluster, int copies, bool restarts)
     {
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
-        {
-            Ansi = Console.IsOutputRedirected ? AnsiSupport.No : AnsiSupport.Detect,
-        });
         int first = cluster.Nodes[0].RespPort;
         NodePlace last = cluster.Nodes[^1];
-        console.MarkupLineInterpolated(
-            $"[bold]Kvasir {KvasirCommand.Version}[/] is up: {cluster.Nodes.Count} nodes, db0 to db15 have {copies} copies each; a write is on stable storage on most of them when it is acknowledged.");
-        console.WriteLine();
+        Console.Out.WriteLine(
+            $"Kvasir {KvasirCommand.Version} is up: {cluster.Nodes.Count} nodes, db0 to db15 have {copies} copies each; a write is on stable storage on most of them when it is acknowledged.");
+        Console.Out.WriteLine();
         foreach (NodePlace place in cluster.Nodes)
         {
-            // Not through the console's own wrapping: these are lines to copy from.
             Console.Out.WriteLine($"  {place.Name,-8} RESP {place.Resp,-16} health and metrics http://{place.Http,-16} process {cluster.ProcessOf(place)!.ProcessId,-8} data {place.Folder}");
         }
 
-        console.WriteLine();
-        console.WriteLine("Try:");
-        console.WriteLine($"  redis-cli -p {first} SET greeting hello; redis-cli -p {last.RespPort} GET greeting");
-        console.WriteLine($"  {ThisProgram.Name} status -p {first}");
-        console.WriteLine($"  kill -9 $(cat {Path.Combine(last.Folder, "kvasir.pid")}); redis-cli -p {first} INCR survivors");
-        console.WriteLine();
+        Console.Out.WriteLine();
+        Console.Out.WriteLine("Try:");
+        Console.Out.WriteLine($"  redis-cli -p {first} SET greeting hello; redis-cli -p {last.RespPort} GET greeting");
+        Console.Out.WriteLine($"  {ThisProgram.Name} status -p {first}");
+        Console.Out.WriteLine($"  kill -9 $(cat {Path.Combine(last.Folder, "kvasir.pid")}); redis-cli -p {first} INCR survivors");
+        Console.Out.WriteLine();
         if (restarts)
-            console.WriteLine("A node that dies is started again.");
+            Console.Out.WriteLine("A node that dies is started again.");
         else
-            console.WriteLine("A node that was killed comes back by: " + ClusterWatch.RestartCommand(last));
-        console.WriteLine("Ctrl-C stops all of them cleanly.");
+            Console.Out.WriteLine("A node that was killed comes back by: " + ClusterWatch.RestartCommand(last));
+        Console.Out.WriteLine("Ctrl-C stops all of them cleanly.");
     }
 }

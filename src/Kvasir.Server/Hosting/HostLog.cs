@@ -47,4 +47,10 @@ internal static partial class HostLog
 
     [LoggerMessage(14, LogLevel.Warning, "{Path} could not be removed: {Reason}")]
     public static partial void ProcessIdNotDeleted(ILogger logger, string path, string reason);
+
+    [LoggerMessage(15, LogLevel.Information, "{Text}")]
+    public static partial void Announced(ILogger logger, string text);
+
+    [LoggerMessage(16, LogLevel.Error, "{Reason}")]
+    public static partial void NotLetIn(ILogger logger, string reason);
 }

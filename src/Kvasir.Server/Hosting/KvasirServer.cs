@@ -41,8 +41,6 @@ public static class KvasirServer
         CancellationToken cancellation)
     {
         ILogger logger = logging.CreateLogger("Kvasir.Server");
-        if (options.Peer is not null)
-            throw new StartupException("peer: clusters are not served yet; without it the server stands alone");
         foreach (string name in options.UnknownVariables)
             HostLog.UnknownVariable(logger, name);
         if (options.MemoryBytes < MemoryShares.SmallestBytes)
@@ -51,12 +49,12 @@ public static class KvasirServer
             HostLog.SmallMemory(logger, options.MemoryBytes >> 20, expected >> 20, MemoryShares.SmallestBytes >> 20);
         }
 
-        using KvasirNode node = Open(options, world);
+        using OpenedNode opened = OpenedNode.Open(options, world, logging);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
         using PosixSignalRegistration? hangUp = HangUpIsIgnored() ? null : OnSignal(PosixSignal.SIGHUP, stop);
-        await using RespServer server = await RespServer.Start(node, options, world.Files, logging, lost);
+        await using RespServer server = await RespServer.Start(opened.Node, options, world.Files, logging, lost);
         using var heap = new HeapTrim(world.Scheduler.Time, MemoryShares.HeapBytes);
         using MeterProvider? exporter = StartExport(options);
         string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
@@ -71,7 +69,7 @@ public static class KvasirServer
         // Before the server goes, and its instruments with it, what was counted last is sent.
         exporter?.Shutdown(ExportPatienceMs);
         await server.DisposeAsync();
-        node.Dispose();
+        opened.Dispose();
         DeleteProcessId(processIdPath, logger);
         HostLog.Stopped(logger);
         return 0;
@@ -100,44 +98,6 @@ public static class KvasirServer
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             HostLog.ProcessIdNotDeleted(logger, path, e.Message);
-        }
-    }
-
-    /// <summary>Kept for deletions on a full disk: enough for a few tables, and little beside what is free.</summary>
-    private static long ReserveBytes(IFileSystem files, string folder)
-    {
-        const long Least = 4L << 20;
-        const long Most = 32L << 20;
-        files.CreateFolder(folder);
-        return Math.Clamp(files.FreeBytes(folder) / 20, Least, Most);
-    }
-
-    private static KvasirNode Open(ServerOptions options, NodeEnvironment world)
-    {
-        if (world.Files.FileExists(options.DataFolder))
-            throw new StartupException($"{options.DataFolder} is a file; the data lies in a folder");
-        try
-        {
-            return KvasirNode.Open(
-                new NodeOptions
-                {
-                    Folder = options.DataFolder,
-                    DatabaseCount = options.Databases,
-                    Durability = options.Durability,
-                    DatabaseDurability = options.DatabaseDurability,
-                    SyncInterval = options.Interval,
-                    MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
-                    ReserveBytes = ReserveBytes(world.Files, options.DataFolder),
-                },
-                world);
-        }
-        catch (FolderInUseException e)
-        {
-            throw new StartupException($"another server has the folder {options.DataFolder} open", e);
-        }
-        catch (StorageException e)
-        {
-            throw new StartupException(e.Message.ReplaceLineEndings(" "), e);
         }
     }
 

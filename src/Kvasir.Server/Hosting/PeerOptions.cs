@@ -1,4 +1,6 @@
 using System.Net;
+using Kvasir.Cluster.Directory;
+using Kvasir.Server.Peers;
 
 namespace Kvasir.Server.Hosting;
 
@@ -18,18 +20,12 @@ public sealed record PeerOptions(IPEndPoint Listen)
     /// </summary>
     public IReadOnlyList<DnsEndPoint> Seeds { get; init; } = [];
 
-    /// <summary>Where the node stands, the widest place first.</summary>
-    public IReadOnlyList<KeyValuePair<string, string>> Locality { get; init; } = [];
+    /// <summary>Where the node stands, the widest place first; copies are spread over places.</summary>
+    public Locality Locality { get; init; } = Locality.None;
 
     /// <summary>Null: nodes talk in the clear, and believe whoever connects.</summary>
-    public PeerTlsFiles? Tls { get; init; }
+    public PeerCertificateFiles? Tls { get; init; }
 
     /// <summary>Commands for keys that another node leads are answered with MOVED; otherwise they are passed on.</summary>
     public bool Redirects { get; init; }
 }
-
-/// <summary>Nodes prove to each other who they are: whoever has no certificate of the authority is no peer.</summary>
-/// <param name="Certificate">PEM file with the node's certificate and its chain.</param>
-/// <param name="Key">PEM file with its private key.</param>
-/// <param name="Authority">PEM file of the authority that every node's certificate comes from.</param>
-public sealed record PeerTlsFiles(string Certificate, string Key, string Authority);

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using Kvasir.Cluster.Directory;
+using Kvasir.Server.Peers;
 using Microsoft.Extensions.Configuration;
 
 namespace Kvasir.Server.Hosting;
@@ -7,9 +9,6 @@ namespace Kvasir.Server.Hosting;
 /// <summary>The options of a node in a cluster, as far as they can be judged without asking anybody.</summary>
 internal static class PeerOptionsReader
 {
-    private const int LocalityLevelsMax = 8;
-    private const int LocalityWordCharactersMax = 64;
-
     /// <summary>All but <c>peer</c> itself.</summary>
     private static readonly string[] s_others =
     [
@@ -38,7 +37,9 @@ internal static class PeerOptionsReader
             Advertised = advertised,
             RespAdvertised = Single(settings, "resp-advertise"),
             Seeds = Seeds(settings["join"], advertised ?? new DnsEndPoint(listen.Address.ToString(), listen.Port)),
-            Locality = Locality(settings["locality"]),
+            Locality = Locality.TryParse(settings["locality"]?.Trim() ?? "", out Locality? locality, out string? refusal)
+                ? locality
+                : throw new StartupException($"locality is a list like region=eu,zone=a: {refusal}"),
             Tls = Tls(settings),
             Redirects = ServerOptionsReader.OneOf(settings, "resp-routing", "proxy", ["proxy", "redirect"]) == "redirect",
         };
@@ -68,32 +69,13 @@ internal static class PeerOptionsReader
         return seeds.Length > 0 && others.Length == 0 ? throw new StartupException($"join names only this node itself, {text}") : others;
     }
 
-    private static List<KeyValuePair<string, string>> Locality(string? text)
-    {
-        List<KeyValuePair<string, string>> levels = [];
-        foreach (string item in (text ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-        {
-            string[] parts = item.Split('=');
-            if (parts.Length != 2 || !Array.TrueForAll(parts, IsWord))
-                throw new StartupException($"locality is a list like region=eu,zone=a of letters, digits and -._, not {item}");
-            if (levels.Exists(l => l.Key == parts[0]))
-                throw new StartupException($"locality names {parts[0]} twice");
-            levels.Add(new(parts[0], parts[1]));
-        }
-
-        return levels.Count <= LocalityLevelsMax ? levels : throw new StartupException($"locality has {levels.Count} levels, more than {LocalityLevelsMax}");
-    }
-
-    private static bool IsWord(string text) =>
-        text.Length is > 0 and <= LocalityWordCharactersMax && text.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_');
-
-    private static PeerTlsFiles? Tls(IConfiguration settings)
+    private static PeerCertificateFiles? Tls(IConfiguration settings)
     {
         string?[] files = [settings["peer-tls-cert-file"], settings["peer-tls-key-file"], settings["peer-tls-ca-cert-file"]];
         if (Array.TrueForAll(files, string.IsNullOrEmpty))
             return null;
         return files is [{ Length: > 0 } certificate, { Length: > 0 } key, { Length: > 0 } authority]
-            ? new PeerTlsFiles(certificate, key, authority)
+            ? new PeerCertificateFiles(certificate, key, authority)
             : throw new StartupException("peer-tls-cert-file, peer-tls-key-file and peer-tls-ca-cert-file go together: nodes prove to each other who they are");
     }
 }

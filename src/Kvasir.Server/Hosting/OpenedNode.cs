@@ -1,0 +1,170 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Server.Peers;
+using Kvasir.Storage.Files;
+using Microsoft.Extensions.Logging;
+
+namespace Kvasir.Server.Hosting;
+
+/// <summary>The node that a server serves, opened as its options say: one alone, or one of a cluster with its way to the others.</summary>
+internal sealed class OpenedNode : IDisposable
+{
+    private readonly IDisposable[] _parts;
+
+    private OpenedNode(IServedNode node, params IDisposable[] parts)
+    {
+        Node = node;
+        _parts = parts;
+    }
+
+    public IServedNode Node { get; }
+
+    /// <summary>Throws <see cref="StartupException"/>.</summary>
+    public static OpenedNode Open(ServerOptions options, NodeEnvironment world, ILoggerFactory logging)
+    {
+        if (world.Files.FileExists(options.DataFolder))
+            throw new StartupException($"{options.DataFolder} is a file; the data lies in a folder");
+        try
+        {
+            return options.Peer is { } peer ? OpenOfCluster(options, peer, world, logging) : OpenAlone(options, world);
+        }
+        catch (FolderInUseException e)
+        {
+            throw new StartupException($"another server has the folder {options.DataFolder} open", e);
+        }
+        catch (StorageException e)
+        {
+            throw new StartupException(e.Message.ReplaceLineEndings(" "), e);
+        }
+    }
+
+    /// <summary>Nobody uses the node any more.</summary>
+    public void Dispose()
+    {
+        foreach (IDisposable part in _parts)
+            part.Dispose();
+    }
+
+    /// <summary>Kept for deletions on a full disk: enough for a few tables, and little beside what is free.</summary>
+    private static long ReserveBytes(IFileSystem files, string folder)
+    {
+        const long Least = 4L << 20;
+        const long Most = 32L << 20;
+        files.CreateFolder(folder);
+        return Math.Clamp(files.FreeBytes(folder) / 20, Least, Most);
+    }
+
+    private static OpenedNode OpenAlone(ServerOptions options, NodeEnvironment world)
+    {
+        KvasirNode node = KvasirNode.Open(
+            new NodeOptions
+            {
+                Folder = options.DataFolder,
+                DatabaseCount = options.Databases,
+                Durability = options.Durability,
+                DatabaseDurability = options.DatabaseDurability,
+                SyncInterval = options.Interval,
+                MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
+                ReserveBytes = ReserveBytes(world.Files, options.DataFolder),
+            },
+            world);
+        return new OpenedNode(node, node);
+    }
+
+    private static OpenedNode OpenOfCluster(ServerOptions options, PeerOptions peer, NodeEnvironment world, ILoggerFactory logging)
+    {
+        if (options.Durability != Durability.Sync || options.DatabaseDurability.Count > 0)
+            throw new StartupException("durability: the databases of a cluster sync before they answer; another is not served there");
+        string resp = RespAddress(options, peer);
+        SeededRandom random = new(world.Seed);
+        TcpTransport transport = OpenTransport(peer, world.Scheduler.Time, random, logging);
+        try
+        {
+            ILogger logger = logging.CreateLogger("Kvasir.Cluster");
+            ClusterNode node = ClusterNode.Open(
+                new ClusterNodeOptions
+                {
+                    Folder = options.DataFolder,
+                    PeerAddress = peer.Advertised is { } told ? Text(told) : transport.EndPoint.ToString(),
+                    RespAddress = resp,
+                    HttpAddress = options.Http is { Port: not 0 } http ? http.ToString() : "",
+                    Locality = peer.Locality,
+                    Seeds = [.. peer.Seeds.Select(static s => new PeerAddress(NodeId.None, s.Host, s.Port))],
+                    DatabaseCount = options.Databases,
+                    MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
+                },
+                world with { Seed = random.NextUInt64() },
+                new PeerLink(transport));
+            node.Announcer = text =>
+            {
+                if (text == node.Refused)
+                    HostLog.NotLetIn(logger, text);
+                else
+                    HostLog.Announced(logger, text);
+            };
+
+            // No message may come in for a node that is closed.
+            return new OpenedNode(node, transport, node);
+        }
+        catch
+        {
+            transport.Dispose();
+            throw;
+        }
+    }
+
+    private static TcpTransport OpenTransport(PeerOptions peer, TimeProvider time, SeededRandom random, ILoggerFactory logging)
+    {
+        try
+        {
+            return new TcpTransport(
+                new TcpTransportOptions { Listen = peer.Listen, Certificates = peer.Tls }, time, random.Fork(), logging.CreateLogger("Kvasir.Peers"));
+        }
+        catch (SocketException e)
+        {
+            throw new StartupException($"cannot listen on peer {peer.Listen}: {e.Message}", e);
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            throw new StartupException($"peer-tls: {e.Message.ReplaceLineEndings(" ")}", e);
+        }
+        catch (PlatformNotSupportedException e)
+        {
+            throw new StartupException($"peer: {e.Message}", e);
+        }
+    }
+
+    /// <summary>The directory holds it, so it must be known before anything is bound, and be one that others can use.</summary>
+    private static string RespAddress(ServerOptions options, PeerOptions peer)
+    {
+        if (peer.RespAdvertised is { } told)
+            return Text(told);
+        if (options.Resp.Count == 0)
+            return "";
+        IPEndPoint first = options.Resp[0];
+        if (first.Port == 0)
+            throw new StartupException("resp: a node of a cluster tells the others its port, so 0 will not do without resp-advertise");
+        bool every = first.Address.Equals(IPAddress.Any) || first.Address.Equals(IPAddress.IPv6Any);
+        string host = !every ? first.Address.ToString() : peer.Advertised?.Host ?? peer.Listen.Address.ToString();
+        return Text(new DnsEndPoint(host, first.Port));
+    }
+
+    private static string Text(DnsEndPoint address) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{(address.Host.Contains(':', StringComparison.Ordinal) ? $"[{address.Host}]" : address.Host)}:{address.Port}");
+
+    private sealed class PeerLink(TcpTransport transport) : IPeerLink
+    {
+        public ITransport Transport => transport;
+
+        public void Start(ITransportListener listener) => transport.Start(listener);
+
+        public void Identify(ulong cluster, NodeId self) => transport.Identify(cluster, self);
+    }
+}
