@@ -98,7 +98,6 @@ internal sealed class IncomingStream : ISessionOwner
     /// <summary>False: the stream is over.</summary>
     public bool SendReplies()
     {
-        Span<byte> header = stackalloc byte[StreamFrame.ReplyHeaderBytes];
         AwaitsRoom = false;
         while (true)
         {
@@ -107,8 +106,8 @@ internal sealed class IncomingStream : ISessionOwner
                 return !Session.ClosesAfterReplies || Session.Output.HasGates;
             if (bytes.Length > RequestExchange.FrameBytesMax)
                 bytes = bytes[..RequestExchange.FrameBytesMax];
-            new StreamFrame(IsReply: true, Ends: false, Id, _nextReply, default, 0, 0).Write(header);
-            switch (_exchange.SendReply(Peer, header, bytes.Span))
+            StreamFrame frame = new(IsReply: true, Ends: false, Id, _nextReply, default, 0, 0);
+            switch (_exchange.SendReply(Peer, frame, bytes.Span))
             {
                 case SendOutcome.Unreachable:
                     return false;

@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
 
 namespace Kvasir.Server.Forwarding;
 
@@ -11,6 +12,7 @@ internal sealed partial class RequestExchange
     // Those whose replies wait for a log or for room, whose session is suspended, or that were woken.
     private readonly List<IncomingStream> _held = [];
     private readonly System.Collections.Concurrent.ConcurrentQueue<IncomingStream> _woken = new();
+    private readonly BytesBuffer _reply = new(1024);
     private bool _isSuspended;
     private bool _commitNeeded;
 
@@ -22,23 +24,23 @@ internal sealed partial class RequestExchange
     }
 
     /// <summary>Sends replies to a stream's node. By the stream.</summary>
-    public SendOutcome SendReply(NodeId peer, ReadOnlySpan<byte> header, ReadOnlySpan<byte> bytes)
+    public SendOutcome SendReply(NodeId peer, in StreamFrame frame, ReadOnlySpan<byte> bytes)
     {
-        PeerState state = Peer(peer);
-        if (state.IsFull)
-            return SendOutcome.Full;
-        MessageBuffer message = MessageBuffer.Rent(header.Length + bytes.Length);
-        header.CopyTo(message.Bytes);
-        bytes.CopyTo(message.Bytes[header.Length..]);
         if (peer == Self)
         {
-            if (StreamFrame.TryRead(message.Bytes, out StreamFrame frame, out ReadOnlySpan<byte> replies))
-                TakeReplies(Self, frame, replies);
-            message.Dispose();
+            TakeReplies(Self, frame, bytes);
             return SendOutcome.Queued;
         }
 
-        SendOutcome outcome = _transport.Send(peer, message);
+        PeerState state = Peer(peer);
+        if (state.IsFull)
+            return SendOutcome.Full;
+        _reply.Clear();
+        frame.Write(_reply.GetSpan(StreamFrame.ReplyHeaderBytes));
+        _reply.Advance(StreamFrame.ReplyHeaderBytes);
+        _reply.Append(bytes);
+        SendOutcome outcome = _transport.Send(peer, _reply.WrittenSpan, more: true);
+        _hasSent |= outcome == SendOutcome.Queued;
         state.IsFull = outcome == SendOutcome.Full;
         return outcome;
     }

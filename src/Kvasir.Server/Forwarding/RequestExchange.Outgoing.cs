@@ -204,9 +204,10 @@ internal sealed partial class RequestExchange
         PeerState peer = Peer(to);
         if (peer.IsFull)
             return false;
-        switch (_transport.Send(to, stream.Frame()))
+        switch (_transport.Send(to, stream.Frame(), more: true))
         {
             case SendOutcome.Queued:
+                _hasSent = true;
                 stream.Sent();
                 return true;
             case SendOutcome.Full:

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
@@ -31,6 +32,8 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     private readonly SortedDictionary<NodeId, PeerState> _peers = [];
     private readonly Upkeep _upkeep;
     private readonly ITimer _timer;
+    private readonly ConcurrentQueue<Notice> _told = new();
+    private bool _hasSent;
     private volatile bool _hasUnsent;
     private volatile bool _isHeld;
     private volatile bool _disposed;
@@ -67,15 +70,21 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     {
         if (!StreamFrame.TryRead(message, out _, out _))
             throw new MalformedMessageException("no frame of a stream of requests or replies");
-        if (!_disposed)
-            _server.Node.Mailbox.Post(new Notice(this, NoticeKind.Message, from, MessageBuffer.Copy(message)));
+        _told.Enqueue(new Notice(NoticeKind.Message, from, MessageBuffer.Copy(message)));
     }
 
-    public void Connected(NodeId peer) => Post(NoticeKind.Connected, peer);
+    /// <summary>What came together is taken in by one item: it shares a turn of the logs.</summary>
+    public void Settled()
+    {
+        if (!_told.IsEmpty)
+            _upkeep.Post();
+    }
 
-    public void Disconnected(NodeId peer) => Post(NoticeKind.Disconnected, peer);
+    public void Connected(NodeId peer) => Tell(NoticeKind.Connected, peer);
 
-    public void Writable(NodeId peer) => Post(NoticeKind.Writable, peer);
+    public void Disconnected(NodeId peer) => Tell(NoticeKind.Disconnected, peer);
+
+    public void Writable(NodeId peer) => Tell(NoticeKind.Writable, peer);
 
     /// <summary>Nothing is posted any more when it returns; the node may go.</summary>
     public void Dispose()
@@ -84,10 +93,10 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
         _timer.Dispose();
     }
 
-    private void Post(NoticeKind kind, NodeId peer)
+    private void Tell(NoticeKind kind, NodeId peer)
     {
-        if (!_disposed)
-            _server.Node.Mailbox.Post(new Notice(this, kind, peer, message: null));
+        _told.Enqueue(new Notice(kind, peer, Message: null));
+        _upkeep.Post();
     }
 
     private PeerState Peer(NodeId node)
@@ -107,11 +116,16 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
             TakeRequests(execution, from, frame, bytes);
     }
 
-    private void Take(Execution execution, NoticeKind kind, NodeId peer)
+    private void Take(Execution execution, in Notice notice)
     {
+        NodeId peer = notice.Peer;
         PeerState state = Peer(peer);
-        switch (kind)
+        switch (notice.Kind)
         {
+            case NoticeKind.Message:
+                Take(execution, peer, notice.Message!.Bytes);
+                notice.Message.Dispose();
+                break;
             case NoticeKind.Connected:
                 state.IsReachable = true;
                 state.IsFull = false;
@@ -126,15 +140,18 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
                 state.IsFull = false;
                 break;
         }
-
-        LookAfter(execution);
     }
 
-    /// <summary>Sends what may be sent, goes on with what may go on, and sees to it that this happens again in time.</summary>
+    /// <summary>
+    /// Takes in what was told, sends what may be sent, goes on with what may go on, and sees to it that this happens again in
+    /// time.
+    /// </summary>
     private void LookAfter(Execution execution)
     {
         if (_disposed)
             return;
+        while (_told.TryDequeue(out Notice notice))
+            Take(execution, notice);
         ServeHeld(execution);
         BreakStale();
         do
@@ -146,6 +163,9 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
         if (_commitNeeded)
             _server.Node.Log.Commit();
         _commitNeeded = false;
+        if (_hasSent)
+            _transport.Flush();
+        _hasSent = false;
         bool looks = _parked.Count != 0 || _isSuspended;
         if (looks || _owed != 0)
             LookAgain(looks ? s_look : s_watch);
@@ -178,22 +198,8 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
         Writable,
     }
 
-    /// <summary>What the transport told, in the mailbox.</summary>
-    private sealed class Notice(RequestExchange exchange, NoticeKind kind, NodeId peer, MessageBuffer? message) : IMailboxItem
-    {
-        public void Run(Execution execution)
-        {
-            if (message is null)
-            {
-                exchange.Take(execution, kind, peer);
-                return;
-            }
-
-            exchange.Take(execution, peer, message.Bytes);
-            message.Dispose();
-            exchange.LookAfter(execution);
-        }
-    }
+    /// <summary>What the transport told.</summary>
+    private readonly record struct Notice(NoticeKind Kind, NodeId Peer, MessageBuffer? Message);
 
     /// <summary>Looks after everything once, however often it was asked for meanwhile.</summary>
     private sealed class Upkeep(RequestExchange exchange) : IMailboxItem

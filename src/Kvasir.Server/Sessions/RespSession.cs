@@ -117,16 +117,21 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Runs all complete commands of the input. When <see cref="IsRunning"/> is true afterwards, a wake follows.</summary>
     public void Execute()
     {
+        BeginRun();
+        Server.Node.Mailbox.Post(this);
+    }
+
+    /// <summary>The owner is about to have it run: from here on it keeps its hands off.</summary>
+    public void BeginRun()
+    {
         _runner = Environment.CurrentManagedThreadId;
         _running = true;
-        Server.Node.Mailbox.Post(this);
     }
 
     /// <summary>As <see cref="Execute"/>, for an owner that is inside the mailbox.</summary>
     public void ExecuteInside(Execution execution)
     {
-        _runner = Environment.CurrentManagedThreadId;
-        _running = true;
+        BeginRun();
         Run(execution);
     }
 

@@ -30,6 +30,9 @@ internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
 
     public bool IsSuspended { get; set; }
 
+    /// <summary>Its commands run at the end of this turn, with those of others.</summary>
+    public bool IsBatched { get; set; }
+
     public bool IsClosed { get; set; }
 
     /// <summary>Its commands run on another thread; its wake is awaited.</summary>

@@ -225,7 +225,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     private void Receive(EpollConnection connection)
     {
         RespSession session = connection.Session;
-        if (session.IsRunning || connection.AwaitsRun)
+        if (session.IsRunning || connection.AwaitsRun || connection.IsBatched)
             return;
         if (connection.LingersUntilMs != 0)
         {
@@ -272,9 +272,19 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 
     private void Execute(EpollConnection connection)
     {
-        RespSession session = connection.Session;
-        session.Execute();
-        if (session.IsRunning)
+        if (_server.Router is not null)
+        {
+            Batch(connection);
+            return;
+        }
+
+        connection.Session.Execute();
+        Executed(connection);
+    }
+
+    private void Executed(EpollConnection connection)
+    {
+        if (connection.Session.IsRunning)
         {
             connection.AwaitsRun = true;
             return;
@@ -324,6 +334,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     /// <summary>Commits once for the whole turn, then sends.</summary>
     private void Settle()
     {
+        if (_batch.Count != 0)
+            RunBatch();
         if (_server.Router is { Forwarder: { HasUnsent: true } forwarder })
             forwarder.Flush();
         if (_commitNeeded)

@@ -148,6 +148,7 @@ internal sealed class ClusterInMemory
                 node.Exchange.Received(from, message.Bytes);
                 if (Doubles())
                     node.Exchange.Received(from, message.Bytes);
+                node.Exchange.Settled();
             }
 
             if (RoomMax != int.MaxValue)
