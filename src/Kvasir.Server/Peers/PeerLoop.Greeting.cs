@@ -41,11 +41,16 @@ internal sealed partial class PeerLoop
             peer.NextAttemptMs = 0;
         }
 
-        Volatile.Write(ref _peers, [.. peers.Values]);
-        foreach (Peer gone in before)
+        Peer[] missing = [.. before.Where(p => !peers.ContainsKey(p.Id))];
+        lock (_statisticsLock)
         {
-            if (peers.ContainsKey(gone.Id))
-                continue;
+            foreach (Peer gone in missing)
+                _gone += gone.Counters.Read(queuedBytes: 0);
+            Volatile.Write(ref _peers, [.. peers.Values]);
+        }
+
+        foreach (Peer gone in missing)
+        {
             if (gone.Attempt is { } attempt)
                 Close(attempt, "it is no longer a node of the cluster");
             if (gone.Link is { } link)

@@ -34,6 +34,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     private readonly int _epoll;
     private readonly int _wake;
     private readonly Lock _wakeLock = new();
+    private readonly Lock _statisticsLock = new();
     private readonly byte* _events;
     private readonly Thread _thread;
     private readonly LoopListeners _listeners;
@@ -58,6 +59,8 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     private bool _peersAreSet;
     private bool _hasDelivered;
     private int _strangers;
+    private long _lastBeatMs;
+    private PeerStatistics _gone;
 
     public PeerLoop(TcpTransportOptions options, PeerTls? tls, TimeProvider time, SeededRandom random, ILogger logger)
     {
@@ -82,14 +85,31 @@ internal sealed unsafe partial class PeerLoop : IDisposable
 
     public Peer[] Peers => Volatile.Read(ref _peers);
 
+    /// <summary>Of all peers that there have been. Any thread.</summary>
+    public PeerStatistics Statistics
+    {
+        get
+        {
+            lock (_statisticsLock)
+            {
+                PeerStatistics sum = _gone;
+                foreach (Peer peer in _peers)
+                    sum += peer.Counters.Read(peer.Link?.Output.PendingBytes ?? 0);
+                return sum;
+            }
+        }
+    }
+
     public void Start(ITransportListener listener, int listeningSocket)
     {
         _listener = listener;
+        _lastBeatMs = Now();
         LinuxCalls.SetNonBlocking(listeningSocket);
         Require(_listeners.Add(listeningSocket), "epoll_ctl");
         _thread.Start();
 
-        // Not by the loop: a listener that takes its time must not make this node look dead.
+        // A listener that takes its time must not make this node look dead, nor must a pool of threads without a free one:
+        // a timer does it, and the loop when the timer has not.
         _heartbeat = _time.CreateTimer(_ => Beat(), null, _options.HeartbeatInterval, _options.HeartbeatInterval);
     }
 
@@ -155,6 +175,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
 
     private void Beat()
     {
+        Volatile.Write(ref _lastBeatMs, Now());
         _pool.Trim();
         foreach (Peer peer in Peers)
         {
@@ -209,6 +230,8 @@ internal sealed unsafe partial class PeerLoop : IDisposable
 
         for (int left = _commands.Count; left > 0 && _commands.TryDequeue(out Action? command); left--)
             command();
+        if (_nowMs - Volatile.Read(ref _lastBeatMs) > 2 * _options.HeartbeatInterval.TotalMilliseconds)
+            Beat();
         if (_nowMs >= _nextSweepMs)
             Sweep(sawAll: count is >= 0 and < EventsMax);
     }
@@ -387,7 +410,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     {
         long silenceMs = (long)_options.SilenceMax.TotalMilliseconds;
         long frameMs = (long)_options.FrameMax.TotalMilliseconds;
-        _nextSweepMs = long.MaxValue;
+        _nextSweepMs = _nowMs + (long)Math.Min(2 * _options.HeartbeatInterval.TotalMilliseconds, int.MaxValue) + 1;
         _listeners.Resume();
         foreach (PeerConnection connection in _connections.Values)
         {

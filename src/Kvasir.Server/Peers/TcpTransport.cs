@@ -20,6 +20,7 @@ public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
     private readonly ILogger _logger;
     private readonly Socket _socket;
     private readonly PeerLoop _loop;
+    private PeerMeter? _meter;
     private ulong _self;
     private long _strayMessages;
     private bool _isStarted;
@@ -64,17 +65,8 @@ public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
     /// <summary>Where others connect, as bound: with the port that the system chose for port 0.</summary>
     public IPEndPoint EndPoint { get; }
 
-    /// <summary>Of all present peers together.</summary>
-    public PeerStatistics Statistics
-    {
-        get
-        {
-            PeerStatistics sum = new() { Dropped = Volatile.Read(ref _strayMessages) };
-            foreach (PeerState peer in Peers)
-                sum += peer.Statistics;
-            return sum;
-        }
-    }
+    /// <summary>Of all peers together that there have been.</summary>
+    public PeerStatistics Statistics => _loop.Statistics + new PeerStatistics { Dropped = Volatile.Read(ref _strayMessages) };
 
     /// <summary>All peers, in the order of their numbers.</summary>
     public IReadOnlyList<PeerState> Peers => [.. _loop.Peers.Select(static peer =>
@@ -89,6 +81,7 @@ public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
         Check.That(!_isStarted && !_isDisposed);
         _isStarted = true;
         _loop.Start(listener, (int)_socket.Handle);
+        _meter = new PeerMeter(this);
         PeerLog.Listening(_logger, EndPoint, _options.Certificates is null ? "" : " with certificates");
     }
 
@@ -153,6 +146,7 @@ public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
         if (_isDisposed)
             return;
         _isDisposed = true;
+        _meter?.Dispose();
         _loop.Dispose();
         _socket.Dispose();
     }

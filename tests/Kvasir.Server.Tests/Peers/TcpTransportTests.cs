@@ -191,11 +191,16 @@ public sealed class TcpTransportTests
     {
         using PeerNode a = new(1), b = new(2), c = new(3);
         PeerNode.Introduce(a, b, c);
+        a.Send(2, "1");
+        a.Send(3, "2");
         a.Transport.SetPeers([a.Address, b.Address]);
         a.Heard.WaitToldLast("-3");
         c.Heard.WaitToldLast("-1");
         c.Log.Wait("node 3 is not known here as one of the cluster");
         Assert.Equal(SendOutcome.Unreachable, a.Send(3, "x"));
+
+        // What was counted of it stays: counters do not fall.
+        Assert.Equal((2, 2, 1), (a.Transport.Statistics.Links, a.Transport.Statistics.MessagesSent, a.Transport.Statistics.Dropped));
         a.Transport.SetPeers([a.Address, b.Address, c.Address]);
         a.Heard.WaitToldLast("+3");
         Assert.Equal(SendOutcome.Queued, a.Send(3, "again"));
