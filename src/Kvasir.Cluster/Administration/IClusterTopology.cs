@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
 
@@ -23,6 +24,9 @@ public interface IClusterTopology
 
     /// <summary>This node's own replicas, in the order of their groups.</summary>
     IReadOnlyList<ReplicaDescription> Replicas { get; }
+
+    /// <summary>Whether the cluster keeps what it promises, as it was last looked at; null before that. Any thread.</summary>
+    DirectoryHealth? Health => null;
 }
 
 /// <param name="Id">Its number.</param>

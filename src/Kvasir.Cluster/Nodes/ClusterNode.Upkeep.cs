@@ -19,6 +19,7 @@ public sealed partial class ClusterNode
     private const int RoundsOfReports = 5;
     private const int RoundsOfDirectory = 5;
     private const int RoundsOfJournal = 10;
+    private const int RoundsOfHealth = 10;
 
     // A follower that lags further is brought up by a snapshot, where the journal is longer than it should be.
     private const ulong KeptForFollowersMax = 1_000_000;
@@ -53,6 +54,8 @@ public sealed partial class ClusterNode
             KeepDirectory(execution);
         if (_round % RoundsOfJournal == 0)
             KeepJournal();
+        if (_round % RoundsOfHealth == 0)
+            LookAtHealth();
         BoundMemory();
     }
 

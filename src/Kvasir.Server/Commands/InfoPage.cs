@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
@@ -69,7 +70,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
                 LatencyStats();
                 break;
             case "cluster":
-                Field("cluster_enabled", "0");
+                Cluster();
                 break;
             case "keyspace":
                 Keyspace();
@@ -293,6 +294,28 @@ internal sealed class InfoPage(ServerState server, Execution execution)
                 CultureInfo.InvariantCulture,
                 $"p{p}={entry.Counters.Percentile(double.Parse(p, CultureInfo.InvariantCulture)):F3}"))));
         }
+    }
+
+    private void Cluster()
+    {
+        Field("cluster_enabled", "0");
+        if (server.Node.Clustered is not { } clustered)
+            return;
+        DirectoryHealth? health = clustered.Topology.Health;
+        Field("cluster_node", clustered.Self.Value);
+        Field("cluster_health", health?.Word ?? "unknown");
+        if (health is null)
+            return;
+        Field("cluster_nodes_active", health.NodesActive);
+        Field("cluster_nodes_joining", health.NodesJoining);
+        Field("cluster_nodes_draining", health.NodesDraining);
+        Field("cluster_nodes_lost", health.NodesLost);
+        Field("cluster_shards", health.Shards);
+        Field("cluster_shards_under_replicated", health.ShardsUnderReplicated);
+        Field("cluster_shards_unavailable", health.ShardsUnavailable);
+        Field("cluster_shards_moving", health.ShardsMoving);
+        for (int i = 0; i < health.Problems.Length; i++)
+            Field("cluster_problem_" + (i + 1).ToString(CultureInfo.InvariantCulture), health.Problems[i]);
     }
 
     private void Keyspace()

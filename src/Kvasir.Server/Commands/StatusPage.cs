@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Transport;
 using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
@@ -12,7 +13,7 @@ internal static class StatusPage
     {
         IClusterTopology topology = context.Node.Clustered!.Topology;
         RespWriter reply = context.Reply;
-        reply.MapHeader(7);
+        reply.MapHeader(9);
         Field(reply, "cluster", topology.ClusterId.ToString("x16", System.Globalization.CultureInfo.InvariantCulture));
         Field(reply, "node", (long)context.Node.Clustered.Self.Value);
         Field(reply, "directory-leader", (long)topology.DirectoryLeader.Value);
@@ -30,6 +31,12 @@ internal static class StatusPage
         reply.ArrayHeader(topology.Replicas.Count);
         foreach (ReplicaDescription replica in topology.Replicas)
             Write(reply, replica);
+        DirectoryHealth? health = topology.Health;
+        Field(reply, "health", health?.Word ?? "unknown");
+        reply.BulkString("problems"u8);
+        reply.ArrayHeader(health?.Problems.Length ?? 0);
+        foreach (string problem in health?.Problems ?? [])
+            reply.BulkString(problem);
     }
 
     public static void WriteNodes(RespWriter reply, IClusterTopology topology)

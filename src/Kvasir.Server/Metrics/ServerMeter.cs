@@ -35,6 +35,15 @@ internal sealed class ServerMeter : IDisposable
         Counter("kvasir.journal.sync.microseconds", "time spent in them", () => server.Node.Log.Statistics.SyncMicroseconds);
         Gauge("kvasir.journal.sync.slowest.microseconds", "the slowest of them", () => server.Node.Log.Statistics.SlowestSyncMicroseconds);
         Gauge("kvasir.writes.refused", "1 while writes are refused", () => server.Node.Log.Refusal is null ? 0 : 1);
+        if (server.Node.Clustered is { Topology: { } topology })
+        {
+            Gauge("kvasir.cluster.shards", "shards of all keyspaces", () => topology.Health?.Shards ?? 0);
+            Gauge("kvasir.cluster.shards.under_replicated", "shards with fewer copies than promised", () => topology.Health?.ShardsUnderReplicated ?? 0);
+            Gauge("kvasir.cluster.shards.unavailable", "shards that have lost their majority", () => topology.Health?.ShardsUnavailable ?? 0);
+            Gauge("kvasir.cluster.shards.moving", "shards whose copies are being made or moved", () => topology.Health?.ShardsMoving ?? 0);
+            Gauge("kvasir.cluster.nodes.lost", "nodes that are dead or silent", () => topology.Health?.NodesLost ?? 0);
+        }
+
         Gauge("kvasir.memory.budget.bytes", "what memtables and caches may use", () => server.Node.Memory.TotalBytes);
         Gauge("kvasir.memory.memtable.bytes", "memtables of all databases", () => server.Node.Memory.WriteBytes);
         Gauge("kvasir.memory.cache.bytes", "caches of all databases", () => server.Node.Memory.CacheBytes);

@@ -52,6 +52,25 @@ public sealed class ClusterNodeTests
         Assert.All(routes.Where(r => r.Kind != RouteKind.Local), r => Assert.Equal((RouteKind.Remote, local.Leader), (r.Kind, r.Leader)));
     }
 
+    [Fact]
+    public void FewerCopiesThanPromisedAreSaidAloudUntilTheyAreThere()
+    {
+        var world = new ClusterWorld(3);
+        ClusterMember first = world.Add();
+        world.RunUntil(() => HealthOf(first) is "degraded", "it has one copy of three");
+        Assert.Single(first.Announced, a => a.Contains("start 2 more, with --join", StringComparison.Ordinal));
+        world.Add();
+        world.Add();
+        world.RunUntil(() => world.Members.TrueForAll(m => HealthOf(m) == "ok"), "all copies are there");
+        Assert.Contains(first.Announced, a => a.Contains("all copies that it promised", StringComparison.Ordinal));
+
+        world.Members[2].Crash(CrashKind.LoseUnsynced);
+        world.RunUntil(() => HealthOf(first) is "degraded", "one is silent");
+        Assert.Contains("node 3", first.Announced[^1], StringComparison.Ordinal);
+        world.Members[2].Restart();
+        world.RunUntil(() => world.Members.TrueForAll(m => HealthOf(m) == "ok"), "it is back");
+    }
+
     [Theory]
     [InlineData(11)]
     [InlineData(12)]
@@ -80,6 +99,8 @@ public sealed class ClusterNodeTests
             Assert.Equal(value, world.Get(0, key));
         world.RunUntil(world.IsWhole, "all is as it was");
     }
+
+    private static string? HealthOf(ClusterMember member) => member.IsDown ? null : ((IClusterTopology)member.Node).Health?.Word;
 
     [Fact]
     public void AllMayLoseTheirPowerAtOnce()

@@ -14,6 +14,7 @@ using Kvasir.Server.Tests.Commands;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Journal;
 using Microsoft.Extensions.Logging.Abstractions;
+using DirectoryHealth = Kvasir.Cluster.Directory.DirectoryHealth;
 
 namespace Kvasir.Server.Tests.Forwarding;
 
@@ -94,6 +95,8 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
         [.. _cluster.Groups.Select((g, i) => new GroupDescription(g.Id, "db" + g.Database, i % ClusterInMemory.Shards, 1, [.. _cluster.Nodes.Select(n => n.Self)], g.Leader))];
 
     public IReadOnlyList<ReplicaDescription> Replicas => [.. _cluster.Groups.Select(g => new ReplicaDescription { Group = g.Id, Role = g.Leader == Self ? "leader" : "follower" })];
+
+    public DirectoryHealth? Health { get; set; }
 
     /// <summary>What was asked of the administration.</summary>
     public List<string> Asked { get; } = [];

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Partitioning;
 
 namespace Kvasir.Server.Tests.Forwarding;
@@ -121,8 +122,28 @@ public sealed class ShardCommandTests
         Assert.StartsWith("*2\r\n*16\r\n$4\r\nname\r\n$3\r\ndb0\r\n", client.Send("KEYSPACE LIST"), StringComparison.Ordinal);
         Assert.StartsWith("*16\r\n$4\r\nname\r\n$3\r\ndb1\r\n", client.Send("KEYSPACE SHOW db1"), StringComparison.Ordinal);
         Assert.StartsWith("*2\r\n*14\r\n$2\r\nid\r\n:1\r\n", client.Send("NODE LIST"), StringComparison.Ordinal);
-        Assert.StartsWith("*14\r\n$7\r\ncluster\r\n", client.Send("STATUS"), StringComparison.Ordinal);
+        Assert.StartsWith("*18\r\n$7\r\ncluster\r\n", client.Send("STATUS"), StringComparison.Ordinal);
         Assert.Equal("+OK\r\n", client.Send("SELECT db1"));
+    }
+
+    [Fact]
+    public void ACopyThatIsLackingIsSaidAloud()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        Assert.Contains("cluster_health:unknown\r\n", client.Send("INFO cluster"), StringComparison.Ordinal);
+        Assert.EndsWith("$6\r\nhealth\r\n$7\r\nunknown\r\n$8\r\nproblems\r\n*0\r\n", client.Send("STATUS"), StringComparison.Ordinal);
+
+        var request = new JoinRequest { Identity = 1, PeerAddress = "a:1", RespAddress = "a:2" };
+        DirectoryRecords records = new();
+        foreach (DirectoryChange change in DirectoryOperations.Found(new FoundRequest { ClusterId = 1, Node = request }).Changes)
+            records.Apply(change.Key, change.Value);
+        cluster[1].Health = DirectoryHealth.Of(records.View, _ => false);
+        string info = client.Send("INFO cluster");
+        Assert.Contains("cluster_health:degraded\r\n", info, StringComparison.Ordinal);
+        Assert.Contains("cluster_shards_under_replicated:65\r\n", info, StringComparison.Ordinal);
+        Assert.Contains("cluster_problem_1:65 of 65 shards have fewer copies than promised", info, StringComparison.Ordinal);
+        Assert.Contains("*1\r\n$", client.Send("STATUS").Split("problems\r\n")[1], StringComparison.Ordinal);
     }
 
     [Theory]
