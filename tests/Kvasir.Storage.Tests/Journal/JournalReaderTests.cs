@@ -3,6 +3,7 @@ using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
+using Kvasir.Storage.Machine;
 
 namespace Kvasir.Storage.Tests.Journal;
 
@@ -241,6 +242,75 @@ public sealed class JournalReaderTests
         Assert.True(served > 300 && trims > 0, $"seed {seed}: only {served} records were read, and {trims} readings ended in a trim");
         reader.Dispose();
         journal.Dispose();
+    }
+
+    [Fact]
+    public async Task OnTheMachineAReaderServesWhatWasWrittenWhileSegmentsAreRecycled()
+    {
+        const int Records = 6000;
+        string folder = Directory.CreateTempSubdirectory("kvasir-journal-").FullName;
+        try
+        {
+            using var scheduler = new ThreadScheduler(TimeProvider.System);
+            JournalOptions options = JournalWorld.SmallOptions with { FirstSegmentBytes = 16 << 10 };
+            using JournalWriter journal = JournalWriter.Open(
+                new PosixFileSystem(), scheduler, folder, options, LogPosition.Zero, (_, _) => { });
+            var starts = new LogPosition[Records];
+            int written = 0;
+            Task writer = Task.Factory.StartNew(
+                () =>
+                {
+                    var random = new SeededRandom(5);
+                    for (int i = 0; i < Records; i++)
+                    {
+                        string payload = $"{i}:" + new string((char)('a' + (i % 26)), random.Next(300));
+                        LogPosition position = JournalWorld.Append(journal, payload);
+                        starts[i] = JournalReader.StartOf(position, payload.Length);
+                        Volatile.Write(ref written, i + 1);
+                        if (i % 8 == 7)
+                            journal.Commit(sync: i % 512 == 511);
+                        if (i % 200 == 199)
+                            journal.TrimBefore(starts[i - 100]);
+                    }
+
+                    journal.Commit(sync: true);
+                },
+                CancellationToken.None,
+                TaskCreationOptions.LongRunning,
+                TaskScheduler.Default);
+
+            using JournalReader reader = journal.CreateReader();
+            var random = new SeededRandom(6);
+            bool isLast;
+            do
+            {
+                isLast = writer.IsCompleted;
+                int known = Volatile.Read(ref written);
+                if (known == 0)
+                    continue;
+                int at = known - 1 - random.Next(Math.Min(known, 250));
+                if (!reader.TrySeek(starts[at]))
+                    continue;
+                for (int end = at + 40; at < end && reader.MoveNext(); at++)
+                {
+                    string payload = Encoding.UTF8.GetString(reader.Payload);
+                    string[] parts = payload.Split(':');
+                    Assert.Equal($"{at}", parts[0]);
+                    Assert.Equal(new string((char)('a' + (at % 26)), parts[1].Length), parts[1]);
+                }
+
+                // A file that is held open would keep its place on the disk.
+                if (random.OneIn(3))
+                    reader.Close();
+            }
+            while (!isLast);
+            await writer;
+            Assert.True(reader.TrySeek(starts[^1]) && reader.MoveNext());
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private static LogPosition Append(JournalWriter journal, string payload) =>
