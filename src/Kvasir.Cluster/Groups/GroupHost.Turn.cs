@@ -105,16 +105,17 @@ internal sealed partial class GroupHost
 
     private void WriteJournal(TimeSpan now)
     {
+        bool isAwaited = _pending.HasGathered || _wantsProbe;
         if (_wantsProbe)
-        {
             Journal.Probe();
-            (_wantsProbe, _hasGathered) = (false, true);
-        }
-
-        if (!_hasGathered)
+        if (!isAwaited && !_hasGathered)
             return;
-        _hasGathered = false;
-        _pending.Written(Journal.Write(), now);
+        (_wantsProbe, _hasGathered) = (false, false);
+        LogPosition position = Journal.Write();
+
+        // What nobody waits for may have been written, and be durable, before: no notice of it would come.
+        if (isAwaited)
+            _pending.Written(position, now);
         Journal.RequestSync();
     }
 

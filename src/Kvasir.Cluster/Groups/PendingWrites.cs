@@ -15,6 +15,9 @@ internal sealed class PendingWrites
 
     public bool IsEmpty => _records.Count == 0;
 
+    /// <summary>There are writes for the next record.</summary>
+    public bool HasGathered => _gathered > 0;
+
     /// <summary>When the oldest of them was handed to the journal.</summary>
     public TimeSpan OldestAt => _records.Peek().At;
 
