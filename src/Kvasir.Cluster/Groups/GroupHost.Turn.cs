@@ -2,6 +2,7 @@ using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups;
 
@@ -105,17 +106,20 @@ internal sealed partial class GroupHost
 
     private void WriteJournal(TimeSpan now)
     {
-        bool isAwaited = _pending.HasGathered || _wantsProbe;
         if (_wantsProbe)
+        {
             Journal.Probe();
-        if (!isAwaited && !_hasGathered)
-            return;
-        (_wantsProbe, _hasGathered) = (false, false);
-        LogPosition position = Journal.Write();
+            (_wantsProbe, _hasGathered) = (false, true);
+        }
 
-        // What nobody waits for may have been written, and be durable, before: no notice of it would come.
-        if (isAwaited)
-            _pending.Written(position, now);
+        if (!_hasGathered)
+            return;
+        _hasGathered = false;
+        LogPosition written = Journal.Write();
+
+        // No sync will come for what is durable already: waiting for one would look as if the disk hung.
+        if (_pending.HasGathered || written > Journal.DurablePosition)
+            _pending.Written(written, now);
         Journal.RequestSync();
     }
 

@@ -56,9 +56,7 @@ internal sealed class RecoveredLog(GroupId id)
     {
         Check.That(IsAnchored && !Log.IsRemoved);
         var configurations = new List<ConfigurationEntry>(_configurations.Count + 1);
-
-        // Nobody at the base counts only as what is in force before the first configuration of the log.
-        if (Log.BaseConfiguration.Configuration.Voters.Length > 0 || _configurations.Count > 0)
+        if (Log.BaseConfiguration.Configuration.Voters.Length > 0)
             configurations.Add(Log.BaseConfiguration);
         configurations.AddRange(_configurations);
         return new RaftRecovery
