@@ -2,6 +2,7 @@ using System.CommandLine;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.DataFiles;
 using Kvasir.Simulation.Clusters;
+using Kvasir.Simulation.Nodes;
 using Kvasir.Simulation.Workloads;
 using Kvasir.Storage.Lsm;
 
@@ -37,7 +38,7 @@ internal static class SimulateCommand
             },
             result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
             result.GetValue(jobs), result.GetValue(json), stop)));
-        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk, CreateModel(), CreateDamage(), CreateRaft() };
+        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk, CreateModel(), CreateDamage(), CreateRaft(), CreateCluster() };
     }
 
     private static Command CreateRaft()
@@ -69,6 +70,38 @@ internal static class SimulateCommand
             result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
             result.GetValue(trace) ? 1 : result.GetValue(jobs), result.GetValue(history), result.GetValue(json), stop)));
         return raft;
+    }
+
+    private static Command CreateCluster()
+    {
+        Option<long> seeds = CommandFlag.Count("--seeds", "N", "Runs, with consecutive seeds.", fallback: 20);
+        Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; with --seeds 1 or alone, the only one.", fallback: 1, min: 0);
+        Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes of the cluster.", fallback: 3, max: 9);
+        Option<double> minutes = CommandFlag.Decimal("--minutes", "N", "Of the cluster's time, in each run.", fallback: 1, min: 0.001, max: 10_000);
+        Option<string?> faults = CommandFlag.Text(
+            "--faults", "LIST", $"What goes wrong: all, none, or of {string.Join(", ", ClusterFaultNames.All)}; -NAME leaves one out.", fallback: "all");
+        Option<int> jobs = CommandFlag.Number("--jobs", "N", "Seeds that run at once.", fallback: 1, max: 256);
+        Option<bool> trace = CommandFlag.Switch("--trace", "Print all that happens; for one seed.");
+        Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of the last seed saw: .edn for Jepsen's notation, else JSON lines.");
+        Option<bool> json = CommandFlag.Json();
+        Command cluster = new("cluster", "Whole nodes on networks, disks and clocks that fail; what clients saw is judged, and replicas are compared.")
+        {
+            seeds, seed, nodes, minutes, faults, jobs, trace, history, json,
+        };
+        cluster.SetAction((result, stop) => Task.FromResult(ClusterNodesSimulation.Run(
+            new ClusterSimulationOptions
+            {
+                Seed = (ulong)result.GetValue(seed),
+                Engine = new LsmEngineFactory(LsmOptions.Tiny),
+                Nodes = result.GetValue(nodes),
+                Time = TimeSpan.FromMinutes(result.GetValue(minutes)),
+                Faults = ClusterFaultNames.Parse(result.GetValue(faults)!)
+                    ?? throw new UsageException($"--faults wants all, none, or of {string.Join(", ", ClusterFaultNames.All)}, not '{result.GetValue(faults)}'"),
+                Trace = result.GetValue(trace) ? Console.WriteLine : null,
+            },
+            result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
+            result.GetValue(trace) ? 1 : result.GetValue(jobs), result.GetValue(history), result.GetValue(json), stop)));
+        return cluster;
     }
 
     private static Command CreateDamage()

@@ -25,6 +25,9 @@ public sealed class SimulatedNetwork
 
     public NetworkConditions Behaviour { get; set; } = new();
 
+    /// <summary>As connections are: of two nodes one at least must have been told of the other before they can talk.</summary>
+    public bool NeedsIntroduction { get; init; }
+
     public long Sent { get; private set; }
 
     public long Delivered { get; private set; }
@@ -77,7 +80,7 @@ public sealed class SimulatedNetwork
     internal SendOutcome Send(SimulatedTransport from, NodeId to, MessageBuffer message)
     {
         SimulatedTransport? target = Find(to);
-        if (target is null || from.IsDown || !from.Knows(to))
+        if (target is null || from.IsDown || !KnowEachOther(from, target))
         {
             message.Dispose();
             return SendOutcome.Unreachable;
@@ -162,7 +165,7 @@ public sealed class SimulatedNetwork
             from.Run(() => from.Listener.Writable(to.Self));
         }
 
-        if (link.IsCut || to.Life != life || to.IsDown || !to.Knows(from.Self))
+        if (link.IsCut || to.Life != life || to.IsDown || !KnowEachOther(from, to))
         {
             Lose(from, to, message);
             return;
@@ -212,12 +215,15 @@ public sealed class SimulatedNetwork
     }
 
     /// <summary>Two of whom one at least knows whom there is: they are connected while they know each other and no link is cut.</summary>
-    private static void Meet(SimulatedTransport a, SimulatedTransport b)
+    private void Meet(SimulatedTransport a, SimulatedTransport b)
     {
-        bool together = a.Knows(b.Self) && b.Knows(a.Self) && !a.Links[b.Index].IsCut && !b.Links[a.Index].IsCut;
+        bool together = KnowEachOther(a, b) && !a.Links[b.Index].IsCut && !b.Links[a.Index].IsCut;
         Introduce(a, b, together);
         Introduce(b, a, together);
     }
+
+    private bool KnowEachOther(SimulatedTransport a, SimulatedTransport b) =>
+        a.Knows(b.Self) && b.Knows(a.Self) && (!NeedsIntroduction || a.Known is not null || b.Known is not null);
 
     private static void Introduce(SimulatedTransport node, SimulatedTransport peer, bool together)
     {

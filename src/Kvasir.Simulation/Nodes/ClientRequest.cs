@@ -1,0 +1,135 @@
+using System.Globalization;
+using System.Text;
+using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Routing;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Histories;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Simulation.Nodes;
+
+/// <summary>What a client asks a node for.</summary>
+/// <param name="Kind">What to do to the key.</param>
+/// <param name="Database">Where the key is.</param>
+/// <param name="Key">The key.</param>
+/// <param name="Argument">As histories have it.</param>
+/// <param name="Ballast">Bytes that values are made longer by.</param>
+internal sealed record ClientRequest(OperationKind Kind, int Database, string Key, HistoryValue Argument, int Ballast)
+{
+    public bool IsRead => Kind == OperationKind.Read;
+}
+
+internal enum ClientOutcome
+{
+    Done,
+
+    /// <summary>It did not happen, and by this attempt never will.</summary>
+    Refused,
+
+    /// <summary>Nobody can say whether it happened.</summary>
+    Lost,
+}
+
+/// <summary>What a client is told. Who is told nothing knows nothing.</summary>
+internal readonly record struct ClientReply(ClientOutcome Outcome, HistoryValue Value, NodeId Leader)
+{
+    public static ClientReply Lost => new(ClientOutcome.Lost, default, default);
+
+    public static ClientReply Refused(NodeId leader) => new(ClientOutcome.Refused, default, leader);
+
+    public static ClientReply Done(HistoryValue value) => new(ClientOutcome.Done, value, default);
+}
+
+/// <summary>A client's request inside the mailbox of a node: routed, run and committed as a session does.</summary>
+internal sealed class RequestItem(Process process, ClientRequest request, Action<ClientReply> reply) : IMailboxItem
+{
+    public void Run(Execution execution)
+    {
+        byte[] key = Encoding.UTF8.GetBytes(request.Key);
+        Route route = process.Node!.Router.Route(request.Database, Slot.OfKey(key).Value);
+        if (route is not { Kind: RouteKind.Local, Replica: { } replica } || (!request.IsRead && replica.Log.Refusal is not null))
+        {
+            reply(ClientReply.Refused(route.Leader));
+            return;
+        }
+
+        HistoryValue value;
+        try
+        {
+            value = Execute(execution, replica, key);
+            execution.Commit();
+        }
+        catch (StorageException)
+        {
+            execution.Abandon();
+            execution.TakeGate();
+            reply(ClientReply.Refused(NodeId.None));
+            return;
+        }
+
+        process.Answer(execution.TakeGate(), ClientReply.Done(value), reply);
+    }
+
+    private HistoryValue Execute(Execution execution, Replica replica, byte[] key)
+    {
+        if (request.Kind == OperationKind.Write)
+        {
+            Put(request.Argument);
+            return default;
+        }
+
+        var bytes = new BytesBuffer();
+        bool isThere = execution.Get(replica, key, bytes).Found;
+        HistoryValue found = isThere ? Parse(Encoding.UTF8.GetString(bytes.WrittenSpan)) : default;
+        switch (request.Kind)
+        {
+            case OperationKind.Read:
+                return found;
+            case OperationKind.CompareAndSet:
+                if (found != request.Argument.List[0])
+                    return HistoryValue.Of(0);
+                Put(request.Argument.List[1]);
+                return HistoryValue.Of(1);
+            case OperationKind.Increment:
+                HistoryValue sum = HistoryValue.Of((found.IsNumber ? found.Number : 0) + 1);
+                Put(sum);
+                return sum;
+            case OperationKind.Append:
+                HistoryValue list = found.IsList ? HistoryValue.Of([.. found.List, request.Argument]) : HistoryValue.Of([request.Argument]);
+                Put(list);
+                return HistoryValue.Of(list.List.Length);
+            case OperationKind.Delete:
+                if (isThere)
+                    execution.Delete(replica, key);
+                return HistoryValue.Of(isThere ? 1 : 0);
+            default:
+                Check.Fail($"no request: {request.Kind}");
+                return default;
+        }
+
+        void Put(HistoryValue value) =>
+            execution.Put(replica, key, [], Encoding.UTF8.GetBytes(Format(value) + ':' + new string('x', request.Ballast)), 0);
+    }
+
+    private static string Format(HistoryValue value)
+    {
+        if (!value.IsList)
+            return value.Number.ToString(CultureInfo.InvariantCulture);
+        var text = new StringBuilder("[");
+        foreach (HistoryValue element in value.List)
+            text.Append(element.Number).Append(',');
+        return text.ToString();
+    }
+
+    private static HistoryValue Parse(string text)
+    {
+        string value = text[..text.IndexOf(':', StringComparison.Ordinal)];
+        return value[0] == '['
+            ? HistoryValue.Of([.. value[1..].Split(',', StringSplitOptions.RemoveEmptyEntries).Select(Number)])
+            : Number(value);
+    }
+
+    private static HistoryValue Number(string text) => HistoryValue.Of(long.Parse(text, CultureInfo.InvariantCulture));
+}

@@ -1,0 +1,57 @@
+using Kvasir.Simulation.Workloads;
+
+namespace Kvasir.Simulation.Nodes;
+
+/// <summary>Corners a failure: the same seed with fewer faults and less time, as long as something fails.</summary>
+public static class ClusterFailure
+{
+    private const int LinesKept = 40;
+
+    /// <summary>The shortest run found that fails, how it fails, and the last lines of what happened in it.</summary>
+    public static (ClusterSimulationOptions Options, WorkloadFailedException Failure, IReadOnlyCollection<string> Lines) Shorten(
+        ClusterSimulationOptions options, WorkloadFailedException failure)
+    {
+        foreach (ClusterFaults kind in ClusterFaultNames.Kinds)
+        {
+            if (options.Faults.HasFlag(kind))
+                Try(options with { Faults = options.Faults & ~kind });
+        }
+
+        while (options.Time > TimeSpan.FromSeconds(1) && Try(options with { Time = options.Time / 2 }))
+        {
+        }
+
+        var lines = new Queue<string>();
+        Fails(options with
+        {
+            Trace = line =>
+            {
+                if (lines.Count == LinesKept)
+                    lines.Dequeue();
+                lines.Enqueue(line);
+            },
+        });
+        return (options, failure, lines);
+
+        bool Try(ClusterSimulationOptions shorter)
+        {
+            if (Fails(shorter) is not { } shorterFailure)
+                return false;
+            (options, failure) = (shorter, shorterFailure);
+            return true;
+        }
+    }
+
+    private static WorkloadFailedException? Fails(ClusterSimulationOptions options)
+    {
+        try
+        {
+            ClusterSimulation.Run(options);
+            return null;
+        }
+        catch (WorkloadFailedException e)
+        {
+            return e;
+        }
+    }
+}

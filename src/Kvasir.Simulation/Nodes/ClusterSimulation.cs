@@ -1,0 +1,265 @@
+using System.Globalization;
+using System.Text;
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Simulation.Checkers;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Histories;
+using Kvasir.Simulation.Network;
+using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Simulation.Nodes;
+
+/// <summary>
+/// A cluster of whole nodes, the code that servers run, in a world that fails by a seed, with clients whose histories are
+/// judged at the end. Everything heals after a while; then every shard must serve, what was acknowledged must be there, and all
+/// replicas must be equal.
+/// </summary>
+public sealed class ClusterSimulation
+{
+    private static readonly TimeSpan s_healing = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan s_lookInterval = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_supervision = TimeSpan.FromSeconds(1);
+    private static readonly CheckLimits s_limits = new() { StepsMax = 5_000_000 };
+
+    private readonly ClusterSimulationOptions _options;
+    private readonly ClusterWorld _world;
+    private readonly SeededRandom _dice;
+    private readonly List<ClusterClient> _clients = [];
+
+    private ClusterSimulation(ClusterSimulationOptions options)
+    {
+        _options = options;
+        var random = new SeededRandom(options.Seed);
+        var settings = new RaftSettings
+        {
+            ClockDriftMax = random.OneIn(2) ? 0.02 : 0.1,
+            InflightMessagesMax = random.OneIn(2) ? 64 : 1 + random.Next(16),
+            AppendBytesMax = random.OneIn(2) ? 4 << 10 : 256 << 10,
+            UncommittedEntriesMax = random.OneIn(2) ? 64 * 1024 : 20,
+            QuiesceAfter = TimeSpan.MaxValue,
+        };
+        _dice = random.Fork();
+        _world = new ClusterWorld(random.NextUInt64(), options, settings);
+        for (int i = 1; i <= options.Nodes; i++)
+            _world.Machines.Add(new Machine(_world, new NodeId((ulong)i)));
+    }
+
+    /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
+    public static ClusterSimulationResult Run(ClusterSimulationOptions options)
+    {
+        ClusterSimulation? simulation = null;
+        try
+        {
+            simulation = new ClusterSimulation(options);
+            return simulation.Run();
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            string when = simulation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", {simulation._world.Events.Now.TotalSeconds:F3} s");
+            string what = e is InvariantViolationException or WorkloadFailedException ? e.Message : $"unexpected {e.GetType().Name}: {e.Message}";
+            throw new WorkloadFailedException($"seed {options.Seed}{when}: {what}\nReplay: {options.ReplayCommand}", e);
+        }
+        finally
+        {
+            simulation?.Close();
+        }
+    }
+
+    private ClusterSimulationResult Run()
+    {
+        Begin();
+        TimeSpan end = _world.Events.Now + _options.Time;
+        _ = new ClusterNemesis(_world, _dice.Fork(), _options.Faults, end);
+        var clock = new HistoryClock(_world.Events.Clock);
+        for (int i = 0; i < _options.Clients; i++)
+            _clients.Add(new ClusterClient(_world, i, _options.Clients, clock, end));
+        Supervise();
+        _world.Events.RunUntil(end);
+        Heal();
+
+        // Every other time all lose their power at the very end.
+        if (_dice.OneIn(2) && _options.Faults.HasFlag(ClusterFaults.Crashes))
+        {
+            foreach (Machine machine in _world.Machines)
+                machine.Crash(CrashKind.LoseUnsynced);
+            Heal();
+        }
+
+        List<HistoryEvent> before = HistoryRecorder.Merge(_clients.Select(c => c.Recorder));
+        _clients[0].ReadAll([.. before.Select(e => e.Key).Distinct(StringComparer.Ordinal)]);
+        RunUntil(() => _clients[0].IsIdle, "every key can be read");
+        List<HistoryEvent> history = HistoryRecorder.Merge(_clients.Select(c => c.Recorder));
+        Judge(history);
+        _world.Coverage.Add("messages lost", _world.Network.Lost);
+        _world.Coverage.Add("messages doubled", _world.Network.Duplicated);
+        _world.Coverage.Add("leaders elected", _world.Invariants.Leaders);
+        foreach (Machine machine in _world.Machines)
+            _world.Trace.Add(machine.Disk.Fingerprint);
+        return new ClusterSimulationResult(
+            _options.Seed, _world.Trace.Value, _world.Network.Sent, _world.Invariants.Committed, history, _world.Coverage);
+    }
+
+    /// <summary>The first founds the cluster, the others join it, and every shard gets its copies.</summary>
+    private void Begin()
+    {
+        foreach (Machine machine in _world.Machines)
+        {
+            machine.Start();
+            RunUntil(() => machine.Process!.Node!.Self == machine.Id, $"node {machine.Id} is let in");
+        }
+
+        RunUntil(IsWhole, "every shard has its copies");
+    }
+
+    private void Supervise() => _world.Events.After(s_supervision, () =>
+    {
+        foreach (Machine machine in _world.Machines)
+            machine.Supervise();
+        Supervise();
+    });
+
+    /// <summary>All machines up, all links whole: soon every shard has all its copies, and these are equal.</summary>
+    private void Heal()
+    {
+        _world.Tell("everything heals");
+        _world.Network.Behaviour = new NetworkConditions();
+        _world.Network.MendAll();
+        foreach (Machine machine in _world.Machines)
+        {
+            machine.Disk.Faults.Clear();
+            machine.StallDisk(TimeSpan.Zero);
+            if (machine.Link.IsPaused)
+                machine.Link.Resume();
+            machine.Start();
+        }
+
+        RunUntil(() => _clients.TrueForAll(c => c.IsIdle) && IsWhole() && IsLevel(), "every shard has its copies, and these are equally far");
+        DirectoryView view = _world.Machines[0].Process!.Node!.View;
+        foreach (GroupRecord group in view.Groups)
+        {
+            string? first = null;
+            foreach (Machine machine in _world.Machines)
+            {
+                if (!machine.Process!.Node!.Host!.TryFind(group.Id, out RaftGroup? replica))
+                    continue;
+                string content = Content(replica);
+                first ??= content;
+                Check.That(first == content, $"group {group.Id}: the replica on node {machine.Id} differs: {Difference(first, content)}");
+            }
+        }
+    }
+
+    private bool IsWhole()
+    {
+        if (_world.Machines.Exists(m => m.Process?.Node?.Host is null))
+            return false;
+        DirectoryView view = _world.Machines[0].Process!.Node!.View;
+        int copies = Math.Min(3, _options.Nodes);
+        return view.Groups.Length == 1 + (ClusterClient.Databases * 2)
+            && view.Groups.All(g => g.IsSettled && (g.Id == GroupId.Directory || g.Replicas.Length == copies))
+            && _world.Machines.TrueForAll(m => m.Process!.Node!.View.Groups.SequenceEqual(view.Groups));
+    }
+
+    private bool IsLevel()
+    {
+        foreach (GroupRecord record in _world.Machines[0].Process!.Node!.View.Groups)
+        {
+            RaftGroup? first = null;
+            bool isServed = false;
+            foreach (Machine machine in _world.Machines)
+            {
+                bool isHere = machine.Process!.Node!.Host!.TryFind(record.Id, out RaftGroup? group);
+                if (!isHere && record.Replicas.Contains(machine.Id))
+                    return false;
+                if (group is null)
+                    continue;
+                first ??= group;
+                isServed |= group.IsServing;
+                if (group.AppliedIndex != group.LastIndex || group.LastIndex != first.LastIndex)
+                    return false;
+            }
+
+            if (!isServed)
+                return false;
+        }
+
+        return true;
+    }
+
+    private void RunUntil(Func<bool> condition, string what)
+    {
+        TimeSpan end = _world.Events.Now + s_healing;
+        while (!condition())
+        {
+            if (_world.Events.Now >= end)
+                Check.Fail($"{s_healing.TotalSeconds:F0} s later it is still not so that {what}: {Describe()}");
+            _world.Events.RunUntil(_world.Events.Now + s_lookInterval);
+        }
+    }
+
+    private string Describe()
+    {
+        var text = new StringBuilder();
+        foreach (Machine machine in _world.Machines)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"\n  node {machine.Id}");
+            if (machine.Process?.Node is not { } node)
+            {
+                text.Append(" is down");
+                continue;
+            }
+
+            text.Append(CultureInfo.InvariantCulture, $" {node.Log.Refusal?.Message ?? node.Refused}");
+            foreach (RaftGroup group in node.Host?.Groups ?? [])
+            {
+                text.Append(CultureInfo.InvariantCulture,
+                    $"\n    {group.Id} {group.Role} term {group.Term} leader {group.Leader} log {group.BaseIndex}-{group.LastIndex} commit {group.CommitIndex} applied {group.AppliedIndex} in {group.Configuration}{(group.IsServing ? " serves" : "")} {group.ApplyFailure}");
+            }
+
+            foreach (GroupRecord group in node.View.Groups)
+                text.Append(CultureInfo.InvariantCulture, $"\n    wanted {group.Id} on {string.Join(',', group.Replicas)}{(group.IsSettled ? "" : " unsettled")}");
+        }
+
+        return text.ToString();
+    }
+
+    private static string Content(RaftGroup group)
+    {
+        var content = new StringBuilder();
+        using EngineIterator iterator = group.Replica.Engine.CreateIterator(default);
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        {
+            content.Append(Convert.ToHexString(iterator.Key)).Append('=')
+                .Append(StableHash.Hash64(iterator.Value).ToString("x16", CultureInfo.InvariantCulture)).Append('\n');
+        }
+
+        return content.ToString();
+    }
+
+    private static string Difference(string a, string b)
+    {
+        string[] left = a.Split('\n'), right = b.Split('\n');
+        return $"only one has {string.Join(", ", left.Except(right, StringComparer.Ordinal).Take(5))}; only the other {string.Join(", ", right.Except(left, StringComparer.Ordinal).Take(5))}";
+    }
+
+    private void Close()
+    {
+        foreach (Machine machine in _world.Machines)
+            machine.Abandon();
+    }
+
+    private static void Judge(List<HistoryEvent> history)
+    {
+        CheckReport report = LinearizabilityChecker.Check(
+            history, key => key.StartsWith("counter", StringComparison.Ordinal) ? KeyModel.Counter() : KeyModel.Plain(), s_limits);
+        if (report.Verdict == Verdict.Invalid)
+            throw new WorkloadFailedException($"what the clients were told cannot be: {report.Explain()}");
+        if (report.Keys.FirstOrDefault(k => k.Verdict == Verdict.Unknown) is { } unknown)
+            throw new WorkloadFailedException($"the history of \"{unknown.Key}\" is beyond the checker: {unknown.Bound}");
+    }
+}

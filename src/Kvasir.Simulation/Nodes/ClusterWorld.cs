@@ -1,0 +1,53 @@
+using System.Globalization;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Simulation.Network;
+using Kvasir.Simulation.Scheduling;
+using Kvasir.Simulation.Workloads;
+
+namespace Kvasir.Simulation.Nodes;
+
+/// <summary>What all machines of one simulated cluster share: the world around them, and nothing of each other.</summary>
+internal sealed class ClusterWorld
+{
+    private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private readonly Action<string>? _tell;
+
+    public ClusterWorld(ulong seed, ClusterSimulationOptions options, RaftSettings settings)
+    {
+        Random = new SeededRandom(seed);
+        Options = options;
+        Settings = settings;
+        _tell = options.Trace;
+        Events = new EventQueue(new SimulatedClock(s_start));
+        Network = new SimulatedNetwork(Events, Random.Fork(), Trace) { NeedsIntroduction = true };
+        Invariants = new ClusterInvariants(this);
+    }
+
+    public SeededRandom Random { get; }
+
+    public ClusterSimulationOptions Options { get; }
+
+    public RaftSettings Settings { get; }
+
+    /// <summary>Of nodes that start from now on.</summary>
+    public long JournalBytesMax { get; set; } = 512L << 20;
+
+    public EventQueue Events { get; }
+
+    public TraceHash Trace { get; } = new();
+
+    public SimulatedNetwork Network { get; }
+
+    public List<Machine> Machines { get; } = [];
+
+    public ClusterInvariants Invariants { get; }
+
+    public DiskWorkloadCoverage Coverage { get; } = new();
+
+    public bool IsTold => _tell is not null;
+
+    public void Tell(string what) =>
+        _tell?.Invoke(string.Create(CultureInfo.InvariantCulture, $"{Events.Now.TotalMilliseconds,12:F3} ms  {what}"));
+}

@@ -1,0 +1,214 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Network;
+using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Simulation.Nodes;
+
+/// <summary>A machine: its disk and its clock outlive the processes that run the node on it, one after another.</summary>
+internal sealed class Machine : ITransportListener
+{
+    private static readonly TimeSpan s_restartPause = TimeSpan.FromSeconds(1);
+
+    private readonly SeededRandom _random;
+
+    public Machine(ClusterWorld world, NodeId id)
+    {
+        World = world;
+        _random = world.Random.Fork();
+        Id = id;
+        Clock = new NodeClock(world.Events.Clock);
+        Disk = new SimulatedFileSystem(_random.Fork());
+        Link = world.Network.Join(id, this);
+    }
+
+    public ClusterWorld World { get; }
+
+    public NodeId Id { get; }
+
+    public NodeClock Clock { get; }
+
+    public SimulatedFileSystem Disk { get; private set; }
+
+    public SimulatedTransport Link { get; }
+
+    /// <summary>Null: no process runs.</summary>
+    public Process? Process { get; private set; }
+
+    public bool IsDown => Process is null;
+
+    /// <summary>Nothing that goes to the disk in the background comes to an end before.</summary>
+    public TimeSpan StalledUntil { get; private set; }
+
+    public IReadOnlyList<PeerAddress> Seeds =>
+        Id.Value == 1 ? [] : [.. World.Machines.Where(m => m != this).Select(m => m.Link.Address)];
+
+    public void StallDisk(TimeSpan time) => StalledUntil = World.Events.Now + time;
+
+    /// <summary>A process is started; where the disk does not let it, another a moment later.</summary>
+    public void Start()
+    {
+        if (!IsDown)
+            return;
+        if (Link.IsDown)
+            Link.Restart();
+        Clock.Boot(_random, World.Settings.ClockDriftMax * 0.9);
+        var process = new Process(this, _random.Fork());
+        Process = process;
+        try
+        {
+            process.Start();
+            World.Invariants.Look(this);
+        }
+        catch (StorageException e) when (Disk.Faults.Count > 0)
+        {
+            DieOfDisk(process, e);
+        }
+    }
+
+    /// <summary>The process ends, or the machine with it. Not from inside of the process.</summary>
+    public void Crash(CrashKind kind, bool isClean = false)
+    {
+        if (Process is not { } process)
+            return;
+        World.Coverage.Add(isClean ? "clean stops" : $"crashes: {kind}");
+        if (World.IsTold)
+            World.Tell($"node {Id} {(isClean ? "is stopped" : $"crashes: {kind}")}");
+        if (isClean)
+            Bury(process);
+        End(process);
+        SimulatedFileSystem disk = Disk;
+        Disk = disk.AfterCrash(_random.Fork(), kind);
+        foreach (FaultRule fault in disk.Faults)
+            Disk.Faults.Add(fault);
+        if (isClean)
+            return;
+        disk.Faults.Clear();
+        Bury(process);
+    }
+
+    /// <summary>Something happens to the process: now, when it goes on, or not at all when it is over.</summary>
+    public void Happen(Process process, Action action)
+    {
+        if (process != Process)
+            return;
+        Link.Run(() =>
+        {
+            if (process == Process)
+                Do(process, action);
+        });
+    }
+
+    public void Ask(ClientRequest request, Action<ClientReply> reply)
+    {
+        if (Process is { Node: not null } process)
+            Happen(process, () => process.Ask(request, reply));
+        else
+            reply(ClientReply.Refused(NodeId.None));
+    }
+
+    /// <summary>Restarts a node that takes no more writes because its disk has failed, as its operator would.</summary>
+    public void Supervise()
+    {
+        if (Process is not { Node.Log.Refusal: not null } || Link.IsPaused)
+            return;
+        World.Coverage.Add("restarts of nodes that refuse");
+        Crash(CrashKind.ProcessKill);
+        World.Events.After(s_restartPause, Start);
+    }
+
+    void ITransportListener.Received(NodeId from, ReadOnlySpan<byte> message)
+    {
+        byte[] copy = message.ToArray();
+        Tell(listener => listener.Received(from, copy));
+    }
+
+    void ITransportListener.Settled() => Tell(static listener => listener.Settled());
+
+    void ITransportListener.Connected(NodeId peer) => Tell(listener => listener.Connected(peer));
+
+    void ITransportListener.Disconnected(NodeId peer) => Tell(listener => listener.Disconnected(peer));
+
+    void ITransportListener.Writable(NodeId peer) => Tell(listener => listener.Writable(peer));
+
+    void ITransportListener.Called(CallTicket call, ReadOnlySpan<byte> request)
+    {
+        byte[] copy = request.ToArray();
+        Tell(listener => listener.Called(call, copy));
+    }
+
+    /// <summary>The world ends.</summary>
+    public void Abandon()
+    {
+        if (Process is not { } process)
+            return;
+        End(process);
+        Disk.Faults.Clear();
+        try
+        {
+            Bury(process);
+        }
+        catch (Exception e) when (e is InvariantViolationException or SimulatedDeadlockException)
+        {
+            // What failed before has left it in the middle of something.
+        }
+    }
+
+    private void Tell(Action<ITransportListener> news)
+    {
+        if (Process is { Listener: { } listener } process)
+            Do(process, () => news(listener));
+    }
+
+    private void Do(Process process, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (StorageException e) when (Disk.Faults.Count > 0)
+        {
+            DieOfDisk(process, e);
+            return;
+        }
+
+        if (process == Process)
+            World.Invariants.Look(this);
+    }
+
+    private void DieOfDisk(Process process, StorageException cause)
+    {
+        if (process != Process)
+            return;
+        World.Coverage.Add("processes that died of their disks");
+        if (World.IsTold)
+            World.Tell($"node {Id} dies of its disk: {cause.Message}");
+        End(process);
+        SimulatedFileSystem disk = Disk;
+        Disk = disk.AfterCrash(_random.Fork(), CrashKind.ProcessKill);
+        foreach (FaultRule fault in disk.Faults)
+            Disk.Faults.Add(fault);
+        World.Events.After(s_restartPause, Start);
+    }
+
+    private void End(Process process)
+    {
+        Process = null;
+        Link.Crash();
+        process.End();
+    }
+
+    private static void Bury(Process process)
+    {
+        try
+        {
+            process.Bury();
+        }
+        catch (StorageException)
+        {
+            // Whatever it could not do any more is lost, as it says.
+        }
+    }
+}

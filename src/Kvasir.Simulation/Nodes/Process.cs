@@ -1,0 +1,161 @@
+using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
+
+namespace Kvasir.Simulation.Nodes;
+
+/// <summary>
+/// One life of a node on a machine: what it does when it is over reaches nobody. Its clients are answered as sessions
+/// answer theirs: when the gate of what they saw or wrote opens, or its log is lost.
+/// </summary>
+internal sealed class Process : IPeerLink, ITransport, ILogListener
+{
+    private readonly ProcessClock _clock;
+    private readonly ProcessScheduler _scheduler;
+    private readonly List<WaitingReply> _waiting = [];
+    private NodeId _self;
+
+    public Process(Machine machine, SeededRandom random)
+    {
+        Machine = machine;
+        _clock = new ProcessClock(this, machine.Clock);
+        _scheduler = new ProcessScheduler(this, random.Fork(), _clock);
+        Seed = random.NextUInt64();
+    }
+
+    public Machine Machine { get; }
+
+    public bool IsAlive => Machine.Process == this;
+
+    public ClusterNode? Node { get; private set; }
+
+    public ITransportListener? Listener { get; private set; }
+
+    private ulong Seed { get; }
+
+    ITransport IPeerLink.Transport => this;
+
+    NodeId ITransport.Self => _self;
+
+    int ITransport.MessageBytesMax => Machine.Link.MessageBytesMax;
+
+    /// <summary>Throws what the node throws that cannot start.</summary>
+    public void Start()
+    {
+        ClusterWorld world = Machine.World;
+        var options = new ClusterNodeOptions
+        {
+            Folder = "/data",
+            PeerAddress = Machine.Link.Address.ToString(),
+            RespAddress = $"resp-{Machine.Id}:1",
+            Seeds = Machine.Seeds,
+            Engine = world.Options.Engine.Name,
+            DatabaseCount = ClusterClient.Databases,
+            ShardsPerDatabase = 2,
+            MemoryBytes = MemoryBudget.MinimumBytes,
+            JournalBytesMax = world.JournalBytesMax,
+            Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
+            Raft = world.Settings,
+        };
+        Node = ClusterNode.Open(options, new NodeEnvironment(Machine.Disk, _scheduler, [world.Options.Engine], Seed), this, this);
+        Node.Announcer = line =>
+        {
+            if (world.IsTold)
+                world.Tell($"node {Machine.Id} says: {line}");
+        };
+    }
+
+    /// <summary>It is over: nothing that it still does happens.</summary>
+    public void End()
+    {
+        _clock.End();
+        _waiting.Clear();
+    }
+
+    /// <summary>Something happens to the process: now, when it goes on, or not at all when it is over.</summary>
+    public void Happen(Action action) => Machine.Happen(this, action);
+
+    public void Ask(ClientRequest request, Action<ClientReply> reply) => Node!.Mailbox.Post(new RequestItem(this, request, reply));
+
+    /// <summary>The answer leaves when the gate is open.</summary>
+    public void Answer(Gate gate, ClientReply answer, Action<ClientReply> reply)
+    {
+        if (gate.IsOpen || gate.Log!.DurablePosition >= gate.Position)
+            reply(answer);
+        else
+            _waiting.Add(new WaitingReply(gate, answer, reply));
+    }
+
+    void ILogListener.Durable(IReplicaLog log, LogPosition position)
+    {
+        for (int i = 0; i < _waiting.Count; i++)
+        {
+            WaitingReply waiting = _waiting[i];
+            if (!ReferenceEquals(waiting.Gate.Log, log) || waiting.Gate.Position > position)
+                continue;
+            _waiting.RemoveAt(i--);
+            waiting.Reply(waiting.Answer);
+        }
+    }
+
+    void ILogListener.Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
+    {
+        for (int i = 0; i < _waiting.Count; i++)
+        {
+            WaitingReply waiting = _waiting[i];
+            if (!ReferenceEquals(waiting.Gate.Log, log))
+                continue;
+            _waiting.RemoveAt(i--);
+            waiting.Reply(waiting.Gate.Position <= durable ? waiting.Answer : loss == LogLoss.DiskFull ? ClientReply.Refused(NodeId.None) : ClientReply.Lost);
+        }
+    }
+
+    void IPeerLink.Start(ITransportListener listener) => Listener = listener;
+
+    void IPeerLink.Identify(ulong cluster, NodeId self)
+    {
+        Check.That(self == Machine.Id, $"the node on machine {Machine.Id} was given number {self}");
+        _self = self;
+    }
+
+    SendOutcome ITransport.Send(NodeId to, MessageBuffer message)
+    {
+        if (IsAlive)
+            return Machine.Link.Send(to, message);
+        message.Dispose();
+        return SendOutcome.Unreachable;
+    }
+
+    SendOutcome ITransport.Send(NodeId to, ReadOnlySpan<byte> message, bool more) =>
+        IsAlive ? Machine.Link.Send(to, message, more) : SendOutcome.Unreachable;
+
+    void ITransport.Flush()
+    {
+    }
+
+    void ITransport.SetPeers(IReadOnlyList<PeerAddress> peers)
+    {
+        if (IsAlive)
+            Machine.Link.SetPeers(peers);
+    }
+
+    void ITransport.Call(PeerAddress to, ReadOnlySpan<byte> request, TimeSpan patience, Action<CallReply> done)
+    {
+        if (IsAlive)
+            Machine.Link.Call(to, request, patience, reply => Happen(() => done(reply)));
+    }
+
+    void ITransport.Answer(CallTicket call, ReadOnlySpan<byte> reply)
+    {
+        if (IsAlive)
+            Machine.Link.Answer(call, reply);
+    }
+
+    /// <summary>Closes what it had open, on a disk that is nobody's any more.</summary>
+    public void Bury() => Node?.Dispose();
+
+    private sealed record WaitingReply(Gate Gate, ClientReply Answer, Action<ClientReply> Reply);
+}

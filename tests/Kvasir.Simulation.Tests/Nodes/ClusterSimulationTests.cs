@@ -1,0 +1,72 @@
+using System.Globalization;
+using Kvasir.Simulation.Nodes;
+using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Simulation.Tests.Nodes;
+
+public sealed class ClusterSimulationTests
+{
+    // In parts, that run beside each other.
+    [Theory]
+    [InlineData(1, 3)]
+    [InlineData(2, 3)]
+    [InlineData(3, 5)]
+    public void NoSeedBreaksAPromise(int part, int nodes)
+    {
+        const int Seeds = 5;
+        (ulong first, int count) = Environment.GetEnvironmentVariable("KVASIR_CLUSTER_SIMULATION_SEEDS") is { } wanted
+            ? ((ulong)part * 1_000_000, int.Parse(wanted, CultureInfo.InvariantCulture))
+            : ((ulong)part * 1000, Seeds);
+        var coverage = new DiskWorkloadCoverage();
+        for (ulong seed = first; seed < first + (ulong)count; seed++)
+            coverage.Add(ClusterSimulation.Run(Options(seed) with { Nodes = nodes }).Coverage);
+
+        // A simulation that has stopped doing one of these would pass as well.
+        foreach (string what in (string[])["operations answered", "operations in doubt", "messages lost", "leaders elected", "faults: Crashes", "faults: Partitions"])
+            Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
+    }
+
+    [Theory]
+    [InlineData(11, 3)]
+    [InlineData(12, 5)]
+    public void SameSeedSameRun(ulong seed, int nodes)
+    {
+        ClusterSimulationOptions options = Options(seed) with { Nodes = nodes, Time = TimeSpan.FromSeconds(10) };
+        ClusterSimulationResult first = ClusterSimulation.Run(options), second = ClusterSimulation.Run(options);
+        Assert.Equal(first.TraceHash, second.TraceHash);
+        Assert.Equal(first.History, second.History);
+        Assert.Equal(first.Coverage, second.Coverage);
+
+        // Looking does not change what is seen.
+        int lines = 0;
+        Assert.Equal(first.TraceHash, ClusterSimulation.Run(options with { Trace = _ => lines++ }).TraceHash);
+        Assert.True(lines > 10);
+        Assert.NotEqual(first.TraceHash, ClusterSimulation.Run(options with { Seed = seed + 100 }).TraceHash);
+    }
+
+    [Fact]
+    public void WithoutFaultsNothingIsLost()
+    {
+        ClusterSimulationResult result = ClusterSimulation.Run(Options(5) with { Faults = ClusterFaults.None });
+        Assert.Equal(0, result.Coverage.Counts.GetValueOrDefault("messages lost"));
+        Assert.True(result.Coverage.Counts["operations answered"] > 1000);
+    }
+
+    [Theory]
+    [InlineData("all", ClusterFaults.All)]
+    [InlineData("none", ClusterFaults.None)]
+    [InlineData("loss,Crashes", ClusterFaults.Loss | ClusterFaults.Crashes)]
+    [InlineData("-errors", ClusterFaults.All & ~ClusterFaults.Errors)]
+    [InlineData("loss,fire", null)]
+    [InlineData("3", null)]
+    public void FaultsHaveNames(string text, ClusterFaults? faults)
+    {
+        Assert.Equal(faults, ClusterFaultNames.Parse(text));
+        if (faults is { } some)
+            Assert.Equal(faults, ClusterFaultNames.Parse(ClusterFaultNames.Format(some)));
+    }
+
+    private static ClusterSimulationOptions Options(ulong seed) =>
+        new() { Seed = seed, Engine = new LsmEngineFactory(LsmOptions.Tiny), Time = TimeSpan.FromSeconds(20) };
+}
