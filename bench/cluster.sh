@@ -100,9 +100,9 @@ writes() {
       printf "%8s %12s %14s %8s   %10s %12s\n", "pipeline", "one node/s", "three nodes/s", "ratio", "one p99", "three p99"
       printf "[" > out
       for (i = 1; i <= cells; i++) {
-        p = order[i]; o = median(rate[p, "one"]); t = median(rate[p, "three"])
-        printf "%8d %12.0f %14.0f %7.2fx   %7.2f ms %9.2f ms\n", p, o, t, o > 0 ? t / o : 0, median(p99[p, "one"]), median(p99[p, "three"])
-        printf "%s{\"pipeline\":%d,\"one_per_second\":%.0f,\"three_per_second\":%.0f,\"ratio\":%.3f,\"one_p99_ms\":%.3f,\"three_p99_ms\":%.3f}", (i > 1 ? "," : ""), p, o, t, o > 0 ? t / o : 0, median(p99[p, "one"]), median(p99[p, "three"]) > out
+        p = order[i]; o = median(rate[p, "one"]); t = median(rate[p, "three"]); ratio = o > 0 ? t / o : 0
+        printf "%8d %12.0f %14.0f %7.2fx   %7.2f ms %9.2f ms\n", p, o, t, ratio, median(p99[p, "one"]), median(p99[p, "three"])
+        printf "%s{\"pipeline\":%d,\"one_per_second\":%.0f,\"three_per_second\":%.0f,\"ratio\":%.3f,\"one_p99_ms\":%.3f,\"three_p99_ms\":%.3f}", (i > 1 ? "," : ""), p, o, t, ratio, median(p99[p, "one"]), median(p99[p, "three"]) > out
       }
       print "]" > out
       if (bad) { print bad " measurements failed" > "/dev/stderr"; exit 1 }
