@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Micro-benchmarks of single commands, from request bytes to reply bytes, with managed bytes allocated per operation
-# (BenchmarkDotNet). Everything on a hot path shows "-" there.
+# Micro-benchmarks of single commands, from request bytes to reply bytes, and of messages between nodes beside bare sockets
+# ('*Peer*'), with managed bytes allocated per operation (BenchmarkDotNet). Everything on a hot path shows "-" there.
 #
 #   bench/allocations.sh [ARGUMENTS OF BENCHMARKDOTNET]      for instance: --filter '*Get*'
 set -euo pipefail

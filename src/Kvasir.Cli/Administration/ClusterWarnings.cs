@@ -7,7 +7,7 @@ internal static class ClusterWarnings
 {
     public static IReadOnlyList<string> Of(ClusterSurvey survey)
     {
-        List<string> warnings = [];
+        List<string> warnings = [.. survey.First.Problems];
         foreach (NodeFound found in survey.Nodes)
         {
             if (found.Answer is null && found.Node.State is not "decommissioned")

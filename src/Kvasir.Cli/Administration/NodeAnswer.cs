@@ -12,6 +12,9 @@ internal sealed record NodeAnswer
     /// <summary>The node that leads the directory, as far as this one knows; 0: nobody.</summary>
     public long DirectoryLeader { get; init; }
 
+    /// <summary>What the directory finds wrong, in its own words.</summary>
+    public IReadOnlyList<string> Problems { get; init; } = [];
+
     public required IReadOnlyList<NodeEntry> Nodes { get; init; }
 
     public required IReadOnlyList<KeyspaceEntry> Keyspaces { get; init; }
@@ -28,6 +31,7 @@ internal sealed record NodeAnswer
             Cluster = fields.Text("cluster"),
             Node = fields.Number("node") ?? 0,
             DirectoryLeader = fields.Number("directory-leader") ?? 0,
+            Problems = fields.Texts("problems"),
             Nodes = [.. fields.Maps("nodes").Select(NodeEntry.From)],
             Keyspaces = [.. fields.Maps("keyspaces").Select(KeyspaceEntry.From)],
             Groups = [.. fields.Maps("groups").Select(GroupEntry.From)],

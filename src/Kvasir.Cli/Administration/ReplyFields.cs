@@ -18,6 +18,9 @@ internal readonly struct ReplyFields(RespReply reply)
 
     public IEnumerable<ReplyFields> Maps(string name) => List(reply.Field(name));
 
+    public IReadOnlyList<string> Texts(string name) =>
+        reply.Field(name) is { IsAggregate: true } list ? [.. list.Items.Where(i => !i.IsAggregate).Select(i => i.Text)] : [];
+
     public IReadOnlyList<long> Numbers(string name) =>
         reply.Field(name) is { IsAggregate: true } list ? [.. list.Items.Select(NumberOf).OfType<long>()] : [];
 

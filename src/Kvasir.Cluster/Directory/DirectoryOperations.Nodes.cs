@@ -7,8 +7,8 @@ namespace Kvasir.Cluster.Directory;
 public static partial class DirectoryOperations
 {
     /// <summary>
-    /// Before a stop that is planned: the node hands over what it leads and is given nothing more. It keeps its copies; when it comes
-    /// to its address again with an empty folder, its old number is dead.
+    /// Before a stop that is planned: the node hands over what it leads and is given nothing more. It keeps its copies, and
+    /// when it starts again it is active; when another folder comes to its address, its old number is dead.
     /// </summary>
     public static DirectoryDecision Drain(DirectoryView view, NodeId id) =>
         Change(view, id, NodeState.Draining, node => node.State switch

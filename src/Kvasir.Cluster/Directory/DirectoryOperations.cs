@@ -80,7 +80,7 @@ public static partial class DirectoryOperations
         NodeRecord? known = view.NodeByIdentity(request.Identity);
         if (!request.Node.IsNone && known?.Id != request.Node)
             return DirectoryDecision.Refuse($"the folder says that it is node {request.Node}, whose folder is another one: it is a copy, or damaged");
-        if (known?.State == NodeState.Decommissioned)
+        if (known is not null && !view.IsMember(known))
             return DirectoryDecision.Refuse($"node {known.Id} was decommissioned: empty its folder to let it join under a new number");
         foreach (NodeRecord other in view.Nodes)
         {
@@ -93,9 +93,7 @@ public static partial class DirectoryOperations
         if (known is not null)
         {
             id = known.Id;
-            NodeState state = known.State != NodeState.Dead ? known.State
-                : view.Groups.Any(g => g.IsReplica(known.Id)) ? NodeState.Active : NodeState.Joining;
-            draft.Put(RecordOf(id, request, state, known.Incarnation + 1));
+            draft.Put(RecordOf(id, request, StateAfterStart(view, known), known.Incarnation + 1));
             return draft.Grant();
         }
 
@@ -221,6 +219,14 @@ public static partial class DirectoryOperations
             });
         }
     }
+
+    // What it was drained for is over. One that was dead must catch up before it is given anything, and may go on with what it still has.
+    private static NodeState StateAfterStart(DirectoryView view, NodeRecord node) => node.State switch
+    {
+        NodeState.Draining => NodeState.Active,
+        NodeState.Dead => view.Groups.Any(g => g.IsReplica(node.Id)) ? NodeState.Active : NodeState.Joining,
+        _ => node.State,
+    };
 
     private static NodeRecord RecordOf(NodeId id, JoinRequest request, NodeState state, ulong incarnation) => new()
     {

@@ -94,6 +94,13 @@ public sealed class DirectoryView
     /// <summary>The group was there and its keyspace was dropped: its number will not come back.</summary>
     public bool IsDropped(GroupId id) => id < Counters.NextGroup && Group(id) is null;
 
+    /// <summary>
+    /// Others talk to it. One that leaves for good is needed until every group has settled without it: it may have the vote, or
+    /// the data, that a move needs.
+    /// </summary>
+    public bool IsMember(NodeRecord node) =>
+        node.State != NodeState.Decommissioned || Groups.Any(g => !g.IsSettled || g.IsReplica(node.Id));
+
     public KeyspaceShards? KeyspaceOfDatabase(int database) =>
         (uint)database < (uint)_databases.Length ? _databases[database] : null;
 

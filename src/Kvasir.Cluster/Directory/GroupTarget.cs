@@ -38,7 +38,7 @@ public sealed class GroupTarget
         MemberId[] voters = [.. record.Replicas.Select(MemberOf)];
         MemberId[] learners = group != GroupId.Directory
             ? []
-            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && Needs(view, n)).Select(n => MemberOf(n.Id))];
+            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && n.State != NodeState.Dead && view.IsMember(n)).Select(n => MemberOf(n.Id))];
         return new GroupTarget(record, new Configuration(voters, learners),
             [.. record.Replicas.Where(id => view.Node(id)?.State == NodeState.Active).Select(MemberOf)]);
     }
@@ -46,12 +46,4 @@ public sealed class GroupTarget
     public static MemberId MemberOf(NodeId node) => new(node.Value);
 
     public static NodeId NodeOf(MemberId member) => new(member.Value);
-
-    // One that leaves must hear when it may: not before every group has settled without it.
-    private static bool Needs(DirectoryView view, NodeRecord node) => node.State switch
-    {
-        NodeState.Dead => false,
-        NodeState.Decommissioned => view.Groups.Any(g => !g.IsSettled || g.IsReplica(node.Id)),
-        _ => true,
-    };
 }

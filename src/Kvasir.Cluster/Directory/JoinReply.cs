@@ -42,7 +42,7 @@ public sealed record JoinReply
         Outcome = JoinOutcome.Accepted,
         Node = node,
         ClusterId = view.Cluster?.Id ?? 0,
-        Nodes = [.. view.Nodes.Where(n => n.State != NodeState.Decommissioned).Select(n => new NodeAddress(n.Id, n.PeerAddress))],
+        Nodes = [.. view.Nodes.Where(view.IsMember).Select(n => new NodeAddress(n.Id, n.PeerAddress))],
     };
 
     public static JoinReply Redirect(string peerAddress) => new() { Outcome = JoinOutcome.Redirect, Text = peerAddress };

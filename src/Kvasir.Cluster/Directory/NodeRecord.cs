@@ -10,7 +10,9 @@ public enum NodeState : byte
 
     Active = 2,
 
-    /// <summary>An operator is about to stop it: it leads nothing and is given nothing more, and keeps what it has.</summary>
+    /// <summary>
+    /// An operator is about to stop it: it leads nothing and is given nothing more, and keeps what it has. Active again when it starts.
+    /// </summary>
     Draining = 3,
 
     /// <summary>For good: what it has moves away, and it does not come back under this number.</summary>

@@ -90,8 +90,8 @@ internal sealed partial class GroupHost
                 group.DiskStalled(now);
         }
 
-        // A leader's lease needs a sign of life of the disk, and nobody else may have written.
-        if (leads && _pending.IsEmpty && now - _syncedAt >= Settings.LeaseDiskSilenceMax / 3 && Refusal is null)
+        // A leader's lease needs a sign of life of the disk, and so does whoever waits for one; nobody else may have written.
+        if ((leads || _stalled) && _pending.IsEmpty && now - _syncedAt >= Settings.LeaseDiskSilenceMax / 3 && Refusal is null)
             _wantsProbe = true;
         Arm();
     }
@@ -119,7 +119,7 @@ internal sealed partial class GroupHost
             return;
         if (!_pending.IsEmpty && !_stalled)
             wake = Earlier(wake, _pending.OldestAt + Settings.DiskStallMax);
-        if (leads)
+        if (leads || _stalled)
             wake = Earlier(wake, _syncedAt + (Settings.LeaseDiskSilenceMax / 3));
         if (wake == TimeSpan.MaxValue)
             return;

@@ -2,7 +2,6 @@ using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
-using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups;
 
@@ -106,20 +105,17 @@ internal sealed partial class GroupHost
 
     private void WriteJournal(TimeSpan now)
     {
+        bool isAwaited = _pending.HasGathered || _wantsProbe;
         if (_wantsProbe)
-        {
             Journal.Probe();
-            (_wantsProbe, _hasGathered) = (false, true);
-        }
-
-        if (!_hasGathered)
+        if (!isAwaited && !_hasGathered)
             return;
-        _hasGathered = false;
-        LogPosition written = Journal.Write();
+        (_wantsProbe, _hasGathered) = (false, false);
+        LogPosition position = Journal.Write();
 
-        // No sync will come for what is durable already: waiting for one would look as if the disk hung.
-        if (_pending.HasGathered || written > Journal.DurablePosition)
-            _pending.Written(written, now);
+        // What nobody waits for may have been written, and be durable, before: no notice of it would come.
+        if (isAwaited)
+            _pending.Written(position, now);
         Journal.RequestSync();
     }
 

@@ -15,7 +15,7 @@ internal sealed class PendingWrites
 
     public bool IsEmpty => _records.Count == 0;
 
-    /// <summary>Somebody waits for the next record.</summary>
+    /// <summary>There are writes for the next record.</summary>
     public bool HasGathered => _gathered > 0;
 
     /// <summary>When the oldest of them was handed to the journal.</summary>

@@ -42,7 +42,7 @@ public sealed partial class ClusterNode
     {
         if (view.Cluster is null)
             return;
-        NodeAddress[] said = [.. view.Nodes.Where(n => n.State != NodeState.Decommissioned && n.Id != Self).Select(n => new NodeAddress(n.Id, n.PeerAddress))];
+        NodeAddress[] said = [.. view.Nodes.Where(n => view.IsMember(n) && n.Id != Self).Select(n => new NodeAddress(n.Id, n.PeerAddress))];
         if (!isFresh)
         {
             // It may be older than what was heard since.

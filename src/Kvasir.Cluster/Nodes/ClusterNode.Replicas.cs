@@ -23,6 +23,8 @@ public sealed partial class ClusterNode
     private const int OpenedAtOnceMax = 4;
 
     private readonly ReplicaFolders _folders;
+    // Positions are known from the next item on.
+    private readonly List<(GroupId Group, LogPosition Position)> _leaving = [];
     private SnapshotCourier? _snapshots;
     private DirectoryView? _arranged;
     private bool _arrangedFresh;
@@ -46,6 +48,7 @@ public sealed partial class ClusterNode
         _records = DirectoryRecords.Read(_directory.Replica.Engine);
         _directory.Watcher = DirectoryApplied;
         _desk = new DirectoryDesk(_directory, () => _records);
+        _folders.RemoveAll(journal.IsRemoved);
         foreach ((GroupId id, RaftRecovery recovery) in journal.Recovered)
         {
             if (id != GroupId.Directory)
@@ -110,6 +113,8 @@ public sealed partial class ClusterNode
         ReplicaTrace trace = _host!.TryFind(group, out _) ? ReplicaTrace.Copy
             : _journal!.IsRemoved(group) ? ReplicaTrace.Removed
             : ReplicaTrace.None;
+        if (trace == ReplicaTrace.Removed && _leaving.Exists(l => l.Group == group))
+            return ReplicaDuty.Nothing;
         return ReplicaRule.Decide(view, Self, group, trace, isFresh);
     }
 
@@ -186,7 +191,30 @@ public sealed partial class ClusterNode
         _journal!.Remove(group.Id);
         _host.WriteSoon();
         group.Replica.Engine.Dispose();
-        _folders.RemoveAll(group.Id);
+        _leaving.Add((group.Id, LogPosition.Max));
+    }
+
+    /// <summary>
+    /// Files of copies that were removed go when the journal's record of it is durable: a start that does not find that record
+    /// looks for the files. At the head of an item, when what was gathered in the one before is written.
+    /// </summary>
+    private void SweepFolders()
+    {
+        for (int i = _leaving.Count - 1; i >= 0; i--)
+        {
+            (GroupId group, LogPosition position) = _leaving[i];
+            if (position == LogPosition.Max)
+            {
+                _leaving[i] = (group, _journal!.AppendedPosition);
+            }
+            else if (_journal!.DurablePosition >= position)
+            {
+                _leaving.RemoveAt(i);
+                _folders.RemoveAll(group);
+                // It may be wanted here again.
+                _arranged = null;
+            }
+        }
     }
 
     private KeyspaceOptions OptionsOf(GroupId id)

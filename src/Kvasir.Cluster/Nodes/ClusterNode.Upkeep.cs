@@ -44,6 +44,7 @@ public sealed partial class ClusterNode
         if (_host is null || _directory is null)
             return;
         _round++;
+        SweepFolders();
         Rearrange();
         _snapshots?.Tick();
         Reconcile();

@@ -56,6 +56,18 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
             Remove(group, number);
     }
 
+    /// <summary>Those of groups of which this is true.</summary>
+    public void RemoveAll(Func<GroupId, bool> isRemoved)
+    {
+        if (!files.FolderExists(root))
+            return;
+        foreach (string folder in files.ListFolders(root).ToArray())
+        {
+            if (uint.TryParse(folder.Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out uint group) && isRemoved(new GroupId(group)))
+                RemoveAll(new GroupId(group));
+        }
+    }
+
     public IOrderedEngine OpenIncoming(RaftGroup group, out string folder)
     {
         folder = PathOf(group.Id, Numbers(group.Id).DefaultIfEmpty(0).Max() + 1);

@@ -100,7 +100,7 @@ internal sealed class OpenedNode : IDisposable
                     MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
                 },
                 world with { Seed = random.NextUInt64() },
-                new PeerLink(transport));
+                transport);
             node.Announcer = text =>
             {
                 if (text == node.Refused)
@@ -158,13 +158,4 @@ internal sealed class OpenedNode : IDisposable
     private static string Text(DnsEndPoint address) => string.Create(
         CultureInfo.InvariantCulture,
         $"{(address.Host.Contains(':', StringComparison.Ordinal) ? $"[{address.Host}]" : address.Host)}:{address.Port}");
-
-    private sealed class PeerLink(TcpTransport transport) : IPeerLink
-    {
-        public ITransport Transport => transport;
-
-        public void Start(ITransportListener listener) => transport.Start(listener);
-
-        public void Identify(ulong cluster, NodeId self) => transport.Identify(cluster, self);
-    }
 }

@@ -23,6 +23,8 @@ internal sealed class FakeCluster : IDisposable
 
     public string Disk { get; set; } = "ok";
 
+    public List<string> Problems { get; } = [];
+
     public string Port => _nodes[0].Port;
 
     public void Dispose()
@@ -46,6 +48,7 @@ internal sealed class FakeCluster : IDisposable
         ("cluster", Text("4f2a")),
         ("node", Number(node)),
         ("directory-leader", Number(2)),
+        ("problems", List(Problems.Select(Text))),
         ("nodes", List(Enumerable.Range(1, 3).Select(i => Map(
             ("id", Number(i)), ("state", Text("active")), ("reachable", Number(1)), ("resp", Text(_nodes[i - 1].Address.ToString())),
             ("peer", Text($"127.0.0.1:{7000 + i}")), ("http", Text("")), ("locality", Text($"zone={(char)('a' + i)}")), ("of-a-later-version", Number(1)))))),

@@ -32,6 +32,15 @@ public sealed class StatusTests : IDisposable
     }
 
     [Fact]
+    public async Task WhatTheDirectoryFindsWrongIsSaidFirst()
+    {
+        _cluster.Problems.Add("node 2 has been silent for a while");
+        Outcome outcome = await Run("status");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains("\nWARNING: node 2 has been silent for a while\n", outcome.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task AShardWithoutALeaderIsNamed()
     {
         _cluster.Roles[1][1] = "candidate";

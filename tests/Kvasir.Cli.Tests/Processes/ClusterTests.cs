@@ -47,6 +47,22 @@ public sealed partial class ClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task WhatWasWrittenIsThereAfterAllWereStoppedAndStartedAgain()
+    {
+        using (RunningCluster cluster = await RunningCluster.Start(_folder))
+        {
+            for (int i = 0; i < 30; i++)
+                Assert.Equal("OK", Insist(cluster, i % 3, "SET", $"key{i}", $"value{i}"));
+            await cluster.Terminate();
+        }
+
+        using RunningCluster again = await RunningCluster.Start(_folder);
+        for (int i = 0; i < 30; i++)
+            Assert.Equal($"value{i}", Insist(again, i % 3, "GET", $"key{i}"));
+        await again.Terminate();
+    }
+
+    [Fact]
     public async Task NodesDoNotOutliveTheirParentUnnoticed()
     {
         using RunningCluster cluster = await RunningCluster.Start(_folder);
@@ -66,6 +82,13 @@ public sealed partial class ClusterTests : IDisposable
         Tools.Until(() => KvasirProcess.Run("status", "-p", cluster.Port(0)).GetAwaiter().GetResult().ExitCode == 0, "all copies are back");
         Assert.NotEqual(before, cluster.ProcessId(1));
         await cluster.Terminate();
+    }
+
+    [Fact]
+    public async Task AShortTortureEndsWell()
+    {
+        Outcome outcome = (await KvasirProcess.Run("torture", "--nodes", "3", "--minutes", "0.25", "--clients", "4", "--json")).AssertSuccess();
+        Assert.Contains("\"verdict\":\"valid\"", outcome.Output, StringComparison.Ordinal);
     }
 
     /// <summary>As a client that tries again what surely did not happen, and only that.</summary>

@@ -136,6 +136,31 @@ public sealed class HistoryTests
         Assert.Contains(says, outcome.Broken, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AClusterThatIsGoneIsNotWaitedForKeyByKey(bool isTold)
+    {
+        FakeStore store = new();
+        ScriptedServer server = new(store.Answer);
+        TortureLane[] lanes = TortureLane.Make(6, operationsPerKey: 1);
+        SeededRandom random = new(1);
+        HistoryClock clock = new(TimeProvider.System);
+        TimeSpan patience = isTold ? TimeSpan.FromDays(1) : TimeSpan.FromMilliseconds(20);
+        HistoryClient reader = new(1, 2, clock, [server.Address], lanes, random.Fork(), TimeSpan.FromMinutes(1));
+        using HistoryJudge judge = new(reader, key => (KeyKind)(LaneOf(key) % 3), new AvailabilityMeter(LaneOf), file: null, patience);
+        using ClientLoad load = new(1, clock, [server.Address], lanes, random.Fork(), TimeSpan.FromMinutes(1), (_, part) => judge.Take(part));
+        load.Start();
+        Processes.Tools.Until(() => load.Steps >= 5000, "clients ask");
+        server.Dispose();
+        if (isTold)
+            judge.ReadNoMore();
+        load.Stop();
+        judge.Finish();
+        Assert.Equal(Verdict.Valid, judge.Verdict);
+        Assert.True(judge.Keys >= 5000, $"{judge.Keys} keys");
+    }
+
     [Fact]
     public void AHistoryOnDiskIsJudgedTheSame()
     {

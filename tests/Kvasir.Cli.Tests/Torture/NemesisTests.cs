@@ -62,7 +62,7 @@ public sealed class NemesisTests
     private static Nemesis Make(Watched cluster, TortureFaults faults, ulong seed, out AvailabilityMeter meter)
     {
         meter = new AvailabilityMeter(_ => 0);
-        return new Nemesis(cluster, faults, new SeededRandom(seed), new HistoryClock(TimeProvider.System), meter, _ => { }, _ => cluster.Look());
+        return new Nemesis(cluster, faults, TimeSpan.FromSeconds(30), new SeededRandom(seed), new HistoryClock(TimeProvider.System), meter, _ => { }, _ => cluster.Look());
     }
 
     /// <summary>Remembers what is broken at each moment that the nemesis lets pass.</summary>

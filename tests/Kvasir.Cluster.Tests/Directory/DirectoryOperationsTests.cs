@@ -91,6 +91,7 @@ public sealed class DirectoryOperationsTests
         cluster.Join();
         NodeId gone = cluster.Join();
         cluster.Do(DirectoryOperations.Decommission(cluster.View, gone, force: true));
+        cluster.Settle();
         DirectoryDecision decision = DirectoryOperations.Join(cluster.View, request, out NodeId id);
         Assert.Contains(reason, decision.Refusal, StringComparison.Ordinal);
         Assert.Empty(decision.Changes);
@@ -116,6 +117,34 @@ public sealed class DirectoryOperationsTests
         cluster.Do(DirectoryOperations.Activate(cluster.View, id));
         cluster.Settle();
         Assert.All(cluster.View.Groups, g => Assert.Equal([1UL, 2, 4], g.Replicas.Select(n => n.Value)));
+    }
+
+    [Fact]
+    public void ANodeThatLeavesIsSpokenWithUntilEveryGroupHasSettledWithoutIt()
+    {
+        Clusters cluster = new();
+        for (int i = 0; i < 3; i++)
+            cluster.Join();
+        cluster.Settle();
+        cluster.Do(DirectoryOperations.Decommission(cluster.View, new NodeId(2), force: false));
+        cluster.Do(DirectoryUpkeep.Next(cluster.View, [], new UpkeepSettings()));
+        cluster.Do(DirectoryOperations.Join(cluster.View, Clusters.Request(2), out NodeId id));
+        Assert.Equal((new NodeId(2), NodeState.Decommissioned), (id, cluster.View.Node(id)!.State));
+        Assert.Contains(JoinReply.Accept(cluster.View, id).Nodes, n => n.Node == id);
+        cluster.Settle();
+        Assert.False(cluster.View.IsMember(cluster.View.Node(id)!));
+        Assert.Contains("was decommissioned", DirectoryOperations.Join(cluster.View, Clusters.Request(2), out _).Refusal, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ADrainedNodeThatStartsAgainIsActive()
+    {
+        Clusters cluster = new();
+        cluster.Join();
+        cluster.Do(DirectoryOperations.Drain(cluster.View, new NodeId(2)));
+        Assert.Equal(NodeState.Draining, cluster.View.Node(new NodeId(2))?.State);
+        cluster.Do(DirectoryOperations.Join(cluster.View, Clusters.Request(2), out _));
+        Assert.Equal(NodeState.Active, cluster.View.Node(new NodeId(2))?.State);
     }
 
     [Fact]

@@ -173,6 +173,19 @@ public sealed class ShardCommandTests
     }
 
     [Fact]
+    public void EveryCommandHasAPageThatClientsCanRead()
+    {
+        using Commands.CommandWorld world = new();
+        byte[] pages = world.Execute("COMMAND", "DOCS");
+        Assert.Equal(pages.Length, Wire.Resp.RespReplyReader.Measure(pages, out _));
+        foreach (Server.Sessions.CommandEntry command in world.Server.Commands.AllWithSubcommands)
+        {
+            byte[] page = world.Execute("COMMAND", "DOCS", command.FullName);
+            Assert.True(page.Length == Wire.Resp.RespReplyReader.Measure(page, out _), $"the page of {command.FullName} is not whole");
+        }
+    }
+
+    [Fact]
     public void ExpiredKeysAreSweptByTheirLeaders()
     {
         ClusterInMemory cluster = new();

@@ -70,7 +70,7 @@ internal static class ClusterTorture
             }
 
             using Timer parts = new(_ => load.BeginNextPart(), null, s_part, s_part);
-            nemesis = new Nemesis(cluster, options.Faults, random.Fork(), clock, meter, what => Say(clock, what), Sleep);
+            nemesis = new Nemesis(cluster, options.Faults, LongestFault(options), random.Fork(), clock, meter, what => Say(clock, what), Sleep);
             Sleep(2000);
             while (GoesOn())
             {
@@ -86,10 +86,12 @@ internal static class ClusterTorture
         }
 
         cluster.HealLinks();
+        if (broken is not null || stop.IsCancellationRequested)
+            judge.ReadNoMore();
         load.Stop();
         judge.Finish();
         broken ??= load.Clients.Select(c => c.BrokenPromise).FirstOrDefault(b => b is not null);
-        if (broken is null)
+        if (broken is null && !stop.IsCancellationRequested)
         {
             try
             {
@@ -103,7 +105,11 @@ internal static class ClusterTorture
         }
 
         bool clean = await cluster.Stop();
-        if (!clean)
+
+        // A person who ends the run by Ctrl-C ends the nodes with it: what they did last is no finding.
+        if (stop.IsCancellationRequested)
+            broken = null;
+        else if (!clean)
             broken ??= "a node did not stop cleanly at the end";
         TortureReport report = TortureReport.From(options, load, judge, meter, nemesis?.Done ?? new SortedDictionary<string, int>(StringComparer.Ordinal), broken);
         Console.WriteLine(options.Json ? JsonSerializer.Serialize(report) : report.ToText());
@@ -114,6 +120,10 @@ internal static class ClusterTorture
             Directory.Delete(folder, recursive: true);
         return isGood ? ExitCode.Success : ExitCode.Negative;
     }
+
+    /// <summary>Half a minute of silence is much of a short run.</summary>
+    private static TimeSpan LongestFault(ClusterTortureOptions options) =>
+        TimeSpan.FromSeconds(Math.Clamp(options.Duration.TotalSeconds / 8, 2, 30));
 
     private static void Say(HistoryClock clock, string what) =>
         Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{clock.NowNs / 1e9,8:F1} s  {what}"));

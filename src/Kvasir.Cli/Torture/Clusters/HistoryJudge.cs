@@ -21,12 +21,13 @@ internal sealed class HistoryJudge : IDisposable
     private readonly Dictionary<string, string?> _left = new(StringComparer.Ordinal);
     private readonly Thread _thread;
     private Exception? _defect;
+    private volatile bool _readsNoMore;
 
     /// <param name="reader">One more client, for reading what the others left.</param>
     /// <param name="kindOf">What a key is.</param>
     /// <param name="meter">Hears all events, in order.</param>
     /// <param name="file">Where the history is written; null for nowhere.</param>
-    /// <param name="patience">How long one key may be unreadable before it is left unread.</param>
+    /// <param name="patience">How long one key may be unreadable; after that it and the rest of its part are left unread.</param>
     public HistoryJudge(HistoryClient reader, Func<string, KeyKind> kindOf, AvailabilityMeter meter, TextWriter? file, TimeSpan patience)
     {
         _reader = reader;
@@ -57,6 +58,9 @@ internal sealed class HistoryJudge : IDisposable
     /// <summary>Of the first key that cannot be; or why there is no verdict.</summary>
     public string? Explanation { get; private set; }
 
+    /// <summary>The cluster is gone, or will be: what is recorded is judged, and nobody is asked any more.</summary>
+    public void ReadNoMore() => _readsNoMore = true;
+
     /// <summary>What was recorded in one part, by all clients.</summary>
     public void Take(IReadOnlyList<HistoryRecorder> part) => _waiting.Add(part);
 
@@ -77,7 +81,7 @@ internal sealed class HistoryJudge : IDisposable
             if (ReadInTime(key) is not { } reply)
             {
                 Unknown($"{key} could not be read at the end");
-                continue;
+                return;
             }
 
             KeysReadAgain++;
@@ -112,8 +116,9 @@ internal sealed class HistoryJudge : IDisposable
         Dictionary<string, string?> read = new(StringComparer.Ordinal);
         foreach (string key in keys)
         {
-            if (ReadInTime(key) is { } reply)
-                read[key] = TextOf(reply);
+            if (ReadInTime(key) is not { } reply)
+                break;
+            read[key] = TextOf(reply);
         }
 
         List<HistoryEvent> events = HistoryRecorder.Merge([.. part, _reader.Hand()]);
@@ -155,7 +160,7 @@ internal sealed class HistoryJudge : IDisposable
     private RespReply? ReadInTime(string key)
     {
         long end = Environment.TickCount64 + (long)_patience.TotalMilliseconds;
-        return _reader.ReadPatiently(_kindOf(key), key, () => Environment.TickCount64 < end);
+        return _reader.ReadPatiently(_kindOf(key), key, () => !_readsNoMore && Environment.TickCount64 < end);
     }
 
     private static string? TextOf(RespReply reply) => reply.Kind == Wire.Resp.RespReplyKind.Null ? null : reply.Text;

@@ -39,6 +39,7 @@ internal sealed class Nemesis
 {
     private readonly ITorturedCluster _cluster;
     private readonly TortureFaults[] _faults;
+    private readonly int _longestMs;
     private readonly SeededRandom _random;
     private readonly HistoryClock _clock;
     private readonly AvailabilityMeter _meter;
@@ -48,16 +49,18 @@ internal sealed class Nemesis
 
     /// <param name="cluster">Whom it breaks.</param>
     /// <param name="faults">What it may do.</param>
+    /// <param name="longest">How long a fault lasts at most; few last that long.</param>
     /// <param name="random">Decides.</param>
     /// <param name="clock">The history's.</param>
     /// <param name="meter">Learns of kills.</param>
     /// <param name="say">Hears what is done.</param>
     /// <param name="sleepMs">Waits; ends early when the run is to end.</param>
     public Nemesis(
-        ITorturedCluster cluster, TortureFaults faults, SeededRandom random, HistoryClock clock, AvailabilityMeter meter, Action<string> say, Action<int> sleepMs)
+        ITorturedCluster cluster, TortureFaults faults, TimeSpan longest, SeededRandom random, HistoryClock clock, AvailabilityMeter meter, Action<string> say, Action<int> sleepMs)
     {
         _cluster = cluster;
         _faults = [.. Enum.GetValues<TortureFaults>().Where(f => f is not (TortureFaults.None or TortureFaults.Every) && faults.HasFlag(f))];
+        _longestMs = (int)longest.TotalMilliseconds;
         _random = random;
         _clock = clock;
         _meter = meter;
@@ -179,7 +182,8 @@ internal sealed class Nemesis
         return all[..(1 + _random.Next(minority))];
     }
 
-    private void Last(bool mayBeLong) => _sleepMs(mayBeLong && _random.OneIn(8) ? _random.Next(15_000, 30_000) : _random.Next(300, 6000));
+    private void Last(bool mayBeLong) => _sleepMs(
+        mayBeLong && _random.OneIn(8) ? _random.Next(_longestMs / 2, _longestMs) : _random.Next(Math.Min(300, _longestMs / 2), Math.Min(6000, _longestMs)));
 
     private static void Each(int[] victims, Action<int> action)
     {

@@ -56,7 +56,9 @@ internal sealed class RecoveredLog(GroupId id)
     {
         Check.That(IsAnchored && !Log.IsRemoved);
         var configurations = new List<ConfigurationEntry>(_configurations.Count + 1);
-        if (Log.BaseConfiguration.Configuration.Voters.Length > 0)
+
+        // Nobody at the base counts only as what is in force before the first configuration of the log.
+        if (Log.BaseConfiguration.Configuration.Voters.Length > 0 || _configurations.Count > 0)
             configurations.Add(Log.BaseConfiguration);
         configurations.AddRange(_configurations);
         return new RaftRecovery

@@ -17,6 +17,9 @@ public sealed class GroupJournalModelTests
 {
     private static readonly CrashKind[] s_kinds = Enum.GetValues<CrashKind>();
 
+    private static readonly DiskOperationKind[] s_refused =
+        [DiskOperationKind.Sync, DiskOperationKind.Write, DiskOperationKind.Allocate, DiskOperationKind.Rename, DiskOperationKind.SyncFolder, DiskOperationKind.Delete];
+
     private static readonly int s_seeds = int.TryParse(Environment.GetEnvironmentVariable("KVASIR_GROUP_SEEDS"), out int seeds) ? seeds : 24;
 
     public static TheoryData<ulong> Seeds => [.. Enumerable.Range(1, s_seeds).Select(seed => (ulong)seed)];
@@ -29,7 +32,9 @@ public sealed class GroupJournalModelTests
         for (int step = 0; step < 700; step++)
             run.Step(step);
         run.End();
-        Assert.True(run.CrashPoints > 60 && run.Trims > 0 && run.Read > 100, $"seed {seed}: {run.CrashPoints} crash points, {run.Trims} trims, {run.Read} entries read");
+        Assert.True(
+            run.CrashPoints > 60 && run.Trims > 0 && run.Read > 100 && run.Failures > 0,
+            $"seed {seed}: {run.CrashPoints} crash points, {run.Trims} trims, {run.Read} entries read, {run.Failures} failures");
     }
 
     private sealed class Run
@@ -60,18 +65,14 @@ public sealed class GroupJournalModelTests
 
         public int Read { get; private set; }
 
+        public int Failures { get; private set; }
+
         public void Step(int step)
         {
             switch (_random.Next(20))
             {
                 case < 9:
-                    LogPosition before = World.Journal.AppendedPosition;
-                    var logs = new SortedList<GroupId, LogModel>(World.Logs);
-                    Persist((uint)_random.Next(1, GroupsMax + 1));
-
-                    // What was gathered before went out first.
-                    if (World.Journal.AppendedPosition > before)
-                        _moments.Add((World.Journal.AppendedPosition, logs));
+                    Persist();
                     break;
                 case < 12:
                     Write();
@@ -108,6 +109,9 @@ public sealed class GroupJournalModelTests
                 case 19 when _random.OneIn(6):
                     Crash($"{_seed}, step {step}");
                     break;
+                case 19 when _random.OneIn(2):
+                    Fault($"{_seed}, step {step}");
+                    break;
             }
         }
 
@@ -118,6 +122,17 @@ public sealed class GroupJournalModelTests
         }
 
         private int Segments() => World.Files.Paths.Count(path => path.EndsWith(".segment", StringComparison.Ordinal));
+
+        private void Persist()
+        {
+            LogPosition before = World.Journal.AppendedPosition;
+            var logs = new SortedList<GroupId, LogModel>(World.Logs);
+            Persist((uint)_random.Next(1, GroupsMax + 1));
+
+            // What was gathered before went out first.
+            if (World.Journal.AppendedPosition > before)
+                _moments.Add((World.Journal.AppendedPosition, logs));
+        }
 
         private void Persist(uint group)
         {
@@ -200,7 +215,9 @@ public sealed class GroupJournalModelTests
 
         private void Note(LogPosition position)
         {
-            // A request that asks for nothing is no record.
+            // A request that asks for nothing is no record, and after a failure there are none.
+            if (position == LogPosition.Max)
+                return;
             if (_moments.Count > 0 && position <= _moments[^1].Position)
                 return;
             _moments.Add((position, new SortedList<GroupId, LogModel>(World.Logs)));
@@ -253,6 +270,29 @@ public sealed class GroupJournalModelTests
             World.Crash(kind);
             World.Logs = Settle(World, durable, $"{where}, {kind}");
             Opened();
+        }
+
+        /// <summary>The disk refuses something; whether or not that is a failure, nothing that was reported is lost.</summary>
+        private void Fault(string where)
+        {
+            DiskOperationKind kind = s_refused[_random.Next(s_refused.Length)];
+            DiskFault fault = _random.OneIn(2) ? DiskFault.Failed : DiskFault.Full;
+            World.Files.Faults.Add(new FaultRule(fault, kind) { Skip = _random.Next(3), Times = 1 });
+            for (int turn = 0; turn < 6; turn++)
+            {
+                for (int i = 0; i < 4; i++)
+                    Persist();
+                Sync();
+                World.Journal.TrimNow();
+                World.Scheduler.RunAll();
+            }
+
+            World.Files.Faults.Clear();
+            if (World.Failures.Count == 0)
+                return;
+            Failures++;
+            Assert.Equal(LogPosition.Max, World.Journal.Write());
+            Crash($"{where}, {fault} {kind}");
         }
 
         /// <summary>What was there at the moment up to which the journal came back.</summary>

@@ -190,6 +190,32 @@ public sealed class GroupJournalTests
         world.Verify(world.Logs, "after the crash");
     }
 
+    [Fact]
+    public void AMemberCanBeMadeFromWhateverIsRecovered()
+    {
+        using var world = new GroupWorld(14);
+        world.Found(1);
+        world.Join(2);
+        world.Join(3);
+        world.Vote(3, 2, 0);
+        world.Append(3, Changing(1, Three), Normal(2, "a"));
+        world.Join(4);
+        world.Persist(
+            4,
+            new HardState(new Term(5), MemberId.None),
+            appended: [Normal(5, "a")],
+            snapshot: (new LogIndex(100), new Term(4), new ConfigurationEntry(new LogIndex(70), new Term(4), Three)));
+        world.Sync();
+        world.Reopen();
+        foreach ((GroupId group, RaftRecovery recovery) in world.Journal.Recovered)
+        {
+            var member = new RaftMember(new RaftSettings(), recovery, new NoSizes(), world.Random.Fork(), TimeSpan.Zero);
+            Assert.Equal(world[group.Value].Last, member.LastIndex);
+            Assert.Equal(world[group.Value].ConfigurationAt(world[group.Value].Last).Configuration, member.Configuration);
+            Assert.Equal(world[group.Value].OriginConfiguration, member.ConfigurationAt(member.BaseIndex));
+        }
+    }
+
     [Theory]
     [InlineData(1, 1)]
     [InlineData(1, 100)]
@@ -347,5 +373,14 @@ public sealed class GroupJournalTests
 
         world.Sync();
         return world;
+    }
+
+    private sealed class NoSizes : Raft.Replication.IEntrySizes
+    {
+        public LogIndex Fit(LogIndex first, LogIndex last, long bytesMax, out long bytes)
+        {
+            bytes = 0;
+            return last;
+        }
     }
 }

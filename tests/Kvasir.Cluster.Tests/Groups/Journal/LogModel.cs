@@ -66,15 +66,16 @@ internal sealed record LogModel(
         }
 
         Assert.True(run == recovery.Terms.Count - 1, $"{where}: terms of entries that are not there");
-        List<ConfigurationEntry> configurations = [];
-        if (ConfigurationAt(begin) is { Configuration.Voters.Length: > 0 } first)
-            configurations.Add(first);
+        List<ConfigurationEntry> configurations = [ConfigurationAt(begin)];
         for (LogIndex index = begin.Next; index <= Last; index = index.Next)
         {
             if (this[index].Configuration is { } configuration)
                 configurations.Add(new ConfigurationEntry(index, TermAt(index), configuration));
         }
 
+        // A member that knows nobody yet waits to be told.
+        if (configurations.Count == 1 && configurations[0].Configuration.Voters.Length == 0)
+            configurations.Clear();
         Assert.Equal(configurations, recovery.Configurations);
     }
 }
