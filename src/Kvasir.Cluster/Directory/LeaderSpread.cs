@@ -9,7 +9,7 @@ namespace Kvasir.Cluster.Directory;
 /// </summary>
 internal sealed class LeaderSpread
 {
-    private readonly List<Choice> _choices = [];
+    private readonly List<LeaderChoice> _choices = [];
     private readonly CopyCounts _leads = new();
     private readonly NodeId[] _nodes;
 
@@ -24,7 +24,7 @@ internal sealed class LeaderSpread
                 continue;
             NodeId[] able = [.. group.Replicas.Where(id => Array.BinarySearch(_nodes, id) >= 0)];
             if (able.Length > 0)
-                _choices.Add(new Choice(group, able));
+                _choices.Add(new LeaderChoice(group, able));
         }
     }
 
@@ -35,7 +35,7 @@ internal sealed class LeaderSpread
         spread.Fill();
         while (handOversMax > 0 && spread.TryEven(out int handOvers))
             handOversMax -= handOvers;
-        foreach (Choice choice in spread._choices)
+        foreach (LeaderChoice choice in spread._choices)
         {
             if (choice.Leader != choice.Group.PreferredLeader)
                 draft.Put(choice.Group with { PreferredLeader = choice.Leader, IsLeaderPinned = false });
@@ -44,7 +44,7 @@ internal sealed class LeaderSpread
 
     private void Fill()
     {
-        foreach (Choice choice in _choices)
+        foreach (LeaderChoice choice in _choices)
         {
             if (!Array.Exists(choice.Able, id => id == choice.Group.PreferredLeader))
                 continue;
@@ -52,7 +52,7 @@ internal sealed class LeaderSpread
             _leads.Add(choice.Leader, choice.Group.Keyspace, 1);
         }
 
-        foreach (Choice choice in _choices)
+        foreach (LeaderChoice choice in _choices)
         {
             if (!choice.Leader.IsNone)
                 continue;
@@ -69,7 +69,7 @@ internal sealed class LeaderSpread
         {
             if (FindChain(start) is not { } chain)
                 continue;
-            foreach ((Choice choice, NodeId to) in chain)
+            foreach ((LeaderChoice choice, NodeId to) in chain)
             {
                 _leads.Add(choice.Leader, choice.Group.Keyspace, -1);
                 _leads.Add(to, choice.Group.Keyspace, 1);
@@ -84,14 +84,14 @@ internal sealed class LeaderSpread
     }
 
     /// <summary>Breadth first over "leads a group that the other could lead"; of the nearest, the one with the fewest.</summary>
-    private List<(Choice Choice, NodeId To)>? FindChain(NodeId start)
+    private List<(LeaderChoice LeaderChoice, NodeId To)>? FindChain(NodeId start)
     {
-        var cameBy = new Dictionary<NodeId, Choice>();
+        var cameBy = new Dictionary<NodeId, LeaderChoice>();
         List<NodeId> level = [start];
         while (level.Count > 0)
         {
             List<NodeId> next = [];
-            foreach (Choice choice in _choices)
+            foreach (LeaderChoice choice in _choices)
             {
                 if (choice.Group.IsLeaderPinned || !level.Contains(choice.Leader))
                     continue;
@@ -105,7 +105,7 @@ internal sealed class LeaderSpread
             NodeId end = next.OrderBy(_leads.Of).ThenBy(id => id).FirstOrDefault();
             if (!end.IsNone && _leads.Of(end) <= _leads.Of(start) - 2)
             {
-                List<(Choice, NodeId)> chain = [];
+                List<(LeaderChoice, NodeId)> chain = [];
                 for (NodeId at = end; at != start; at = cameBy[at].Leader)
                     chain.Add((cameBy[at], at));
                 return chain;
@@ -117,7 +117,7 @@ internal sealed class LeaderSpread
         return null;
     }
 
-    private sealed class Choice(GroupRecord group, NodeId[] able)
+    private sealed class LeaderChoice(GroupRecord group, NodeId[] able)
     {
         public GroupRecord Group { get; } = group;
 

@@ -10,7 +10,7 @@ namespace Kvasir.Cluster.Directory;
 internal sealed class Rebalance
 {
     private readonly NodeRecord[] _takers;
-    private readonly List<Movable> _movable = [];
+    private readonly List<MovableReplica> _movable = [];
     private readonly CopyCounts _copies = new();
 
     private Rebalance(DirectoryView view)
@@ -23,7 +23,7 @@ internal sealed class Rebalance
             foreach (NodeId node in group.Replicas)
                 _copies.Add(node, group.Keyspace, 1);
             if (group.IsSettled && group.Replicas.All(id => view.Node(id) is { IsServing: true }))
-                _movable.Add(new Movable(group, [.. group.Replicas.Select(id => view.Node(id)!)]));
+                _movable.Add(new MovableReplica(group, [.. group.Replicas.Select(id => view.Node(id)!)]));
         }
     }
 
@@ -41,7 +41,7 @@ internal sealed class Rebalance
     {
         if (_takers.Length == 0 || Array.TrueForAll(_takers, n => n.Locality.Equals(_takers[0].Locality)))
             return null;
-        foreach (Movable group in _movable)
+        foreach (MovableReplica group in _movable)
         {
             (NodeRecord From, NodeRecord To)? best = null;
             int bestGain = 0;
@@ -73,9 +73,9 @@ internal sealed class Rebalance
             select (full, free);
         foreach ((NodeRecord full, NodeRecord free) in pairs)
         {
-            Movable? best = null;
+            MovableReplica? best = null;
             int bestGap = int.MinValue;
-            foreach (Movable group in _movable)
+            foreach (MovableReplica group in _movable)
             {
                 if (!group.Has(full) || group.Has(free) || group.GainOf(full, free) < 0)
                     continue;
@@ -91,7 +91,7 @@ internal sealed class Rebalance
         return null;
     }
 
-    private GroupRecord Move(Movable group, NodeRecord from, NodeRecord to)
+    private GroupRecord Move(MovableReplica group, NodeRecord from, NodeRecord to)
     {
         _movable.Remove(group);
         _copies.Add(from.Id, group.Record.Keyspace, -1);
@@ -99,7 +99,7 @@ internal sealed class Rebalance
         return Placement.Moved(group.Record, group.Record.Replicas.Where(id => id != from.Id).Append(to.Id));
     }
 
-    private sealed record Movable(GroupRecord Record, NodeRecord[] Replicas)
+    private sealed record MovableReplica(GroupRecord Record, NodeRecord[] Replicas)
     {
         public bool Has(NodeRecord node) => Record.IsReplica(node.Id);
 

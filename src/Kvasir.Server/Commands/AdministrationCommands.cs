@@ -142,7 +142,7 @@ internal static class AdministrationCommands
         return error =>
         {
             if (reply is not null)
-                mailbox.Post(new Answer(reply, error));
+                mailbox.Post(new OutcomeAnswer(reply, error));
         };
     }
 
@@ -153,7 +153,7 @@ internal static class AdministrationCommands
     private static int? Count(string text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
 
-    private sealed class Answer(PendingReply reply, string? error) : IMailboxItem
+    private sealed class OutcomeAnswer(PendingReply reply, string? error) : IMailboxItem
     {
         public void Run(Execution execution)
         {

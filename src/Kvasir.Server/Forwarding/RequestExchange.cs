@@ -30,9 +30,9 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     private readonly IRouter _router;
     private readonly ITransport _transport;
     private readonly SortedDictionary<NodeId, PeerState> _peers = [];
-    private readonly Upkeep _upkeep;
+    private readonly ExchangeUpkeep _upkeep;
     private readonly ITimer _timer;
-    private readonly ConcurrentQueue<Notice> _told = new();
+    private readonly ConcurrentQueue<PeerNotice> _told = new();
     private bool _hasSent;
     private volatile bool _hasUnsent;
     private volatile bool _isHeld;
@@ -48,7 +48,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
         _router = node.Router;
         _transport = node.Transport;
         _nextStream = (ulong)Random.Shared.NextInt64();
-        _upkeep = new Upkeep(this);
+        _upkeep = new ExchangeUpkeep(this);
         _timer = server.Time.CreateTimer(_ => Tick(), state: null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -70,7 +70,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     {
         if (!StreamFrame.TryRead(message, out _, out _))
             throw new MalformedMessageException("no frame of a stream of requests or replies");
-        _told.Enqueue(new Notice(NoticeKind.Message, from, MessageBuffer.Copy(message)));
+        _told.Enqueue(new PeerNotice(NoticeKind.Message, from, MessageBuffer.Copy(message)));
     }
 
     /// <summary>What came together is taken in by one item: it shares a turn of the logs.</summary>
@@ -95,7 +95,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
 
     private void Tell(NoticeKind kind, NodeId peer)
     {
-        _told.Enqueue(new Notice(kind, peer, Message: null));
+        _told.Enqueue(new PeerNotice(kind, peer, Message: null));
         _upkeep.Post();
     }
 
@@ -116,7 +116,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
             TakeRequests(execution, from, frame, bytes);
     }
 
-    private void Take(Execution execution, in Notice notice)
+    private void Take(Execution execution, in PeerNotice notice)
     {
         NodeId peer = notice.Peer;
         PeerState state = Peer(peer);
@@ -150,7 +150,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     {
         if (_disposed)
             return;
-        while (_told.TryDequeue(out Notice notice))
+        while (_told.TryDequeue(out PeerNotice notice))
             Take(execution, notice);
         ServeHeld(execution);
         BreakStale();
@@ -199,10 +199,10 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     }
 
     /// <summary>What the transport told.</summary>
-    private readonly record struct Notice(NoticeKind Kind, NodeId Peer, MessageBuffer? Message);
+    private readonly record struct PeerNotice(NoticeKind Kind, NodeId Peer, MessageBuffer? Message);
 
     /// <summary>Looks after everything once, however often it was asked for meanwhile.</summary>
-    private sealed class Upkeep(RequestExchange exchange) : IMailboxItem
+    private sealed class ExchangeUpkeep(RequestExchange exchange) : IMailboxItem
     {
         private int _posted;
 

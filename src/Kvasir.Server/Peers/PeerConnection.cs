@@ -54,7 +54,7 @@ internal sealed class PeerConnection(ulong token, SendQueue output, PeerStage st
     public bool IsMagicSeen { get; set; }
 
     /// <summary>Null until it is known who the other side is, and for calls.</summary>
-    public Peer? Peer { get; set; }
+    public KnownPeer? Peer { get; set; }
 
     public ulong Incarnation { get; set; }
 

@@ -12,7 +12,7 @@ internal sealed unsafe partial class PeerLoop
 {
     private const int AcceptsPerTurn = 64;
 
-    private void Attempt(Peer peer)
+    private void Attempt(KnownPeer peer)
     {
         PeerAddress address = peer.Address!.Value;
         if (IPAddress.TryParse(address.Host, out IPAddress? ip))
@@ -35,7 +35,7 @@ internal sealed unsafe partial class PeerLoop
         });
     }
 
-    private void Attempt(Peer peer, IPEndPoint endPoint)
+    private void Attempt(KnownPeer peer, IPEndPoint endPoint)
     {
         PeerConnection? connection = Connect(endPoint, out string trouble);
         if (connection is null)
@@ -50,7 +50,7 @@ internal sealed unsafe partial class PeerLoop
         SweepBy(connection.DeadlineMs);
     }
 
-    private void AttemptFailed(Peer peer, string reason)
+    private void AttemptFailed(KnownPeer peer, string reason)
     {
         BackOff(peer);
         if (peer.LastTrouble == reason)
@@ -59,7 +59,7 @@ internal sealed unsafe partial class PeerLoop
         PeerLog.Unreachable(_logger, peer.Id.Value, peer.Address?.ToString() ?? "", reason);
     }
 
-    private void BackOff(Peer peer)
+    private void BackOff(KnownPeer peer)
     {
         double pause = _options.BackoffMin.TotalMilliseconds * Math.Pow(2, Math.Min(peer.Failures, 30));
         pause = Math.Min(pause, _options.BackoffMax.TotalMilliseconds);

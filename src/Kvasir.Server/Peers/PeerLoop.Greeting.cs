@@ -23,13 +23,13 @@ internal sealed partial class PeerLoop
     public void SetPeers(PeerAddress[] addresses)
     {
         _peersAreSet = true;
-        Peer[] before = _peers;
-        SortedDictionary<NodeId, Peer> peers = [];
+        KnownPeer[] before = _peers;
+        SortedDictionary<NodeId, KnownPeer> peers = [];
         foreach (PeerAddress address in addresses)
         {
             if (address.Node.IsNone || address.Node.Value == _self)
                 continue;
-            Peer peer = Find(address.Node) ?? new Peer(address.Node);
+            KnownPeer peer = Find(address.Node) ?? new KnownPeer(address.Node);
             peers[address.Node] = peer;
             if (peer.Address == address)
                 continue;
@@ -41,15 +41,15 @@ internal sealed partial class PeerLoop
             peer.NextAttemptMs = 0;
         }
 
-        Peer[] missing = [.. before.Where(p => !peers.ContainsKey(p.Id))];
+        KnownPeer[] missing = [.. before.Where(p => !peers.ContainsKey(p.Id))];
         lock (_statisticsLock)
         {
-            foreach (Peer gone in missing)
+            foreach (KnownPeer gone in missing)
                 _gone += gone.Counters.Read(queuedBytes: 0);
             Volatile.Write(ref _peers, [.. peers.Values]);
         }
 
-        foreach (Peer gone in missing)
+        foreach (KnownPeer gone in missing)
         {
             if (gone.Attempt is { } attempt)
                 Close(attempt, "it is no longer a node of the cluster");
@@ -82,10 +82,10 @@ internal sealed partial class PeerLoop
             return;
         }
 
-        Peer? peer = Find(new NodeId(hello.Node));
+        KnownPeer? peer = Find(new NodeId(hello.Node));
         if (peer is null)
         {
-            peer = new Peer(new NodeId(hello.Node));
+            peer = new KnownPeer(new NodeId(hello.Node));
             Volatile.Write(ref _peers, [.. _peers.Append(peer).OrderBy(static p => p.Id)]);
         }
 
@@ -169,7 +169,7 @@ internal sealed partial class PeerLoop
             return;
         }
 
-        Peer peer = connection.Peer!;
+        KnownPeer peer = connection.Peer!;
         if (welcome.Cluster != _cluster || welcome.Node != peer.Id.Value)
         {
             Close(connection, $"node {welcome.Node} of cluster {welcome.Cluster:x16} is there");
@@ -195,7 +195,7 @@ internal sealed partial class PeerLoop
     /// <summary>The other node has chosen it.</summary>
     private void TakeOpen(PeerConnection connection, ReadOnlySpan<byte> frame)
     {
-        Peer peer = connection.Peer!;
+        KnownPeer peer = connection.Peer!;
         if (_self < peer.Id.Value || !PeerOpen.TryRead(frame, out PeerOpen open))
         {
             Malformed(connection, "a choice that is not its own");
@@ -213,7 +213,7 @@ internal sealed partial class PeerLoop
 
     private void Establish(PeerConnection connection, ulong link)
     {
-        Peer peer = connection.Peer!;
+        KnownPeer peer = connection.Peer!;
         PeerConnection? attempt = peer.Attempt;
         peer.Attempt = null;
         if (attempt is not null && attempt != connection)

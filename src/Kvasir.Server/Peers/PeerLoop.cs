@@ -44,7 +44,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     private readonly List<PeerConnection> _overdue = [];
 
     // Sorted by number; a new array whenever it changes, because any thread reads it.
-    private Peer[] _peers = [];
+    private KnownPeer[] _peers = [];
     private ITransportListener _listener = null!;
     private ITimer? _heartbeat;
     private bool _wakeIsClosed;
@@ -83,7 +83,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
 
     public NodeId Self => new(Volatile.Read(ref _self));
 
-    public Peer[] Peers => Volatile.Read(ref _peers);
+    public KnownPeer[] Peers => Volatile.Read(ref _peers);
 
     /// <summary>Of all peers that there have been. Any thread.</summary>
     public PeerStatistics Statistics
@@ -93,7 +93,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
             lock (_statisticsLock)
             {
                 PeerStatistics sum = _gone;
-                foreach (Peer peer in _peers)
+                foreach (KnownPeer peer in _peers)
                     sum += peer.Counters.Read(peer.Link?.Output.PendingBytes ?? 0);
                 return sum;
             }
@@ -113,9 +113,9 @@ internal sealed unsafe partial class PeerLoop : IDisposable
         _heartbeat = _time.CreateTimer(_ => Beat(), null, _options.HeartbeatInterval, _options.HeartbeatInterval);
     }
 
-    public Peer? Find(NodeId id)
+    public KnownPeer? Find(NodeId id)
     {
-        Peer[] peers = Peers;
+        KnownPeer[] peers = Peers;
         int low = 0, high = peers.Length - 1;
         while (low <= high)
         {
@@ -177,7 +177,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
     {
         Volatile.Write(ref _lastBeatMs, Now());
         _pool.Trim();
-        foreach (Peer peer in Peers)
+        foreach (KnownPeer peer in Peers)
         {
             if (peer.Link is not { } link)
                 continue;
@@ -440,7 +440,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
         foreach (PeerConnection connection in _overdue)
             Close(connection, OverdueReason(connection));
         _overdue.Clear();
-        foreach (Peer peer in _peers)
+        foreach (KnownPeer peer in _peers)
         {
             if (_self == 0 || peer.Link is not null || peer.Attempt is not null || peer.IsResolving || peer.Address is null)
                 continue;
@@ -475,7 +475,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
             call.Done(new CallReply(connection.Stage == PeerStage.AwaitsAnswer ? CallOutcome.Lost : CallOutcome.Failed, default, reason));
         }
 
-        Peer? peer = connection.Peer;
+        KnownPeer? peer = connection.Peer;
         if (peer is not null && peer.Attempt == connection)
         {
             peer.Attempt = null;

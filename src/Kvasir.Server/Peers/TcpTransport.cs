@@ -116,7 +116,7 @@ public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
 
     public void Flush()
     {
-        foreach (Peer peer in _loop.Peers)
+        foreach (KnownPeer peer in _loop.Peers)
             peer.Link?.Output.Flush();
     }
 

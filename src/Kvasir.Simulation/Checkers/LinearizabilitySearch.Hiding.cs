@@ -45,7 +45,7 @@ internal sealed partial class LinearizabilitySearch
     private bool IsShowable(int index) => index != _shownNow && _operations[index].Return > _lastSeenBegun;
 
     /// <summary>Writes that were hidden and have not ended may show themselves after all.</summary>
-    private bool TryHidden(ref Frame frame, out long next, out int nextId)
+    private bool TryHidden(ref SearchFrame frame, out long next, out int nextId)
     {
         while (frame.ShowableNext > frame.Showable && ShowingHelps(frame))
         {
@@ -72,7 +72,7 @@ internal sealed partial class LinearizabilitySearch
         _unseenWritesMayHide && operation.IsBlind && _mayObserve[operation.LeftId] == 0;
 
     /// <summary>Something left over needs another state than this, whichever.</summary>
-    private bool ShowingHelps(in Frame frame) => frame.StateId >= 0 && _mustDiffer[frame.StateId] > 0;
+    private bool ShowingHelps(in SearchFrame frame) => frame.StateId >= 0 && _mustDiffer[frame.StateId] > 0;
 
     /// <summary>
     /// Before a change that does not look at what it changes: whatever it hides at once. But nothing that began after the end

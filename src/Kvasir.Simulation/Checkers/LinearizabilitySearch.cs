@@ -53,7 +53,7 @@ internal sealed partial class LinearizabilitySearch
     private readonly List<int> _showable = [];
     private int _shownNow = -1;
     private readonly List<int> _trail = [];
-    private readonly List<Frame> _frames = [];
+    private readonly List<SearchFrame> _frames = [];
     private ulong _hash;
     private int _observersLeft;
     private int _lastSeenBegun;
@@ -167,7 +167,7 @@ internal sealed partial class LinearizabilitySearch
     private Arrival Advance()
     {
         int top = _frames.Count - 1;
-        Frame frame = _frames[top];
+        SearchFrame frame = _frames[top];
         int trailStart = _trail.Count;
         _hiddenNow.Clear();
         _shownNow = -1;
@@ -251,7 +251,7 @@ internal sealed partial class LinearizabilitySearch
                 Undo(trailStart);
                 return Arrival.DeadEnd;
             default:
-                _frames.Add(new Frame
+                _frames.Add(new SearchFrame
                 {
                     TrailStart = trailStart,
                     State = state,
@@ -265,7 +265,7 @@ internal sealed partial class LinearizabilitySearch
         }
     }
 
-    private bool TryCertain(ref Frame frame, out long next, out int nextId)
+    private bool TryCertain(ref SearchFrame frame, out long next, out int nextId)
     {
         while (frame.Entry < frame.FirstReturn)
         {
@@ -299,7 +299,7 @@ internal sealed partial class LinearizabilitySearch
         return false;
     }
 
-    private bool TryUncertain(ref Frame frame, out long next, out int nextId)
+    private bool TryUncertain(ref SearchFrame frame, out long next, out int nextId)
     {
         while (frame.Class < _classes.Length)
         {
@@ -430,7 +430,7 @@ internal sealed partial class LinearizabilitySearch
         return z ^ (z >> 27);
     }
 
-    private struct Frame
+    private struct SearchFrame
     {
         public int TrailStart;
         public long State;

@@ -43,7 +43,7 @@ internal readonly record struct ClientReply(ClientOutcome Outcome, HistoryValue 
 }
 
 /// <summary>A client's request inside the mailbox of a node: routed, run and committed as a session does.</summary>
-internal sealed class RequestItem(Process process, ClientRequest request, Action<ClientReply> reply) : IMailboxItem
+internal sealed class RequestItem(NodeProcess process, ClientRequest request, Action<ClientReply> reply) : IMailboxItem
 {
     public void Run(Execution execution)
     {

@@ -99,7 +99,7 @@ internal sealed class ClusterClient
     {
         int attempt = ++_attempt;
         ClientRequest request = _request!;
-        Machine machine = _leader.IsNone || _random.OneIn(20)
+        NodeMachine machine = _leader.IsNone || _random.OneIn(20)
             ? _world.Machines[_random.Next(_world.Machines.Count)]
             : _world.Machines[(int)_leader.Value - 1];
         _world.Events.After(Milliseconds(0.1, 1), () => machine.Ask(request, reply => Hear(attempt, reply)));

@@ -22,7 +22,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
     public long Committed => _committed.Count;
 
     /// <summary>To be called after everything that happens to a node.</summary>
-    public void Look(Machine machine)
+    public void Look(NodeMachine machine)
     {
         if (machine.Process is not { Node.Host: { } host } process)
             return;
@@ -30,7 +30,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
             Look(machine, process, group);
     }
 
-    private void Look(Machine machine, Process process, RaftGroup group)
+    private void Look(NodeMachine machine, NodeProcess process, RaftGroup group)
     {
         if (!_traces.TryGetValue((machine.Id, group.Id), out GroupTrace? trace))
             _traces.Add((machine.Id, group.Id), trace = new GroupTrace());
@@ -59,7 +59,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
         }
     }
 
-    private void Commit(Machine machine, RaftGroup group, LogIndex index)
+    private void Commit(NodeMachine machine, RaftGroup group, LogIndex index)
     {
         ulong term = group.Entries.TermOf(index).Value;
         ulong hash = StableHash.Hash64(group.Entries.BytesOf(index), (ulong)group.Entries.KindOf(index));
@@ -69,7 +69,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
         Hold(known == (term, hash), machine, group, $"its committed entry {index} of term {term} is another than others have there, of term {known.Term}");
     }
 
-    private void IsOnAMajority(Machine machine, RaftGroup group, ReadOnlySpan<MemberId> voters)
+    private void IsOnAMajority(NodeMachine machine, RaftGroup group, ReadOnlySpan<MemberId> voters)
     {
         int have = 0;
         foreach (MemberId voter in voters)
@@ -77,7 +77,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
         Hold(have > voters.Length / 2, machine, group, $"{group.CommitIndex} is committed, and durable on {have} of {voters.Length} voters");
     }
 
-    private static void Hold(bool condition, Machine machine, RaftGroup group, string what)
+    private static void Hold(bool condition, NodeMachine machine, RaftGroup group, string what)
     {
         if (!condition)
             Check.Fail($"node {machine.Id}, {group.Role} of group {group.Id} in term {group.Term}: {what}");
@@ -85,7 +85,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
 
     private sealed class GroupTrace
     {
-        public Process? Process { get; set; }
+        public NodeProcess? Process { get; set; }
 
         public Configuration? Configuration { get; set; }
 

@@ -29,7 +29,7 @@ internal sealed class ClusterNemesis
         }
     }
 
-    private List<Machine> Machines => _world.Machines;
+    private List<NodeMachine> Machines => _world.Machines;
 
     private void Await(ClusterFaults kind, SeededRandom random, double meanSeconds) =>
         _world.Events.After(TimeSpan.FromSeconds(-Math.Log(1 - random.NextDouble()) * meanSeconds), () =>
@@ -76,14 +76,14 @@ internal sealed class ClusterNemesis
                 Crash(random, time);
                 break;
             case ClusterFaults.Stalls:
-                foreach (Machine machine in Some(random))
+                foreach (NodeMachine machine in Some(random))
                     machine.StallDisk(time);
                 break;
             case ClusterFaults.Clocks:
                 Turn(random);
                 break;
             case ClusterFaults.Pauses:
-                foreach (Machine machine in Some(random))
+                foreach (NodeMachine machine in Some(random))
                     Pause(machine, time);
                 break;
             case ClusterFaults.Transfers:
@@ -144,11 +144,11 @@ internal sealed class ClusterNemesis
     {
         CrashKind kind = s_crashes[random.Next(s_crashes.Length)];
         bool isClean = random.OneIn(8);
-        foreach (Machine machine in Some(random))
+        foreach (NodeMachine machine in Some(random))
             Bounce(machine, kind, time * (0.5 + random.NextDouble()), isClean);
     }
 
-    private void Bounce(Machine machine, CrashKind kind, TimeSpan time, bool isClean)
+    private void Bounce(NodeMachine machine, CrashKind kind, TimeSpan time, bool isClean)
     {
         if (machine.IsDown)
             return;
@@ -156,7 +156,7 @@ internal sealed class ClusterNemesis
         _world.Events.After(time, machine.Start);
     }
 
-    private void Pause(Machine machine, TimeSpan time)
+    private void Pause(NodeMachine machine, TimeSpan time)
     {
         if (machine.IsDown || machine.Link.IsPaused)
             return;
@@ -176,7 +176,7 @@ internal sealed class ClusterNemesis
         // The worst for leases: one's time crawls and everybody else's flies.
         bool againstOne = random.OneIn(2);
         int one = random.Next(Machines.Count);
-        foreach (Machine machine in againstOne ? Machines : Some(random))
+        foreach (NodeMachine machine in againstOne ? Machines : Some(random))
         {
             bool isFast = random.OneIn(2);
             machine.Clock.Drift((againstOne ? machine != Machines[one] : isFast) ? 1 + bound : 1 - bound);
@@ -189,7 +189,7 @@ internal sealed class ClusterNemesis
         string keyspace = $"db{random.Next(ClusterClient.Databases)}";
         int shard = random.Next(2);
         NodeId to = Machines[random.Next(Machines.Count)].Id;
-        Machine asked = Machines[random.Next(Machines.Count)];
+        NodeMachine asked = Machines[random.Next(Machines.Count)];
         if (asked.Process is not { Node: { } node } process)
             return;
         process.Happen(() => ((IClusterAdministration)node).TransferLeader(
@@ -198,7 +198,7 @@ internal sealed class ClusterNemesis
 
     private void Spoil(SeededRandom random, TimeSpan time, DiskFault fault)
     {
-        Machine machine = Machines[random.Next(Machines.Count)];
+        NodeMachine machine = Machines[random.Next(Machines.Count)];
         DiskOperationKind? kind = random.Next(4) switch
         {
             0 => fault == DiskFault.Full ? DiskOperationKind.Allocate : DiskOperationKind.Sync,
@@ -212,7 +212,7 @@ internal sealed class ClusterNemesis
     }
 
     /// <summary>One, mostly; now and then several, or all.</summary>
-    private List<Machine> Some(SeededRandom random)
+    private List<NodeMachine> Some(SeededRandom random)
     {
         int one = random.Next(Machines.Count);
         return random.Next(8) switch

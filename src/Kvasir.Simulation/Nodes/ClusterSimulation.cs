@@ -46,7 +46,7 @@ public sealed class ClusterSimulation
         _dice = random.Fork();
         _world = new ClusterWorld(random.NextUInt64(), options, settings);
         for (int i = 1; i <= options.Nodes; i++)
-            _world.Machines.Add(new Machine(_world, new NodeId((ulong)i)));
+            _world.Machines.Add(new NodeMachine(_world, new NodeId((ulong)i)));
     }
 
     /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
@@ -85,7 +85,7 @@ public sealed class ClusterSimulation
         // Every other time all lose their power at the very end.
         if (_dice.OneIn(2) && _options.Faults.HasFlag(ClusterFaults.Crashes))
         {
-            foreach (Machine machine in _world.Machines)
+            foreach (NodeMachine machine in _world.Machines)
                 machine.Crash(CrashKind.LoseUnsynced);
             Heal();
         }
@@ -98,7 +98,7 @@ public sealed class ClusterSimulation
         _world.Coverage.Add("messages lost", _world.Network.Lost);
         _world.Coverage.Add("messages doubled", _world.Network.Duplicated);
         _world.Coverage.Add("leaders elected", _world.Invariants.Leaders);
-        foreach (Machine machine in _world.Machines)
+        foreach (NodeMachine machine in _world.Machines)
             _world.Trace.Add(machine.Disk.Fingerprint);
         return new ClusterSimulationResult(
             _options.Seed, _world.Trace.Value, _world.Network.Sent, _world.Invariants.Committed, history, _world.Coverage);
@@ -107,7 +107,7 @@ public sealed class ClusterSimulation
     /// <summary>The first founds the cluster, the others join it, and every shard gets its copies.</summary>
     private void Begin()
     {
-        foreach (Machine machine in _world.Machines)
+        foreach (NodeMachine machine in _world.Machines)
         {
             machine.Start();
             RunUntil(() => machine.Process!.Node!.Self == machine.Id, $"node {machine.Id} is let in");
@@ -118,7 +118,7 @@ public sealed class ClusterSimulation
 
     private void Supervise() => _world.Events.After(s_supervision, () =>
     {
-        foreach (Machine machine in _world.Machines)
+        foreach (NodeMachine machine in _world.Machines)
             machine.Supervise();
         Supervise();
     });
@@ -129,7 +129,7 @@ public sealed class ClusterSimulation
         _world.Tell("everything heals");
         _world.Network.Behaviour = new NetworkConditions();
         _world.Network.MendAll();
-        foreach (Machine machine in _world.Machines)
+        foreach (NodeMachine machine in _world.Machines)
         {
             machine.Disk.Faults.Clear();
             machine.StallDisk(TimeSpan.Zero);
@@ -143,7 +143,7 @@ public sealed class ClusterSimulation
         foreach (GroupRecord group in view.Groups)
         {
             string? first = null;
-            foreach (Machine machine in _world.Machines)
+            foreach (NodeMachine machine in _world.Machines)
             {
                 if (!machine.Process!.Node!.Host!.TryFind(group.Id, out RaftGroup? replica))
                     continue;
@@ -171,7 +171,7 @@ public sealed class ClusterSimulation
         {
             RaftGroup? first = null;
             bool isServed = false;
-            foreach (Machine machine in _world.Machines)
+            foreach (NodeMachine machine in _world.Machines)
             {
                 bool isHere = machine.Process!.Node!.Host!.TryFind(record.Id, out RaftGroup? group);
                 if (!isHere && record.Replicas.Contains(machine.Id))
@@ -205,7 +205,7 @@ public sealed class ClusterSimulation
     private string Describe()
     {
         var text = new StringBuilder();
-        foreach (Machine machine in _world.Machines)
+        foreach (NodeMachine machine in _world.Machines)
         {
             text.Append(CultureInfo.InvariantCulture, $"\n  node {machine.Id}");
             if (machine.Process?.Node is not { } node)
@@ -249,7 +249,7 @@ public sealed class ClusterSimulation
 
     private void Close()
     {
-        foreach (Machine machine in _world.Machines)
+        foreach (NodeMachine machine in _world.Machines)
             machine.Abandon();
     }
 

@@ -40,7 +40,7 @@ internal sealed class ClusterWorld
 
     public SimulatedNetwork Network { get; }
 
-    public List<Machine> Machines { get; } = [];
+    public List<NodeMachine> Machines { get; } = [];
 
     public ClusterInvariants Invariants { get; }
 

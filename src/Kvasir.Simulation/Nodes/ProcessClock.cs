@@ -3,9 +3,9 @@ using Kvasir.Simulation.Scheduling;
 namespace Kvasir.Simulation.Nodes;
 
 /// <summary>Time as one process sees it: by its machine's clock, with timers that wait while it stands still and end with it.</summary>
-internal sealed class ProcessClock(Process process, NodeClock machine) : TimeProvider
+internal sealed class ProcessClock(NodeProcess process, NodeClock machine) : TimeProvider
 {
-    private readonly Process _process = process;
+    private readonly NodeProcess _process = process;
     private readonly NodeClock _machine = machine;
     private readonly List<ProcessTimer> _timers = [];
 

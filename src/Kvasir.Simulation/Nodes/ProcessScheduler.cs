@@ -8,11 +8,11 @@ namespace Kvasir.Simulation.Nodes;
 /// Background work of one process: each job runs whole, a while after it was asked for, by the seed; later when the disk
 /// hangs. Whoever waits runs what waits with it.
 /// </summary>
-internal sealed class ProcessScheduler(Process process, SeededRandom random, TimeProvider time) : IScheduler
+internal sealed class ProcessScheduler(NodeProcess process, SeededRandom random, TimeProvider time) : IScheduler
 {
     private const int IdleRoundsMax = 100_000;
 
-    private readonly Process _process = process;
+    private readonly NodeProcess _process = process;
     private readonly List<IBackgroundJob> _jobs = [];
 
     public TimeProvider Time { get; } = time;

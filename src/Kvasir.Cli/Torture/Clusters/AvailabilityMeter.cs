@@ -11,8 +11,8 @@ internal sealed class AvailabilityMeter(Func<string, int> shardOf)
     private const long SecondNs = 1_000_000_000;
 
     private readonly Lock _gate = new();
-    private readonly List<Kill> _kills = [];
-    private readonly List<Kill> _unsettled = [];
+    private readonly List<LeaderKill> _kills = [];
+    private readonly List<LeaderKill> _unsettled = [];
     private readonly List<int> _answered = [];
     private readonly List<int> _written = [];
     private readonly Dictionary<int, HistoryEvent> _open = [];
@@ -30,7 +30,7 @@ internal sealed class AvailabilityMeter(Func<string, int> shardOf)
     /// <summary>A node that led these shards was killed at this moment of the history's clock.</summary>
     public void Killed(long timeNs, IEnumerable<int> ledShards)
     {
-        Kill kill = new(timeNs, [.. ledShards.Distinct()]);
+        LeaderKill kill = new(timeNs, [.. ledShards.Distinct()]);
         lock (_gate)
         {
             _kills.Add(kill);
@@ -60,7 +60,7 @@ internal sealed class AvailabilityMeter(Func<string, int> shardOf)
                 LongestSilence = TimeSpan.FromTicks(Math.Max(LongestSilence.Ticks, (e.TimeNs - _lastWriteNs) / 100));
                 _lastWriteNs = Math.Max(_lastWriteNs, e.TimeNs);
                 int shard = shardOf(e.Key);
-                foreach (Kill kill in _unsettled)
+                foreach (LeaderKill kill in _unsettled)
                     kill.Note(shard, begun.TimeNs, e.TimeNs);
                 _unsettled.RemoveAll(static k => k.Gap is not null);
             }
@@ -90,7 +90,7 @@ internal sealed class AvailabilityMeter(Func<string, int> shardOf)
         seconds[second]++;
     }
 
-    private sealed class Kill(long timeNs, IReadOnlyList<int> shards)
+    private sealed class LeaderKill(long timeNs, IReadOnlyList<int> shards)
     {
         private readonly Dictionary<int, long> _firstNs = [];
 

@@ -9,7 +9,7 @@ namespace Kvasir.Server.Commands.Bitmaps;
 /// <summary>BITOP: whole strings combined bit by bit; the shorter ones are padded with zeros.</summary>
 internal static class BitOpCommand
 {
-    private enum Operation
+    private enum BitOperation
     {
         And,
         Or,
@@ -19,13 +19,13 @@ internal static class BitOpCommand
 
     public static void BitOp(CommandContext context)
     {
-        if (!TryOperation(context.Argument(1), out Operation operation))
+        if (!TryOperation(context.Argument(1), out BitOperation operation))
         {
             context.Reply.Error("ERR syntax error");
             return;
         }
 
-        if (operation == Operation.Not && context.ArgumentCount != 4)
+        if (operation == BitOperation.Not && context.ArgumentCount != 4)
         {
             context.Reply.Error("ERR BITOP NOT must be called with a single source key.");
             return;
@@ -46,10 +46,10 @@ internal static class BitOpCommand
 
             int common = Math.Min(result.Length, source.Length);
             Combine(operation, result.WrittenSpan[..common], source[..common]);
-            if (operation == Operation.And)
+            if (operation == BitOperation.And)
                 result.WrittenSpan[common..].Clear();
             ReadOnlySpan<byte> rest = source[common..];
-            if (operation == Operation.And)
+            if (operation == BitOperation.And)
             {
                 result.GetSpan(rest.Length)[..rest.Length].Clear();
                 result.Advance(rest.Length);
@@ -60,7 +60,7 @@ internal static class BitOpCommand
             }
         }
 
-        if (operation == Operation.Not)
+        if (operation == BitOperation.Not)
         {
             foreach (ref byte b in result.WrittenSpan)
                 b = (byte)~b;
@@ -82,22 +82,22 @@ internal static class BitOpCommand
         context.Reply.Integer(result.Length);
     }
 
-    private static bool TryOperation(ReadOnlySpan<byte> word, out Operation operation)
+    private static bool TryOperation(ReadOnlySpan<byte> word, out BitOperation operation)
     {
-        operation = Operation.And;
+        operation = BitOperation.And;
         if (OptionWords.Is(word, "and"u8))
             return true;
-        operation = Operation.Or;
+        operation = BitOperation.Or;
         if (OptionWords.Is(word, "or"u8))
             return true;
-        operation = Operation.Xor;
+        operation = BitOperation.Xor;
         if (OptionWords.Is(word, "xor"u8))
             return true;
-        operation = Operation.Not;
+        operation = BitOperation.Not;
         return OptionWords.Is(word, "not"u8);
     }
 
-    private static void Combine(Operation operation, Span<byte> result, ReadOnlySpan<byte> source)
+    private static void Combine(BitOperation operation, Span<byte> result, ReadOnlySpan<byte> source)
     {
         Span<ulong> words = MemoryMarshal.Cast<byte, ulong>(result);
         ReadOnlySpan<ulong> sourceWords = MemoryMarshal.Cast<byte, ulong>(source);
@@ -107,10 +107,10 @@ internal static class BitOpCommand
             result[i] = (byte)Combine(operation, result[i], source[i]);
     }
 
-    private static ulong Combine(Operation operation, ulong a, ulong b) => operation switch
+    private static ulong Combine(BitOperation operation, ulong a, ulong b) => operation switch
     {
-        Operation.And => a & b,
-        Operation.Or => a | b,
+        BitOperation.And => a & b,
+        BitOperation.Or => a | b,
         _ => a ^ b,
     };
 }

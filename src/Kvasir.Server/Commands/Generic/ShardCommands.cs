@@ -21,7 +21,7 @@ internal static class ShardCommands
         ReadOnlySpan<GroupId> shards = Shards(context);
         if (shards.IsEmpty)
             return;
-        GatheredReply sum = new Sum(context.Session.AwaitReply(), shards.Length);
+        GatheredReply sum = new SummedReply(context.Session.AwaitReply(), shards.Length);
         SendToAll(context, shards, context.DatabaseIndex, writes: false, sum);
     }
 
@@ -136,7 +136,7 @@ internal static class ShardCommands
             ShardRequest.Send(context, shard, database, request.WrittenSpan, writes, reply);
     }
 
-    private sealed class Sum(IReplySink? reply, int parts) : GatheredReply(reply, parts)
+    private sealed class SummedReply(IReplySink? reply, int parts) : GatheredReply(reply, parts)
     {
         private long _sum;
 

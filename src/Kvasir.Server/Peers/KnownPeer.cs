@@ -3,7 +3,7 @@ using Kvasir.Cluster.Transport;
 namespace Kvasir.Server.Peers;
 
 /// <summary>Another node of the cluster, as this one knows it. The loop's, but for what says otherwise.</summary>
-internal sealed class Peer(NodeId id)
+internal sealed class KnownPeer(NodeId id)
 {
     private PeerConnection? _link;
 

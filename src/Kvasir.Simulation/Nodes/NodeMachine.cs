@@ -8,13 +8,13 @@ using Kvasir.Storage.Files;
 namespace Kvasir.Simulation.Nodes;
 
 /// <summary>A machine: its disk and its clock outlive the processes that run the node on it, one after another.</summary>
-internal sealed class Machine : ITransportListener
+internal sealed class NodeMachine : ITransportListener
 {
     private static readonly TimeSpan s_restartPause = TimeSpan.FromSeconds(1);
 
     private readonly SeededRandom _random;
 
-    public Machine(ClusterWorld world, NodeId id)
+    public NodeMachine(ClusterWorld world, NodeId id)
     {
         World = world;
         _random = world.Random.Fork();
@@ -35,7 +35,7 @@ internal sealed class Machine : ITransportListener
     public SimulatedTransport Link { get; }
 
     /// <summary>Null: no process runs.</summary>
-    public Process? Process { get; private set; }
+    public NodeProcess? Process { get; private set; }
 
     public bool IsDown => Process is null;
 
@@ -55,7 +55,7 @@ internal sealed class Machine : ITransportListener
         if (Link.IsDown)
             Link.Restart();
         Clock.Boot(_random, World.Settings.ClockDriftMax * 0.9);
-        var process = new Process(this, _random.Fork());
+        var process = new NodeProcess(this, _random.Fork());
         Process = process;
         try
         {
@@ -90,7 +90,7 @@ internal sealed class Machine : ITransportListener
     }
 
     /// <summary>Something happens to the process: now, when it goes on, or not at all when it is over.</summary>
-    public void Happen(Process process, Action action)
+    public void Happen(NodeProcess process, Action action)
     {
         if (process != Process)
             return;
@@ -162,7 +162,7 @@ internal sealed class Machine : ITransportListener
             Do(process, () => news(listener));
     }
 
-    private void Do(Process process, Action action)
+    private void Do(NodeProcess process, Action action)
     {
         try
         {
@@ -178,7 +178,7 @@ internal sealed class Machine : ITransportListener
             World.Invariants.Look(this);
     }
 
-    private void DieOfDisk(Process process, StorageException cause)
+    private void DieOfDisk(NodeProcess process, StorageException cause)
     {
         if (process != Process)
             return;
@@ -193,14 +193,14 @@ internal sealed class Machine : ITransportListener
         World.Events.After(s_restartPause, Start);
     }
 
-    private void End(Process process)
+    private void End(NodeProcess process)
     {
         Process = null;
         Link.Crash();
         process.End();
     }
 
-    private static void Bury(Process process)
+    private static void Bury(NodeProcess process)
     {
         try
         {

@@ -11,14 +11,14 @@ namespace Kvasir.Simulation.Nodes;
 /// One life of a node on a machine: what it does when it is over reaches nobody. Its clients are answered as sessions
 /// answer theirs: when the gate of what they saw or wrote opens, or its log is lost.
 /// </summary>
-internal sealed class Process : IPeerLink, ITransport, ILogListener
+internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
 {
     private readonly ProcessClock _clock;
     private readonly ProcessScheduler _scheduler;
     private readonly List<WaitingReply> _waiting = [];
     private NodeId _self;
 
-    public Process(Machine machine, SeededRandom random)
+    public NodeProcess(NodeMachine machine, SeededRandom random)
     {
         Machine = machine;
         _clock = new ProcessClock(this, machine.Clock);
@@ -26,7 +26,7 @@ internal sealed class Process : IPeerLink, ITransport, ILogListener
         Seed = random.NextUInt64();
     }
 
-    public Machine Machine { get; }
+    public NodeMachine Machine { get; }
 
     public bool IsAlive => Machine.Process == this;
 
