@@ -22,8 +22,10 @@ public sealed partial class ClusterTests : IDisposable
             Assert.Equal("OK", Insist(cluster, i % 3, "SET", $"key{i}", $"value{i}"));
         for (int i = 0; i < 60; i++)
             Assert.Equal($"value{i}", Insist(cluster, (i + 1) % 3, "GET", $"key{i}"));
-        Outcome status = (await KvasirProcess.Run("status", "-p", cluster.Port(1))).AssertSuccess();
-        Assert.Contains("3 nodes", status.Output, StringComparison.Ordinal);
+
+        // On a busy machine a shard may be between two leaders at the moment that it is asked.
+        Tools.Until(() => KvasirProcess.Run("status", "-p", cluster.Port(1)).GetAwaiter().GetResult() is { ExitCode: 0 } status
+            && status.Output.Contains("3 nodes", StringComparison.Ordinal), "all is well");
         for (int victim = 0; victim < 3; victim++)
         {
             Tools.Run("kill", "-KILL", cluster.ProcessId(victim));
