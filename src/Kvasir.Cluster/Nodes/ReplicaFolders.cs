@@ -106,16 +106,6 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         RemoveFolder(folder);
     }
 
-    public void DiscardOlder(RaftGroup group, string folder)
-    {
-        foreach (int number in Numbers(group.Id))
-        {
-            if (string.Equals(PathOf(group.Id, number), folder, StringComparison.Ordinal))
-                break;
-            Remove(group.Id, number);
-        }
-    }
-
     private string PathOf(GroupId group, int number) =>
         number == 0 ? $"{root}/{group}" : string.Create(CultureInfo.InvariantCulture, $"{root}/{group}.{number}");
 

@@ -16,7 +16,4 @@ internal interface ISnapshotFolders
 
     /// <summary>The folder is not the replica's, and is deleted with its mark. Its engine is closed.</summary>
     void Discard(RaftGroup group, string folder);
-
-    /// <summary>The log begins behind the snapshot, durably: whatever folders the replica had before can go.</summary>
-    void DiscardOlder(RaftGroup group, string folder);
 }

@@ -83,11 +83,12 @@ internal sealed class SnapshotCourier(
         for (int i = _retired.Count - 1; i >= 0; i--)
         {
             Retired retired = _retired[i];
-            if (now - retired.Since < s_grace || retired.Group.Member.SyncedIndex < retired.Index)
+            if (now - retired.Since < s_grace)
                 continue;
+
+            // Its files stay until the next start: only a log that was read back proves that nobody needs them.
             _retired.RemoveAt(i);
             retired.Engine.Dispose();
-            folders.DiscardOlder(retired.Group, retired.NewFolder);
         }
     }
 
@@ -218,7 +219,7 @@ internal sealed class SnapshotCourier(
                 folders.Mark(group, receiver.Folder, receiver.Head.Index);
                 installs = group.TryInstall(now, receiver.Head, receiver.Engine, out IOrderedEngine before);
                 if (installs)
-                    _retired.Add(new Retired(group, before, receiver.Head.Index, receiver.Folder, now));
+                    _retired.Add(new Retired(group, before, now));
             }
 
             if (!installs)
@@ -273,7 +274,7 @@ internal sealed class SnapshotCourier(
         transport.Send(to, _acknowledgement.WrittenSpan);
     }
 
-    private sealed record Retired(RaftGroup Group, IOrderedEngine Engine, LogIndex Index, string NewFolder, TimeSpan Since);
+    private sealed record Retired(RaftGroup Group, IOrderedEngine Engine, TimeSpan Since);
 
     private sealed class MessageItem(SnapshotCourier courier, NodeId from, MessageBuffer message) : IMailboxItem
     {
