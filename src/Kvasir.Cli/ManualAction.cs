@@ -54,6 +54,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
             simulate damage DIR  Flip bits all over a copy of a data folder; none may be served
             simulate model     Compare engine and embedded store with a sorted map over millions of operations
             simulate raft      Run Raft groups on imagined networks, disks and clocks that fail; watch every promise
+            simulate cluster   Run whole clusters of nodes in such a world, and judge what their clients saw
             check FILE...      Judge what clients saw, in Jepsen's notation or JSON: can one copy have answered so?
             torture            Kill real servers at random moments and check that nothing answered is lost
 
