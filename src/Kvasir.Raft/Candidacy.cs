@@ -49,7 +49,10 @@ internal static class Candidacy
     public static void OnVote(MemberCore core, in RaftMessage message)
     {
         bool isFree = core.Vote == message.From || (core.Vote.IsNone && core.Leader.IsNone);
-        bool grant = isFree && IsUpToDate(core, message);
+
+        // Who knows no configuration has no log, and perhaps had one before it was removed: an old voter may still count on
+        // what it acknowledged then. No vote of it is ever needed, since voters were learners that had caught up.
+        bool grant = isFree && core.Configuration.Voters.Length > 0 && IsUpToDate(core, message);
         if (grant)
         {
             core.GrantVote(message.From);
