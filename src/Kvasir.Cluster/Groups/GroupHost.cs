@@ -124,13 +124,6 @@ internal sealed partial class GroupHost : IDisposable
 
         // Behind its last write an engine knows nothing of no-ops and configurations that left the log.
         recovery = recovery with { AppliedIndex = LogIndex.Greatest(flushed, recovery.SnapshotIndex) };
-        if (recovery.Configurations.Count > 0 && recovery.Configurations[0].Index > recovery.SnapshotIndex)
-        {
-            // It joined its group knowing nobody, and the log still begins there.
-            var nobody = new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty);
-            recovery = recovery with { Configurations = [nobody, .. recovery.Configurations] };
-        }
-
         var group = new RaftGroup(this, id, recovery, _random.Fork(), Now());
         group.Attach(new Replica(id.Value, options, engine, group));
         _groups.Add(id, group);
