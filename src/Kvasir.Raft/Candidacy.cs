@@ -36,7 +36,7 @@ internal static class Candidacy
 
     public static void OnPreVote(MemberCore core, in RaftMessage message)
     {
-        bool grant = message.Term > core.Term && IsUpToDate(core, message);
+        bool grant = message.Term > core.Term && MaySupport(core, message);
         core.Send(new RaftMessage
         {
             Kind = MessageKind.PreVoteResponse,
@@ -49,10 +49,7 @@ internal static class Candidacy
     public static void OnVote(MemberCore core, in RaftMessage message)
     {
         bool isFree = core.Vote == message.From || (core.Vote.IsNone && core.Leader.IsNone);
-
-        // Who knows no configuration has no log, and perhaps had one before it was removed: an old voter may still count on
-        // what it acknowledged then. No vote of it is ever needed, since voters were learners that had caught up.
-        bool grant = isFree && core.Configuration.Voters.Length > 0 && IsUpToDate(core, message);
+        bool grant = isFree && MaySupport(core, message);
         if (grant)
         {
             core.GrantVote(message.From);
@@ -91,6 +88,13 @@ internal static class Candidacy
                 break;
         }
     }
+
+    /// <summary>
+    /// Who knows no configuration has no log, and perhaps had one before it was removed: an old voter may still count on what it
+    /// acknowledged then. No vote of it is ever needed, since voters were learners that had caught up.
+    /// </summary>
+    private static bool MaySupport(MemberCore core, in RaftMessage message) =>
+        core.Configuration.Voters.Length > 0 && IsUpToDate(core, message);
 
     /// <summary>The candidate's log ends in a later term, or in the same and not before this one's (paper, 5.4.1).</summary>
     private static bool IsUpToDate(MemberCore core, in RaftMessage message) =>

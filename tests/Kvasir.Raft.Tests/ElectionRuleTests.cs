@@ -1,3 +1,4 @@
+using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
 using Kvasir.Raft.Tests.Worlds;
@@ -20,6 +21,19 @@ public sealed class ElectionRuleTests
         RaftMessage? granted = bench.Receive(MessageKind.PreVote, 2, 9);
         Assert.Equal((false, new Term(9)), (granted!.Value.Rejects, granted.Value.Term));
         Assert.Equal(default, bench.Raft.HardState);
+    }
+
+    [Theory]
+    [InlineData(MessageKind.PreVote)]
+    [InlineData(MessageKind.Vote)]
+    public void WhoKnowsNoConfigurationHelpsNobody(MessageKind kind)
+    {
+        Bench knows = new Bench().Rested();
+        Assert.False(knows.Receive(kind, 3, 9)!.Value.Rejects);
+
+        Bench joins = new Bench(configuration: Configuration.Empty).Rested();
+        Assert.True(joins.Receive(kind, 3, 9)!.Value.Rejects);
+        Assert.Equal(MemberId.None, joins.Raft.HardState.Vote);
     }
 
     [Fact]
