@@ -90,6 +90,9 @@ internal sealed partial class GroupHost : IDisposable
     /// <summary>Told when a snapshot has given a group another replica.</summary>
     public Action<RaftGroup>? ReplicaReplaced { get; set; }
 
+    /// <summary>Told when a replica differs from its leader's, and when it comes back so.</summary>
+    public Action<RaftGroup>? ReplicaStopped { get; set; }
+
     /// <summary>Who moves snapshots; null for nobody.</summary>
     public ISnapshotCourier? Snapshots { get; set; }
 
@@ -153,6 +156,9 @@ internal sealed partial class GroupHost : IDisposable
         TimeSpan now = _time.GetElapsedTime(_origin);
         return _last = now > _last ? now : _last;
     }
+
+    /// <summary>The last reading.</summary>
+    public TimeSpan LastNow => _last;
 
     /// <summary>Something has happened to this group: it is looked after at the end of the turn.</summary>
     public void Touch(RaftGroup group)

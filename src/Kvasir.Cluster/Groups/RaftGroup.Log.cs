@@ -66,6 +66,7 @@ public sealed partial class RaftGroup
     private LogPosition Proposed(in ProposeOutcome outcome, ReadOnlySpan<byte> payload)
     {
         _entries.Add(outcome.First, outcome.Term, EntryKind.Normal, payload);
+        WantComparison(_host.LastNow);
         _host.Touch(this);
         Volatile.Write(ref _appended, outcome.First.Value);
         Volatile.Write(ref _awaited, outcome.First.Value);

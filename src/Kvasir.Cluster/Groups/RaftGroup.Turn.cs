@@ -6,6 +6,7 @@ using Kvasir.Raft;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
@@ -31,6 +32,9 @@ public sealed partial class RaftGroup
     /// </summary>
     internal bool TakeReady(TimeSpan now, Ready ready)
     {
+        if (Difference is not null)
+            return false;
+        CompareWhenDue(now);
         _member.TakeReady(ready);
         if (ready.RoleChanged)
             ChangeRole(ready);
@@ -50,10 +54,18 @@ public sealed partial class RaftGroup
         if (ready.SnapshotOffered is { } offer)
             _host.SnapshotOffered(this, offer);
         bool moved = Apply(now);
+        if (Difference is { } difference)
+        {
+            Stop(difference);
+            return moved;
+        }
+
         if (_entries.Weight > DoneBytesMax)
             ShedDone();
         _leaseEnd = _member.LeaseEnd;
         WakeAt = _applyAt > TimeSpan.MinValue && _applyAt < _member.WakeAt ? _applyAt : _member.WakeAt;
+        if (_compareAt < WakeAt)
+            WakeAt = _compareAt;
         return moved;
     }
 
@@ -78,6 +90,7 @@ public sealed partial class RaftGroup
     {
         bool served = _serves;
         (_leadsTerm, _noOp, _serves) = (default, LogIndex.Zero, false);
+        (_compareAt, _uncompared) = (TimeSpan.MaxValue, 0);
         _leaseEnd = TimeSpan.MinValue;
         if (!served)
             return;
@@ -133,6 +146,8 @@ public sealed partial class RaftGroup
     private void Serve()
     {
         _serves = true;
+        if (Digest != StateDigest.Empty)
+            _compareAt = _host.LastNow + _host.Options.ComparedAfter;
         Volatile.Write(ref _appended, _applied.Value);
         Volatile.Write(ref _awaited, _applied.Value);
         _host.LeaderChanged(this);
@@ -220,6 +235,15 @@ public sealed partial class RaftGroup
             group._applied = index;
         }
 
+        private bool TryHeed(LogIndex index, ReadOnlySpan<byte> note)
+        {
+            if (!EntryNotes.TryReadDigest(note, out StateDigest digest, out bool begins))
+                Fail($"entry {index} has a note that this version does not know");
+            else if (!group.Agrees(index, digest, begins))
+                Failure = "it differs";
+            return Failure is null;
+        }
+
         private bool TryPublish(LogIndex index, ReadOnlySpan<byte> bytes)
         {
             Replica replica = group.Replica;
@@ -228,6 +252,13 @@ public sealed partial class RaftGroup
                 var reader = new JournalPayloadReader(bytes);
                 while (reader.MoveNext())
                 {
+                    if (reader.StreamId == EntryNotes.Stream)
+                    {
+                        if (!TryHeed(index, reader.Bytes))
+                            return false;
+                        continue;
+                    }
+
                     Check.That(reader.StreamId == group.Id.Value, $"entry {index} of group {group.Id} writes to stream {reader.StreamId}");
                     replica.Engine.Stage(reader.Bytes);
                 }

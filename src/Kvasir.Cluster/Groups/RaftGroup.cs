@@ -159,6 +159,8 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>Hands leadership to another voter; false when this node does not lead, or knows no such voter.</summary>
     public bool TryTransfer(NodeId to)
     {
+        if (Difference is not null)
+            return false;
         _host.Touch(this);
         return _member.TryTransferLeadership(_host.Now(), new MemberId(to.Value));
     }
@@ -193,6 +195,8 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>A message has come, with its entries beside it.</summary>
     internal void Step(TimeSpan now, NodeId from, in RaftBatchReader reader)
     {
+        if (Difference is not null)
+            return;
         RaftMessage message = reader.Message;
         message.From = new MemberId(from.Value);
         message.To = _member.Id;
@@ -213,24 +217,32 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void Synced(TimeSpan now, WriteNumber write)
     {
+        if (Difference is not null)
+            return;
         _member.Synced(now, write);
         _host.Touch(this);
     }
 
     internal void DiskSynced(TimeSpan now, TimeSpan beganAt)
     {
+        if (Difference is not null)
+            return;
         _member.DiskSynced(now, beganAt);
         _leaseEnd = _member.LeaseEnd;
     }
 
     internal void DiskStalled(TimeSpan now)
     {
+        if (Difference is not null)
+            return;
         _member.DiskStalled(now);
         _host.Touch(this);
     }
 
     internal void PeerUnreachable(TimeSpan now, NodeId peer)
     {
+        if (Difference is not null)
+            return;
         _member.PeerUnreachable(now, new MemberId(peer.Value));
         if (_member.HasReady)
             _host.Touch(this);
@@ -238,12 +250,16 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void PeerSuspected(TimeSpan now, NodeId peer)
     {
+        if (Difference is not null)
+            return;
         _member.PeerSuspected(now, new MemberId(peer.Value));
         WakeAt = _member.WakeAt;
     }
 
     internal void PeerAlive(TimeSpan now, NodeId peer)
     {
+        if (Difference is not null)
+            return;
         _member.PeerAlive(now, new MemberId(peer.Value));
         _host.Touch(this);
     }
@@ -251,6 +267,8 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>The snapshot's stream to this member has ended; with zero when it came to nothing.</summary>
     internal void SnapshotFinished(TimeSpan now, NodeId to, LogIndex installed)
     {
+        if (Difference is not null)
+            return;
         _member.SnapshotFinished(now, new MemberId(to.Value), installed);
         _host.Touch(this);
     }
@@ -259,7 +277,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     internal SnapshotHead StableHead()
     {
         Check.That(_member.TryTermAt(_stable, out Term term));
-        return new SnapshotHead(_stable, term, _member.ConfigurationAt(_stable));
+        return new SnapshotHead(_stable, term, _member.ConfigurationAt(_stable)) { Digest = Replica.Engine.StableDigest };
     }
 
     /// <summary>
@@ -270,7 +288,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         before = Replica.Engine;
         _host.Touch(this);
-        if (!_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
+        if (Difference is not null || !_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
             return false;
         _replica = new Replica(Id.Value, Replica.Options, engine, this);
         _entries.Reset(head.Index);
@@ -288,6 +306,8 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// </summary>
     internal LogIndex Compact(LogIndex keepFrom)
     {
+        if (Difference is not null)
+            return _member.BaseIndex;
         LogIndex to = LogIndex.Least(CompactableIndex, keepFrom.Previous);
         if (to <= _member.BaseIndex)
             return _member.BaseIndex;

@@ -43,6 +43,8 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     IReadOnlyList<ReplicaDescription> IClusterTopology.Replicas =>
         _host is null ? [] : [.. _host.Groups.Select(DescribeReplica)];
 
+    IReadOnlyList<StoppedReplica> IClusterTopology.Stopped => Volatile.Read(ref _stopped);
+
     void IClusterAdministration.CreateKeyspace(KeyspaceWish request, Action<string?> done)
     {
         List<string> words = [request.Name];

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Groups.Journal;
@@ -26,6 +27,7 @@ public sealed partial class ClusterNode
     // Positions are known from the next item on.
     private readonly List<(GroupId Group, LogPosition Position)> _leaving = [];
     private SnapshotCourier? _snapshots;
+    private StoppedReplica[] _stopped = [];
     private DirectoryView? _arranged;
     private bool _arrangedFresh;
     private TimeSpan _startedAt;
@@ -38,6 +40,7 @@ public sealed partial class ClusterNode
         _snapshots = new SnapshotCourier(host, Transport, _folders, Mailbox, _random.Fork(), _options.SnapshotBytesPerSecond);
         host.Snapshots = _snapshots;
         host.ReplicaReplaced = ReplicaReplaced;
+        host.ReplicaStopped = ReplicaStopped;
         var keyspace = new KeyspaceOptions { Name = KeyspaceFolders.SystemName, Engine = _options.Engine };
         if (journal.Recovered.TryGetValue(GroupId.Directory, out RaftRecovery? directory))
             _directory = Reopen(GroupId.Directory, directory, keyspace);
@@ -62,7 +65,11 @@ public sealed partial class ClusterNode
     {
         var reader = new JournalPayloadReader(payload);
         while (reader.MoveNext())
-            _records!.ApplyBatch(reader.Bytes);
+        {
+            if (reader.StreamId != EntryNotes.Stream)
+                _records!.ApplyBatch(reader.Bytes);
+        }
+
         _rearrangeItem.Post();
     }
 
@@ -155,12 +162,38 @@ public sealed partial class ClusterNode
         string folder = _folders.Find(id, recovery.SnapshotIndex);
         if (FactoryOf(keyspace.Engine).FindMissing(Files, folder) is { } missing)
             throw new FileMissingException($"{missing} is missing, though the replica was there; let a new node join in the place of this one", inner: null);
-        return _host!.Open(id, recovery, keyspace, OpenEngine(folder, keyspace.Engine));
+        RaftGroup group = _host!.Open(id, recovery, keyspace, OpenEngine(folder, keyspace.Engine));
+        if (_folders.ReadStopped(folder) is { } difference)
+            group.StayStopped(difference);
+        return group;
+    }
+
+    /// <summary>
+    /// A replica has made something else of its log than its leader. Its files stay as they are, for those who want to know why;
+    /// what it would need of the journal does not.
+    /// </summary>
+    private void ReplicaStopped(RaftGroup group)
+    {
+        StateDifference difference = group.Difference!;
+        Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id), new StoppedReplica(group.Id, difference)]);
+        Announcer?.Invoke($"shard {group.Id}: {difference}; let another node take its place");
+        try
+        {
+            _folders.MarkStopped(group.Id, group.BaseIndex, difference);
+            group.ReleaseLog();
+        }
+        catch (StorageException e)
+        {
+            // The log still says so: the next start finds the difference anew.
+            Announcer?.Invoke($"shard {group.Id}: that it is stopped cannot be written down: {e.Message}");
+        }
+
+        _router.Rebuild(View);
     }
 
     private IOrderedEngine OpenEngine(string folder, string name)
     {
-        IStorageEngine engine = FactoryOf(name).Open(folder, new EngineEnvironment(Files, _environment.Scheduler, _memory));
+        IStorageEngine engine = FactoryOf(name).Open(folder, new EngineEnvironment(Files, _environment.Scheduler, _memory) { KeepsDigest = true });
         if (engine is IOrderedEngine ordered)
             return ordered;
         engine.Dispose();
@@ -191,6 +224,8 @@ public sealed partial class ClusterNode
         _journal!.Remove(group.Id);
         _host.WriteSoon();
         group.Replica.Engine.Dispose();
+        if (group.Difference is not null)
+            Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id)]);
         _leaving.Add((group.Id, LogPosition.Max));
     }
 

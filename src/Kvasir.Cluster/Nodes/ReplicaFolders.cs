@@ -17,8 +17,12 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
 {
     private const string MarkSuffix = ".installed";
     private const int MarkBytes = 20;
+    private const string DifferenceSuffix = ".differs";
+    private const int DifferenceBytes = 36;
 
     private static ReadOnlySpan<byte> Magic => "KVSNAPSH"u8;
+
+    private static ReadOnlySpan<byte> DifferenceMagic => "KVDIFFER"u8;
 
     /// <summary>
     /// The folder of a replica whose log begins behind <paramref name="logBase"/>: the newest whose snapshot the log knows of.
@@ -26,15 +30,8 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     /// </summary>
     public string Find(GroupId group, LogIndex logBase)
     {
-        int found = 0;
-        List<int> numbers = Numbers(group);
-        foreach (int number in numbers)
-        {
-            if (number > found && TryReadMark(PathOf(group, number) + MarkSuffix, out LogIndex index) && index <= logBase)
-                found = number;
-        }
-
-        foreach (int number in numbers)
+        int found = Current(group, logBase);
+        foreach (int number in Numbers(group))
         {
             if (number != found)
                 Remove(group, number);
@@ -80,18 +77,33 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         Magic.CopyTo(bytes);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], index.Value);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[(MarkBytes - 4)..], Crc32C.Compute(bytes[..(MarkBytes - 4)]));
-        string path = folder + MarkSuffix;
-        string temporary = path + ".new";
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes, 0);
-            file.Sync(SyncMode.Full);
-        }
+        Write(folder + MarkSuffix, bytes);
+    }
 
-        files.Rename(temporary, path);
-        files.SyncFolder(root);
+    /// <summary>The replica in its newest folder is stopped for good; a start keeps to that.</summary>
+    public void MarkStopped(GroupId group, LogIndex logBase, StateDifference difference)
+    {
+        Span<byte> bytes = stackalloc byte[DifferenceBytes];
+        DifferenceMagic.CopyTo(bytes);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], difference.Index.Value);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], difference.Own.Value);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], difference.Leaders.Value);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(DifferenceBytes - 4)..], Crc32C.Compute(bytes[..(DifferenceBytes - 4)]));
+        Write(PathOf(group, Current(group, logBase)) + DifferenceSuffix, bytes);
+    }
+
+    /// <summary>Why the replica in this folder is stopped; null when it is not.</summary>
+    public StateDifference? ReadStopped(string folder)
+    {
+        string path = folder + DifferenceSuffix;
+        if (!files.FileExists(path))
+            return null;
+        Span<byte> bytes = stackalloc byte[DifferenceBytes];
+        Read(path, bytes, DifferenceMagic, "it does not say why a replica is stopped");
+        return new StateDifference(
+            new LogIndex(BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..])),
+            new StateDigest(BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..])),
+            new StateDigest(BinaryPrimitives.ReadUInt64LittleEndian(bytes[24..])));
     }
 
     public void Discard(RaftGroup group, string folder)
@@ -104,6 +116,18 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         }
 
         RemoveFolder(folder);
+    }
+
+    private int Current(GroupId group, LogIndex logBase)
+    {
+        int found = 0;
+        foreach (int number in Numbers(group))
+        {
+            if (number > found && TryReadMark(PathOf(group, number) + MarkSuffix, out LogIndex index) && index <= logBase)
+                found = number;
+        }
+
+        return found;
     }
 
     private string PathOf(GroupId group, int number) =>
@@ -139,6 +163,13 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         }
 
         RemoveFolder(path);
+
+        // Behind the folder: what is stopped is never taken for whole.
+        if (files.FileExists(path + DifferenceSuffix))
+        {
+            files.Delete(path + DifferenceSuffix);
+            files.SyncFolder(root);
+        }
     }
 
     private void RemoveFolder(string folder)
@@ -157,12 +188,33 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         index = LogIndex.Zero;
         if (!files.FileExists(path))
             return false;
-        using IFile file = files.Open(path, FileOpenMode.Read);
         Span<byte> bytes = stackalloc byte[MarkBytes];
-        if (file.Length != MarkBytes || file.Read(bytes, 0) != MarkBytes || !bytes[..8].SequenceEqual(Magic)
-            || BinaryPrimitives.ReadUInt32LittleEndian(bytes[(MarkBytes - 4)..]) != Crc32C.Compute(bytes[..(MarkBytes - 4)]))
-            throw new CorruptionException(path, 0, "it is no mark of a snapshot");
+        Read(path, bytes, Magic, "it is no mark of a snapshot");
         index = new LogIndex(BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]));
         return true;
+    }
+
+    private void Read(string path, Span<byte> bytes, ReadOnlySpan<byte> magic, string damage)
+    {
+        using IFile file = files.Open(path, FileOpenMode.Read);
+        int last = bytes.Length - 4;
+        if (file.Length != bytes.Length || file.Read(bytes, 0) != bytes.Length || !bytes[..8].SequenceEqual(magic)
+            || BinaryPrimitives.ReadUInt32LittleEndian(bytes[last..]) != Crc32C.Compute(bytes[..last]))
+            throw new CorruptionException(path, 0, damage);
+    }
+
+    private void Write(string path, ReadOnlySpan<byte> bytes)
+    {
+        string temporary = path + ".new";
+        if (files.FileExists(temporary))
+            files.Delete(temporary);
+        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
+        {
+            file.Write(bytes, 0);
+            file.Sync(SyncMode.Full);
+        }
+
+        files.Rename(temporary, path);
+        files.SyncFolder(root);
     }
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
+using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
@@ -304,6 +305,10 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         DirectoryHealth? health = clustered.Topology.Health;
         Field("cluster_node", clustered.Self.Value);
         Field("cluster_health", health?.Word ?? "unknown");
+        IReadOnlyList<StoppedReplica> stopped = clustered.Topology.Stopped;
+        Field("cluster_replicas_stopped", stopped.Count);
+        foreach (StoppedReplica replica in stopped)
+            Field($"cluster_replica_stopped_{replica.Group}", replica.Difference.ToString());
         if (health is null)
             return;
         Field("cluster_nodes_active", health.NodesActive);

@@ -1,6 +1,8 @@
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text;
+using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Groups;
 using Kvasir.Server.Commands;
 using Kvasir.Server.Sessions;
 
@@ -46,11 +48,26 @@ internal sealed class PrometheusPage : IDisposable
             }
         }
 
+        StoppedReplicas(text);
         Latencies(text);
         return text.ToString();
     }
 
     public void Dispose() => _listener.Dispose();
+
+    private void StoppedReplicas(StringBuilder text)
+    {
+        const string Name = "kvasir_cluster_replica_difference_info";
+        if (_server.Node.Clustered?.Topology.Stopped is not { Count: > 0 } stopped)
+            return;
+        text.Append("# HELP ").Append(Name).Append(" what a stopped replica has, and its leader had, before an entry of its log\n");
+        text.Append("# TYPE ").Append(Name).Append(" gauge\n");
+        foreach ((GroupId group, StateDifference difference) in stopped)
+        {
+            text.Append(CultureInfo.InvariantCulture,
+                $"{Name}{{shard=\"{group}\",index=\"{difference.Index}\",own=\"{difference.Own}\",leader=\"{difference.Leaders}\"}} 1\n");
+        }
+    }
 
     private void Latencies(StringBuilder text)
     {

@@ -41,6 +41,7 @@ internal sealed class ServerMeter : IDisposable
             Gauge("kvasir.cluster.shards.under_replicated", "shards with fewer copies than promised", () => topology.Health?.ShardsUnderReplicated ?? 0);
             Gauge("kvasir.cluster.shards.unavailable", "shards that have lost their majority", () => topology.Health?.ShardsUnavailable ?? 0);
             Gauge("kvasir.cluster.shards.moving", "shards whose copies are being made or moved", () => topology.Health?.ShardsMoving ?? 0);
+            Gauge("kvasir.cluster.replicas.stopped", "replicas here that differ from their leaders and are stopped", () => topology.Stopped.Count);
             Gauge("kvasir.cluster.nodes.lost", "nodes that are dead or silent", () => topology.Health?.NodesLost ?? 0);
         }
 

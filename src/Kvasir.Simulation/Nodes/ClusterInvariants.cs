@@ -35,6 +35,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
         if (!_traces.TryGetValue((machine.Id, group.Id), out GroupTrace? trace))
             _traces.Add((machine.Id, group.Id), trace = new GroupTrace());
         trace.Synced = group.Member.SyncedIndex;
+        Hold(group.Difference is null, machine, group, $"{group.Difference}");
         if (group.Role == RaftRole.Leader && _leaders.TryAdd((group.Id, group.Term), machine.Id) && world.IsTold)
             world.Tell($"node {machine.Id} leads group {group.Id} in term {group.Term}");
         if (group.Role == RaftRole.Leader)

@@ -99,7 +99,12 @@ public sealed class ClusterSimulation
         _world.Coverage.Add("messages doubled", _world.Network.Duplicated);
         _world.Coverage.Add("leaders elected", _world.Invariants.Leaders);
         foreach (NodeMachine machine in _world.Machines)
+        {
             _world.Trace.Add(machine.Disk.Fingerprint);
+            foreach (RaftGroup group in machine.Process!.Node!.Host!.Groups)
+                _world.Coverage.Add("states compared", group.DigestsCompared);
+        }
+
         return new ClusterSimulationResult(
             _options.Seed, _world.Trace.Value, _world.Network.Sent, _world.Invariants.Committed, history, _world.Coverage);
     }

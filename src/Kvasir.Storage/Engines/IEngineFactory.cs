@@ -33,4 +33,7 @@ public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, 
     /// soon, even if nobody else waits for it. Any thread; must not block.
     /// </summary>
     public Action? StabilityWanted { get; init; }
+
+    /// <summary>The engine keeps a <see cref="StateDigest"/> of what it publishes.</summary>
+    public bool KeepsDigest { get; init; }
 }

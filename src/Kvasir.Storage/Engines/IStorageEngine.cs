@@ -42,6 +42,23 @@ public interface IStorageEngine : IDisposable
     SequenceNumber StableSequence { get; }
 
     /// <summary>
+    /// Of everything published, where <see cref="EngineEnvironment.KeepsDigest"/> asked for it and the engine can; it comes back
+    /// with <see cref="FlushedPosition"/> after a restart. By the writer.
+    /// </summary>
+    StateDigest PublishedDigest => StateDigest.Unknown;
+
+    /// <summary>Of everything stable.</summary>
+    StateDigest StableDigest => StateDigest.Unknown;
+
+    /// <summary>
+    /// The content came another way than from the log: this is the digest of what is published, or, when something is staged, will
+    /// be with its publication. Called by the writer.
+    /// </summary>
+    void AssumeDigest(StateDigest digest)
+    {
+    }
+
+    /// <summary>
     /// Adds mutations (the bytes of a <see cref="WriteBatch"/>) that only <see cref="ReadView.Applied"/> sees, each with
     /// the next sequence number. Never waits for the disk; the caller asks <see cref="SuggestWriteDelay"/> first.
     /// </summary>

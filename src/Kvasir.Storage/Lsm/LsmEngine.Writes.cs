@@ -36,6 +36,11 @@ internal sealed unsafe partial class LsmEngine
     private ulong _rangesWeighedTo;
     private long _rangesFree;
 
+    // Of what is published, and of that with what is staged.
+    private StateDigest _digest;
+    private StateDigest _stagedDigest;
+    private StateDigest? _givenDigest;
+
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
     // One fills, one is flushed, and there is room to wait.
@@ -65,6 +70,27 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
+    public StateDigest PublishedDigest => _digest;
+
+    public StateDigest StableDigest => _publications.StableDigest;
+
+    public void AssumeDigest(StateDigest digest)
+    {
+        lock (_writerLock)
+        {
+            if (!_environment.KeepsDigest)
+                return;
+            if (HasStaged)
+            {
+                _givenDigest = digest;
+                return;
+            }
+
+            _digest = _stagedDigest = digest;
+            _publications.AssumeDigest(digest);
+        }
+    }
+
     public void Publish(LogPosition position, bool awaited = true)
     {
         bool frozen;
@@ -74,10 +100,11 @@ internal sealed unsafe partial class LsmEngine
                 return;
             Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
             _active.FirstPosition ??= position;
+            _digest = _givenDigest ?? _stagedDigest.At(position);
             ForgetStaged();
             Volatile.Write(ref _publishedPosition, position.Value);
             Volatile.Write(ref _published, _lastAssigned);
-            _publications.Add(position, _lastAssigned, awaited);
+            _publications.Add(position, _lastAssigned, awaited, _digest);
             if (_rangesStaged)
             {
                 _rangesStaged = false;
@@ -143,6 +170,8 @@ internal sealed unsafe partial class LsmEngine
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted)
     {
+        Check.That(!_environment.KeepsDigest, "an ingest into an engine that keeps a digest of what is published");
+
         // What lies in memory is looked at before tables, so nothing older may be left there.
         if (HoldsInMemory(_published))
         {
@@ -199,7 +228,7 @@ internal sealed unsafe partial class LsmEngine
             return HoldsInMemory(Math.Min(Volatile.Read(ref _flushTarget), limit.Sequence)) && FlushPart(limit);
         try
         {
-            WriteTables(taken, taken[^1].LastPosition, ulong.MaxValue);
+            WriteTables(taken, taken[^1].LastPosition, ulong.MaxValue, taken[^1].LastDigest);
             UpdateRows(taken);
             lock (_stateLock)
                 Replace(new ReadState(_state!.MemTables[..^taken.Count], _tables.Acquire()));
@@ -242,7 +271,7 @@ internal sealed unsafe partial class LsmEngine
         {
             if (limit.Sequence <= memTable.FlushedSequence)
                 return false;
-            WriteTables([memTable], limit.Position, limit.Sequence);
+            WriteTables([memTable], limit.Position, limit.Sequence, limit.Digest);
             lock (_writerLock)
             {
                 memTable.FlushedSequence = limit.Sequence;
@@ -268,7 +297,7 @@ internal sealed unsafe partial class LsmEngine
         return limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
     }
 
-    private void WriteTables(List<MemTable> memTables, LogPosition position, ulong sequence)
+    private void WriteTables(List<MemTable> memTables, LogPosition position, ulong sequence, StateDigest digest)
     {
         var sources = new List<InternalIterator>();
         var tombstones = new List<RangeTombstone>();
@@ -287,7 +316,7 @@ internal sealed unsafe partial class LsmEngine
 
         using var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs);
         source.SeekToFirst();
-        _tables.Flush(source, tombstones, position, lastSequence);
+        _tables.Flush(source, tombstones, position, lastSequence, digest);
     }
 
     private void UpdateRows(List<MemTable> flushed)
@@ -328,6 +357,8 @@ internal sealed unsafe partial class LsmEngine
     private void StageOne(in BatchReader operation)
     {
         ulong sequence = ++_lastAssigned;
+        if (_environment.KeepsDigest)
+            _stagedDigest = _stagedDigest.With(operation);
         if (operation.Kind == BatchOperationKind.DeleteRange)
         {
             byte[]? end = operation.Value.IsEmpty ? null : operation.Value.ToArray();
@@ -361,6 +392,8 @@ internal sealed unsafe partial class LsmEngine
     private void ForgetStaged()
     {
         _stagedAfter = _lastAssigned;
+        _stagedDigest = _digest;
+        _givenDigest = null;
         _stagedNodeCount = 0;
         if (_stagedNodes.Length > StagedNodesKept)
             _stagedNodes = new nint[StagedNodesKept];
@@ -370,7 +403,7 @@ internal sealed unsafe partial class LsmEngine
     // above the limit.
     private void DiscardPublished(LogPosition position)
     {
-        (LogPosition last, ulong sequence) = _publications.DiscardAfter(position);
+        (LogPosition last, ulong sequence, StateDigest digest) = _publications.DiscardAfter(position);
         foreach (MemTable memTable in State.MemTables)
         {
             if (memTable == _active)
@@ -378,6 +411,7 @@ internal sealed unsafe partial class LsmEngine
             if (memTable.LastPosition <= last)
                 continue;
             memTable.LastPosition = last;
+            memTable.LastDigest = digest;
             memTable.SequenceLimit = sequence;
             if (memTable.FirstPosition > last)
                 memTable.FirstPosition = null;
@@ -385,6 +419,7 @@ internal sealed unsafe partial class LsmEngine
 
         Volatile.Write(ref _published, sequence);
         Volatile.Write(ref _publishedPosition, last.Value);
+        _digest = _stagedDigest = digest;
         Freeze();
     }
 
@@ -467,6 +502,7 @@ internal sealed unsafe partial class LsmEngine
         _freezeRequested = false;
         _rangesFree = 0;
         _active.LastPosition = new LogPosition(_publishedPosition);
+        _active.LastDigest = _digest;
         _publications.Seal();
         var next = new MemTable(_budget, _active.KeyCount);
         lock (_stateLock)

@@ -41,7 +41,9 @@ internal sealed partial class LsmEngine : IOrderedEngine
         _budget = environment.Memory;
         _lastAssigned = _stagedAfter = _published = tables.FlushedSequence;
         _publishedPosition = tables.FlushedPosition.Value;
-        _publications = new PublicationQueue(tables.FlushedPosition, _published);
+        if (environment.KeepsDigest)
+            _digest = _stagedDigest = tables.FlushedPosition.Value == 0 ? StateDigest.Empty : tables.FlushedDigest;
+        _publications = new PublicationQueue(tables.FlushedPosition, _published, _digest);
         _rows = new RowCache(_budget);
         _active = new MemTable(_budget);
         _state = new ReadState([_active], tables.Acquire());

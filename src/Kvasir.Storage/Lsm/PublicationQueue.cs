@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.Lsm;
 
@@ -20,25 +21,37 @@ internal sealed class PublicationQueue
     private ulong _stablePosition;
     private ulong _stableSequence;
     private ulong _lastStable;
+    private StateDigest _stableDigest;
 
-    public PublicationQueue(LogPosition position, ulong sequence)
+    public PublicationQueue(LogPosition position, ulong sequence, StateDigest digest = default)
     {
         _stablePosition = _lastStable = position.Value;
         _stableSequence = sequence;
+        _stableDigest = digest;
     }
 
     public ulong StableSequence => Volatile.Read(ref _stableSequence);
 
     public LogPosition StablePosition => new(Volatile.Read(ref _stablePosition));
 
+    public StateDigest StableDigest
+    {
+        get
+        {
+            lock (_lock)
+                return _stableDigest;
+        }
+    }
+
     /// <summary>Unless it is <paramref name="awaited"/> it may become stable together with later ones.</summary>
-    public void Add(LogPosition position, ulong sequence, bool awaited)
+    public void Add(LogPosition position, ulong sequence, bool awaited, StateDigest digest = default)
     {
         lock (_lock)
         {
             if (position.Value <= _stablePosition)
             {
                 _lastStable = position.Value;
+                _stableDigest = digest;
                 Volatile.Write(ref _stableSequence, sequence);
                 return;
             }
@@ -50,6 +63,7 @@ internal sealed class PublicationQueue
                 {
                     last.Position = position.Value;
                     last.Sequence = sequence;
+                    last.Digest = digest;
                     return;
                 }
             }
@@ -61,6 +75,7 @@ internal sealed class PublicationQueue
                 First = position.Value,
                 Position = position.Value,
                 Sequence = sequence,
+                Digest = digest,
                 TakesMore = !awaited,
             };
         }
@@ -73,6 +88,18 @@ internal sealed class PublicationQueue
         {
             if (_count != 0)
                 Last.TakesMore = false;
+        }
+    }
+
+    /// <summary>What was published last is taken to have this digest.</summary>
+    public void AssumeDigest(StateDigest digest)
+    {
+        lock (_lock)
+        {
+            if (_count == 0)
+                _stableDigest = digest;
+            else
+                Last.Digest = digest;
         }
     }
 
@@ -98,6 +125,7 @@ internal sealed class PublicationQueue
             while (_count != 0 && _ring[_head].Position <= position.Value)
             {
                 _lastStable = _ring[_head].Position;
+                _stableDigest = _ring[_head].Digest;
                 Volatile.Write(ref _stableSequence, _ring[_head].Sequence);
                 _head = (_head + 1) & (_ring.Length - 1);
                 _count--;
@@ -116,13 +144,13 @@ internal sealed class PublicationQueue
             lock (_lock)
             {
                 LogPosition? next = _count == 0 ? null : new LogPosition(_ring[_head].First);
-                return new StablePoint(new LogPosition(_lastStable), _stableSequence, next);
+                return new StablePoint(new LogPosition(_lastStable), _stableSequence, next, _stableDigest);
             }
         }
     }
 
     /// <summary>Forgets publications after <paramref name="position"/>, and returns the last one that is left.</summary>
-    public (LogPosition Position, ulong Sequence) DiscardAfter(LogPosition position)
+    public (LogPosition Position, ulong Sequence, StateDigest Digest) DiscardAfter(LogPosition position)
     {
         lock (_lock)
         {
@@ -133,7 +161,9 @@ internal sealed class PublicationQueue
                 _count--;
             }
 
-            return _count == 0 ? (new LogPosition(_lastStable), _stableSequence) : (new LogPosition(Last.Position), Last.Sequence);
+            return _count == 0
+                ? (new LogPosition(_lastStable), _stableSequence, _stableDigest)
+                : (new LogPosition(Last.Position), Last.Sequence, Last.Digest);
         }
     }
 
@@ -154,6 +184,7 @@ internal sealed class PublicationQueue
         public ulong First;
         public ulong Position;
         public ulong Sequence;
+        public StateDigest Digest;
         public bool TakesMore;
     }
 }
@@ -162,4 +193,5 @@ internal sealed class PublicationQueue
 /// <param name="Position">Position of the last publication that is stable.</param>
 /// <param name="Sequence">The sequence number it reached.</param>
 /// <param name="NextPosition">Position of the first publication that is not.</param>
-internal readonly record struct StablePoint(LogPosition Position, ulong Sequence, LogPosition? NextPosition);
+/// <param name="Digest">Of everything up to the last that is.</param>
+internal readonly record struct StablePoint(LogPosition Position, ulong Sequence, LogPosition? NextPosition, StateDigest Digest);

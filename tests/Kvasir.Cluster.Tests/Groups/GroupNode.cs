@@ -70,7 +70,7 @@ internal sealed class GroupNode : ITransportListener, ILogListener
         Host.Start(_journal, Transport, _mailbox);
         Do(_ =>
         {
-            var environment = new EngineEnvironment(Disk, Scheduler, new MemoryBudget(MemoryBudget.MinimumBytes));
+            var environment = new EngineEnvironment(Disk, Scheduler, new MemoryBudget(MemoryBudget.MinimumBytes)) { KeepsDigest = true };
             foreach (GroupId id in _cluster.GroupIds)
             {
                 RaftRecovery recovery = _journal.Recovered.TryGetValue(id, out RaftRecovery? found) ? found : _journal.Found(id, _cluster.Founders);

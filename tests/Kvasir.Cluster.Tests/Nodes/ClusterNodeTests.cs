@@ -9,6 +9,7 @@ using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
 
@@ -196,7 +197,80 @@ public sealed class ClusterNodeTests
         Assert.Equal("new", world.Get(0, "after19"));
         world.Run(TimeSpan.FromSeconds(2));
         foreach (var group in world.Members[0].Node.View.Groups)
+        {
             Assert.Equal(world.Members[0].Content(group.Id), away.Content(group.Id));
+            Assert.Equal(world.Members[0].Group(group.Id).Digest, away.Group(group.Id).Digest);
+            Assert.Null(away.Group(group.Id).Difference);
+        }
+
+        Assert.Contains(away.Node.Host!.Groups, g => g.DigestsCompared > 0);
+    }
+
+    [Fact]
+    public void AReplicaThatDiffersStaysStoppedUntilAnotherTakesItsPlace()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(43, new LsmEngineFactory());
+        world.Put(0, "a", "1");
+        world.Run(TimeSpan.FromSeconds(3));
+        GroupId shard = world.Members[0].Route(0, "a").Group;
+        ClusterMember wrong = world.Members.First(m => m.Route(0, "a").Kind != RouteKind.Local);
+        wrong.Group(shard).Replica.Engine.AssumeDigest(new StateDigest(666));
+        world.Put(0, "a", "2");
+        world.RunUntil(() => wrong.Group(shard).Difference is not null, "it is found out");
+        StateDifference difference = wrong.Group(shard).Difference!;
+        StoppedReplica stopped = Assert.Single(((IClusterTopology)wrong.Node).Stopped);
+        Assert.Equal((shard, difference), (stopped.Group, stopped.Difference));
+        Assert.Contains(wrong.Announced, a => a.Contains($"digest {difference.Own} here and {difference.Leaders}", StringComparison.Ordinal));
+        Assert.Contains(difference.Own.ToString(), ((IClusterTopology)wrong.Node).Replicas.Single(r => r.Group == shard).Disk, StringComparison.Ordinal);
+
+        // Its node still knows where to send its clients.
+        Assert.Equal(RouteKind.Remote, wrong.Route(0, "a").Kind);
+        Assert.Equal("2", world.Get(0, "a"));
+
+        // What it had of the log is not kept for it, and not needed for it to stay what it is.
+        world.Run(TimeSpan.FromSeconds(2));
+        wrong.Crash(CrashKind.LoseUnsynced);
+        wrong.Restart();
+        world.RunUntil(() => wrong.Node.Host is not null, "it is back");
+        Assert.Equal(difference, wrong.Group(shard).Difference);
+        Assert.Equal([shard], ((IClusterTopology)wrong.Node).Stopped.Select(s => s.Group));
+        world.Put(0, "a", "3");
+        world.Put(1, "b", "3");
+        Assert.Equal("3", world.Get(0, "a"));
+        Assert.False(wrong.Group(shard).IsServing);
+    }
+
+    [Fact]
+    public void ASnapshotOfNothingSaysWhatItIs()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(44, new LsmEngineFactory(), journalBytesMax: 256 << 10);
+        ClusterMember away = world.Members[2];
+        away.Crash(CrashKind.LoseUnsynced);
+        string large = new('x', 2000);
+        for (int i = 0; i < 400; i++)
+            world.Put(0, $"key{i}", large);
+        foreach (ClusterMember member in world.Members[..2])
+            member.DeleteAll();
+        for (int i = 0; i < 400; i++)
+            world.Put(1, $"key{i}", large);
+        world.RunUntil(
+            () =>
+            {
+                world.Put(1, "more", large);
+                return world.Members[..2].All(m => m.Node.Host!.Groups.Count(g => g.BaseIndex > new LogIndex(20)) >= 4);
+            },
+            "the logs are cut");
+        away.Restart();
+        world.RunUntil(world.IsLevel, "it has caught up", seconds: 120);
+        world.Run(TimeSpan.FromSeconds(3));
+        away.Crash(CrashKind.LoseUnsynced);
+        away.Restart();
+        world.RunUntil(() => away.Node.Host is not null, "it is back");
+        for (int i = 0; i < 20; i++)
+            world.Put(0, $"after{i}", "new");
+        world.Run(TimeSpan.FromSeconds(5));
+        Assert.All(world.Members, m => Assert.Empty(((IClusterTopology)m.Node).Stopped));
+        Assert.Contains(away.Node.Host!.Groups, g => g.DigestsCompared > 0);
     }
 
     [Fact]

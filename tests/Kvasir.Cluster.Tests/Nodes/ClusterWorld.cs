@@ -272,6 +272,25 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
         return isRead;
     }
 
+    public RaftGroup Group(GroupId id)
+    {
+        Assert.True(Node.Host!.TryFind(id, out RaftGroup? group));
+        return group;
+    }
+
+    /// <summary>Everything of the first database, where this node leads.</summary>
+    public void DeleteAll() => Do(execution =>
+    {
+        foreach (Replica replica in Node.ReplicasOf(0))
+        {
+            if (replica.Log.Refusal is not null)
+                continue;
+            execution.DeleteRange(replica, [], []);
+            execution.Commit();
+            execution.TakeGate();
+        }
+    });
+
     public string Content(GroupId group)
     {
         Assert.True(Node.Host!.TryFind(group, out RaftGroup? found));

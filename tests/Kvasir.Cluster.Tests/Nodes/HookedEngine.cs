@@ -42,6 +42,12 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
         inner.Publish(position, awaited);
     }
 
+    public StateDigest PublishedDigest => inner.PublishedDigest;
+
+    public StateDigest StableDigest => inner.StableDigest;
+
+    public void AssumeDigest(StateDigest digest) => inner.AssumeDigest(digest);
+
     public void MarkStable(LogPosition position) => inner.MarkStable(position);
 
     public void DiscardAfter(LogPosition position) => inner.DiscardAfter(position);

@@ -3,11 +3,16 @@ using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
 
 namespace Kvasir.Cluster.Groups.Snapshots;
 
 /// <summary>Which snapshot: the last entry whose effects it holds, and the configuration in force there.</summary>
-internal readonly record struct SnapshotHead(LogIndex Index, Term Term, ConfigurationEntry Configuration);
+internal readonly record struct SnapshotHead(LogIndex Index, Term Term, ConfigurationEntry Configuration)
+{
+    /// <summary>Of the state that it is.</summary>
+    public StateDigest Digest { get; init; }
+}
 
 [Flags]
 internal enum SnapshotChunkFlags : byte
@@ -37,7 +42,7 @@ internal enum SnapshotProgress : byte
 /// <summary>The bytes of snapshots on their way (docs/formats/raft-messages.md). Never reads outside of what it is given.</summary>
 internal static class SnapshotCodec
 {
-    public const byte FormatVersion = 1;
+    public const byte FormatVersion = 2;
     private const int ChecksumBytes = 4;
 
     /// <summary>Begins a chunk: what was in the buffer is gone.</summary>
@@ -63,6 +68,7 @@ internal static class SnapshotCodec
         int length = ConfigurationCodec.Length(head.Configuration.Configuration);
         Number(to, (ulong)length);
         to.Advance(ConfigurationCodec.Write(to.GetSpan(length), head.Configuration.Configuration));
+        Number(to, head.Digest.Value);
     }
 
     public static void AddRow(BytesBuffer to, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
@@ -111,8 +117,13 @@ internal static class SnapshotCodec
             || !ConfigurationCodec.TryRead(content[..(int)length], out Configuration? configuration))
             return false;
         content = content[(int)length..];
+        if (!TryNumber(ref content, out ulong digest))
+            return false;
         head = new SnapshotHead(
-            new LogIndex(index), new Term(term), new ConfigurationEntry(new LogIndex(configurationIndex), new Term(configurationTerm), configuration));
+            new LogIndex(index), new Term(term), new ConfigurationEntry(new LogIndex(configurationIndex), new Term(configurationTerm), configuration))
+        {
+            Digest = new StateDigest(digest),
+        };
         return true;
     }
 

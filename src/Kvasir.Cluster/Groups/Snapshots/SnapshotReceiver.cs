@@ -47,7 +47,14 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
         {
             // Everything in it is committed. The positions only order the pieces: the log says what the whole stands for.
             Engine.MarkStable(new LogPosition(Head.Index.Value));
+
+            // Of no rows, too, the files say which state it is: by an operation that does nothing.
+            if (isLast && _rows.Count == 0)
+                _rows.DeleteRange([0], [0]);
+
             Engine.Stage(_rows.Bytes);
+            if (isLast)
+                Engine.AssumeDigest(Head.Digest);
             if (isLast || _published + 1 < Head.Index.Value)
                 Engine.Publish(new LogPosition(++_published));
             if (isLast)

@@ -34,6 +34,8 @@ public static class ManifestInspector
             var fields = new List<(string, object)>();
             if (edit.FlushedPosition is { } position)
                 fields.Add(("flushed position", position));
+            if (!edit.Digest.IsUnknown)
+                fields.Add(("digest", edit.Digest));
             if (edit.LastSequence is { } sequence)
                 fields.Add(("last sequence", sequence));
             if (edit.NextFileNumber is { } next)

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.Lsm.Manifest;
@@ -14,6 +15,9 @@ internal sealed class ManifestState
 
     public LogPosition FlushedPosition { get; set; }
 
+    /// <summary>Of everything up to there; unknown where no edit told it.</summary>
+    public StateDigest Digest { get; set; }
+
     public ulong LastSequence { get; set; }
 
     public ulong NextFileNumber { get; set; } = 1;
@@ -24,7 +28,13 @@ internal sealed class ManifestState
 
     public ManifestState With(TableSetEdit edit, string path, long offset)
     {
-        var next = new ManifestState { FlushedPosition = FlushedPosition, LastSequence = LastSequence, NextFileNumber = NextFileNumber };
+        var next = new ManifestState
+        {
+            FlushedPosition = FlushedPosition,
+            Digest = Digest,
+            LastSequence = LastSequence,
+            NextFileNumber = NextFileNumber,
+        };
         foreach (ManifestTable table in _tables.Values)
             next._tables.Add(table.Number, table);
         next.Apply(edit, path, offset);
@@ -47,14 +57,20 @@ internal sealed class ManifestState
         }
 
         if (edit.FlushedPosition is { } position)
-            FlushedPosition = position;
+            (FlushedPosition, Digest) = (position, edit.Digest);
         LastSequence = Math.Max(LastSequence, edit.LastSequence ?? 0);
         NextFileNumber = Math.Max(NextFileNumber, edit.NextFileNumber ?? 0);
     }
 
     public TableSetEdit ToSnapshot()
     {
-        var edit = new TableSetEdit { FlushedPosition = FlushedPosition, LastSequence = LastSequence, NextFileNumber = NextFileNumber };
+        var edit = new TableSetEdit
+        {
+            FlushedPosition = FlushedPosition,
+            Digest = Digest,
+            LastSequence = LastSequence,
+            NextFileNumber = NextFileNumber,
+        };
         edit.Added.AddRange(_tables.Values);
         return edit;
     }

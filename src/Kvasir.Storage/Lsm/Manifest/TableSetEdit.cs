@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.SSTables;
 
 namespace Kvasir.Storage.Lsm.Manifest;
@@ -18,6 +19,9 @@ internal sealed record TableSetEdit
     public List<(int Level, ulong Number)> Removed { get; } = [];
 
     public LogPosition? FlushedPosition { get; set; }
+
+    /// <summary>Of everything up to the flushed position; written beside it unless it is unknown.</summary>
+    public StateDigest Digest { get; set; }
 
     public ulong? LastSequence { get; set; }
 
@@ -47,6 +51,7 @@ internal sealed record TableSetEdit
         WriteOptional(to, field, 3, FlushedPosition?.Value);
         WriteOptional(to, field, 4, LastSequence);
         WriteOptional(to, field, 5, NextFileNumber);
+        WriteOptional(to, field, 6, Digest.IsUnknown ? null : Digest.Value);
     }
 
     /// <summary>Null when the bytes make no sense; an unknown field is such, since ignoring it could lose a table.</summary>
@@ -69,7 +74,7 @@ internal sealed record TableSetEdit
 
     private bool TryReadField(byte id, ReadOnlySpan<byte> field)
     {
-        if (id is < 1 or > 5 || field.Length < 8 || (id > 2 && field.Length != 8))
+        if (id is < 1 or > 6 || field.Length < 8 || (id > 2 && field.Length != 8))
             return false;
         ulong first = BinaryPrimitives.ReadUInt64LittleEndian(field);
         switch (id)
@@ -91,9 +96,12 @@ internal sealed record TableSetEdit
             case 4:
                 LastSequence = first;
                 return true;
-            default:
+            case 5:
                 NextFileNumber = first;
                 return true;
+            default:
+                Digest = new StateDigest(first);
+                return first != 0;
         }
     }
 

@@ -60,6 +60,9 @@ internal sealed unsafe class MemTable
     /// <summary>Position of the last publication in it, once frozen. Kept by the engine, under its lock.</summary>
     public LogPosition LastPosition { get; set; }
 
+    /// <summary>Of everything up to that publication. Kept by the engine, under its lock.</summary>
+    public StateDigest LastDigest { get; set; }
+
     /// <summary>Mutations up to here are in tables, too. Kept by the flush.</summary>
     public ulong FlushedSequence
     {

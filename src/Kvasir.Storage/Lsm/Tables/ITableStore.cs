@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.Keys;
 
@@ -13,6 +14,9 @@ internal interface ITableStore : IDisposable
     /// <summary>What the manifest says is durable in tables.</summary>
     LogPosition FlushedPosition { get; }
 
+    /// <summary>Of everything up to that position, as the flush was told.</summary>
+    StateDigest FlushedDigest { get; }
+
     /// <summary>The last sequence number of what is in tables.</summary>
     ulong FlushedSequence { get; }
 
@@ -26,7 +30,8 @@ internal interface ITableStore : IDisposable
     /// <see cref="FlushedPosition"/> is <paramref name="position"/>. An empty source with no tombstones only moves the
     /// position. Called from a background job. On an exception nothing was installed.
     /// </summary>
-    void Flush(InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence);
+    void Flush(
+        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence, StateDigest digest = default);
 
     /// <summary>True when <see cref="RunCompaction"/> would find something to do.</summary>
     bool CompactionDue { get; }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.SSTables;
@@ -41,6 +42,8 @@ internal sealed class TableSet : ITableSet
     }
 
     public LogPosition FlushedPosition { get; }
+
+    public StateDigest FlushedDigest { get; init; }
 
     public ulong LastSequence { get; }
 

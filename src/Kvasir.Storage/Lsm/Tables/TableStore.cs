@@ -69,6 +69,8 @@ internal sealed partial class TableStore : ITableStore
 
     public LogPosition FlushedPosition => Volatile.Read(ref _current).FlushedPosition;
 
+    public StateDigest FlushedDigest => Volatile.Read(ref _current).FlushedDigest;
+
     public ulong FlushedSequence => Volatile.Read(ref _current).LastSequence;
 
     public bool CompactionDue
@@ -116,9 +118,10 @@ internal sealed partial class TableStore : ITableStore
 
     public ITableSet Acquire() => AcquireSet();
 
-    public void Flush(InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence)
+    public void Flush(
+        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence, StateDigest digest = default)
     {
-        var edit = new TableSetEdit { FlushedPosition = position, LastSequence = lastSequence };
+        var edit = new TableSetEdit { FlushedPosition = position, LastSequence = lastSequence, Digest = digest };
         List<RangeTombstone> ranges = [.. tombstones.Where(t => t.End is null || t.Start.AsSpan().SequenceCompareTo(t.End) < 0)];
         using var outputs = new TableOutputs(
             _files, _folder, level: 0, _manifest.NewFileNumber, WriterOptions(level: 0), (_, _) => ranges);
@@ -136,7 +139,13 @@ internal sealed partial class TableStore : ITableStore
         try
         {
             _files.CreateFolder(folder);
-            var state = new ManifestState { FlushedPosition = set.FlushedPosition, LastSequence = set.LastSequence, NextFileNumber = 2 };
+            var state = new ManifestState
+            {
+                FlushedPosition = set.FlushedPosition,
+                Digest = set.FlushedDigest,
+                LastSequence = set.LastSequence,
+                NextFileNumber = 2,
+            };
             for (int level = 0; level < set.LevelCount; level++)
             {
                 foreach (TableFile table in set.Level(level))
@@ -301,7 +310,10 @@ internal sealed partial class TableStore : ITableStore
             : b.Number.CompareTo(a.Number));
         for (int level = 1; level < count; level++)
             levels[level].Sort(static (a, b) => a.Bounds.Start.AsSpan().SequenceCompareTo(b.Bounds.Start));
-        return new TableSet([.. levels.Select(l => l.ToArray())], state.FlushedPosition, state.LastSequence, _obsolete.Drop);
+        return new TableSet([.. levels.Select(l => l.ToArray())], state.FlushedPosition, state.LastSequence, _obsolete.Drop)
+        {
+            FlushedDigest = state.Digest,
+        };
     }
 
     /// <summary>The deepest level at which, and above which, nothing overlaps the new tables.</summary>

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Iterators;
 using Kvasir.Storage.Lsm.Keys;
@@ -16,6 +17,8 @@ internal sealed class FakeTableFiles
     public LogPosition Position { get; set; }
 
     public ulong Sequence { get; set; }
+
+    public StateDigest Digest { get; set; }
 }
 
 internal sealed record FakeVersion(byte[] Key, Trailer Trailer, byte[] Value, long ExpiresAtMs)
@@ -56,6 +59,8 @@ internal sealed class FakeTableStore : ITableStore
 
     public LogPosition FlushedPosition => _files.Position;
 
+    public StateDigest FlushedDigest => _files.Digest;
+
     public ulong FlushedSequence => _files.Sequence;
 
     public bool CompactionDue => _flushesSinceCompaction >= 4;
@@ -78,7 +83,7 @@ internal sealed class FakeTableStore : ITableStore
     }
 
     public void Flush(
-        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence)
+        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence, StateDigest digest = default)
     {
         DuringFlush?.Invoke();
         if (FlushFailure is { } failure)
@@ -104,6 +109,7 @@ internal sealed class FakeTableStore : ITableStore
                 Assert.True(FakeVersion.Compare(versions[i - 1], versions[i]) != 0, "a version flushed twice");
             Flushes++;
             _flushesSinceCompaction++;
+            _files.Digest = digest;
             Install(versions, [.. _set.Tombstones, .. tombstones], position, lastSequence);
         }
     }
