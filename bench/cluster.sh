@@ -1,30 +1,33 @@
 #!/usr/bin/env bash
 # What a cluster of three Kvasir nodes costs and how soon it goes on when a leader dies, in one run on one machine.
 #
-#   bench/cluster.sh [--json FILE] [PART...]     parts: writes failover (default: both)
+#   bench/cluster.sh [--json FILE] [PART...]     parts: writes failover transfer idle (default: all)
 #
 # writes: redis-benchmark against three nodes and against one node with durability sync, cell by cell in turn; ratio =
-# three nodes / one. failover: the node that leads most is killed with SIGKILL, over and over, while clients write; the
-# time from the kill until a client that asked after it is answered, in the shard that took longest (kvasir torture).
+# three nodes / one. failover: nodes are killed with SIGKILL in turn, while clients of another node write to each shard that the
+# victim leads; the time from the kill until a write that began after it is answered. transfer: LEADER TRANSFER, then SIGTERM
+# and a start of each node, while clients write: how long they take no answer. idle: what a keyspace of 1,024 empty shards, three
+# copies each, costs every node: processor over 30 s, and memory beyond what the node took before. (kvasir bench cluster)
 #
 # Environment (defaults): ROUNDS=3 CLIENTS=50 VALUE=100 KEYS=1000000 PIPELINES="1 16" REQUESTS=100000 (of a cell at pipeline
-#   1; others do four times as many) MINUTES=5 (of failover); DIR: where data goes (artifacts/bench).
+#   1; others do four times as many) KILLS=50 TRANSFERS=50 SHARDS=1024 SECONDS_IDLE=30; DIR: where data goes (artifacts/bench).
 # Needs Debian's package redis-tools for writes.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${ROUNDS:-3} clients=${CLIENTS:-50} value=${VALUE:-100} keys=${KEYS:-1000000}
-pipelines=${PIPELINES:-1 16} requests=${REQUESTS:-100000} minutes=${MINUTES:-5}
+pipelines=${PIPELINES:-1 16} requests=${REQUESTS:-100000}
+kills=${KILLS:-50} transfers=${TRANSFERS:-50} shards=${SHARDS:-1024} idle_seconds=${SECONDS_IDLE:-30}
 json= parts=()
 while [ $# -gt 0 ]; do
   case $1 in
     --json) json=${2:?--json needs a file}; shift 2 ;;
-    writes|failover) parts+=("$1"); shift ;;
+    writes|failover|transfer|idle) parts+=("$1"); shift ;;
     -h|--help) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
     *) echo "bench/cluster.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(writes failover)
+[ ${#parts[@]} -gt 0 ] || parts=(writes failover transfer idle)
 
 base=${DIR:-artifacts/bench}
 mkdir -p "$base"
@@ -109,20 +112,24 @@ writes() {
     }' "$results"
 }
 
-failover() {
-  ./kvasir torture --nodes 3 --minutes "$minutes" --faults leader --json > "$work/failover.json" 2> "$work/failover.log" || { cat "$work/failover.log" "$work/failover.json" >&2; exit 1; }
-  tr ',' '\n' < "$work/failover.json" | sed 's/[{}"]//g' | awk -F: '
-    $1 == "leader_kills" { n = $2 } $1 == "leader_kills_without_recovery" { lost = $2 } $1 == "write_gap_median_ms" { median = $2 }
-    $1 == "write_gap_max_ms" { most = $2 } $1 == "verdict" { verdict = $2 }
-    END { printf "%d leaders killed: writes stood still for %.0f ms in the median, %.0f ms at most, %d times until the end; history %s\n", n, median, most, lost, verdict }'
+# One part of kvasir bench cluster: its figures on a line each, and in a file.
+measure() {  # PART FLAG...
+  local part=$1; shift
+  ./kvasir bench cluster --part "$part" --data "$work/nodes" --json "$@" > "$work/$part.json"
+  tr -d '{}"' < "$work/$part.json" | tr ',' '\n' | awk -F: -v part="$part" '{ gsub(/_/, " ", $1); printf "%-9s %-48s %10.2f\n", part, $1, $2 }'
 }
+
+failover() { measure failover --rounds "$kills"; }
+transfer() { measure transfer --rounds "$transfers"; }
+idle() { measure idle --shards "$shards" --seconds "$idle_seconds"; }
 
 for part in "${parts[@]}"; do "$part"; done
 if [ -n "$json" ]; then
   {
     printf '{"clients":%d,"value_bytes":%d,"rounds":%d' "$clients" "$value" "$rounds"
-    [ -f "$work/writes.json" ] && printf ',"writes":%s' "$(cat "$work/writes.json")"
-    [ -f "$work/failover.json" ] && printf ',"failover":%s' "$(cat "$work/failover.json")"
+    for part in writes failover transfer idle; do
+      [ ! -f "$work/$part.json" ] || printf ',"%s":%s' "$part" "$(cat "$work/$part.json")"
+    done
     echo '}'
   } > "$json"
 fi

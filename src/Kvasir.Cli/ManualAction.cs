@@ -47,6 +47,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           Measure
             bench engine       Drive the storage engine: writes, reads, seeks; latency, amplification, memory
             bench server       Load a server over RESP: closed or open loop, mixed workloads, YCSB A to F
+            bench cluster      Measure fail-over, hand-over and idle shards of three local nodes
             bench checker      Judge histories of one busy key: how long it takes
 
           Try to break it
