@@ -85,6 +85,7 @@ internal static class Candidacy
                 break;
             case VoteOutcome.Lost:
                 core.BecomeFollower(core.Term, MemberId.None);
+                core.AwaitVotes();
                 break;
         }
     }

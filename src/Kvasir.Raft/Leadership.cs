@@ -102,12 +102,12 @@ internal sealed class Leadership
 
     public bool TryHandOver(MemberId to)
     {
-        if (to == _core.Id || _handover.IsUnderWay || !Configuration.Voters.Contains(to) || _peers.Find(to) is not { } target)
+        if (to == _core.Id || _handover.IsUnderWay || !Configuration.Voters.Contains(to)
+            || _peers.Find(to) is not { IsSuspected: false, Declines: false })
             return false;
         Work();
         _handover.Begin(to, _core.Now + _core.Settings.ElectionTimeout);
-        if (target.MatchIndex == _core.Log.LastIndex)
-            SendTimeoutNow(to);
+        MaybeHandOver();
         return true;
     }
 
@@ -139,8 +139,7 @@ internal sealed class Leadership
 
         if (_handover.IsUnderWay && _core.Now >= _handover.Deadline)
             _handover.GiveUp(_core.Now);
-        if (_handover.IsUnderWay && _peers.Find(_handover.To)?.MatchIndex == _core.Log.LastIndex)
-            SendTimeoutNow(_handover.To);
+        MaybeHandOver();
         if (_core.Now >= _heartbeatAt)
             StartRound();
     }
@@ -178,12 +177,12 @@ internal sealed class Leadership
             return;
         Check.That(_core.Log.TermAt(reached) == _core.Term);
         _core.CommitTo(reached);
-        if (_core.Configurations.Last.Index > _core.Commit)
-            return;
-        if (Configuration.IsJoint)
+        bool isConfigured = _core.Configurations.Last.Index <= _core.Commit;
+        if (isConfigured && Configuration.IsJoint)
             AppendOwn(EntryKind.Configuration, Configuration.LeaveJoint());
-        else if (!Configuration.IsVoter(_core.Id))
+        else if (isConfigured && !Configuration.IsVoter(_core.Id))
             GiveUp();
+        MaybeHandOver();
     }
 
     /// <summary>What is best done once for all events of a turn: a read round, and the appends.</summary>
@@ -201,7 +200,7 @@ internal sealed class Leadership
         Progress? best = null;
         foreach (Progress peer in _peers.Others)
         {
-            if (Configuration.Voters.Contains(peer.Id) && !peer.IsSuspected && (best is null || peer.MatchIndex > best.MatchIndex))
+            if (Configuration.Voters.Contains(peer.Id) && !peer.IsSuspected && !peer.Declines && (best is null || peer.MatchIndex > best.MatchIndex))
                 best = peer;
         }
 
@@ -222,6 +221,15 @@ internal sealed class Leadership
         if (!suspected && peer.IsSuspected)
             Work();
         peer.IsSuspected = suspected;
+        if (suspected)
+            MaybeGiveUpHandover(peer);
+    }
+
+    /// <summary>Who will not take over is not waited for: this leader goes on at once.</summary>
+    private void MaybeGiveUpHandover(Progress peer)
+    {
+        if (_handover.IsUnderWay && _handover.To == peer.Id)
+            _handover.GiveUp(_core.Now);
     }
 
     private ProposeOutcome Refuse(ProposeStatus status) => new(status, LogIndex.Zero, _core.Term, _core.Id);
@@ -258,6 +266,17 @@ internal sealed class Leadership
         }
 
         return index;
+    }
+
+    /// <summary>
+    /// The one that is to lead has everything, and everything is committed: so whoever waits for a write is answered by this
+    /// leader, and need not wonder what became of it.
+    /// </summary>
+    private void MaybeHandOver()
+    {
+        LogIndex last = _core.Log.LastIndex;
+        if (_core.Role == RaftRole.Leader && _handover.IsUnderWay && _core.Commit == last && _peers.Find(_handover.To)?.MatchIndex == last)
+            SendTimeoutNow(_handover.To);
     }
 
     private void SendTimeoutNow(MemberId to) =>
@@ -322,8 +341,8 @@ internal sealed class Leadership
         if (!isNews)
             return;
         Count();
-        if (_core.Role == RaftRole.Leader && _handover.To == peer.Id && peer.MatchIndex == _core.Log.LastIndex)
-            SendTimeoutNow(peer.Id);
+        if (_handover.To == peer.Id)
+            MaybeHandOver();
     }
 
     private void OnHeartbeatResponse(Progress peer, in RaftMessage message)
@@ -331,6 +350,9 @@ internal sealed class Leadership
         Check.That(message.Round <= _round);
         peer.AckedRound = Math.Max(peer.AckedRound, message.Round);
         peer.Echo = message.Echo;
+        peer.Declines = (message.Flags & MessageFlags.Declines) != 0;
+        if (peer.Declines)
+            MaybeGiveUpHandover(peer);
         if (!_handover.IsUnderWay && message.SentAt > _handover.LeaseFloor && message.SentAt > peer.AckedSentAt)
             peer.AckedSentAt = message.SentAt;
         peer.HeartbeatAnswered(message.SentAt);

@@ -15,7 +15,11 @@ namespace Kvasir.Raft;
 /// </summary>
 internal sealed class MemberCore
 {
+    // After the leader was seen to die: attempts that are repeated soon, before patience is as long as ever.
+    private const int HastyAttempts = 4;
+
     private ElectionClock _clock;
+    private int _hasty;
     private List<OwnEntry>? _ownEntries;
 
     public MemberCore(RaftSettings settings, RaftRecovery recovery, IEntrySizes sizes, SeededRandom random, TimeSpan now)
@@ -97,6 +101,9 @@ internal sealed class MemberCore
 
     public bool Quiesced { get; set; }
 
+    /// <summary>The node is about to stop: this member leads nothing any more.</summary>
+    public bool Retires { get; set; }
+
     public bool RoleChanged { get; set; }
 
     public bool CommitAdvanced { get; set; }
@@ -109,7 +116,7 @@ internal sealed class MemberCore
     /// Voters campaign, and so do those whose removal is not known to be committed: their log may be the only one that
     /// the remaining voters can be brought up from (thesis, 4.2.2). Their own vote does not count.
     /// </summary>
-    public bool MayCampaign => Configurations.IsVoterFrom(Commit, Id);
+    public bool MayCampaign => !Retires && Configurations.IsVoterFrom(Commit, Id);
 
     public void Advance(TimeSpan now)
     {
@@ -142,26 +149,63 @@ internal sealed class MemberCore
         if (Role != RaftRole.Follower || Leader != leader)
             SetRole(RaftRole.Follower, leader, null, null);
         Quiesced = false;
+        EndSuccession();
         _clock.LeaderHeard(Now, Random);
+    }
+
+    /// <summary>
+    /// The leader was seen to die. Who takes its place is decided soonest when the others try one after another: each waits for
+    /// those before it, in an order that changes with the term, so that not all groups go to one member.
+    /// </summary>
+    public void Succeed(MemberId dead)
+    {
+        ReadOnlySpan<MemberId> voters = Configuration.Voters;
+        int at = voters.IndexOf(Id);
+        if (at < 0)
+            return;
+        int first = (int)(Term.Value % (ulong)voters.Length);
+        int rank = 0;
+        for (int i = first; i != at; i = (i + 1) % voters.Length)
+            rank += voters[i] == dead ? 0 : 1;
+        _hasty = HastyAttempts;
+
+        // The others heard of the leader about when this one did: it asks when their faith has ended, too.
+        TimeSpan step = Settings.HeartbeatInterval;
+        _clock.Advance(Now, (step / 8) + (step * rank) + TimeSpan.FromTicks(Random.NextInt64(step.Ticks / 8)));
+    }
+
+    /// <summary>There is a leader, or the one that was taken for dead is there.</summary>
+    public void EndSuccession() => _hasty = 0;
+
+    /// <summary>Until the next attempt to be elected.</summary>
+    public void AwaitVotes()
+    {
+        _clock.Restart(Now, Random);
+        if (_hasty == 0)
+            return;
+        _hasty--;
+        TimeSpan step = Settings.HeartbeatInterval;
+        _clock.Advance(Now, step + TimeSpan.FromTicks(Random.NextInt64(step.Ticks)));
     }
 
     public void BecomePreCandidate()
     {
         SetRole(RaftRole.PreCandidate, MemberId.None, new VoteTally(), null);
-        _clock.Restart(Now, Random);
+        AwaitVotes();
     }
 
     public void BecomeCandidate()
     {
         EnterTerm(Term.Next, Id);
         SetRole(RaftRole.Candidate, MemberId.None, new VoteTally(), null);
-        _clock.Restart(Now, Random);
+        AwaitVotes();
     }
 
     public void BecomeLeader()
     {
         Check.That(Role == RaftRole.Candidate && Vote == Id && Writes.IsHardStateSynced);
         SetRole(RaftRole.Leader, Id, null, new Leadership(this));
+        EndSuccession();
         _clock.Stop();
         Leadership!.Begin();
     }

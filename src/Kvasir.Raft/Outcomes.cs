@@ -80,4 +80,4 @@ public readonly record struct SnapshotOffered(MemberId From, Term Term, LogIndex
 /// <summary>A follower as its leader sees it.</summary>
 public readonly record struct FollowerStatus(
     MemberId Id, Replication.ReplicationState State, LogIndex MatchIndex, LogIndex NextIndex, int InflightMessages, long InflightBytes,
-    TimeSpan HeardAt, bool IsSuspected);
+    TimeSpan HeardAt, bool IsSuspected, bool Declines);

@@ -86,7 +86,7 @@ public sealed class RaftMember
         Progress? peer = _core.Leadership?.Peers.Find(id);
         status = peer is null
             ? default
-            : new FollowerStatus(peer.Id, peer.State, peer.MatchIndex, peer.NextIndex, peer.InflightMessages, peer.InflightBytes, peer.HeardAt, peer.IsSuspected);
+            : new FollowerStatus(peer.Id, peer.State, peer.MatchIndex, peer.NextIndex, peer.InflightMessages, peer.InflightBytes, peer.HeardAt, peer.IsSuspected, peer.Declines);
         return peer is not null;
     }
 
@@ -159,6 +159,23 @@ public sealed class RaftMember
         _core.Advance(now);
         HasReady = true;
         return _core.Leadership is { } leadership && leadership.TryHandOver(to);
+    }
+
+    /// <summary>
+    /// The node is about to stop: this member does not ask for votes any more, and tells its leader that it will not take over. If it
+    /// leads, it goes on until the driver has handed over.
+    /// </summary>
+    public void Retire(TimeSpan now)
+    {
+        _core.Advance(now);
+        _core.Retires = true;
+    }
+
+    /// <summary>The group is used in a way that needs no message: it is not to go quiet.</summary>
+    public void Used(TimeSpan now)
+    {
+        _core.Advance(now);
+        _core.Leadership?.Work();
     }
 
     /// <summary>A linearizable read is wanted; see <see cref="ReadTicket"/>.</summary>
@@ -241,8 +258,8 @@ public sealed class RaftMember
     }
 
     /// <summary>
-    /// The node's failure detector takes a member for dead. A group that sleeps under it wakes and elects; one that it follows
-    /// in may sleep without it.
+    /// The node's failure detector takes a member for dead. A group that it led elects as soon as faith in it ends, and its
+    /// members one after another; one that it follows in may sleep without it.
     /// </summary>
     public void PeerSuspected(TimeSpan now, MemberId peer)
     {
@@ -252,10 +269,10 @@ public sealed class RaftMember
             if (leadership.Peers.Find(peer) is { } progress)
                 leadership.Suspect(progress, suspected: true);
         }
-        else if (_core.Quiesced && _core.Leader == peer)
+        else if (_core.Leader == peer && _core.Role == RaftRole.Follower)
         {
             _core.Quiesced = false;
-            _core.Clock.Hasten(now, _core.Random);
+            _core.Succeed(peer);
         }
     }
 
@@ -264,6 +281,8 @@ public sealed class RaftMember
     {
         _core.Advance(now);
         HasReady = true;
+        if (_core.Leader == peer)
+            _core.EndSuccession();
         if (_core.Leadership is { } leadership && leadership.Peers.Find(peer) is { } progress)
             leadership.Suspect(progress, suspected: false);
     }

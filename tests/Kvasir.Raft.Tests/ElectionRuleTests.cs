@@ -36,6 +36,30 @@ public sealed class ElectionRuleTests
         Assert.Equal(MemberId.None, joins.Raft.HardState.Vote);
     }
 
+    [Theory]
+    [InlineData(3, 0)]
+    [InlineData(4, 1)]
+    [InlineData(5, 1)]
+    public void WhenALeaderWasSeenToDieItsMembersAskOneAfterAnotherAndNoneBeforeFaithEnds(ulong term, int rank)
+    {
+        // In these terms the first to ask is 1, 2 and 3; 2 is dead, and its turn is nobody's.
+        var bench = new Bench(term: term);
+        bench.Receive(MessageKind.Heartbeat, 2, term, round: 1);
+        TimeSpan faithful = bench.Now + s_settings.ElectionTimeout;
+        bench.Raft.PeerSuspected(bench.Now, new MemberId(3));
+        Assert.True(bench.Raft.WakeAt > faithful);
+        bench.Raft.PeerSuspected(bench.Now, new MemberId(2));
+        TimeSpan turn = faithful + (rank * s_settings.HeartbeatInterval);
+        Assert.InRange(bench.Raft.WakeAt, turn, turn + (s_settings.HeartbeatInterval / 2));
+
+        // Who gets no answer asks again soon; who hears the leader after all waits for as long as ever.
+        bench.AdvanceTo(bench.Raft.WakeAt);
+        Assert.Equal(RaftRole.PreCandidate, bench.Raft.Role);
+        Assert.InRange(bench.Raft.WakeAt, bench.Now, bench.Now + (2 * s_settings.HeartbeatInterval));
+        bench.Receive(MessageKind.Heartbeat, 2, term, round: 2);
+        Assert.True(bench.Raft.WakeAt >= bench.Now + s_settings.ElectionTimeout);
+    }
+
     [Fact]
     public void OnlyAMajorityOfPreVotesLetsAMemberIncrementItsTerm()
     {

@@ -174,6 +174,49 @@ public sealed class ReadRuleTests
     }
 
     [Fact]
+    public void LeadershipIsPassedOnWhenEverythingIsCommitted()
+    {
+        Bench bench = Leader();
+        bench.DiskWaits = true;
+        LogIndex last = bench.Member.Propose(bench.Now, "x").First;
+        Assert.True(bench.Raft.TryTransferLeadership(bench.Now, new MemberId(3)));
+        bench.Drain();
+        Assert.DoesNotContain(bench.Sent, m => m.Kind == MessageKind.TimeoutNow);
+        Assert.NotEqual(MessageKind.TimeoutNow, bench.Receive(MessageKind.AppendResponse, 3, bench.Raft.Term.Value, index: last.Value)?.Kind);
+        bench.Sync();
+        Assert.Equal(last, bench.Raft.CommitIndex);
+        Assert.Contains(bench.Sent, m => m.Kind == MessageKind.TimeoutNow && m.To == new MemberId(3));
+    }
+
+    [Fact]
+    public void AFollowerThatWillNotLeadIsNotWaitedFor()
+    {
+        Bench bench = Leader();
+        Assert.True(bench.Raft.TryTransferLeadership(bench.Now, new MemberId(3)));
+        Assert.True(bench.Raft.IsTransferring);
+        RaftMessage round = Round(bench, 3);
+        bench.Receive(MessageKind.HeartbeatResponse, 3, bench.Raft.Term.Value, flags: MessageFlags.Declines, round: round.Round);
+        Assert.False(bench.Raft.IsTransferring);
+        Assert.False(bench.Raft.TryTransferLeadership(bench.Now, new MemberId(3)));
+
+        // Nor is one whose node is seen to die.
+        Assert.True(bench.Raft.TryTransferLeadership(bench.Now, new MemberId(2)));
+        bench.Raft.PeerSuspected(bench.Now, new MemberId(2));
+        Assert.False(bench.Raft.IsTransferring);
+    }
+
+    [Fact]
+    public void AMemberThatRetiresAsksForNoVotesAndSaysSo()
+    {
+        var bench = new Bench(term: 3);
+        bench.Raft.Retire(bench.Now);
+        Assert.Equal(TimeSpan.MaxValue, bench.Raft.WakeAt);
+        Assert.Equal(MessageFlags.Declines, bench.Receive(MessageKind.Heartbeat, 2, 3, round: 1)!.Value.Flags);
+        bench.Receive(MessageKind.TimeoutNow, 2, 3, round: 1);
+        Assert.Equal(RaftRole.Follower, bench.Raft.Role);
+    }
+
+    [Fact]
     public void AVoterThatKnowsAHandoverToBeOverDoesNotVoteOnItsBehalf()
     {
         // The hand-over was sent after round 7: the vote is given although the leader was just heard.

@@ -27,7 +27,7 @@ public sealed record GroupKnowledge
         List<MemberId> caughtUp = [];
         foreach (MemberId id in leader.Configuration.Members)
         {
-            if (leader.TryFollower(id, out FollowerStatus follower) && !follower.IsSuspected
+            if (leader.TryFollower(id, out FollowerStatus follower) && !follower.IsSuspected && !follower.Declines
                 && now - follower.HeardAt <= settings.ElectionTimeout
                 && leader.LastIndex - follower.MatchIndex <= (ulong)settings.PromotionLagMax)
                 caughtUp.Add(id);

@@ -60,9 +60,16 @@ internal sealed partial class GroupHost
         _mailbox?.Post(new FailedItem(this));
     }
 
-    public void PeerConnected(NodeId peer) => _mailbox!.Post(new PeerItem(this, peer, isThere: true));
+    public void PeerConnected(NodeId peer) => TellOf(peer, isThere: true);
 
-    public void PeerDisconnected(NodeId peer) => _mailbox!.Post(new PeerItem(this, peer, isThere: false));
+    public void PeerDisconnected(NodeId peer) => TellOf(peer, isThere: false);
+
+    private void TellOf(NodeId peer, bool isThere)
+    {
+        // What it said before comes first.
+        Settled();
+        _mailbox!.Post(new PeerItem(this, peer, isThere));
+    }
 
     private void PostTick()
     {
@@ -80,7 +87,7 @@ internal sealed partial class GroupHost
         foreach (RaftGroup group in _ordered)
         {
             group.Tick(now);
-            leads |= group.IsServing;
+            leads |= NeedsDisk(group);
         }
 
         if (!_pending.IsEmpty && !_stalled && now - _pending.OldestAt > Settings.DiskStallMax)
@@ -104,7 +111,7 @@ internal sealed partial class GroupHost
         foreach (RaftGroup group in _ordered)
         {
             wake = Earlier(wake, group.WakeAt);
-            leads |= group.IsServing;
+            leads |= NeedsDisk(group);
         }
 
         ArmFor(wake, leads);
@@ -155,6 +162,9 @@ internal sealed partial class GroupHost
         foreach (RaftGroup group in _ordered)
             group.DiskSynced(now, began);
     }
+
+    // A leader that sleeps has no lease to keep.
+    private static bool NeedsDisk(RaftGroup group) => group.IsServing && !group.IsQuiet;
 
     private static TimeSpan Earlier(TimeSpan a, TimeSpan b) => a < b ? a : b;
 
@@ -235,6 +245,7 @@ internal sealed partial class GroupHost
         public void Run(Execution execution)
         {
             TimeSpan now = host.Now();
+            _ = isThere ? host._absent.Remove(peer) : host._absent.Add(peer);
             foreach (RaftGroup group in host._ordered)
             {
                 if (isThere)

@@ -78,7 +78,7 @@ internal sealed partial class GroupHost
             if (group.TakeReady(now, _ready) && !_moved.Contains(group))
                 _moved.Add(group);
             _wake = Earlier(_wake, group.WakeAt);
-            _leads |= group.IsServing;
+            _leads |= NeedsDisk(group);
         }
 
         _turn.Clear();

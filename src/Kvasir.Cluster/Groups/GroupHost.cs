@@ -37,6 +37,7 @@ internal sealed partial class GroupHost : IDisposable
     private List<RaftGroup> _touched = [];
     private List<RaftGroup> _turn = [];
     private readonly List<RaftGroup> _moved = [];
+    private readonly SortedSet<NodeId> _absent = [];
     private GroupJournal? _journal;
     private ITransport? _transport;
     private ReplicaMailbox? _mailbox;
@@ -81,8 +82,10 @@ internal sealed partial class GroupHost : IDisposable
     /// <summary>Told when answers may leave, and when they never will. Set before the first write.</summary>
     public ILogListener? Listener { get; set; }
 
-    /// <summary>Told of each change of role, leader or readiness of a group.</summary>
-    public Action<RaftGroup>? LeaderWatcher { get; set; }
+    /// <summary>
+    /// Told of each change of role, leader or readiness of a group, with true; and, with false, of reads that may be answered now.
+    /// </summary>
+    public Action<RaftGroup, bool>? RouteWatcher { get; set; }
 
     /// <summary>Told of messages to groups that are not here.</summary>
     public Action<NodeId, GroupId>? StrangerWatcher { get; set; }
@@ -198,7 +201,20 @@ internal sealed partial class GroupHost : IDisposable
     public bool TryReadBack(RaftGroup group, LogIndex first, LogIndex last, IEntrySink sink, long bytesMax = long.MaxValue) =>
         Journal.TryRead(group.Id, first, last, bytesMax, sink);
 
-    public void LeaderChanged(RaftGroup group) => LeaderWatcher?.Invoke(group);
+    public void LeaderChanged(RaftGroup group) => RouteWatcher?.Invoke(group, true);
+
+    public void ReadsConfirmed(RaftGroup group) => RouteWatcher?.Invoke(group, false);
+
+    /// <summary>Its connection broke, and there is no other.</summary>
+    public bool IsAbsent(NodeId peer) => _absent.Contains(peer);
+
+    /// <summary>The node is about to stop: nothing is led here any more, once what is was handed over.</summary>
+    public void Retire()
+    {
+        TimeSpan now = Now();
+        foreach (RaftGroup group in _ordered)
+            group.Retire(now);
+    }
 
     public void Lost(RaftGroup group, LogPosition safe) =>
         Listener?.Failed(group, safe, LogLoss.LeadershipLost, $"this node no longer leads shard {group.Id}");

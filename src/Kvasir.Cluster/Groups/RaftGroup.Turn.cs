@@ -60,6 +60,15 @@ public sealed partial class RaftGroup
             return moved;
         }
 
+        if (ready.Reads is { } reads)
+        {
+            _confirmed = reads;
+            _host.ReadsConfirmed(this);
+        }
+
+        // The leader's last words came behind the news of its death: nobody is left to wake this member.
+        if (_member.IsQuiesced && _member.Role != RaftRole.Leader && _host.IsAbsent(Leader))
+            _member.PeerSuspected(now, _member.Leader);
         if (_entries.Weight > DoneBytesMax)
             ShedDone();
         _leaseEnd = _member.LeaseEnd;

@@ -66,6 +66,8 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     private TimeSpan _leaseEnd = TimeSpan.MinValue;
     private WriteRefusal _notServing = s_noLeader;
     private bool _serves;
+    private bool _isUsed;
+    private ReadReady _confirmed;
     private ulong _appended;
     private ulong _awaited;
     private ulong _durable;
@@ -76,7 +78,10 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         Id = id;
         _entries = new EntryStore(host.Memory, this);
         _entries.Reset(recovery.LastIndex);
-        _member = new RaftMember(host.Settings, recovery, _entries, random, now);
+
+        // What nodes know of each other comes by the directory's heartbeats.
+        RaftSettings settings = id == GroupId.Directory ? host.Settings with { QuiesceAfter = TimeSpan.MaxValue } : host.Settings;
+        _member = new RaftMember(settings, recovery, _entries, random, now);
         _apply = new EntryApply(this);
         _applied = _stable = recovery.AppliedIndex;
         _appended = _awaited = _durable = _applied.Value;
@@ -110,6 +115,12 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     /// <summary>This node leads, and has applied an entry of its term: it takes writes.</summary>
     public bool IsServing => _serves;
+
+    /// <summary>It is idle, and costs nothing until something happens to it.</summary>
+    public bool IsQuiet => _member.IsQuiesced;
+
+    /// <summary>Leadership is being handed over.</summary>
+    public bool IsTransferring => _member.IsTransferring;
 
     public bool HasLease => _serves && _host.Now() < _leaseEnd;
 
@@ -146,14 +157,49 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// </summary>
     public bool MayRead()
     {
+        if (IsLeased())
+            return true;
+        if (_serves)
+            _ = BeginRound();
+        return false;
+    }
+
+    /// <summary>
+    /// As <see cref="MayRead()"/>; where there is no lease the read gets a claim, and may be answered when a round of heartbeats that
+    /// began afterwards has shown that this node leads still (<see cref="GroupHost.RouteWatcher"/> is told of it). The round
+    /// needs no disk, and no clock.
+    /// </summary>
+    public bool MayRead(ref ReadClaim claim)
+    {
+        if (IsLeased())
+            return true;
         if (!_serves)
             return false;
-        TimeSpan now = _host.Now();
-        if (now < _leaseEnd)
-            return true;
-        _member.RequestRead(now);
-        _host.Touch(this);
+        if (claim.Group == Id && claim.Ticket.Term == _leadsTerm)
+            return _confirmed.Term == _leadsTerm && _confirmed.Batch >= claim.Ticket.Batch && _applied >= _confirmed.Index;
+        claim = new ReadClaim(Id, BeginRound());
         return false;
+    }
+
+    private bool IsLeased()
+    {
+        if (!_serves || _host.Now() >= _leaseEnd)
+            return false;
+        _isUsed = true;
+        return true;
+    }
+
+    private ReadTicket BeginRound()
+    {
+        _host.Touch(this);
+        return _member.RequestRead(_host.Now());
+    }
+
+    /// <summary>There is something for this group's leader to do: it wakes if it sleeps.</summary>
+    public void Rouse()
+    {
+        _member.Used(_host.Now());
+        _host.Touch(this);
     }
 
     /// <summary>Hands leadership to another voter; false when this node does not lead, or knows no such voter.</summary>
@@ -188,6 +234,11 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         if (now < WakeAt)
             return;
+
+        // Reads under a lease need no message: the member is told of them by the clock.
+        if (_isUsed)
+            _member.Used(now);
+        _isUsed = false;
         _member.Tick(now);
         _host.Touch(this);
     }
@@ -254,6 +305,13 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
             return;
         _member.PeerSuspected(now, new MemberId(peer.Value));
         WakeAt = _member.WakeAt;
+    }
+
+    /// <summary>The node is about to stop: it leads this group no more once leadership was handed over.</summary>
+    internal void Retire(TimeSpan now)
+    {
+        _member.Retire(now);
+        _host.Touch(this);
     }
 
     internal void PeerAlive(TimeSpan now, NodeId peer)

@@ -179,7 +179,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     private ReplicaDescription DescribeReplica(RaftGroup group)
     {
         TimeSpan lag = TimeSpan.Zero;
-        if (group.Role != RaftRole.Leader)
+        if (group.Role != RaftRole.Leader && !group.IsQuiet)
             lag = group.TryAge(out TimeSpan age) ? age : TimeSpan.MaxValue;
         bool learns = group.Configuration.IsLearner(new MemberId(Self.Value));
         return new ReplicaDescription

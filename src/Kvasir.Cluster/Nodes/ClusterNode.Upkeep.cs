@@ -27,6 +27,7 @@ public sealed partial class ClusterNode
     private readonly SortedSet<NodeId> _reachable = [];
     private readonly PostedItem _deskItem;
     private readonly PostedItem _rearrangeItem;
+    private readonly PostedItem _transferItem;
     private readonly List<GroupReport> _reports = [];
     private readonly BytesBuffer _reportBytes = new();
     private int _round;
@@ -60,11 +61,20 @@ public sealed partial class ClusterNode
         BoundMemory();
     }
 
+    private void RouteMoved(RaftGroup group, bool isOfLeader)
+    {
+        _router.Moved(group, isOfLeader);
+        if (isOfLeader && _transfers.Count > 0)
+            _transferItem.Post();
+    }
+
     /// <summary>Groups that are led here take a step towards what the directory wants of them.</summary>
     private void Reconcile()
     {
+        if (_host is null || _handedOver is not null)
+            return;
         DirectoryView view = View;
-        TimeSpan now = _host!.Now();
+        TimeSpan now = _host.Now();
         _reports.Clear();
         foreach (RaftGroup group in _host.Groups)
         {
@@ -72,6 +82,8 @@ public sealed partial class ClusterNode
                 continue;
             if (GroupTarget.Of(view, group.Id) is not { } target)
                 continue;
+            if (group.IsQuiet && MayGoOn(group, target))
+                group.Rouse();
             ReconciliationStep step = Reconciliation.Next(target, GroupKnowledge.Of(group.Member, _options.Raft, now));
             if (step.Action == ReconciliationAction.Configure)
                 group.Configure(step.Voters.AsSpan(), step.Learners.AsSpan());
@@ -81,6 +93,10 @@ public sealed partial class ClusterNode
                 _reports.Add(new GroupReport(group.Id, record.Epoch));
         }
     }
+
+    /// <summary>There is a step that a sleeping group can take, once it has heard of its members again.</summary>
+    private bool MayGoOn(RaftGroup group, GroupTarget target) =>
+        !group.Configuration.Equals(target.Configuration) || _reachable.Contains(target.Record.PreferredLeader) || View.Node(Self)?.State != NodeState.Active;
 
     // The directory's own also depends on the nodes, so it is always judged.
     private bool IsAsItShallBe(RaftGroup group, GroupRecord record)

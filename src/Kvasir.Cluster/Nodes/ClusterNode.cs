@@ -68,10 +68,18 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _folders = new ReplicaFolders(environment.Files, options.Folder + "/" + ReplicasFolder, OpenEngine);
         _upkeepItem = new UpkeepItem(this);
         _deskItem = new PostedItem(this, static (node, execution) => node._desk?.Look(execution));
-        _rearrangeItem = new PostedItem(this, static (node, _) => node.Rearrange());
+        _rearrangeItem = new PostedItem(this, static (node, _) =>
+        {
+            node.Rearrange();
+            node.Reconcile();
+        });
+        _transferItem = new PostedItem(this, static (node, _) => node.LookAfterTransfers());
+        _handOverItem = new PostedItem(this, static (node, _) => node.HandOverLeaders());
         Mailbox = new ReplicaMailbox(EndTurn);
         _timer = environment.Scheduler.Time.CreateTimer(
             static node => ((ClusterNode)node!).PostUpkeep(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _handOverTimer = environment.Scheduler.Time.CreateTimer(
+            static node => ((ClusterNode)node!)._handOverItem.Post(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public ReplicaMailbox Mailbox { get; }
@@ -168,6 +176,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         }
 
         _timer.Dispose();
+        _handOverTimer.Dispose();
         bool isClosed = false;
         StorageException? failure = null;
         IWaitPoint closed = _environment.Scheduler.CreateWaitPoint();
@@ -284,7 +293,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private void Serve(ClusterMembership membership)
     {
         var options = new GroupHostOptions { Raft = _options.Raft, EntryBytesMax = _options.EntryBytesMax };
-        var host = new GroupHost(membership.Node, options, Time, _random.Fork()) { Listener = this, LeaderWatcher = _router.LeaderChanged };
+        var host = new GroupHost(membership.Node, options, Time, _random.Fork()) { Listener = this, RouteWatcher = RouteMoved };
         JournalOptions journal = _options.Journal with
         {
             MustExist = _identity.HasJournal,

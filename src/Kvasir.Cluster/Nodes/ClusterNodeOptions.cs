@@ -49,7 +49,7 @@ public sealed record ClusterNodeOptions
     public JournalOptions Journal { get; init; } = new();
 
     /// <summary>The same on all nodes.</summary>
-    public RaftSettings Raft { get; init; } = new() { QuiesceAfter = TimeSpan.MaxValue };
+    public RaftSettings Raft { get; init; } = new();
 
     public UpkeepSettings Upkeep { get; init; } = new();
 }

@@ -27,15 +27,21 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
     public Route Route(int database, int slot)
     {
         DatabaseRoutes routes = (uint)database < (uint)_databases.Length ? _databases[database] : DatabaseRoutes.Unknown;
+        ReadClaim none = default;
         return routes.Shards.Length == 0
             ? new Route(routes.Kind, GroupId.None, database, null, 0, NodeId.None)
-            : RouteTo(routes, database, slot & (routes.Shards.Length - 1));
+            : RouteTo(routes, database, slot & (routes.Shards.Length - 1), ref none, claims: false);
     }
 
-    public Route Route(GroupId group) =>
-        _places.TryGetValue(group, out (int Database, int Shard) place)
-            ? RouteTo(_databases[place.Database], place.Database, place.Shard)
-            : new Route(RouteKind.Gone, group, -1, null, 0, NodeId.None);
+    public Action<GroupId>? Watcher { get; set; }
+
+    public Route Route(GroupId group)
+    {
+        ReadClaim none = default;
+        return Route(group, ref none, claims: false);
+    }
+
+    public Route Route(GroupId group, ref ReadClaim claim) => Route(group, ref claim, claims: true);
 
     public ReadOnlySpan<GroupId> ShardsOf(int database) => _databases[database].Shards;
 
@@ -63,7 +69,13 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
         return !record.PreferredLeader.IsNone ? record.PreferredLeader : record.Replicas[0];
     }
 
-    public void LeaderChanged(RaftGroup group) => _version++;
+    /// <summary>Of a group's leader, or of reads that may be answered without its lease.</summary>
+    public void Moved(RaftGroup group, bool isOfLeader)
+    {
+        if (isOfLeader)
+            _version++;
+        Watcher?.Invoke(group.Id);
+    }
 
     /// <summary>The directory, or the replicas that are here, have changed.</summary>
     public void Rebuild(DirectoryView view)
@@ -118,7 +130,12 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
         return new DatabaseRoutes(RouteKind.Local, Encoding.UTF8.GetBytes(keyspace.Record.Name), shards, groups, [.. replicas]);
     }
 
-    private Route RouteTo(DatabaseRoutes routes, int database, int shard)
+    private Route Route(GroupId group, ref ReadClaim claim, bool claims) =>
+        _places.TryGetValue(group, out (int Database, int Shard) place)
+            ? RouteTo(_databases[place.Database], place.Database, place.Shard, ref claim, claims)
+            : new Route(RouteKind.Gone, group, -1, null, 0, NodeId.None);
+
+    private Route RouteTo(DatabaseRoutes routes, int database, int shard, ref ReadClaim claim, bool claims)
     {
         GroupId id = routes.Shards[shard];
         if (routes.Groups[shard] is not { } group)
@@ -129,7 +146,7 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
 
         if (group.Role == RaftRole.Leader)
         {
-            return group.MayRead()
+            return (claims ? group.MayRead(ref claim) : group.MayRead())
                 ? new Route(RouteKind.Local, id, database, group.Replica, group.Term, node.Self)
                 : new Route(RouteKind.NotReady, id, database, null, 0, node.Self);
         }

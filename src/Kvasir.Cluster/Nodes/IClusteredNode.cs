@@ -21,6 +21,12 @@ public interface IClusteredNode
     IClusterAdministration Administration { get; }
 
     /// <summary>
+    /// The node is about to stop: leadership of all that is led here goes to other nodes, and none comes back. Done, inside the
+    /// mailbox, when all of it is, or patience is over; with how many groups this node leads still though others could.
+    /// </summary>
+    void HandOver(TimeSpan patience, Action<int> done);
+
+    /// <summary>
     /// Who is given the messages of the forwarding channels (<see cref="Channel"/>), whole, and told of every peer that
     /// comes, goes or has room again. One listener, set before the node hears of its peers.
     /// </summary>

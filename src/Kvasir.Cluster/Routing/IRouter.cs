@@ -15,6 +15,15 @@ public interface IRouter
     Route Route(GroupId group);
 
     /// <summary>
+    /// As above, on behalf of one command: where this node leads without a lease the command gets a claim, and with it the
+    /// route is local as soon as this node has shown that it leads still. A claim is never used for another command.
+    /// </summary>
+    Route Route(GroupId group, ref ReadClaim claim);
+
+    /// <summary>Told, inside the mailbox, of each shard whose route may have become another, or whose claims may have come true.</summary>
+    Action<GroupId>? Watcher { get; set; }
+
+    /// <summary>
     /// The shards of a database, in the order in which their slots take turns: slot modulo their count is the index. Empty
     /// when its keyspace was dropped.
     /// </summary>

@@ -34,6 +34,15 @@ internal struct ElectionClock(TimeSpan timeout, TimeSpan faithfulUntil)
         Deadline = soon > faithful ? soon : faithful;
     }
 
+    /// <summary>At this time, yet not before faith in the leader ends, and not later than it would have been.</summary>
+    public void Advance(TimeSpan now, TimeSpan wait)
+    {
+        TimeSpan faithful = _contactUntil > faithfulUntil ? _contactUntil : faithfulUntil;
+        TimeSpan at = (now > faithful ? now : faithful) + wait;
+        if (at < Deadline)
+            Deadline = at;
+    }
+
     /// <summary>No wait at all.</summary>
     public void Expire(TimeSpan now) => Deadline = now;
 

@@ -37,6 +37,9 @@ public enum MessageFlags : byte
 
     /// <summary>Heartbeat of a leader that is handing over.</summary>
     Transferring = 8,
+
+    /// <summary>Response to a heartbeat: this member will not lead, its node is about to stop.</summary>
+    Declines = 16,
 }
 
 /// <summary>

@@ -62,6 +62,9 @@ internal sealed class Progress(MemberId id)
     /// <summary>The node's failure detector takes it for dead: quiescence does not wait for it.</summary>
     public bool IsSuspected { get; set; }
 
+    /// <summary>It does not want to lead: its node is about to stop.</summary>
+    public bool Declines { get; set; }
+
     /// <summary>A snapshot is wanted and the driver has not been told.</summary>
     public bool WantsSnapshot { get; set; }
 

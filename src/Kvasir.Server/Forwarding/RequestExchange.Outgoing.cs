@@ -123,7 +123,7 @@ internal sealed partial class RequestExchange
     /// <summary>Who may be sent a request now; nobody when that is not known.</summary>
     private NodeId Leader(in Route route) => route.Kind switch
     {
-        RouteKind.Local => Self,
+        RouteKind.Local or RouteKind.NotReady => Self,
         RouteKind.Remote when Hinted(route.Group, route.Leader) is var leader && CanReach(leader) => leader,
         _ => NodeId.None,
     };

@@ -19,6 +19,9 @@ public static class KvasirServer
     // A collector that does not answer must not hold up a stop.
     private const int ExportPatienceMs = 2000;
 
+    // An election takes less than this: whoever cannot hand over by then lets the others elect.
+    private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
+
     /// <summary>
     /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0. What stands in the way of
     /// a start is a <see cref="StartupException"/> with one line.
@@ -68,6 +71,7 @@ public static class KvasirServer
 
         // Before the server goes, and its instruments with it, what was counted last is sent.
         exporter?.Shutdown(ExportPatienceMs);
+        await opened.HandOver(s_handOverPatience);
         await server.DisposeAsync();
         opened.Dispose();
         DeleteProcessId(processIdPath, logger);

@@ -44,6 +44,18 @@ internal sealed class OpenedNode : IDisposable
         }
     }
 
+    /// <summary>Others lead what this node leads, as far as they can: clients of theirs need not wait for an election.</summary>
+    public async Task HandOver(TimeSpan patience)
+    {
+        if (Node.Clustered is not { } node)
+            return;
+        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        node.HandOver(patience, _ => done.TrySetResult());
+
+        // A mailbox that hangs is not waited for.
+        await Task.WhenAny(done.Task, Task.Delay(patience * 2));
+    }
+
     /// <summary>Nobody uses the node any more.</summary>
     public void Dispose()
     {

@@ -29,12 +29,12 @@ internal enum Direction
 /// once: what came from another node runs here or nowhere. A shard without a leader is waited for a while, so that clients
 /// that know nothing of clusters notice no election. Inside the mailbox.
 /// </summary>
-internal sealed class CommandRouter(ServerState server, IClusteredNode node, IForwarder forwarder)
+internal sealed class CommandRouter
 {
     public const string CrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
     private const string Dropped = "CLUSTERDOWN the keyspace of this database was dropped";
 
-    /// <summary>How often a session that waits for a leader looks again, should nobody wake it.</summary>
+    /// <summary>How often a session looks again that waits for what nobody tells of.</summary>
     private const int LookMicroseconds = 5000;
 
     /// <summary>Replies that one session may be owed by other nodes: beyond it, its next commands wait.</summary>
@@ -43,13 +43,27 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
     /// <summary>Of one request. With what waits beside it, it has room in a message.</summary>
     private const int RequestBytesMax = 96 << 20;
 
+    private readonly ServerState _server;
+    private readonly IClusteredNode _node;
+    private readonly IForwarder _forwarder;
     private readonly BytesBuffer _request = new(256);
 
-    public IForwarder Forwarder => forwarder;
+    private readonly RouteWaiters _waiters;
 
-    public IRouter Router => node.Router;
+    public CommandRouter(ServerState server, IClusteredNode node, IForwarder forwarder)
+    {
+        _server = server;
+        _node = node;
+        _forwarder = forwarder;
+        _waiters = new RouteWaiters(server);
+        node.Router.Watcher = _waiters.Moved;
+    }
 
-    public NodeId Self => node.Self;
+    public IForwarder Forwarder => _forwarder;
+
+    public IRouter Router => _node.Router;
+
+    public NodeId Self => _node.Self;
 
     /// <summary>How long commands wait for a leader before they are refused.</summary>
     public TimeSpan Patience { get; set; } = TimeSpan.FromSeconds(1);
@@ -85,12 +99,12 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         if (!session.Pinned.IsNone)
             return DirectHere(context, session.Pinned);
         if (!KnowsShards(context.DatabaseIndex))
-            return Wait(context, node.Router.Route(context.DatabaseIndex, slot: 0).Kind);
+            return Wait(context, _node.Router.Route(context.DatabaseIndex, slot: 0).Kind, GroupId.None);
         session.WaitsSinceMs = 0;
         if (!KeepsOrder(session) || !MaySend(session))
             return Direction.Waits;
         session.Group.End(context.Execution);
-        server.Statistics.Commands++;
+        _server.Statistics.Commands++;
         int start = context.Reply.Buffer.Length;
         overShards(context);
         return context.Reply.Buffer.Length == start ? Direction.Sent : Direction.Refused;
@@ -99,7 +113,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
     /// <summary>A node that has just begun knows no keyspaces yet, and one that was just made may lack some of its shards.</summary>
     private bool KnowsShards(int database)
     {
-        ReadOnlySpan<GroupId> shards = node.Router.ShardsOf(database);
+        ReadOnlySpan<GroupId> shards = _node.Router.ShardsOf(database);
         return !shards.IsEmpty && !shards.Contains(GroupId.None);
     }
 
@@ -107,10 +121,10 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
     private Direction FindShard(CommandContext context, CommandEntry entry, out GroupId group)
     {
         CommandDefinition definition = entry.Definition;
-        ReadOnlySpan<GroupId> shards = node.Router.ShardsOf(context.DatabaseIndex);
+        ReadOnlySpan<GroupId> shards = _node.Router.ShardsOf(context.DatabaseIndex);
         group = GroupId.None;
         if (shards.IsEmpty)
-            return Wait(context, node.Router.Route(context.DatabaseIndex, slot: 0).Kind);
+            return Wait(context, _node.Router.Route(context.DatabaseIndex, slot: 0).Kind, GroupId.None);
 
         int mask = shards.Length - 1;
         int shard = -1;
@@ -136,7 +150,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         // A key that the command says it has and the client left out: the command itself says what is wrong.
         group = shards[Math.Max(shard, 0)];
         if (group.IsNone)
-            return Wait(context, RouteKind.NoLeader);
+            return Wait(context, RouteKind.NoLeader, GroupId.None);
         if (context.Session.Pinned.IsNone || context.Session.Pinned == group)
             return Direction.Runs;
         context.Reply.Error("NOTLEADER the key is of another shard than its node took it for");
@@ -148,7 +162,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         RespSession session = context.Session;
         if (!session.Pinned.IsNone)
             return DirectHere(context, group);
-        Route route = node.Router.Route(group);
+        Route route = _node.Router.Route(group, ref context.Session.Claim);
         switch (route.Kind)
         {
             case RouteKind.Local:
@@ -157,20 +171,20 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
                 return Run(context, route);
             case RouteKind.Remote when Redirects:
                 return Redirect(context, route, Slot.OfKey(context.Argument(entry.Definition.FirstKey)).Value);
-            case RouteKind.Remote when forwarder.CanReach(route.Leader):
+            case RouteKind.Remote when _forwarder.CanReach(route.Leader):
                 if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
                     return Direction.Waits;
                 bool writes = (entry.Definition.Flags & CommandFlags.Write) != 0;
                 return Forward(context, route, RequestBytes(context), repliesBefore: 0, writes);
             default:
-                return Wait(context, route.Kind);
+                return Wait(context, route.Kind, group);
         }
     }
 
-    /// <summary>For a command that came from another node.</summary>
+    /// <summary>For a command that came from another _node.</summary>
     private Direction DirectHere(CommandContext context, GroupId group)
     {
-        Route route = node.Router.Route(group);
+        Route route = _node.Router.Route(group, ref context.Session.Claim);
         if (route.Kind == RouteKind.Local)
             return Run(context, route);
         if (route.Kind == RouteKind.Remote)
@@ -180,7 +194,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return Direction.Refused;
         }
 
-        return Wait(context, route.Kind);
+        return Wait(context, route.Kind, group);
     }
 
     private static Direction Run(CommandContext context, in Route route)
@@ -208,7 +222,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return Direction.Refused;
         }
 
-        if (Redirects && context.Session.Pinned.IsNone && node.Router.Route(group) is { Kind: RouteKind.Remote } route)
+        if (Redirects && context.Session.Pinned.IsNone && _node.Router.Route(group) is { Kind: RouteKind.Remote } route)
             return Redirect(context, route, Slot.OfKey(context.Argument(entry.Definition.FirstKey)).Value);
         transaction.Shard = group;
         return Direction.Runs;
@@ -225,7 +239,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return Direction.Refused;
         }
 
-        Route route = node.Router.Route(group);
+        Route route = _node.Router.Route(group, ref context.Session.Claim);
         if (route.Kind == RouteKind.Remote)
         {
             if (Redirects)
@@ -235,7 +249,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         }
 
         if (route.Kind != RouteKind.Local)
-            return Wait(context, route.Kind);
+            return Wait(context, route.Kind, group);
         if (!KeepsOrder(context.Session))
             return Direction.Waits;
 
@@ -267,7 +281,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
 
         if (group.IsNone)
             return Direction.Runs;
-        Route route = node.Router.Route(group);
+        Route route = _node.Router.Route(group, ref context.Session.Claim);
         if (transaction.Watched.Count != 0 && (route.Kind != RouteKind.Local || route.Term != transaction.WatchedTerm))
         {
             // It lost the lead, so nobody here knows what was written since: as if something was.
@@ -283,8 +297,8 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
             return mayRun ? Run(context, route) : Direction.Waits;
         }
 
-        if (route.Kind != RouteKind.Remote || !forwarder.CanReach(route.Leader))
-            return Wait(context, route.Kind);
+        if (route.Kind != RouteKind.Remote || !_forwarder.CanReach(route.Leader))
+            return Wait(context, route.Kind, group);
         if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
             return Direction.Waits;
         bool writes = transaction.HasWrites;
@@ -298,7 +312,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         if (direction == Direction.Sent)
         {
             transaction.End();
-            server.Watches.RemoveAll(session);
+            _server.Watches.RemoveAll(session);
         }
 
         return direction;
@@ -315,9 +329,9 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         }
 
         session.Group.End(context.Execution);
-        server.Statistics.Commands++;
-        session.Client.LastCommandAtMs = server.Clock.NowMs;
-        forwarder.Send(new ForwardedRequest
+        _server.Statistics.Commands++;
+        session.Client.LastCommandAtMs = _server.Clock.NowMs;
+        _forwarder.Send(new ForwardedRequest
         {
             Group = route.Group,
             Database = route.Database,
@@ -335,7 +349,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
     private Direction Redirect(CommandContext context, in Route route, int slot)
     {
         string address = "";
-        foreach (Cluster.Administration.NodeDescription other in node.Topology.Nodes)
+        foreach (Cluster.Administration.NodeDescription other in _node.Topology.Nodes)
         {
             if (other.Id == route.Leader)
                 address = other.Resp;
@@ -346,15 +360,18 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
         return Direction.Refused;
     }
 
-    private Direction Wait(CommandContext context, RouteKind kind)
+    private Direction Wait(CommandContext context, RouteKind kind, GroupId group)
     {
         RespSession session = context.Session;
-        long nowMs = server.Clock.NowMs;
+        long nowMs = _server.Clock.NowMs;
         if (session.WaitsSinceMs == 0)
             session.WaitsSinceMs = nowMs;
         if (kind != RouteKind.Gone && nowMs - session.WaitsSinceMs < (long)Patience.TotalMilliseconds)
         {
-            Suspend(session);
+            if (group.IsNone)
+                Suspend(session);
+            else
+                _waiters.Await(session, group);
             return Direction.Waits;
         }
 
@@ -377,7 +394,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
     {
         if (refusal is not { Code: "TRYAGAIN" })
             return false;
-        long nowMs = server.Clock.NowMs;
+        long nowMs = _server.Clock.NowMs;
         if (session.WaitsSinceMs == 0)
             session.WaitsSinceMs = nowMs;
         if (nowMs - session.WaitsSinceMs >= (long)Patience.TotalMilliseconds)
@@ -392,7 +409,7 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
     /// </summary>
     private bool KeepsOrder(RespSession session)
     {
-        ulong version = node.Router.Version;
+        ulong version = _node.Router.Version;
         if (session.RepliesOwed == 0)
         {
             session.RoutedAt = version;
@@ -415,14 +432,14 @@ internal sealed class CommandRouter(ServerState server, IClusteredNode node, IFo
 
     private bool HasRoom(RespSession session, in Route route)
     {
-        if (forwarder.HasRoom(route.Leader))
+        if (_forwarder.HasRoom(route.Leader))
             return true;
         Suspend(session);
         return false;
     }
 
     private void Suspend(RespSession session) =>
-        session.Suspended = session.Delay.Until(server.Clock.NowMicroseconds + LookMicroseconds);
+        session.Suspended = session.Delay.Until(_server.Clock.NowMicroseconds + LookMicroseconds);
 
     /// <summary>The request as it came, or as it would have come from a client that speaks RESP.</summary>
     private ReadOnlySpan<byte> RequestBytes(CommandContext context)

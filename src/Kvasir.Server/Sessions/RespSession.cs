@@ -33,6 +33,7 @@ internal sealed class RespSession : IMailboxItem
     private volatile bool _running;
     private int _runner;
     private long _failureSeen;
+    private ReadClaim _claim;
 
     // Bytes of input behind the commands whose keys the engine was told.
     private int _foreseenLeft;
@@ -87,6 +88,15 @@ internal sealed class RespSession : IMailboxItem
 
     /// <summary>Since when its next command has waited for a leader; 0 while none does. In the mailbox.</summary>
     public long WaitsSinceMs { get; set; }
+
+    /// <summary>Of the command that waits at the head, when its shard's leader has no lease. In the mailbox.</summary>
+    public ref ReadClaim Claim => ref _claim;
+
+    /// <summary>The shard that the command at the head waits for; it is woken when the shard's route may be another. In the mailbox.</summary>
+    public GroupId Awaited { get; set; }
+
+    /// <summary>It stands in the list of those who wait for routes. In the mailbox.</summary>
+    public bool IsListed { get; set; }
 
     /// <summary>The shard that another node made this session for, on behalf of its clients; none for a client's own.</summary>
     public GroupId Pinned { get; init; }
@@ -151,7 +161,7 @@ internal sealed class RespSession : IMailboxItem
             if (alone && IsPlainRead)
             {
                 // A read that met a damaged block is one failed read; the next may be of another block.
-                Input.Executed(_requestBytes);
+                Executed(_requestBytes);
                 HasMore = true;
             }
             else
@@ -305,8 +315,16 @@ internal sealed class RespSession : IMailboxItem
                     ClosesNow = true;
             }
 
-            Input.Executed(consumed);
+            Executed(consumed);
         }
+    }
+
+    /// <summary>The command at the head is done with, and so is all that was its own.</summary>
+    private void Executed(int bytes)
+    {
+        Input.Executed(bytes);
+        _claim = default;
+        Awaited = GroupId.None;
     }
 
     /// <summary>

@@ -34,6 +34,9 @@ internal sealed class DelaySuspension : Suspension
 
     public override long DeadlineMicroseconds => _deadline;
 
+    /// <summary>Whoever waits goes on when its session is run.</summary>
+    public void End() => _deadline = 0;
+
     /// <summary>Begins again: one a session, so that waiting allocates nothing.</summary>
     public DelaySuspension Until(long microseconds)
     {

@@ -23,4 +23,7 @@ public sealed record NetworkConditions
 
     /// <summary>How long both ends take to notice that a link is cut, or whole again.</summary>
     public TimeSpan NoticedAfter { get; init; } = TimeSpan.FromMilliseconds(300);
+
+    /// <summary>A process that stands still for so long is taken for dead.</summary>
+    public TimeSpan SilenceMax { get; init; } = TimeSpan.FromMilliseconds(1200);
 }

@@ -80,7 +80,7 @@ public sealed class SimulatedNetwork
     internal SendOutcome Send(SimulatedTransport from, NodeId to, MessageBuffer message)
     {
         SimulatedTransport? target = Find(to);
-        if (target is null || from.IsDown || !KnowEachOther(from, target))
+        if (target is null || from.IsDown || target.IsSilent || !KnowEachOther(from, target))
         {
             message.Dispose();
             return SendOutcome.Unreachable;
@@ -137,6 +137,58 @@ public sealed class SimulatedNetwork
             if (peer != node)
                 _events.After(Behaviour.LatencyMin, () => Meet(node, peer));
         }
+    }
+
+    /// <summary>Its connections end with a process: the others notice.</summary>
+    internal void Crashed(SimulatedTransport node)
+    {
+        foreach (SimulatedTransport peer in _nodes)
+        {
+            if (peer != node)
+                _events.After(Behaviour.NoticedAfter, () => Disconnect(node, peer));
+        }
+    }
+
+    /// <summary>A process that stands still says nothing: after a while the others give their connections with it up.</summary>
+    internal void Paused(SimulatedTransport node, int pause) => _events.After(Behaviour.SilenceMax, () =>
+    {
+        if (node.IsDown || !node.IsPaused || node.Pauses != pause)
+            return;
+        node.IsSilent = true;
+        foreach (SimulatedTransport peer in _nodes)
+        {
+            if (peer != node)
+                Disconnect(node, peer);
+        }
+    });
+
+    /// <summary>It finds out that its connections have ended, and they are made anew.</summary>
+    internal void Resumed(SimulatedTransport node)
+    {
+        foreach (SimulatedTransport peer in _nodes)
+        {
+            if (peer != node)
+                _events.After(Behaviour.NoticedAfter, () => Disconnect(peer, node));
+        }
+    }
+
+    internal void Restarted(SimulatedTransport node)
+    {
+        foreach (SimulatedTransport peer in _nodes)
+        {
+            if (peer != node)
+                _events.After(Behaviour.NoticedAfter, () => Notice(node, peer));
+        }
+    }
+
+    /// <summary>The connection with a node has ended for a peer of it; there may be another at once.</summary>
+    private void Disconnect(SimulatedTransport node, SimulatedTransport peer)
+    {
+        if (node.Known is not null || peer.Known is not null)
+            Introduce(peer, node, together: false);
+        else
+            Tell(peer, node, isCut: true);
+        Notice(node, peer);
     }
 
     private TimeSpan DrawLatency(SimulatedLink link)
@@ -209,7 +261,7 @@ public sealed class SimulatedNetwork
             return;
         }
 
-        bool isCut = a.Links[b.Index].IsCut || b.Links[a.Index].IsCut;
+        bool isCut = a.Links[b.Index].IsCut || b.Links[a.Index].IsCut || a.IsGone || b.IsGone;
         Tell(a, b, isCut);
         Tell(b, a, isCut);
     }
@@ -217,7 +269,7 @@ public sealed class SimulatedNetwork
     /// <summary>Two of whom one at least knows whom there is: they are connected while they know each other and no link is cut.</summary>
     private void Meet(SimulatedTransport a, SimulatedTransport b)
     {
-        bool together = KnowEachOther(a, b) && !a.Links[b.Index].IsCut && !b.Links[a.Index].IsCut;
+        bool together = !a.IsGone && !b.IsGone && KnowEachOther(a, b) && !a.Links[b.Index].IsCut && !b.Links[a.Index].IsCut;
         Introduce(a, b, together);
         Introduce(b, a, together);
     }

@@ -28,6 +28,14 @@ public sealed class SimulatedTransport : ITransport
 
     public bool IsDown { get; private set; }
 
+    /// <summary>It has said nothing for so long that others take it for dead.</summary>
+    internal bool IsSilent { get; set; }
+
+    /// <summary>Nobody can be connected with it.</summary>
+    internal bool IsGone => IsDown || IsSilent;
+
+    internal int Pauses { get; private set; }
+
     internal ITransportListener Listener { get; }
 
     internal int Index { get; }
@@ -61,11 +69,18 @@ public sealed class SimulatedTransport : ITransport
     public void Answer(CallTicket call, ReadOnlySpan<byte> reply) => _network.Calls.Answer(this, call, reply.ToArray());
 
     /// <summary>The process stands still: what comes to it waits, and it does not know that time passes.</summary>
-    public void Pause() => IsPaused = true;
+    public void Pause()
+    {
+        IsPaused = true;
+        _network.Paused(this, ++Pauses);
+    }
 
     public void Resume()
     {
         IsPaused = false;
+        if (IsSilent)
+            _network.Resumed(this);
+        IsSilent = false;
         while (!IsPaused && !IsDown && _waiting.TryDequeue(out Action? next))
             next();
     }
@@ -75,15 +90,17 @@ public sealed class SimulatedTransport : ITransport
     {
         Life++;
         IsDown = true;
-        IsPaused = false;
+        IsPaused = IsSilent = false;
         _waiting.Clear();
         Known = null;
+        _network.Crashed(this);
     }
 
     public void Restart()
     {
         Check.That(IsDown);
         IsDown = false;
+        _network.Restarted(this);
     }
 
     internal bool Knows(NodeId peer) => Known is null || Known.Contains(peer);

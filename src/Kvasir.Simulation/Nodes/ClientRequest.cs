@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
@@ -43,12 +44,27 @@ internal readonly record struct ClientReply(ClientOutcome Outcome, HistoryValue 
 }
 
 /// <summary>A client's request inside the mailbox of a node: routed, run and committed as a session does.</summary>
-internal sealed class RequestItem(NodeProcess process, ClientRequest request, Action<ClientReply> reply) : IMailboxItem
+internal sealed class RequestItem(NodeProcess process, ClientRequest request, TimeSpan patience, Action<ClientReply> reply) : IMailboxItem
 {
+    private ReadClaim _claim;
+
+    /// <summary>The shard whose leader it waits for: this node leads without a lease.</summary>
+    public GroupId Group { get; private set; }
+
     public void Run(Execution execution)
     {
         byte[] key = Encoding.UTF8.GetBytes(request.Key);
-        Route route = process.Node!.Router.Route(request.Database, Slot.OfKey(key).Value);
+        IRouter router = process.Node!.Router;
+        Group = router.Route(request.Database, Slot.OfKey(key).Value).Group;
+        Route route = router.Route(Group, ref _claim);
+        if (route.Kind == RouteKind.NotReady && process.Now < patience)
+        {
+            process.Await(this);
+            return;
+        }
+
+        if (route.Kind == RouteKind.Local && _claim != default)
+            process.Machine.World.Coverage.Add("requests by claim");
         if (route is not { Kind: RouteKind.Local, Replica: { } replica } || (!request.IsRead && replica.Log.Refusal is not null))
         {
             reply(ClientReply.Refused(route.Leader));

@@ -36,6 +36,9 @@ internal sealed class ClusterInvariants(ClusterWorld world)
             _traces.Add((machine.Id, group.Id), trace = new GroupTrace());
         trace.Synced = group.Member.SyncedIndex;
         Hold(group.Difference is null, machine, group, $"{group.Difference}");
+        if (group.IsQuiet && !trace.IsQuiet)
+            world.Coverage.Add(group.Role == RaftRole.Leader ? "leaders gone quiet" : "followers gone quiet");
+        trace.IsQuiet = group.IsQuiet;
         if (group.Role == RaftRole.Leader && _leaders.TryAdd((group.Id, group.Term), machine.Id) && world.IsTold)
             world.Tell($"node {machine.Id} leads group {group.Id} in term {group.Term}");
         if (group.Role == RaftRole.Leader)
@@ -91,6 +94,8 @@ internal sealed class ClusterInvariants(ClusterWorld world)
         public Configuration? Configuration { get; set; }
 
         public LogIndex Commit { get; set; }
+
+        public bool IsQuiet { get; set; }
 
         /// <summary>Also of a node that is down: what it had durable last.</summary>
         public LogIndex Synced { get; set; }

@@ -152,7 +152,13 @@ internal sealed class ClusterNemesis
     {
         if (machine.IsDown)
             return;
-        machine.Crash(kind, isClean && !machine.Link.IsPaused);
+        if (isClean && !machine.Link.IsPaused)
+        {
+            machine.Stop(() => _world.Events.After(time, machine.Start));
+            return;
+        }
+
+        machine.Crash(kind);
         _world.Events.After(time, machine.Start);
     }
 

@@ -11,6 +11,7 @@ namespace Kvasir.Simulation.Nodes;
 internal sealed class NodeMachine : ITransportListener
 {
     private static readonly TimeSpan s_restartPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
     private readonly SeededRandom _random;
 
@@ -87,6 +88,29 @@ internal sealed class NodeMachine : ITransportListener
             return;
         disk.Faults.Clear();
         Bury(process);
+    }
+
+    /// <summary>The process is told to stop: it hands over what it leads, and ends soon afterwards.</summary>
+    public void Stop(Action stopped)
+    {
+        if (Process is not { Node: { } node } process)
+            return;
+        bool isOver = false;
+        process.Happen(() => node.HandOver(s_handOverPatience, left =>
+        {
+            World.Coverage.Add(left == 0 ? "stops after handing over" : "stops without handing over");
+            World.Events.After(TimeSpan.Zero, End);
+        }));
+        World.Events.After(2 * s_handOverPatience, End);
+
+        void End()
+        {
+            if (isOver || process != Process || Link.IsPaused)
+                return;
+            isOver = true;
+            Crash(CrashKind.ProcessKill, isClean: true);
+            stopped();
+        }
     }
 
     /// <summary>Something happens to the process: now, when it goes on, or not at all when it is over.</summary>

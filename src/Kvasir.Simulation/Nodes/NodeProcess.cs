@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
@@ -15,7 +16,10 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
 {
     private readonly ProcessClock _clock;
     private readonly ProcessScheduler _scheduler;
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(1);
+
     private readonly List<WaitingReply> _waiting = [];
+    private readonly List<RequestItem> _unrouted = [];
     private NodeId _self;
 
     public NodeProcess(NodeMachine machine, SeededRandom random)
@@ -61,6 +65,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             Raft = world.Settings,
         };
         Node = ClusterNode.Open(options, new NodeEnvironment(Machine.Disk, _scheduler, [world.Options.Engine], Seed), this, this);
+        Node.Router.Watcher = Moved;
         Node.Announcer = line =>
         {
             if (world.IsTold)
@@ -73,12 +78,20 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
     {
         _clock.End();
         _waiting.Clear();
+        _unrouted.Clear();
     }
 
     /// <summary>Something happens to the process: now, when it goes on, or not at all when it is over.</summary>
     public void Happen(Action action) => Machine.Happen(this, action);
 
-    public void Ask(ClientRequest request, Action<ClientReply> reply) => Node!.Mailbox.Post(new RequestItem(this, request, reply));
+    /// <summary>By the process's own clock.</summary>
+    public TimeSpan Now => _clock.GetElapsedTime(0);
+
+    public void Ask(ClientRequest request, Action<ClientReply> reply) =>
+        Node!.Mailbox.Post(new RequestItem(this, request, Now + s_patience, reply));
+
+    /// <summary>The request runs again when its shard's route may be another.</summary>
+    public void Await(RequestItem request) => _unrouted.Add(request);
 
     /// <summary>The answer leaves when the gate is open.</summary>
     public void Answer(Gate gate, ClientReply answer, Action<ClientReply> reply)
@@ -110,6 +123,15 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
                 continue;
             _waiting.RemoveAt(i--);
             waiting.Reply(waiting.Gate.Position <= durable ? waiting.Answer : loss == LogLoss.DiskFull ? ClientReply.Refused(NodeId.None) : ClientReply.Lost);
+        }
+    }
+
+    private void Moved(GroupId group)
+    {
+        foreach (RequestItem request in _unrouted.Where(r => r.Group == group).ToArray())
+        {
+            _unrouted.Remove(request);
+            Node!.Mailbox.Post(request);
         }
     }
 

@@ -81,7 +81,14 @@ internal sealed class GroupCluster
     /// <summary>The node that leads the group and serves it, with the newest term; waited for.</summary>
     public GroupNode Leader(GroupId group, Func<GroupNode, bool>? among = null)
     {
-        RunUntil(() => Find() is not null, $"group {group} has a leader");
+        RunUntil(
+            () =>
+            {
+                foreach (GroupNode sleeper in Nodes.Where(n => !n.IsDown && n.Group(group) is { IsServing: true, IsQuiet: true }))
+                    sleeper.Do(_ => sleeper.Group(group).Rouse());
+                return Find() is not null;
+            },
+            $"group {group} has a leader");
         return Find()!;
 
         GroupNode? Find() => Nodes.Where(n => !n.IsDown && (among?.Invoke(n) ?? true) && n.Group(group).HasLease)

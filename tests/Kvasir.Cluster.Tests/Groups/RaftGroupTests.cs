@@ -213,6 +213,90 @@ public sealed class RaftGroupTests
     }
 
     [Fact]
+    public void AReadNeedsOneRoundAndNoDisk()
+    {
+        var cluster = new GroupCluster(55, nodes: 3, groups: 1);
+        GroupNode leader = cluster.Leader(s_group);
+        RaftGroup group = leader.Group(s_group);
+        leader.IsStalled = true;
+        cluster.RunUntil(() => !group.HasLease, "the disk has been silent for too long");
+        Assert.Equal(RaftRole.Leader, group.Role);
+        ReadClaim claim = default;
+        leader.Do(_ => Assert.False(group.MayRead(ref claim)));
+        cluster.Run(TimeSpan.FromMilliseconds(15));
+        Assert.False(group.HasLease);
+        leader.Do(_ => Assert.True(group.MayRead(ref claim)));
+
+        // It was that read's alone.
+        ReadClaim another = default;
+        leader.Do(_ => Assert.False(group.MayRead(ref another)));
+        leader.Do(_ => Assert.False(group.MayRead(ref another)));
+    }
+
+    [Fact]
+    public void AReadOfALeaderThatIsCutOffIsNeverAnswered()
+    {
+        var cluster = new GroupCluster(56, nodes: 3, groups: 1);
+        GroupNode old = cluster.Leader(s_group);
+        cluster.Cut(old);
+        cluster.RunUntil(() => !old.Group(s_group).HasLease, "the lease ends");
+        ReadClaim claim = default;
+        old.Do(_ => Assert.False(old.Group(s_group).MayRead(ref claim)));
+        for (int i = 0; i < 1000; i++)
+        {
+            cluster.Run(TimeSpan.FromMilliseconds(1));
+            old.Do(_ => Assert.False(old.Group(s_group).MayRead(ref claim)));
+        }
+    }
+
+    [Fact]
+    public void AnIdleGroupSleepsAndWakesForAReadInOneRound()
+    {
+        var cluster = new GroupCluster(57, nodes: 3, groups: 3, settings: new RaftSettings());
+        GroupId asleep = cluster.GroupIds[1];
+        GroupNode leader = cluster.Leader(asleep);
+        cluster.RunUntil(() => cluster.Nodes.TrueForAll(n => n.Group(asleep).IsQuiet), "everybody sleeps");
+        Assert.False(cluster.Nodes.Exists(n => n.Group(s_group).IsQuiet));
+        cluster.Run(TimeSpan.FromSeconds(10));
+        Assert.True(cluster.Nodes.TrueForAll(n => n.Group(asleep).IsQuiet));
+        Assert.False(leader.Group(asleep).HasLease);
+        ReadClaim claim = default;
+        leader.Do(_ => Assert.False(leader.Group(asleep).MayRead(ref claim)));
+        cluster.Run(TimeSpan.FromMilliseconds(15));
+        leader.Do(_ => Assert.True(leader.Group(asleep).MayRead(ref claim)));
+        TestWrite write = leader.Write(asleep);
+        cluster.RunUntil(() => write.IsAcknowledged, "the write is acknowledged");
+        cluster.Settle();
+        cluster.Verify();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AfterItsLeadersDeathAGroupElectsAtOnceWhetherItSleepsOrNot(bool sleeps)
+    {
+        const int Groups = 40;
+        for (ulong seed = 150; seed < 160; seed++)
+        {
+            var cluster = new GroupCluster(seed, nodes: 3, Groups, settings: sleeps ? new RaftSettings() : null);
+            cluster.Network.Behaviour = cluster.Network.Behaviour with { NoticedAfter = TimeSpan.FromMilliseconds(1) };
+            foreach (GroupId group in cluster.GroupIds)
+                _ = cluster.Leader(group);
+            GroupNode dead = cluster.Leader(cluster.GroupIds[^1]);
+            GroupId[] led = [.. cluster.GroupIds.Where(g => cluster.Leader(g) == dead)];
+            if (sleeps)
+                cluster.RunUntil(() => led.All(g => g == s_group || dead.Group(g).IsQuiet), "what it leads sleeps");
+            dead.Crash(CrashKind.LoseUnsynced);
+            TimeSpan died = cluster.Events.Now;
+            foreach (GroupId group in led)
+                _ = cluster.Leader(group, n => n != dead);
+
+            // Faith in the dead leader lasts for 250 ms; the rest is an election.
+            Assert.InRange((cluster.Events.Now - died).TotalMilliseconds, 0, 450);
+        }
+    }
+
+    [Fact]
     public void LeadershipIsHandedOver()
     {
         var cluster = new GroupCluster(71, nodes: 3, groups: 1);

@@ -312,8 +312,11 @@ public sealed class ClusterNodeTests
         {
             world.Run(TimeSpan.FromMilliseconds(100));
             foreach (var group in world.Members[0].Node.View.Groups)
-                Assert.Single(world.Members, m => m.Node.Host!.TryFind(group.Id, out RaftGroup? found) && found.HasLease);
+                Assert.Single(world.Members, m => m.Node.Host!.TryFind(group.Id, out RaftGroup? found) && (found.HasLease || found is { IsServing: true, IsQuiet: true }));
         }
+
+        // All of them have gone to sleep meanwhile, but for the directory.
+        Assert.All(world.Members, m => Assert.All(m.Node.Host!.Groups, g => Assert.Equal(g.Id != GroupId.Directory, g.IsQuiet)));
 
         Assert.Equal(terms, world.Members[0].Node.Host!.Groups.Select(g => g.Term));
     }

@@ -55,6 +55,46 @@ public sealed class FailOverTests
         Assert.Equal("-EXECABORT Transaction discarded because of: CLUSTERDOWN the shard has no leader\r\n", client.Send("MULTI", $"SET {key} 1", "EXEC")["+OK\r\n+QUEUED\r\n".Length..] + client.Wait(1100));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void LeaderWithoutALeaseAnswersWhenItHasShownThatItLeads(int node)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, node);
+        string key = cluster.KeyLedBy(1);
+        GroupInMemory group = cluster.GroupOf(key);
+        client.Send($"SET {key} 1");
+        group.LacksLease = true;
+        Assert.Equal("", client.Send($"GET {key}", $"GET {key}"));
+
+        // Woken: not so much time passes that it would look again by itself.
+        cluster[1].Confirm(group);
+        Assert.Equal("$1\r\n1\r\n", client.Wait(5));
+
+        // The second read came, as far as anybody knows, after that round: it has one of its own.
+        Assert.Equal("", client.Wait(100));
+        cluster[1].Confirm(group);
+        Assert.Equal("$1\r\n1\r\n", client.Wait(5));
+    }
+
+    [Fact]
+    public void WhatWasShownInAnotherTermCountsForNothing()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(1);
+        GroupInMemory group = cluster.GroupOf(key);
+        group.LacksLease = true;
+        Assert.Equal("", client.Send($"GET {key}"));
+        cluster.Lead(group, 2);
+        cluster.Lead(group, 1);
+        group.ConfirmReads();
+        Assert.Equal("", client.Wait(50));
+        cluster[1].Confirm(group);
+        Assert.Equal("$-1\r\n", client.Wait(5));
+    }
+
     [Fact]
     public void LeaderWithoutALeaseAnswersNothing()
     {

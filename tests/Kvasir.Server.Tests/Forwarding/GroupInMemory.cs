@@ -3,6 +3,8 @@ using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
+using Kvasir.Raft.Reads;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Server.Tests.Forwarding;
@@ -13,6 +15,7 @@ namespace Kvasir.Server.Tests.Forwarding;
 /// </summary>
 internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine engine) : IReplicaLog
 {
+    private ulong _batch = 1;
     private ulong _appended;
     private ulong _durable;
 
@@ -62,6 +65,14 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
         Records++;
         return new LogPosition(++_appended);
     }
+
+    /// <summary>For a read that comes now.</summary>
+    public ReadClaim Claim() => new(Id, new ReadTicket(new Term(Term), _batch));
+
+    /// <summary>Reads that were claimed until now may be answered.</summary>
+    public void ConfirmReads() => _batch++;
+
+    public bool IsConfirmed(ReadClaim claim) => claim.Group == Id && claim.Ticket.Term.Value == Term && claim.Ticket.Batch < _batch;
 
     /// <summary>A majority has all of it.</summary>
     public bool TryCommit()

@@ -109,6 +109,8 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     public void SetLogListener(ILogListener listener) => _listener = listener;
 
+    public void HandOver(TimeSpan patience, Action<int> done) => done(0);
+
     public void SetForwarding(ITransportListener listener)
     {
     }
@@ -137,6 +139,31 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
             : leader != Self ? RouteKind.Remote
             : group.LacksLease ? RouteKind.NotReady : RouteKind.Local;
         return new Route(kind, id, group.Database, kind == RouteKind.Local ? _replicas[index] : null, group.Term, leader);
+    }
+
+    public Action<GroupId>? Watcher { get; set; }
+
+    public Route Route(GroupId id, ref ReadClaim claim)
+    {
+        GroupInMemory group = _cluster.Groups[(int)id.Value - ClusterInMemory.FirstGroup];
+        if (group.Leader != Self || !group.LacksLease)
+            return Route(id);
+        ReadClaim fresh = group.Claim();
+        if (claim == default || claim.Ticket.Term != fresh.Ticket.Term)
+            claim = fresh;
+        if (!group.IsConfirmed(claim))
+            return Route(id);
+        group.LacksLease = false;
+        Route local = Route(id);
+        group.LacksLease = true;
+        return local;
+    }
+
+    /// <summary>Followers have answered: reads that were claimed before may be answered.</summary>
+    public void Confirm(GroupInMemory group)
+    {
+        group.ConfirmReads();
+        Watcher?.Invoke(group.Id);
     }
 
     public ReadOnlySpan<GroupId> ShardsOf(int database) => _cluster.ShardsOf(database);

@@ -23,7 +23,8 @@ public sealed class ClusterSimulationTests
             coverage.Add(ClusterSimulation.Run(Options(seed) with { Nodes = nodes }).Coverage);
 
         // A simulation that has stopped doing one of these would pass as well.
-        foreach (string what in (string[])["operations answered", "operations in doubt", "messages lost", "leaders elected", "states compared", "faults: Crashes", "faults: Partitions"])
+        foreach (string what in (string[])["operations answered", "operations in doubt", "messages lost", "leaders elected", "leaders gone quiet", "followers gone quiet",
+            "requests by claim", "states compared", "stops after handing over", "faults: Crashes", "faults: Partitions"])
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
