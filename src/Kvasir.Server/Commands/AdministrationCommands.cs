@@ -163,6 +163,7 @@ internal static class AdministrationCommands
             else
                 writer.Error(error);
             reply.Replied(writer.Buffer.WrittenSpan);
+            reply.Session.Server.WakeNow();
         }
     }
 }

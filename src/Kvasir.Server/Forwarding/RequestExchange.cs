@@ -166,6 +166,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
         if (_hasSent)
             _transport.Flush();
         _hasSent = false;
+        _server.WakeNow();
         bool looks = _parked.Count != 0 || _isSuspended;
         if (looks || _owed != 0)
             LookAgain(looks ? s_look : s_watch);

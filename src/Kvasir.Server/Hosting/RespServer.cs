@@ -76,6 +76,8 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
             throw new StartupException($"cannot listen on {string.Join(", ", addresses)}: {e.Message}", e);
         }
 
+        if (_epoll is { } listener)
+            State.WakeNow = listener.WakeNow;
         node.SetLogListener(new LogWatcher(State, LogMoved, _logger));
     }
 

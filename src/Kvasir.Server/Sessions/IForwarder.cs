@@ -28,7 +28,7 @@ internal interface IForwarder
 /// <summary>Who is given a reply that another node made.</summary>
 internal interface IReplySink
 {
-    /// <summary>One whole reply, lent. Inside the mailbox.</summary>
+    /// <summary>One whole reply, lent; <see cref="ServerState.WakeNow"/> follows it. Inside the mailbox.</summary>
     void Replied(ReadOnlySpan<byte> reply);
 }
 

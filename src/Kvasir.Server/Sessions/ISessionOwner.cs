@@ -8,4 +8,10 @@ internal interface ISessionOwner
     /// it is to be closed. Any thread; returns at once.
     /// </summary>
     void Wake(RespSession session);
+
+    /// <summary>
+    /// The same, but it need not happen before the owner is told that no more of them follow: many that are woken together
+    /// cost one signal. Any thread.
+    /// </summary>
+    void WakeLater(RespSession session) => Wake(session);
 }

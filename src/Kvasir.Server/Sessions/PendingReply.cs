@@ -18,7 +18,7 @@ internal sealed class PendingReply(RespSession session) : IReplySink
     /// <summary>It was completed. Any thread.</summary>
     public bool IsThere => _isThere;
 
-    /// <summary>Copies the reply. Inside the mailbox.</summary>
+    /// <summary>Copies the reply; whoever calls it says <see cref="ServerState.WakeNow"/> behind the last one. Inside the mailbox.</summary>
     public void Replied(ReadOnlySpan<byte> reply)
     {
         Check.That(!_isThere, $"a reply came twice");
@@ -31,7 +31,7 @@ internal sealed class PendingReply(RespSession session) : IReplySink
 
         Session.RepliesOwed--;
         _isThere = true;
-        Session.Owner.Wake(Session);
+        Session.Owner.WakeLater(Session);
     }
 
     /// <summary>By the session's owner, once.</summary>

@@ -111,6 +111,9 @@ internal sealed class ServerState
     /// <summary>DEBUG RELOAD: closes the node and opens it again; null where that makes no sense.</summary>
     public Action? ReloadNode { get; set; }
 
+    /// <summary>Tells the owners of sessions that no more are woken together (<see cref="ISessionOwner.WakeLater"/>). Any thread.</summary>
+    public Action WakeNow { get; set; } = static () => { };
+
     /// <summary>Held while the node closes and opens again, and by whoever touches its log from outside the mailbox.</summary>
     public Lock ReloadLock { get; } = new();
 

@@ -99,6 +99,13 @@ internal sealed class EpollListener : IDisposable
             loop.LogMoved();
     }
 
+    /// <summary>Sessions that were to be woken later are woken now. Any thread.</summary>
+    public void WakeNow()
+    {
+        foreach (EpollLoop loop in _loops)
+            loop.WakeNow();
+    }
+
     public void Dispose()
     {
         foreach (EpollLoop loop in _loops)

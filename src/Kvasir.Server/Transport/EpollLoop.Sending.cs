@@ -34,6 +34,7 @@ internal sealed unsafe partial class EpollLoop
         }
 
         _gated.RemoveRange(kept, _gated.Count - kept);
+        _hasGated = kept != 0;
     }
 
     private void Send(EpollConnection connection)

@@ -48,6 +48,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     private uint _generation;
     private volatile bool _stopping;
     private volatile bool _durableMoved;
+    private volatile bool _hasGated;
     private int _signalled;
     private long _nowMs;
     private long _commandsAtSend;
@@ -97,16 +98,32 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         if (Interlocked.Exchange(ref connection.WakePending, 1) != 0)
             return;
         _woken.Enqueue(connection);
-        if (Environment.CurrentManagedThreadId != _thread.ManagedThreadId)
-            Signal();
+        SignalFromOutside();
+    }
+
+    public void WakeLater(RespSession session)
+    {
+        EpollConnection connection = (EpollConnection)session.Connection!;
+        if (Interlocked.Exchange(ref connection.WakePending, 1) == 0)
+            _woken.Enqueue(connection);
+    }
+
+    /// <summary>Sessions that were to be woken later are woken now. Any thread.</summary>
+    public void WakeNow()
+    {
+        if (!_woken.IsEmpty)
+            SignalFromOutside();
     }
 
     /// <summary>Replies may leave that waited for the log, or will not. Any thread.</summary>
     public void LogMoved()
     {
+        // Between the log's new position and the look for who waits: whoever begins to wait does the same the other way round.
+        Interlocked.MemoryBarrier();
+        if (!_hasGated)
+            return;
         _durableMoved = true;
-        if (Environment.CurrentManagedThreadId != _thread.ManagedThreadId)
-            Signal();
+        SignalFromOutside();
     }
 
     /// <summary>Stops accepting, sends what may still leave, closes all connections, and ends the thread.</summary>
@@ -126,6 +143,12 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 
     private static int Require(int result, string call) =>
         result >= 0 ? result : throw new Win32Exception(Marshal.GetLastPInvokeError(), call + " failed");
+
+    private void SignalFromOutside()
+    {
+        if (Environment.CurrentManagedThreadId != _thread.ManagedThreadId)
+            Signal();
+    }
 
     private void Signal()
     {
@@ -304,6 +327,11 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
             {
                 connection.IsGated = true;
                 _gated.Add(connection);
+                if (_gated.Count == 1)
+                {
+                    _hasGated = true;
+                    Interlocked.MemoryBarrier();
+                }
             }
         }
 
