@@ -165,7 +165,7 @@ public sealed partial class ClusterNode
 
         GroupId holder = _journal.TrimNow();
         _host.WriteSoon();
-        if (retained > _options.JournalBytesMax / 2 && _host.TryFind(holder, out RaftGroup? oldest))
+        if (retained > _options.JournalBytesMax / 4 * 3 && _host.TryFind(holder, out RaftGroup? oldest))
             oldest.Replica.Engine.Flush();
     }
 

@@ -71,6 +71,42 @@ internal sealed class CommandRouter
     /// <summary>Tell clients which node leads instead of asking it for them.</summary>
     public bool Redirects { get; set; }
 
+    /// <summary>
+    /// Tells the engines of shards that are led here the keys of a session's next commands. Slots mean nothing for a session
+    /// that was made for one shard, and are overwritten.
+    /// </summary>
+    public void Foresee(RespSession session, Span<int> slots, ReadOnlySpan<ulong> hashes, bool values)
+    {
+        if (!session.Pinned.IsNone)
+        {
+            _node.Router.Route(session.Pinned).Replica?.Engine.Prefetch(hashes, values);
+            return;
+        }
+
+        ReadOnlySpan<GroupId> shards = _node.Router.ShardsOf(session.DatabaseIndex);
+        if (shards.IsEmpty)
+            return;
+        Span<ulong> together = stackalloc ulong[hashes.Length];
+        foreach (ref int slot in slots)
+            slot &= shards.Length - 1;
+        for (int i = 0; i < slots.Length; i++)
+        {
+            int shard = slots[i];
+            if (shard < 0 || shards[shard].IsNone || _node.Router.Route(shards[shard]).Replica is not { } replica)
+                continue;
+            int count = 0;
+            for (int j = i; j < slots.Length; j++)
+            {
+                if (slots[j] != shard)
+                    continue;
+                together[count++] = hashes[j];
+                slots[j] = -1;
+            }
+
+            replica.Engine.Prefetch(together[..count], values);
+        }
+    }
+
     public Direction Direct(CommandContext context, CommandEntry entry)
     {
         RespSession session = context.Session;

@@ -1,5 +1,6 @@
 using System.Text;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Wire.Resp;
@@ -284,7 +285,7 @@ internal sealed class RespSession : IMailboxItem
                 return;
             }
 
-            if (Input.Length <= _foreseenLeft && Server.Router is null)
+            if (Input.Length <= _foreseenLeft)
                 Foresee();
             RespParseStatus status = Parser.Parse(Input.Bytes);
             if (status == RespParseStatus.Incomplete)
@@ -335,11 +336,15 @@ internal sealed class RespSession : IMailboxItem
     {
         ReadOnlySpan<byte> bytes = Input.Bytes;
         Span<ulong> hashes = stackalloc ulong[ForeseenMax];
+        Span<int> slots = stackalloc int[ForeseenMax];
+        CommandRouter? router = Server.Router;
         int at = 0;
         int count = 0;
         bool reads = false;
         while (count < ForeseenMax && RequestGlance.TryNext(bytes, ref at, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> key))
         {
+            if (router is not null && Pinned.IsNone)
+                slots[count] = Slot.OfKey(key).Value;
             hashes[count++] = StableHash.Hash64(key);
 
             // SET looks at no value. This is a guess about cost only: other commands are welcome to guess wrong.
@@ -348,7 +353,11 @@ internal sealed class RespSession : IMailboxItem
 
         // Whatever stopped the look stops it again: not before the input has come to its end.
         _foreseenLeft = count < ForeseenMax ? -1 : bytes.Length - at;
-        if (count > 1)
+        if (count <= 1)
+            return;
+        if (router is not null)
+            router.Foresee(this, slots[..count], hashes[..count], reads);
+        else
             Server.Node.Database(DatabaseIndex).Engine.Prefetch(hashes[..count], values: reads);
     }
 

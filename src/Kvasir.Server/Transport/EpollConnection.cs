@@ -28,6 +28,12 @@ internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
     /// <summary>Stands in the list of connections whose replies wait for the log.</summary>
     public bool IsGated { get; set; }
 
+    /// <summary>It stands in the list of those with replies that wait for the rest of their pipeline.</summary>
+    public bool IsHeld { get; set; }
+
+    /// <summary>Since when they wait, in ticks of the stopwatch; 0 when none do.</summary>
+    public long HeldSince { get; set; }
+
     public bool IsSuspended { get; set; }
 
     /// <summary>Its commands run at the end of this turn, with those of others.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Kvasir.Server.Sessions;
 
@@ -6,6 +7,11 @@ namespace Kvasir.Server.Transport;
 /// <content>Replies on their way out.</content>
 internal sealed unsafe partial class EpollLoop
 {
+    private const int HeldBytesMax = 1400;
+    private const long HeldMicroseconds = 300;
+    private static readonly long s_heldTicks = Stopwatch.Frequency * HeldMicroseconds / 1_000_000;
+    private readonly List<EpollConnection> _held = [];
+
     private void SendDirty()
     {
         for (int i = 0; i < _dirty.Count; i++)
@@ -49,7 +55,7 @@ internal sealed unsafe partial class EpollLoop
         while (true)
         {
             Memory<byte> bytes = session.Sendable();
-            if (bytes.IsEmpty)
+            if (bytes.IsEmpty || HoldsBack(connection, bytes.Length))
                 break;
             nint sent = LinuxCalls.Send(connection.FileDescriptor, bytes.Span);
             if (sent < 0)
@@ -76,6 +82,8 @@ internal sealed unsafe partial class EpollLoop
             }
         }
 
+        if (connection.HeldSince != 0 && session.Output.Length == 0)
+            connection.HeldSince = 0;
         if (session.ClosesAfterReplies && session.Output.Length == 0 && !session.Output.HasGates)
         {
             if (session.Parser.Error is null)
@@ -88,6 +96,55 @@ internal sealed unsafe partial class EpollLoop
         Watch(connection, writable: false);
         if (session.HasMore && session.Suspended is null)
             Wake(session);
+    }
+
+    /// <summary>
+    /// In a cluster the replies to one pipeline come from several shards, one after another. A client that sent together
+    /// mostly waits for all of them: a few that are there wait a moment for the others, and leave with them.
+    /// </summary>
+    private bool HoldsBack(EpollConnection connection, int bytes)
+    {
+        RespSession session = connection.Session;
+        if (_server.Router is null || bytes >= HeldBytesMax || !session.Output.HasGates || session.ClosesAfterReplies)
+            return false;
+        long now = Stopwatch.GetTimestamp();
+        if (connection.HeldSince == 0)
+        {
+            connection.HeldSince = now;
+            if (!connection.IsHeld)
+            {
+                connection.IsHeld = true;
+                _held.Add(connection);
+            }
+
+            return true;
+        }
+
+        if (now - connection.HeldSince < s_heldTicks)
+            return true;
+        connection.HeldSince = 0;
+        return false;
+    }
+
+    private void SendHeld()
+    {
+        long now = Stopwatch.GetTimestamp();
+        int kept = 0;
+        for (int i = 0; i < _held.Count; i++)
+        {
+            EpollConnection connection = _held[i];
+            if (!connection.IsClosed && connection.HeldSince != 0 && (connection.Session.IsRunning || now - connection.HeldSince < s_heldTicks))
+            {
+                _held[kept++] = connection;
+                continue;
+            }
+
+            connection.IsHeld = false;
+            if (!connection.IsClosed && connection.HeldSince != 0)
+                Send(connection);
+        }
+
+        _held.RemoveRange(kept, _held.Count - kept);
     }
 
     /// <summary>The other side does not read as fast as it is sent to.</summary>

@@ -195,6 +195,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         if (_suspended.Count != 0)
             ResumeSuspended();
         Settle();
+        if (_held.Count != 0)
+            SendHeld();
         if (_nowMs >= _nextCronMs)
             Cron();
     }
@@ -205,6 +207,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         if (!_woken.IsEmpty || _durableMoved)
             return 0;
         long wait = Math.Clamp(_nextCronMs - Environment.TickCount64, 0, CronMs) * 1000;
+        if (_held.Count != 0)
+            wait = Math.Min(wait, HeldMicroseconds);
         if (_suspended.Count == 0)
             return wait;
         long now = WallMicroseconds();

@@ -25,6 +25,9 @@ public ref struct BatchReader
     /// <summary>True after <see cref="MoveNext"/> returned false because the bytes make no sense.</summary>
     public bool Malformed { get; private set; }
 
+    /// <summary>Nothing is left to read.</summary>
+    public readonly bool IsAtEnd => _rest.IsEmpty;
+
     public bool MoveNext()
     {
         if (_rest.IsEmpty || Malformed)

@@ -19,6 +19,8 @@ internal sealed unsafe partial class LsmEngine
     // And this part of what is flushed early for them.
     private const int FreedPartOfMemTableDue = 2;
 
+    private const int StagedTogether = 16;
+
     // Nodes of staged mutations in order, so that they can be withdrawn; kept below this length when idle.
     private const int StagedNodesKept = 4096;
 
@@ -55,8 +57,13 @@ internal sealed unsafe partial class LsmEngine
             int nodesBefore = _stagedNodeCount;
             ulong sequenceBefore = _lastAssigned;
             var reader = new BatchReader(batch);
-            while (reader.MoveNext())
-                StageOne(reader);
+            if (reader.MoveNext())
+            {
+                StageOne(reader, StableHash.Hash64(reader.Key));
+                if (!reader.IsAtEnd)
+                    StageRest(ref reader);
+            }
+
             if (reader.Malformed)
             {
                 Withdraw(nodesBefore, sequenceBefore);
@@ -354,7 +361,31 @@ internal sealed unsafe partial class LsmEngine
         return taken;
     }
 
-    private void StageOne(in BatchReader operation)
+    /// <summary>
+    /// Each key would wait for memory by itself; asked for together they wait at the same time. What a follower applies is
+    /// mostly of many keys.
+    /// </summary>
+    private void StageRest(ref BatchReader reader)
+    {
+        Span<ulong> hashes = stackalloc ulong[StagedTogether];
+        Span<nint> nodes = stackalloc nint[StagedTogether];
+        while (!reader.IsAtEnd && !reader.Malformed)
+        {
+            BatchReader ahead = reader;
+            int count = 0;
+            while (count < StagedTogether && ahead.MoveNext())
+                hashes[count++] = StableHash.Hash64(ahead.Key);
+            _active.PrefetchSlots(hashes[..count]);
+            nodes.Clear();
+            _active.PrefetchNodes(hashes[..count], nodes);
+            for (int i = 0; i < count && reader.MoveNext(); i++)
+                StageOne(reader, hashes[i]);
+            if (count == 0)
+                reader.MoveNext();
+        }
+    }
+
+    private void StageOne(in BatchReader operation, ulong hash)
     {
         ulong sequence = ++_lastAssigned;
         if (_environment.KeepsDigest)
@@ -374,7 +405,6 @@ internal sealed unsafe partial class LsmEngine
             _ => ValueKind.Tombstone,
         };
         ReadOnlySpan<byte> value = kind == ValueKind.Tombstone ? default : operation.Value;
-        ulong hash = StableHash.Hash64(operation.Key);
         if (_stagedNodeCount == _stagedNodes.Length)
             Array.Resize(ref _stagedNodes, _stagedNodes.Length * 2);
         _stagedNodes[_stagedNodeCount++] =
