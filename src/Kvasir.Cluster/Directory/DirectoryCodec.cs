@@ -4,6 +4,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -12,8 +13,10 @@ namespace Kvasir.Cluster.Directory;
 /// </summary>
 internal static class DirectoryCodec
 {
-    /// <summary>Every value begins with it; a newer one is refused.</summary>
-    public const uint FormatVersion = 1;
+    private const uint FormatVersion = 1;
+
+    // Of a group whose members are not all the first of their nodes, or some of whose members are leaving.
+    private const uint GenerationsVersion = 2;
 
     public const int NameLengthMax = 64;
     public const int AddressLengthMax = 255;
@@ -22,7 +25,13 @@ internal static class DirectoryCodec
     public const int ReplicasMax = 32;
 
     public const int ShardsMax = 1024;
+
+    private const int LeavingMax = 16 * 1024;
+
     public const int DatabasesMax = 16 * 1024;
+
+    /// <summary>Every value begins with one; a newer one is refused.</summary>
+    public static uint VersionKnown(DirectoryKind kind) => kind == DirectoryKind.Group ? GenerationsVersion : FormatVersion;
 
     /// <summary>The version of a value, for what could not be read.</summary>
     public static uint VersionOf(ReadOnlySpan<byte> value) =>
@@ -79,8 +88,9 @@ internal static class DirectoryCodec
 
     public static byte[] Write(GroupRecord group)
     {
+        bool hasGenerations = !group.Generations.IsEmpty || !group.Leaving.IsEmpty;
         var bytes = new BytesBuffer();
-        FieldWriter fields = Begin(bytes);
+        FieldWriter fields = Begin(bytes, hasGenerations ? GenerationsVersion : FormatVersion);
         fields.Number(group.Keyspace.Value);
         fields.Number((ulong)group.Shard);
         fields.Number(group.Epoch);
@@ -89,6 +99,8 @@ internal static class DirectoryCodec
         fields.Number(group.IsLeaderPinned ? 1UL : 0);
         Write(fields, group.Replicas);
         Write(fields, group.Founders);
+        if (hasGenerations)
+            WriteGenerations(fields, group);
         return bytes.WrittenSpan.ToArray();
     }
 
@@ -153,7 +165,8 @@ internal static class DirectoryCodec
 
     public static bool TryRead(GroupId id, ReadOnlySpan<byte> value, [NotNullWhen(true)] out GroupRecord? group)
     {
-        FieldReader fields = Begin(value);
+        var fields = new FieldReader(value);
+        bool hasGenerations = fields.Number(FormatVersion, GenerationsVersion) == GenerationsVersion;
         var read = new GroupRecord
         {
             Id = id,
@@ -166,6 +179,8 @@ internal static class DirectoryCodec
             Replicas = ReadNodes(ref fields),
             Founders = ReadNodes(ref fields),
         };
+        if (hasGenerations)
+            read = ReadGenerations(ref fields, read);
         bool makesSense = read.SettledEpoch <= read.Epoch && (!read.IsLeaderPinned || !read.PreferredLeader.IsNone);
         group = fields.IsWhole && makesSense ? read : null;
         return group is not null;
@@ -196,10 +211,10 @@ internal static class DirectoryCodec
         return Locality.None;
     }
 
-    private static FieldWriter Begin(BytesBuffer bytes)
+    private static FieldWriter Begin(BytesBuffer bytes, uint version = FormatVersion)
     {
         var fields = new FieldWriter(bytes);
-        fields.Number(FormatVersion);
+        fields.Number(version);
         return fields;
     }
 
@@ -229,6 +244,40 @@ internal static class DirectoryCodec
         }
 
         return [.. nodes];
+    }
+
+    private static void WriteGenerations(in FieldWriter fields, GroupRecord group)
+    {
+        for (int i = 0; i < group.Replicas.Length; i++)
+            fields.Number(group.Generations.IsEmpty ? 0 : group.Generations[i]);
+        fields.Number((ulong)group.Leaving.Length);
+        foreach (MemberId member in group.Leaving)
+        {
+            fields.Number(member.Keeper);
+            fields.Number(member.Generation);
+        }
+    }
+
+    /// <summary>They are of epochs that have been; where there are none, they are not written.</summary>
+    private static GroupRecord ReadGenerations(ref FieldReader fields, GroupRecord group)
+    {
+        ulong max = Math.Min(group.Epoch - 1, uint.MaxValue);
+        var generations = new uint[group.Replicas.Length];
+        for (int i = 0; i < generations.Length; i++)
+            generations[i] = (uint)fields.Number(max);
+        var leaving = new MemberId[fields.Number((ulong)Math.Min(LeavingMax, fields.Remaining))];
+        for (int i = 0; i < leaving.Length; i++)
+        {
+            uint keeper = (uint)fields.Number(1, uint.MaxValue);
+            leaving[i] = new MemberId(keeper, (uint)fields.Number(max));
+            if (group.IsReplica(new NodeId(keeper)) || (i > 0 && keeper <= leaving[i - 1].Keeper))
+                fields.Fail();
+        }
+
+        bool isFirstOfAll = Array.TrueForAll(generations, g => g == 0);
+        if (isFirstOfAll && leaving.Length == 0)
+            fields.Fail();
+        return group with { Generations = isFirstOfAll ? [] : [.. generations], Leaving = [.. leaving] };
     }
 
     private static ulong NumberOf(Durability durability) => durability switch

@@ -190,7 +190,7 @@ public static partial class DirectoryOperations
         foreach (GroupReport report in reports)
         {
             if (view.Group(report.Group) is { IsSettled: false } group && group.Epoch == report.Epoch)
-                draft.Put(group with { SettledEpoch = report.Epoch });
+                draft.Put(group with { SettledEpoch = report.Epoch, Leaving = [] });
         }
 
         return draft.Grant();

@@ -156,8 +156,9 @@ public sealed class DirectoryRecords
     {
         string name = $"the directory's record {Convert.ToHexStringLower(key)}";
         uint version = DirectoryCodec.VersionOf(value);
-        return version > DirectoryCodec.FormatVersion
-            ? new FormatTooNewException(name, version, DirectoryCodec.FormatVersion)
+        uint known = DirectoryCodec.VersionKnown(Parse(key).Kind);
+        return version > known
+            ? new FormatTooNewException(name, version, known)
             : new CorruptionException($"{name} cannot be read");
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -19,6 +20,18 @@ public sealed record GroupRecord
 
     /// <summary>The nodes whose copies shall vote; ascending, never empty. Of the directory itself all other nodes learn.</summary>
     public required ImmutableArray<NodeId> Replicas { get; init; }
+
+    /// <summary>
+    /// Which copy of each of these nodes is meant, in their order; empty while it is everybody's first. A node that is named anew gets
+    /// the epoch before as its generation, so that no two of its copies are ever the same member.
+    /// </summary>
+    public ImmutableArray<uint> Generations { get; init; } = [];
+
+    /// <summary>
+    /// Who was named since the group settled last, and is not now; ascending by node. They have their copies until it settles, and one
+    /// that is named again before is the same member.
+    /// </summary>
+    public ImmutableArray<MemberId> Leaving { get; init; } = [];
 
     /// <summary>
     /// The nodes that the group began with; ascending, never changed. All of them found it with this one configuration,
@@ -43,15 +56,26 @@ public sealed record GroupRecord
 
     public bool IsSettled => SettledEpoch == Epoch;
 
+    /// <summary>The members that shall vote, in the order of their nodes.</summary>
+    public IEnumerable<MemberId> Members => Replicas.Select(MemberOn);
+
     public bool IsReplica(NodeId node) => Replicas.Contains(node);
+
+    /// <summary>The copy of this node that is wanted; nobody when none is.</summary>
+    public MemberId MemberOn(NodeId node)
+    {
+        int at = Replicas.IndexOf(node);
+        return at < 0 ? MemberId.None : GroupMember.Of(node, Generations.IsEmpty ? 0 : Generations[at]);
+    }
 
     public bool Equals(GroupRecord? other) =>
         other is not null && Id == other.Id && Keyspace == other.Keyspace && Shard == other.Shard && Epoch == other.Epoch
         && SettledEpoch == other.SettledEpoch && PreferredLeader == other.PreferredLeader && IsLeaderPinned == other.IsLeaderPinned
-        && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan()) && Founders.AsSpan().SequenceEqual(other.Founders.AsSpan());
+        && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan()) && Founders.AsSpan().SequenceEqual(other.Founders.AsSpan())
+        && Generations.AsSpan().SequenceEqual(other.Generations.AsSpan()) && Leaving.AsSpan().SequenceEqual(other.Leaving.AsSpan());
 
     public override int GetHashCode() => (int)Id.Value;
 
     public override string ToString() =>
-        $"group {Id}, shard {Shard} of keyspace {Keyspace}, on {string.Join(" ", Replicas)} in epoch {Epoch} (settled {SettledEpoch})";
+        $"group {Id}, shard {Shard} of keyspace {Keyspace}, on {string.Join(" ", Members)} in epoch {Epoch} (settled {SettledEpoch})";
 }

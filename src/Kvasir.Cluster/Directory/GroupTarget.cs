@@ -1,12 +1,11 @@
 using System.Collections.Immutable;
 using Kvasir.Cluster.Groups;
-using Kvasir.Cluster.Transport;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
-/// <summary>What the directory wants of a group, in the words of Raft: a node's member in any group has the node's number.</summary>
+/// <summary>What the directory wants of a group, in the words of Raft.</summary>
 public sealed class GroupTarget
 {
     private readonly ImmutableArray<MemberId> _ableToLead;
@@ -23,7 +22,7 @@ public sealed class GroupTarget
     /// <summary>Where the group shall arrive. The directory's has all other nodes as learners.</summary>
     public Configuration Configuration { get; }
 
-    public MemberId PreferredLeader => new(Record.PreferredLeader.Value);
+    public MemberId PreferredLeader => Record.MemberOn(Record.PreferredLeader);
 
     /// <summary>Voters that neither leave nor are about to be stopped, ascending.</summary>
     public ReadOnlySpan<MemberId> AbleToLead => _ableToLead.AsSpan();
@@ -35,15 +34,11 @@ public sealed class GroupTarget
     {
         if (view.Group(group) is not { } record)
             return null;
-        MemberId[] voters = [.. record.Replicas.Select(MemberOf)];
+        MemberId[] voters = [.. record.Members];
         MemberId[] learners = group != GroupId.Directory
             ? []
-            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && n.State != NodeState.Dead && view.IsMember(n)).Select(n => MemberOf(n.Id))];
+            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && n.State != NodeState.Dead && view.IsMember(n)).Select(n => GroupMember.Of(n.Id))];
         return new GroupTarget(record, new Configuration(voters, learners),
-            [.. record.Replicas.Where(id => view.Node(id)?.State == NodeState.Active).Select(MemberOf)]);
+            [.. record.Replicas.Where(id => view.Node(id)?.State == NodeState.Active).Select(record.MemberOn).Order()]);
     }
-
-    public static MemberId MemberOf(NodeId node) => new(node.Value);
-
-    public static NodeId NodeOf(MemberId member) => new(member.Value);
 }

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -40,9 +42,17 @@ internal sealed class Placement
     {
         ImmutableArray<NodeId> sorted = [.. replicas.Order()];
         bool leads = sorted.Contains(group.PreferredLeader);
+
+        // Copies of the directory are never removed, so they stay who they are.
+        bool isDirectory = group.Id == GroupId.Directory;
+        uint next = isDirectory ? 0 : checked((uint)group.Epoch);
+        MemberId[] known = [.. group.Members, .. group.Leaving];
+        uint[] generations = [.. sorted.Select(id => known.Where(m => GroupMember.NodeOf(m) == id).Select(m => m.Generation).FirstOrDefault(next))];
         return group with
         {
             Replicas = sorted,
+            Generations = Array.TrueForAll(generations, g => g == 0) ? [] : [.. generations],
+            Leaving = isDirectory ? [] : [.. known.Where(m => !sorted.Contains(GroupMember.NodeOf(m))).OrderBy(m => m.Keeper)],
             Epoch = group.Epoch + 1,
             PreferredLeader = leads ? group.PreferredLeader : NodeId.None,
             IsLeaderPinned = leads && group.IsLeaderPinned,

@@ -54,6 +54,8 @@ public static class Reconciliation
     {
         if (group.IsChangeInProgress || group.Configuration.IsJoint)
             return Wait("a change of members is under way");
+        if (IsOlder(target.Record, group.Configuration))
+            return Wait("the directory here is older than the group");
         if (group.Configuration.Equals(target.Configuration))
             return Lead(target, group);
         if (Learn(target, group) is { } learn)
@@ -63,6 +65,18 @@ public static class Reconciliation
         if (vote.Action == ReconciliationAction.Wait && IsToHandOver(target, group.Self) && Successor(target, group) is { IsNone: false } successor)
             return Transfer(successor, "the leader's node is being drained");
         return vote;
+    }
+
+    /// <summary>It does not know of the epoch that some member was added in.</summary>
+    private static bool IsOlder(GroupRecord record, Configuration configuration)
+    {
+        foreach (MemberId member in configuration.Members)
+        {
+            if (member.Generation >= record.Epoch)
+                return true;
+        }
+
+        return false;
     }
 
     /// <summary>Learners that are wanted, or are to vote, are added; others go. Voters stay as they are.</summary>

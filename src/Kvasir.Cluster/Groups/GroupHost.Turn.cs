@@ -52,7 +52,7 @@ internal sealed partial class GroupHost
 
     public void Send(RaftGroup group, in RaftMessage message)
     {
-        var peer = new NodeId(message.To.Value);
+        NodeId peer = GroupMember.NodeOf(message.To);
         PeerOutbox outbox = OutboxOf(peer);
         if (!outbox.TryAdd(group, message))
             _unreachable.Add((group, peer));

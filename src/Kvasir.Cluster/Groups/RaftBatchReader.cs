@@ -10,7 +10,7 @@ namespace Kvasir.Cluster.Groups;
 
 /// <summary>
 /// Walks the messages of a batch. Never reads outside it, whatever it holds; a message is given only when all of it, entries
-/// included, makes sense by itself. Sender and receiver are left to the caller.
+/// included, makes sense by itself. Which nodes they are that it goes from and to is known to the caller.
 /// </summary>
 internal ref struct RaftBatchReader
 {
@@ -26,6 +26,12 @@ internal ref struct RaftBatchReader
     }
 
     public GroupId Group { get; private set; }
+
+    /// <summary>Of the sender's member of the group.</summary>
+    public uint FromGeneration { get; private set; }
+
+    /// <summary>Of the receiver's: an earlier one, or a later one, is somebody else.</summary>
+    public uint ToGeneration { get; private set; }
 
     public RaftMessage Message { get; private set; }
 
@@ -58,9 +64,11 @@ internal ref struct RaftBatchReader
     private bool TryMessage(out RaftMessage message)
     {
         message = default;
-        if (!TryNumber(out ulong group) || group == 0 || group > uint.MaxValue || _body.Length < 2)
+        if (!TryNumber(out ulong group) || group == 0 || group > uint.MaxValue
+            || !TryNumber(out ulong from) || from > uint.MaxValue || !TryNumber(out ulong to) || to > uint.MaxValue || _body.Length < 2)
             return false;
         Group = new GroupId((uint)group);
+        (FromGeneration, ToGeneration) = ((uint)from, (uint)to);
         message.Kind = (MessageKind)_body[0];
         message.Flags = (MessageFlags)_body[1];
         _body = _body[2..];

@@ -87,7 +87,7 @@ public sealed partial class RaftGroup
             (_leadsTerm, _noOp) = (ready.Term, LogIndex.Max);
         _notServing = leads ? s_notReady
             : ready.Leader.IsNone ? s_noLeader
-            : _host.NotLeader(new NodeId(ready.Leader.Value));
+            : _host.NotLeader(GroupMember.NodeOf(ready.Leader));
         _host.LeaderChanged(this);
     }
 

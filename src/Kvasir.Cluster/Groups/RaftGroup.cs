@@ -95,7 +95,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     public ulong Term => _member.Term.Value;
 
     /// <summary>Who leads, as far as this node knows; nobody when it does not.</summary>
-    public NodeId Leader => new(_member.Leader.Value);
+    public NodeId Leader => GroupMember.NodeOf(_member.Leader);
 
     public LogIndex CommitIndex => _member.CommitIndex;
 
@@ -203,12 +203,12 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     }
 
     /// <summary>Hands leadership to another voter; false when this node does not lead, or knows no such voter.</summary>
-    public bool TryTransfer(NodeId to)
+    public bool TryTransfer(MemberId to)
     {
         if (Difference is not null)
             return false;
         _host.Touch(this);
-        return _member.TryTransferLeadership(_host.Now(), new MemberId(to.Value));
+        return _member.TryTransferLeadership(_host.Now(), to);
     }
 
     /// <inheritdoc cref="RaftMember.ProposeConfiguration"/>
@@ -219,7 +219,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     }
 
     /// <summary>A follower as this leader sees it; false when this node does not lead, or knows no such member.</summary>
-    public bool TryFollower(NodeId id, out FollowerStatus status) => _member.TryFollower(new MemberId(id.Value), out status);
+    public bool TryFollower(MemberId id, out FollowerStatus status) => _member.TryFollower(id, out status);
 
     /// <summary>How old the applied state can be, at most; false when nothing is known. For stale reads.</summary>
     public bool TryAge(out TimeSpan age) => _member.TryAge(_host.Now(), out age);
@@ -243,13 +243,13 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         _host.Touch(this);
     }
 
-    /// <summary>A message has come, with its entries beside it.</summary>
+    /// <summary>A message has come, with its entries beside it. What is meant for an earlier copy of this node has nobody to hear it.</summary>
     internal void Step(TimeSpan now, NodeId from, in RaftBatchReader reader)
     {
-        if (Difference is not null)
+        if (Difference is not null || reader.ToGeneration != _member.Id.Generation)
             return;
         RaftMessage message = reader.Message;
-        message.From = new MemberId(from.Value);
+        message.From = GroupMember.Of(from, reader.FromGeneration);
         message.To = _member.Id;
         StepOutcome outcome = _member.Step(now, message);
         _host.Touch(this);
@@ -294,7 +294,12 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         if (Difference is not null)
             return;
-        _member.PeerUnreachable(now, new MemberId(peer.Value));
+        foreach (MemberId member in _member.Configuration.Members)
+        {
+            if (member.Keeper == peer.Value)
+                _member.PeerUnreachable(now, member);
+        }
+
         if (_member.HasReady)
             _host.Touch(this);
     }
@@ -303,7 +308,15 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         if (Difference is not null)
             return;
-        _member.PeerSuspected(now, new MemberId(peer.Value));
+        foreach (MemberId member in _member.Configuration.Members)
+        {
+            if (member.Keeper == peer.Value)
+                _member.PeerSuspected(now, member);
+        }
+
+        // One that this member has not read of yet.
+        if (_member.Leader.Keeper == peer.Value && !_member.Configuration.IsMember(_member.Leader))
+            _member.PeerSuspected(now, _member.Leader);
         WakeAt = _member.WakeAt;
     }
 
@@ -318,16 +331,21 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         if (Difference is not null)
             return;
-        _member.PeerAlive(now, new MemberId(peer.Value));
+        foreach (MemberId member in _member.Configuration.Members)
+        {
+            if (member.Keeper == peer.Value)
+                _member.PeerAlive(now, member);
+        }
+
         _host.Touch(this);
     }
 
     /// <summary>The snapshot's stream to this member has ended; with zero when it came to nothing.</summary>
-    internal void SnapshotFinished(TimeSpan now, NodeId to, LogIndex installed)
+    internal void SnapshotFinished(TimeSpan now, MemberId to, LogIndex installed)
     {
         if (Difference is not null)
             return;
-        _member.SnapshotFinished(now, new MemberId(to.Value), installed);
+        _member.SnapshotFinished(now, to, installed);
         _host.Touch(this);
     }
 

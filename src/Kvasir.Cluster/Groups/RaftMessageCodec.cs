@@ -8,18 +8,18 @@ namespace Kvasir.Cluster.Groups;
 
 /// <summary>
 /// The bytes of Raft messages between nodes: many groups' messages to one peer in one batch, each append with its entries beside
-/// it (docs/formats/raft-messages.md). Sender and receiver are those of the connection, and are not repeated.
+/// it (docs/formats/raft-messages.md). Of sender and receiver only the generations are there: the nodes are those of the connection.
 /// </summary>
 internal static class RaftMessageCodec
 {
-    public const byte FormatVersion = 1;
+    public const byte FormatVersion = 2;
     public const int BatchHeaderBytes = 2;
 
     /// <summary>Indexes and terms stay below this, so that nothing computed from them overflows.</summary>
     public const ulong NumberMax = (1UL << 56) - 1;
 
-    // Length, group, kind, flags, and at most nine numbers.
-    private const int HeadBytesMax = 4 + Varint.MaxLength32 + 2 + (9 * Varint.MaxLength64);
+    // Length, group, two generations, kind, flags, and at most nine numbers.
+    private const int HeadBytesMax = 4 + (3 * Varint.MaxLength32) + 2 + (9 * Varint.MaxLength64);
 
     public static void BeginBatch(BytesBuffer to)
     {
@@ -35,6 +35,8 @@ internal static class RaftMessageCodec
         Span<byte> span = to.GetSpan(HeadBytesMax);
         int at = 4;
         at += Varint.Write(span[at..], group.Value);
+        at += Varint.Write(span[at..], message.From.Generation);
+        at += Varint.Write(span[at..], message.To.Generation);
         span[at++] = (byte)message.Kind;
         span[at++] = (byte)message.Flags;
         RaftMessageFields fields = FieldsOf(message.Kind);

@@ -181,7 +181,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
         TimeSpan lag = TimeSpan.Zero;
         if (group.Role != RaftRole.Leader && !group.IsQuiet)
             lag = group.TryAge(out TimeSpan age) ? age : TimeSpan.MaxValue;
-        bool learns = group.Configuration.IsLearner(new MemberId(Self.Value));
+        bool learns = group.Configuration.IsLearner(group.Member.Id);
         return new ReplicaDescription
         {
             Group = group.Id,
@@ -193,8 +193,8 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             },
             Term = group.Term,
             Leader = group.Leader,
-            Voters = [.. group.Configuration.Voters.ToArray().Select(GroupTarget.NodeOf)],
-            Learners = [.. group.Configuration.Learners.ToArray().Select(GroupTarget.NodeOf)],
+            Voters = [.. group.Configuration.Voters.ToArray().Select(GroupMember.NodeOf)],
+            Learners = [.. group.Configuration.Learners.ToArray().Select(GroupMember.NodeOf)],
             Commit = group.CommitIndex.Value,
             Applied = group.AppliedIndex.Value,
             Last = group.LastIndex.Value,

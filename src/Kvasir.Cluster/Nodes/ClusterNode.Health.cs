@@ -44,8 +44,8 @@ public sealed partial class ClusterNode
                 continue;
             foreach (MemberId member in group.Configuration.Members)
             {
-                NodeId node = GroupTarget.NodeOf(member);
-                if (group.TryFollower(node, out FollowerStatus status) && (!heard.TryGetValue(node, out TimeSpan at) || at < status.HeardAt))
+                NodeId node = GroupMember.NodeOf(member);
+                if (group.TryFollower(member, out FollowerStatus status) && (!heard.TryGetValue(node, out TimeSpan at) || at < status.HeardAt))
                     heard[node] = status.HeardAt;
             }
         }

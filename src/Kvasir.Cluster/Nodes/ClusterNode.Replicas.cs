@@ -24,7 +24,8 @@ public sealed partial class ClusterNode
     private const int OpenedAtOnceMax = 4;
 
     private readonly ReplicaFolders _folders;
-    // Positions are known from the next item on.
+
+    // With the record that says so.
     private readonly List<(GroupId Group, LogPosition Position)> _leaving = [];
     private SnapshotCourier? _snapshots;
     private StoppedReplica[] _stopped = [];
@@ -45,9 +46,9 @@ public sealed partial class ClusterNode
         if (journal.Recovered.TryGetValue(GroupId.Directory, out RaftRecovery? directory))
             _directory = Reopen(GroupId.Directory, directory, keyspace);
         else if (membership.IsFounder)
-            _directory = Begin(GroupId.Directory, [membership.Node], keyspace);
+            _directory = Found(GroupId.Directory, [membership.Node], keyspace);
         else
-            _directory = Begin(GroupId.Directory, founders: default, keyspace);
+            _directory = Join(GroupId.Directory, generation: 0, keyspace);
         _records = DirectoryRecords.Read(_directory.Replica.Engine);
         _directory.Watcher = DirectoryApplied;
         _desk = new DirectoryDesk(_directory, () => _records);
@@ -122,7 +123,7 @@ public sealed partial class ClusterNode
             : ReplicaTrace.None;
         if (trace == ReplicaTrace.Removed && _leaving.Exists(l => l.Group == group))
             return ReplicaDuty.Nothing;
-        return ReplicaRule.Decide(view, Self, group, trace, isFresh);
+        return ReplicaRule.Decide(view, Self, group, trace, _journal!.GenerationOf(group), isFresh);
     }
 
     /// <summary>What is applied of the directory is from after this process began.</summary>
@@ -134,7 +135,10 @@ public sealed partial class ClusterNode
     {
         try
         {
-            Begin(record.Id, duty == ReplicaDuty.Found ? record.Founders : default, OptionsOf(record.Id));
+            if (duty == ReplicaDuty.Found)
+                Found(record.Id, record.Founders, OptionsOf(record.Id));
+            else
+                Join(record.Id, record.MemberOn(Self).Generation, OptionsOf(record.Id));
             return true;
         }
         catch (StorageException e)
@@ -145,13 +149,20 @@ public sealed partial class ClusterNode
         }
     }
 
-    /// <summary>A replica of which this node has no trace; with founders, it is one of them.</summary>
-    private RaftGroup Begin(GroupId id, ImmutableArray<NodeId> founders, KeyspaceOptions keyspace)
+    private RaftGroup Found(GroupId id, ImmutableArray<NodeId> founders, KeyspaceOptions keyspace)
     {
         IOrderedEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
-        RaftRecovery recovery = founders.IsDefault
-            ? _journal!.Join(id)
-            : _journal!.Found(id, new Configuration([.. founders.Select(GroupTarget.MemberOf)]));
+        return Begin(id, _journal!.Found(id, new Configuration([.. founders.Select(f => GroupMember.Of(f))])), keyspace, engine);
+    }
+
+    private RaftGroup Join(GroupId id, uint generation, KeyspaceOptions keyspace)
+    {
+        IOrderedEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
+        return Begin(id, _journal!.Join(id, generation), keyspace, engine);
+    }
+
+    private RaftGroup Begin(GroupId id, RaftRecovery recovery, KeyspaceOptions keyspace, IOrderedEngine engine)
+    {
         RaftGroup group = _host!.Open(id, recovery, keyspace, engine);
         group.Replica.Census.Clear();
         return group;
@@ -222,33 +233,30 @@ public sealed partial class ClusterNode
         _snapshots?.Closed(group);
         _host!.Close(group);
         _journal!.Remove(group.Id);
+        LogPosition position = _journal.Write();
         _host.WriteSoon();
         group.Replica.Engine.Dispose();
         if (group.Difference is not null)
             Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id)]);
-        _leaving.Add((group.Id, LogPosition.Max));
+        _leaving.Add((group.Id, position));
     }
 
     /// <summary>
     /// Files of copies that were removed go when the journal's record of it is durable: a start that does not find that record
-    /// looks for the files. At the head of an item, when what was gathered in the one before is written.
+    /// looks for the files. A record that a failing disk did not take never is.
     /// </summary>
     private void SweepFolders()
     {
         for (int i = _leaving.Count - 1; i >= 0; i--)
         {
             (GroupId group, LogPosition position) = _leaving[i];
-            if (position == LogPosition.Max)
-            {
-                _leaving[i] = (group, _journal!.AppendedPosition);
-            }
-            else if (_journal!.DurablePosition >= position)
-            {
-                _leaving.RemoveAt(i);
-                _folders.RemoveAll(group);
-                // It may be wanted here again.
-                _arranged = null;
-            }
+            if (_journal!.DurablePosition < position)
+                continue;
+            _leaving.RemoveAt(i);
+            _folders.RemoveAll(group);
+
+            // It may be wanted here again.
+            _arranged = null;
         }
     }
 

@@ -55,17 +55,16 @@ public sealed partial class ClusterNode
     }
 
     /// <summary>A voter that is there, has nearly everything and is willing; by the group's number, so that not all go to one node.</summary>
-    private NodeId SuccessorOf(RaftGroup group)
+    private MemberId SuccessorOf(RaftGroup group)
     {
-        List<NodeId> able = [];
+        List<MemberId> able = [];
         foreach (MemberId voter in group.Configuration.Voters)
         {
-            NodeId node = GroupTarget.NodeOf(voter);
-            if (group.TryFollower(node, out FollowerStatus status) && !status.IsSuspected && !status.Declines
+            if (group.TryFollower(voter, out FollowerStatus status) && !status.IsSuspected && !status.Declines
                 && group.LastIndex - status.MatchIndex <= (ulong)_options.Raft.PromotionLagMax)
-                able.Add(node);
+                able.Add(voter);
         }
 
-        return able.Count == 0 ? NodeId.None : able[(int)(group.Id.Value % (uint)able.Count)];
+        return able.Count == 0 ? MemberId.None : able[(int)(group.Id.Value % (uint)able.Count)];
     }
 }

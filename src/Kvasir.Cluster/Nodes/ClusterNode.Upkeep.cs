@@ -88,7 +88,7 @@ public sealed partial class ClusterNode
             if (step.Action == ReconciliationAction.Configure)
                 group.Configure(step.Voters.AsSpan(), step.Learners.AsSpan());
             else if (step.Action == ReconciliationAction.Transfer)
-                group.TryTransfer(GroupTarget.NodeOf(step.To));
+                group.TryTransfer(step.To);
             if (step.IsSettled && !record.IsSettled)
                 _reports.Add(new GroupReport(group.Id, record.Epoch));
         }
@@ -106,9 +106,9 @@ public sealed partial class ClusterNode
         ReadOnlySpan<MemberId> voters = group.Configuration.Voters;
         if (group.Configuration.IsJoint || group.Configuration.Learners.Length > 0 || voters.Length != record.Replicas.Length)
             return false;
-        for (int i = 0; i < voters.Length; i++)
+        foreach (MemberId voter in voters)
         {
-            if (voters[i].Value != record.Replicas[i].Value)
+            if (record.MemberOn(GroupMember.NodeOf(voter)) != voter)
                 return false;
         }
 
@@ -137,7 +137,7 @@ public sealed partial class ClusterNode
         List<NodeStanding> standings = [new NodeStanding(Self, TimeSpan.Zero, HasDirectory: true)];
         foreach (NodeRecord node in View.Nodes)
         {
-            if (node.Id != Self && _directory!.TryFollower(node.Id, out FollowerStatus status))
+            if (node.Id != Self && _directory!.TryFollower(GroupMember.Of(node.Id), out FollowerStatus status))
             {
                 bool has = status.MatchIndex > LogIndex.Zero
                     && _directory.LastIndex - status.MatchIndex <= (ulong)_options.Raft.PromotionLagMax;
@@ -176,7 +176,7 @@ public sealed partial class ClusterNode
             return kept;
         foreach (MemberId member in group.Configuration.Members)
         {
-            if (group.TryFollower(GroupTarget.NodeOf(member), out FollowerStatus status) && !status.IsSuspected
+            if (group.TryFollower(member, out FollowerStatus status) && !status.IsSuspected
                 && group.LastIndex - status.MatchIndex < KeptForFollowersMax)
                 kept = LogIndex.Least(kept, status.MatchIndex.Next);
         }

@@ -94,7 +94,7 @@ public sealed class Configuration : IEquatable<Configuration>
     {
         text.Append('(');
         for (int i = 0; i < ids.Length; i++)
-            text.Append(i == 0 ? "" : " ").Append(ids[i].Value);
+            text.Append(i == 0 ? "" : " ").Append(ids[i]);
         text.Append(')');
     }
 

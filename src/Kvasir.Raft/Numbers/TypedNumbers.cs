@@ -1,14 +1,25 @@
 namespace Kvasir.Raft.Numbers;
 
 /// <summary>
-/// A member's number in its group, never given twice: a node that lost its disk comes back under a new one, since the old
-/// one has made promises (votes, acknowledgements) that are gone with the disk. Zero is nobody.
+/// A member's number in its group, never given twice: who lost what it had comes back under a new one, since the old one has made
+/// promises (votes, acknowledgements) that are gone with it. The low half says who keeps the member, the high half which of the
+/// keeper's members it is, one after another; to the rules of Raft only the whole counts. Zero is nobody.
 /// </summary>
 public readonly record struct MemberId(ulong Value) : IComparable<MemberId>
 {
     public static readonly MemberId None;
 
+    public MemberId(uint keeper, uint generation)
+        : this(((ulong)generation << 32) | keeper)
+    {
+    }
+
     public bool IsNone => Value == 0;
+
+    public uint Keeper => (uint)Value;
+
+    /// <summary>Zero for the first.</summary>
+    public uint Generation => (uint)(Value >> 32);
 
     public int CompareTo(MemberId other) => Value.CompareTo(other.Value);
 
@@ -20,7 +31,10 @@ public readonly record struct MemberId(ulong Value) : IComparable<MemberId>
 
     public static bool operator >=(MemberId a, MemberId b) => a.Value >= b.Value;
 
-    public override string ToString() => Value.ToString(System.Globalization.CultureInfo.InvariantCulture);
+    /// <summary>As in <c>3</c>, and <c>3.7</c> for a later generation.</summary>
+    public override string ToString() => Generation == 0
+        ? Value.ToString(System.Globalization.CultureInfo.InvariantCulture)
+        : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Keeper}.{Generation}");
 }
 
 /// <summary>The logical time of a group; it has at most one leader in each. Zero is before the first election.</summary>

@@ -13,9 +13,9 @@ namespace Kvasir.Simulation.Nodes;
 /// </summary>
 internal sealed class ClusterInvariants(ClusterWorld world)
 {
-    private readonly Dictionary<(GroupId Group, ulong Term), NodeId> _leaders = [];
+    private readonly Dictionary<(GroupId Group, ulong Term), MemberId> _leaders = [];
     private readonly Dictionary<(GroupId Group, ulong Index), (ulong Term, ulong Hash)> _committed = [];
-    private readonly Dictionary<(NodeId Node, GroupId Group), GroupTrace> _traces = [];
+    private readonly Dictionary<(MemberId Member, GroupId Group), GroupTrace> _traces = [];
 
     public int Leaders => _leaders.Count;
 
@@ -32,19 +32,20 @@ internal sealed class ClusterInvariants(ClusterWorld world)
 
     private void Look(NodeMachine machine, NodeProcess process, RaftGroup group)
     {
-        if (!_traces.TryGetValue((machine.Id, group.Id), out GroupTrace? trace))
-            _traces.Add((machine.Id, group.Id), trace = new GroupTrace());
+        MemberId self = group.Member.Id;
+        if (!_traces.TryGetValue((self, group.Id), out GroupTrace? trace))
+            _traces.Add((self, group.Id), trace = new GroupTrace());
         trace.Synced = group.Member.SyncedIndex;
         Hold(group.Difference is null, machine, group, $"{group.Difference}");
         if (group.IsQuiet && !trace.IsQuiet)
             world.Coverage.Add(group.Role == RaftRole.Leader ? "leaders gone quiet" : "followers gone quiet");
         trace.IsQuiet = group.IsQuiet;
-        if (group.Role == RaftRole.Leader && _leaders.TryAdd((group.Id, group.Term), machine.Id) && world.IsTold)
+        if (group.Role == RaftRole.Leader && _leaders.TryAdd((group.Id, group.Term), self) && world.IsTold)
             world.Tell($"node {machine.Id} leads group {group.Id} in term {group.Term}");
         if (group.Role == RaftRole.Leader)
         {
-            NodeId known = _leaders[(group.Id, group.Term)];
-            Hold(known == machine.Id, machine, group, $"node {known} led this term, too");
+            MemberId known = _leaders[(group.Id, group.Term)];
+            Hold(known == self, machine, group, $"{known} led this term, too");
         }
 
         bool isSame = trace.Process == process && group.Configuration.Equals(trace.Configuration);
@@ -77,7 +78,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
     {
         int have = 0;
         foreach (MemberId voter in voters)
-            have += _traces.TryGetValue((new NodeId(voter.Value), group.Id), out GroupTrace? trace) && trace.Synced >= group.CommitIndex ? 1 : 0;
+            have += _traces.TryGetValue((voter, group.Id), out GroupTrace? trace) && trace.Synced >= group.CommitIndex ? 1 : 0;
         Hold(have > voters.Length / 2, machine, group, $"{group.CommitIndex} is committed, and durable on {have} of {voters.Length} voters");
     }
 

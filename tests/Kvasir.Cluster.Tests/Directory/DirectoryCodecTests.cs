@@ -3,6 +3,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
@@ -17,6 +18,7 @@ public sealed class DirectoryCodecTests
         ["node 3"] = (DirectoryKey.Of(new NodeId(3)).ToBytes(), DirectoryCodec.Write(Node)),
         ["keyspace 2"] = (DirectoryKey.Of(new KeyspaceId(2)).ToBytes(), DirectoryCodec.Write(Keyspace)),
         ["group 5"] = (DirectoryKey.Of(new GroupId(5)).ToBytes(), DirectoryCodec.Write(Group)),
+        ["group 6"] = (DirectoryKey.Of(new GroupId(6)).ToBytes(), DirectoryCodec.Write(MovedGroup)),
     };
 
     private static NodeRecord Node => new()
@@ -57,6 +59,19 @@ public sealed class DirectoryCodecTests
         Founders = [new NodeId(1)],
     };
 
+    private static GroupRecord MovedGroup => new()
+    {
+        Id = new GroupId(6),
+        Keyspace = new KeyspaceId(2),
+        Shard = 2,
+        Epoch = 9,
+        SettledEpoch = 7,
+        Replicas = [new NodeId(1), new NodeId(4)],
+        Generations = [0, 7],
+        Leaving = [new MemberId(2, 3), new MemberId(3, 0)],
+        Founders = [new NodeId(1)],
+    };
+
     [Fact]
     public void RecordsHaveTheBytesOnPaper()
     {
@@ -81,6 +96,7 @@ public sealed class DirectoryCodecTests
         Assert.Equal(Node, view.Node(new NodeId(3)));
         Assert.Equal(Keyspace, view.Keyspace(new KeyspaceId(2))?.Record);
         Assert.Equal(Group, view.Group(new GroupId(5)));
+        Assert.Equal(MovedGroup, view.Group(new GroupId(6)));
         Assert.Same(view.Group(new GroupId(5)), view.KeyspaceOfDatabase(0)?.Groups[3]);
     }
 
@@ -136,6 +152,21 @@ public sealed class DirectoryCodecTests
     }
 
     [Theory]
+    [InlineData("01020209070000020104010100", false)]
+    [InlineData("020202090700000201040101000702020303 00", true)]
+    // Generations of the epoch itself, or of none; leaving and named; out of order; nothing that version 1 could not say.
+    [InlineData("020202090700000201040101000902020303 00", false)]
+    [InlineData("020202090700000201040101000702010303 00", false)]
+    [InlineData("020202090700000201040101000702030002 03", false)]
+    [InlineData("02020209070000020104010100000 0", false)]
+    public void GenerationsAreOfEpochsThatHaveBeen(string value, bool isOne)
+    {
+        byte[] bytes = Convert.FromHexString(value.Replace(" ", "", StringComparison.Ordinal));
+        Assert.Equal(isOne, DirectoryCodec.TryRead(new GroupId(6), bytes, out GroupRecord? read));
+        Assert.Equal(isOne ? MovedGroup : null, read);
+    }
+
+    [Theory]
     [InlineData("446E01")]
     [InlineData("446E0000000000000000")]
     [InlineData("446700000000")]
@@ -164,7 +195,7 @@ public sealed class DirectoryCodecTests
         batch.Delete(s_samples["node 3"].Key);
         records.ApplyBatch(batch.Bytes);
         Assert.Empty(records.View.Nodes);
-        Assert.Single(records.View.Groups);
+        Assert.Equal(2, records.View.Groups.Length);
 
         batch.Clear();
         batch.DeleteRange("Dg"u8, "Dk"u8);

@@ -251,6 +251,44 @@ public sealed class DirectoryOperationsTests
     }
 
     [Fact]
+    public void ANodeThatIsNamedAnewIsTheSameMemberUntilTheGroupHasSettledWithoutIt()
+    {
+        Clusters cluster = new();
+        Move("1 2 3");
+        cluster.SettleGroups();
+        string first = Members();
+        Assert.Equal("1 2.1 3.1", first);
+        Move("1 2 4");
+        Assert.Equal(("1 2.1 4.2", "3.1"), (Members(), Leaving()));
+        Move("1 2 3");
+        Assert.Equal((first, "4.2"), (Members(), Leaving()));
+        Move("2 4 5");
+        Assert.Equal(("2.1 4.2 5.4", "1 3.1"), (Members(), Leaving()));
+        cluster.SettleGroups();
+        Assert.Equal(("2.1 4.2 5.4", ""), (Members(), Leaving()));
+        Move("1 2 3");
+        Assert.Equal(("1.5 2.1 3.5", "4.2 5.4"), (Members(), Leaving()));
+
+        // Copies of the directory are never removed.
+        Move("1 2 3", GroupId.Directory);
+        cluster.SettleGroups();
+        Move("4 5 6", GroupId.Directory);
+        Assert.Equal("4 5 6", string.Join(' ', cluster.View.Group(GroupId.Directory)!.Members));
+        Assert.Empty(cluster.View.Group(GroupId.Directory)!.Leaving);
+
+        string Members() => string.Join(' ', cluster.Group(2).Members);
+
+        string Leaving() => string.Join(' ', cluster.Group(2).Leaving);
+
+        void Move(string nodes, GroupId? group = null)
+        {
+            var draft = new DirectoryDraft(cluster.View);
+            draft.Put(Placement.Moved(cluster.View.Group(group ?? new GroupId(2))!, nodes.Split(' ').Select(n => new NodeId(ulong.Parse(n)))));
+            cluster.Do(draft.Grant());
+        }
+    }
+
+    [Fact]
     public void AKeyspaceIsFoundedWhereThereIsRoomAndNeverWithOneThatJoins()
     {
         Clusters cluster = new();

@@ -9,8 +9,9 @@ namespace Kvasir.Cluster.Tests.Directory;
 
 /// <summary>
 /// One group as Raft would have it, without its messages: a configuration in force, committed or not, a leader, and nodes that
-/// have the data or not. Leaders follow the rule; nodes crash, lag, die for good and remove copies as soon as they may; the target
-/// changes, and leaders may know an old one. Whatever happens, a majority of each configuration in force has the data.
+/// have the data or not. Leaders follow the rule; nodes crash, lag, die for good, remove copies as soon as they may and are given new
+/// ones; the target changes, and leaders and nodes may know an old one. Whatever happens, a majority of each configuration in force has
+/// the data, and no member that was removed comes back.
 /// </summary>
 internal sealed class GroupInModel
 {
@@ -20,7 +21,11 @@ internal sealed class GroupInModel
     private readonly SeededRandom _random;
     private readonly bool[] _up = new bool[Nodes + 1];
     private readonly bool[] _dead = new bool[Nodes + 1];
-    private readonly bool[] _hasData = new bool[Nodes + 1];
+
+    // The copy that each node has; and the last one that it had, which it does not forget.
+    private readonly MemberId[] _copies = new MemberId[Nodes + 1];
+    private readonly MemberId[] _lastCopies = new MemberId[Nodes + 1];
+    private readonly SortedSet<MemberId> _gone = [];
     private readonly bool[] _lags = new bool[Nodes + 1];
 
     // What each node has applied of the directory.
@@ -30,7 +35,7 @@ internal sealed class GroupInModel
     private Configuration _committed;
     private Configuration _inForce;
     private bool _isCommitted = true;
-    private int _leader;
+    private MemberId _leader;
 
     public GroupInModel(SeededRandom random)
     {
@@ -39,7 +44,7 @@ internal sealed class GroupInModel
             _cluster.Join();
         Array.Fill(_up, true);
         Array.Fill(_known, _cluster.View);
-        _hasData[1] = true;
+        _copies[1] = _lastCopies[1] = new MemberId(1);
         _committed = _inForce = new Configuration([new MemberId(1)]);
     }
 
@@ -71,8 +76,8 @@ internal sealed class GroupInModel
 
     private void HasMajorityOfData(Configuration configuration)
     {
-        Assert.True(IsMajority(configuration.Voters, id => _hasData[id]), $"too few of {configuration} have the data");
-        Assert.True(!configuration.IsJoint || IsMajority(configuration.Outgoing, id => _hasData[id]), $"too few of {configuration} have the data");
+        Assert.True(IsMajority(configuration.Voters, HasData), $"too few of {configuration} have the data");
+        Assert.True(!configuration.IsJoint || IsMajority(configuration.Outgoing, HasData), $"too few of {configuration} have the data");
     }
 
     private void Disturb()
@@ -99,8 +104,8 @@ internal sealed class GroupInModel
                     Die(node);
                 break;
             case 5:
-                if (_leader != 0 && _random.OneIn(2))
-                    Note($"{_leader} resigns", () => _leader = 0);
+                if (!_leader.IsNone && _random.OneIn(2))
+                    Note($"{_leader} resigns", () => _leader = MemberId.None);
                 break;
             default:
                 GoOn();
@@ -116,6 +121,7 @@ internal sealed class GroupInModel
         {
             case 0:
                 _known[node] = _cluster.View;
+                MayRemove(node, _known[node]);
                 break;
             case 1:
                 CatchUp(node);
@@ -143,15 +149,15 @@ internal sealed class GroupInModel
     private bool IsThere()
     {
         GroupTarget target = Target(_cluster.View);
-        bool leads = _leader != 0 && (target.PreferredLeader.IsNone ? target.IsAbleToLead(Member(_leader)) : target.PreferredLeader == Member(_leader));
+        bool leads = !_leader.IsNone && (target.PreferredLeader.IsNone ? target.IsAbleToLead(_leader) : target.PreferredLeader == _leader);
         return _isCommitted && _inForce.Equals(target.Configuration) && Record.IsSettled && leads;
     }
 
     private void Crash(int node)
     {
         _up[node] = false;
-        if (_leader == node)
-            Note($"{node} crashes, leading", () => _leader = 0);
+        if (_leader.Keeper == node)
+            Note($"{node} crashes, leading", () => _leader = MemberId.None);
     }
 
     /// <summary>Its disk is gone: as many die as a promise can bear.</summary>
@@ -161,15 +167,15 @@ internal sealed class GroupInModel
         if (_dead[node] || !bearable || DirectoryOperations.Dead(_cluster.View, Id(node)).IsRefused)
             return;
         Crash(node);
-        (_dead[node], _hasData[node]) = (true, false);
+        (_dead[node], _copies[node]) = (true, MemberId.None);
         _trace.Add($"{node} dies");
         _cluster.Do(DirectoryOperations.Dead(_cluster.View, Id(node)));
         _cluster.Do(DirectoryUpkeep.Next(_cluster.View, [], new UpkeepSettings()));
     }
 
     private bool Bears(Configuration configuration, int death) =>
-        IsMajority(configuration.Voters, id => _hasData[id] && id != death)
-        && (!configuration.IsJoint || IsMajority(configuration.Outgoing, id => _hasData[id] && id != death));
+        IsMajority(configuration.Voters, id => HasData(id) && id.Keeper != death)
+        && (!configuration.IsJoint || IsMajority(configuration.Outgoing, id => HasData(id) && id.Keeper != death));
 
     /// <summary>Other nodes are wanted, one, three or five of them; some are drained, somebody should lead.</summary>
     private void Retarget()
@@ -197,21 +203,42 @@ internal sealed class GroupInModel
         _trace.Add($"wanted: {string.Join(" ", Record.Replicas)}, led by {preferred}, epoch {Record.Epoch}");
     }
 
-    /// <summary>Whoever is told of the group opens a copy only when the directory names it.</summary>
+    /// <summary>Whoever is told of the group opens a copy only when the directory, as far as it knows it, names it.</summary>
     private void CatchUp(int node)
     {
-        if (_leader != 0 && _up[node] && Record.IsReplica(Id(node)) && _inForce.IsMember(Member(node)) && !_lags[node] && !_hasData[node])
-            Note($"{node} has caught up", () => _hasData[node] = true);
+        if (_leader.IsNone || !_up[node] || _lags[node] || DutyOf(node, _known[node]) is not (ReplicaDuty.Join or ReplicaDuty.Found))
+            return;
+        MemberId member = _known[node].Group(s_group)!.MemberOn(Id(node));
+        if (!_inForce.IsMember(member))
+            return;
+        Assert.True(!_gone.Contains(member), $"{member} was removed, and comes back");
+        Note($"{member} has caught up", () => _copies[node] = _lastCopies[node] = member);
+    }
+
+    private ReplicaDuty DutyOf(int node, DirectoryView view)
+    {
+        ReplicaTrace trace = !_copies[node].IsNone ? ReplicaTrace.Copy : _lastCopies[node].IsNone ? ReplicaTrace.None : ReplicaTrace.Removed;
+        return ReplicaRule.Decide(view, Id(node), s_group, trace, _lastCopies[node].Generation, isViewFresh: true);
+    }
+
+    private void MayRemove(int node, DirectoryView view)
+    {
+        if (_dead[node] || DutyOf(node, view) != ReplicaDuty.Remove)
+            return;
+        _gone.Add(_copies[node]);
+        Note($"{node} removes {_copies[node]}", () => _copies[node] = MemberId.None);
+        if (_leader.Keeper == node)
+            Note($"{node} removed its copy, leading", () => _leader = MemberId.None);
     }
 
     private void Elect()
     {
-        if (_leader != 0)
+        if (!_leader.IsNone)
             return;
         // Those who are elected may have the last configuration or may not, as long as it is not committed.
         Configuration configuration = _isCommitted || _random.OneIn(2) ? _inForce : _committed;
-        int candidate = _random.Next(1, Nodes + 1);
-        if (!configuration.IsVoter(Member(candidate)) || !CanAgree(configuration) || !Serves(candidate))
+        MemberId candidate = _copies[_random.Next(1, Nodes + 1)];
+        if (!configuration.IsVoter(candidate) || !CanAgree(configuration) || !Serves(candidate))
             return;
         _leader = candidate;
         if (!ReferenceEquals(configuration, _inForce))
@@ -221,23 +248,23 @@ internal sealed class GroupInModel
 
     private void Act()
     {
-        if (_leader == 0)
+        if (_leader.IsNone)
             return;
         var knowledge = new GroupKnowledge
         {
-            Self = Member(_leader),
+            Self = _leader,
             Configuration = _inForce,
             IsChangeInProgress = !_isCommitted,
-            CaughtUp = [.. Enumerable.Range(1, Nodes).Where(i => Serves(i) && !_lags[i] && _inForce.IsMember(Member(i))).Select(Member)],
+            CaughtUp = [.. _copies.Where(m => Serves(m) && !_lags[m.Keeper] && _inForce.IsMember(m))],
         };
-        GroupTarget target = Target(_known[_leader]);
+        GroupTarget target = Target(_known[_leader.Keeper]);
         ReconciliationStep step = Reconciliation.Next(target, knowledge);
         if (step.IsSettled)
             Settled(target.Record.Epoch);
         if (step.Action == ReconciliationAction.Transfer)
         {
             Assert.True(_inForce.IsVoter(step.To));
-            Note($"{_leader} hands over to {step.To}: {step.Reason}", () => _leader = (int)step.To.Value);
+            Note($"{_leader} hands over to {step.To}: {step.Reason}", () => _leader = step.To);
         }
         else if (step.Action == ReconciliationAction.Configure)
         {
@@ -261,7 +288,7 @@ internal sealed class GroupInModel
 
     private void Commit()
     {
-        if (_isCommitted || _leader == 0 || !CanAgree(_inForce))
+        if (_isCommitted || _leader.IsNone || !CanAgree(_inForce))
             return;
         _committed = _inForce;
         if (_inForce.IsJoint)
@@ -269,8 +296,8 @@ internal sealed class GroupInModel
         else
             _isCommitted = true;
         _trace.Add($"committed {_committed}");
-        if (_isCommitted && !_inForce.IsVoter(Member(_leader)))
-            Note($"{_leader} has left", () => _leader = 0);
+        if (_isCommitted && !_inForce.IsVoter(_leader))
+            Note($"{_leader} has left", () => _leader = MemberId.None);
     }
 
     /// <summary>The directory hears of it; whoever may remove a copy does so at once.</summary>
@@ -279,17 +306,15 @@ internal sealed class GroupInModel
         DirectoryDecision decision = DirectoryOperations.Settle(_cluster.View, [new GroupReport(s_group, epoch)]);
         _cluster.Do(decision);
         for (int i = 1; i <= Nodes; i++)
-        {
-            ReplicaTrace trace = _hasData[i] ? ReplicaTrace.Copy : ReplicaTrace.Removed;
-            if (ReplicaRule.Decide(_cluster.View, Id(i), s_group, trace, isViewFresh: true) == ReplicaDuty.Remove)
-                Note($"{i} removes its copy", () => _hasData[i] = false);
-        }
+            MayRemove(i, _cluster.View);
     }
 
     private bool CanAgree(Configuration configuration) =>
         IsMajority(configuration.Voters, Serves) && (!configuration.IsJoint || IsMajority(configuration.Outgoing, Serves));
 
-    private bool Serves(int node) => _up[node] && _hasData[node];
+    private bool Serves(MemberId member) => !member.IsNone && _up[member.Keeper] && HasData(member);
+
+    private bool HasData(MemberId member) => _copies[member.Keeper] == member;
 
     private void Note(string what, Action change)
     {
@@ -297,17 +322,15 @@ internal sealed class GroupInModel
         change();
     }
 
-    private static bool IsMajority(ReadOnlySpan<MemberId> voters, Func<int, bool> counts)
+    private static bool IsMajority(ReadOnlySpan<MemberId> voters, Func<MemberId, bool> counts)
     {
         int count = 0;
         foreach (MemberId voter in voters)
-            count += counts((int)voter.Value) ? 1 : 0;
+            count += counts(voter) ? 1 : 0;
         return count > voters.Length / 2;
     }
 
     private static GroupTarget Target(DirectoryView view) => GroupTarget.Of(view, s_group)!;
 
     private static NodeId Id(int node) => new((ulong)node);
-
-    private static MemberId Member(int node) => new((ulong)node);
 }

@@ -3,6 +3,7 @@ using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
+using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Network;
@@ -303,7 +304,7 @@ public sealed class RaftGroupTests
         GroupNode old = cluster.Leader(s_group);
         GroupNode next = cluster.Nodes.First(n => n != old);
         TestWrite before = old.Write(s_group);
-        old.Do(_ => Assert.True(old.Group(s_group).TryTransfer(next.Id)));
+        old.Do(_ => Assert.True(old.Group(s_group).TryTransfer(GroupMember.Of(next.Id))));
         Assert.NotNull(old.Group(s_group).Refusal);
         cluster.RunUntil(() => next.Group(s_group).HasLease, "the other leads");
         Assert.Equal(next.Id, old.Group(s_group).Leader);
@@ -311,6 +312,36 @@ public sealed class RaftGroupTests
         cluster.Settle();
         Assert.Contains(before.ToString(), next.Content(s_group), StringComparison.Ordinal);
         cluster.Verify();
+    }
+
+    [Fact]
+    public void WhatIsMeantForAnEarlierCopyIsNotHeard()
+    {
+        var cluster = new GroupCluster(72, nodes: 3, groups: 1);
+        GroupNode leader = cluster.Leader(s_group);
+        NodeId other = cluster.Nodes.First(n => n != leader).Id;
+        ulong term = leader.Group(s_group).Term;
+        leader.Do(_ => leader.Host.Receive(other, Higher(from: 0, to: 1)));
+        Assert.Equal(term, leader.Group(s_group).Term);
+        Assert.Equal(RaftRole.Leader, leader.Group(s_group).Role);
+        leader.Do(_ => leader.Host.Receive(other, Higher(from: 0, to: 0)));
+        Assert.Equal(term + 9, leader.Group(s_group).Term);
+
+        // A refusal from a later term, which no leader outlives.
+        byte[] Higher(uint from, uint to)
+        {
+            var bytes = new BytesBuffer();
+            RaftMessageCodec.BeginBatch(bytes);
+            RaftMessageCodec.End(bytes, RaftMessageCodec.Begin(bytes, s_group, new RaftMessage
+            {
+                Kind = MessageKind.AppendResponse,
+                Flags = MessageFlags.Reject,
+                From = GroupMember.Of(other, from),
+                To = GroupMember.Of(leader.Id, to),
+                Term = new Term(term + 9),
+            }));
+            return bytes.WrittenSpan.ToArray();
+        }
     }
 
     [Fact]

@@ -74,6 +74,7 @@ internal sealed partial class GroupJournal
 
     private void GatherAgain(GroupLog log)
     {
+        GatherGeneration(log);
         if (log.IsRemoved)
             GatherHardState(log, SectionKind.Removal);
         else

@@ -27,7 +27,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     private const int RecordBytesWanted = 1 << 20;
 
     private readonly IScheduler _scheduler;
-    private readonly MemberId _self;
+    private readonly NodeId _self;
     private readonly Action<LogPosition> _durable;
     private readonly Action<JournalFailure, Exception> _failed;
     private readonly JournalWriter _journal;
@@ -54,7 +54,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         Action<JournalFailure, Exception> failed)
     {
         _scheduler = scheduler;
-        _self = new MemberId(self.Value);
+        _self = self;
         _durable = durable;
         _failed = failed;
         _journal = journal;
@@ -108,7 +108,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         JournalWriter journal = JournalWriter.Open(files, scheduler, folder, options, LogPosition.Zero, replay.Record);
         try
         {
-            SortedList<GroupId, RaftRecovery> recovered = replay.ToRecoveries(new MemberId(self.Value));
+            SortedList<GroupId, RaftRecovery> recovered = replay.ToRecoveries(self);
             return new GroupJournal(scheduler, journal, self, recovered, replay.Logs, durable, failed);
         }
         catch
@@ -118,20 +118,24 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         }
     }
 
-    /// <summary>A replica was here and is gone: only its term and vote are kept.</summary>
+    /// <summary>A replica was here and is gone: only its generation, its term and its vote are kept.</summary>
     public bool IsRemoved(GroupId group) => _logs.TryGetValue(group, out GroupLog? log) && log.IsRemoved;
+
+    /// <summary>Of the replica that is here, or of the last one that was; zero, too, where there was none.</summary>
+    public uint GenerationOf(GroupId group) => _logs.TryGetValue(group, out GroupLog? log) ? log.Generation : 0;
 
     /// <summary>
     /// The first trace of a replica that its group is founded with, in the next record; and what its member is made from.
     /// </summary>
     public RaftRecovery Found(GroupId group, Configuration configuration) =>
-        Begin(group, new ConfigurationEntry(LogIndex.Zero, Term.Zero, configuration));
+        Begin(group, 0, new ConfigurationEntry(LogIndex.Zero, Term.Zero, configuration));
 
     /// <summary>
     /// The first trace of a replica that joins its group and knows nothing of it, in the next record; and what its member is
     /// made from: where an earlier replica was removed, with the term and the vote that it promised.
     /// </summary>
-    public RaftRecovery Join(GroupId group) => Begin(group, new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty));
+    public RaftRecovery Join(GroupId group, uint generation = 0) =>
+        Begin(group, generation, new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty));
 
     /// <summary>The replica goes, in the next record: its log is forgotten, its term and vote stay.</summary>
     public void Remove(GroupId group)
@@ -141,6 +145,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         if (log.GatheredIn == _recordNumber)
             Write();
         log.Remove(log.HardState);
+        GatherGeneration(log);
         GatherHardState(log, SectionKind.Removal);
         Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
     }
@@ -155,7 +160,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
             return;
         if (!_logs.TryGetValue(group, out GroupLog? log) || log.IsRemoved)
         {
-            Join(group);
+            Join(group, GenerationOf(group));
             log = _logs[group];
         }
 
@@ -175,6 +180,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         {
             Check.That(snapshotConfiguration is not null, $"group {group}: a snapshot without its configuration");
             log.Reset(request.SnapshotIndex, request.SnapshotTerm, snapshotConfiguration.Value);
+            GatherGeneration(log);
             GatherDescriptor(log, SectionKind.Reset);
             anchors = true;
         }
@@ -313,19 +319,21 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         _failed(failure, cause);
     }
 
-    private RaftRecovery Begin(GroupId group, in ConfigurationEntry configuration)
+    private RaftRecovery Begin(GroupId group, uint generation, in ConfigurationEntry configuration)
     {
         Check.That(!group.IsNone);
         if (!_logs.TryGetValue(group, out GroupLog? log))
             Keep(log = new GroupLog(group));
         else
-            Check.That(log.IsRemoved, $"group {group} has a log here");
+            Check.That(log.IsRemoved && generation >= log.Generation, $"group {group} has a log here, or had a later one");
+        log.Generation = generation;
         log.Describe(new LogDescriptor(log.HardState, LogIndex.Zero, Term.Zero, LogIndex.Zero, configuration));
+        GatherGeneration(log);
         GatherDescriptor(log, SectionKind.Descriptor);
         Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
         return new RaftRecovery
         {
-            Id = _self,
+            Id = GroupMember.Of(_self, generation),
             HardState = log.HardState,
             Configurations = configuration.Configuration.Voters.Length > 0 ? [configuration] : [],
         };
@@ -342,6 +350,16 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         log.GatheredIn = _recordNumber;
         if (anchors || bytes > 0)
             _gathered.Add(new Gathered(log, anchors, first, last, bytes));
+    }
+
+    private void GatherGeneration(GroupLog log)
+    {
+        if (log.Generation == 0)
+            return;
+        Span<byte> section = stackalloc byte[1 + Varint.MaxLength32];
+        section[0] = (byte)SectionKind.Generation;
+        int at = 1 + Varint.Write(section[1..], log.Generation);
+        JournalPayload.AppendEntry(_record, log.Id.Value, section[..at]);
     }
 
     private void GatherDescriptor(GroupLog log, SectionKind kind)

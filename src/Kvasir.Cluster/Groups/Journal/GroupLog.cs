@@ -17,6 +17,9 @@ internal sealed class GroupLog(GroupId id)
 
     public bool IsRemoved { get; private set; }
 
+    /// <summary>Which of this node's copies of the group it is, or was.</summary>
+    public uint Generation { get; set; }
+
     public HardState HardState { get; private set; }
 
     /// <summary>The engine has everything up to here.</summary>

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
@@ -36,7 +37,7 @@ internal sealed class GroupsReplay(string folder)
     }
 
     /// <summary>Once all was replayed: what the members of the groups are made from.</summary>
-    public SortedList<GroupId, RaftRecovery> ToRecoveries(MemberId self)
+    public SortedList<GroupId, RaftRecovery> ToRecoveries(NodeId self)
     {
         var recoveries = new SortedList<GroupId, RaftRecovery>();
         foreach ((GroupId group, RecoveredLog log) in _logs)

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Log;
@@ -18,6 +19,9 @@ internal sealed class RecoveredLog(GroupId id)
     // Of entries, in order.
     private readonly List<ConfigurationEntry> _configurations = [];
 
+    // What was said right before the section that it is about.
+    private uint? _generation;
+
     // Entries are known in [_first, Log.LastIndex]; zero when the end is not known yet, either.
     private LogIndex _first;
 
@@ -31,8 +35,22 @@ internal sealed class RecoveredLog(GroupId id)
     /// <summary>Null, or what is wrong with the section, which stands in the record that begins at this place.</summary>
     public string? Take(SectionKind kind, ReadOnlySpan<byte> content, ulong start)
     {
+        uint? generation = _generation;
+        _generation = null;
+        if (kind is SectionKind.Descriptor or SectionKind.Reset or SectionKind.Removal)
+        {
+            if (WrongWith(kind, generation ?? 0) is { } wrong)
+                return wrong;
+        }
+        else if (generation is not null)
+        {
+            return "a generation of nothing";
+        }
+
         switch (kind)
         {
+            case SectionKind.Generation:
+                return TryGeneration(content) ? null : "a malformed generation";
             case SectionKind.Descriptor:
                 return LogDescriptor.TryRead(content, out LogDescriptor descriptor) ? Describe(descriptor, start) : "a malformed descriptor";
             case SectionKind.Reset:
@@ -52,7 +70,7 @@ internal sealed class RecoveredLog(GroupId id)
     }
 
     /// <summary>What a member is made from, but for what its engine has applied.</summary>
-    public RaftRecovery ToRecovery(MemberId self)
+    public RaftRecovery ToRecovery(NodeId self)
     {
         Check.That(IsAnchored && !Log.IsRemoved);
         var configurations = new List<ConfigurationEntry>(_configurations.Count + 1);
@@ -63,7 +81,7 @@ internal sealed class RecoveredLog(GroupId id)
         configurations.AddRange(_configurations);
         return new RaftRecovery
         {
-            Id = self,
+            Id = GroupMember.Of(self, Log.Generation),
             HardState = Log.HardState,
             SnapshotIndex = Log.BaseIndex,
             SnapshotTerm = Log.BaseTerm,
@@ -80,6 +98,25 @@ internal sealed class RecoveredLog(GroupId id)
         bool isWhole = numbers.TryNext(out ulong term) & numbers.TryNext(out ulong vote) && numbers.Rest.IsEmpty;
         state = new HardState(new Term(term), new MemberId(vote));
         return isWhole;
+    }
+
+    private bool TryGeneration(ReadOnlySpan<byte> content)
+    {
+        var numbers = new SectionNumbers(content);
+        bool isOne = numbers.TryNext(out ulong generation) && generation is > 0 and <= uint.MaxValue && numbers.Rest.IsEmpty;
+        _generation = isOne ? (uint)generation : null;
+        return isOne;
+    }
+
+    /// <summary>Only who was removed comes back as a later one.</summary>
+    private string? WrongWith(SectionKind kind, uint generation)
+    {
+        bool isKnown = IsAnchored || Log.IsRemoved;
+        bool mayGrow = Log.IsRemoved && kind == SectionKind.Descriptor;
+        if (isKnown && (mayGrow ? generation < Log.Generation : generation != Log.Generation))
+            return $"generation {generation} behind generation {Log.Generation}";
+        Log.Generation = generation;
+        return null;
     }
 
     private static bool Follows(HardState before, HardState after) =>

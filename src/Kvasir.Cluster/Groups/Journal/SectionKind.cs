@@ -20,4 +20,7 @@ internal enum SectionKind : byte
 
     /// <summary>The replica is gone; its term and vote stay promised.</summary>
     Removal = 6,
+
+    /// <summary>Which generation of the node's copy the descriptor, reset or removal right behind it is about; not there for zero.</summary>
+    Generation = 7,
 }

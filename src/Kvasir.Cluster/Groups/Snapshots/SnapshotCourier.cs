@@ -38,11 +38,11 @@ internal sealed class SnapshotCourier(
 
     public void Wanted(RaftGroup group, in SnapshotWanted wanted)
     {
-        var to = new NodeId(wanted.To.Value);
+        NodeId to = GroupMember.NodeOf(wanted.To);
         End(_senders.Find(s => s.Group == group && s.To == to));
         SnapshotHead head = group.StableHead();
         Check.That(head.Index >= wanted.AtLeast);
-        _senders.Add(new SnapshotSender(group, to, random.NextUInt64(), head, host.Now()));
+        _senders.Add(new SnapshotSender(group, wanted.To, random.NextUInt64(), head, host.Now()));
         host.Send(group, new RaftMessage
         {
             Kind = MessageKind.SnapshotOffer,
@@ -173,7 +173,7 @@ internal sealed class SnapshotCourier(
     private void Begin(NodeId from, GroupId id, ulong stream, ref ReadOnlySpan<byte> content)
     {
         if (!SnapshotCodec.TryReadHead(ref content, out SnapshotHead head) || !host.TryFind(id, out RaftGroup? group)
-            || !_offers.TryGetValue(id, out SnapshotOffered offer) || offer.From.Value != from.Value
+            || !_offers.TryGetValue(id, out SnapshotOffered offer) || GroupMember.NodeOf(offer.From) != from
             || offer.Index != head.Index || offer.SnapshotTerm != head.Term)
             return;
         _offers.Remove(id);
@@ -254,7 +254,7 @@ internal sealed class SnapshotCourier(
     private void Finish(SnapshotSender sender, LogIndex installed, TimeSpan now)
     {
         End(sender);
-        sender.Group.SnapshotFinished(now, sender.To, installed);
+        sender.Group.SnapshotFinished(now, sender.Member, installed);
     }
 
     private void End(SnapshotSender? sender)

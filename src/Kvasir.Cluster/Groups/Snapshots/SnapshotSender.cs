@@ -20,16 +20,19 @@ internal sealed class SnapshotSender : IDisposable
     private ulong _arrived;
     private bool _isHeld;
 
-    public SnapshotSender(RaftGroup group, NodeId to, ulong stream, SnapshotHead head, TimeSpan now)
+    public SnapshotSender(RaftGroup group, MemberId member, ulong stream, SnapshotHead head, TimeSpan now)
     {
-        (Group, To, Stream, Head, HeardAt) = (group, to, stream, head, now);
+        (Group, Member, Stream, Head, HeardAt) = (group, member, stream, head, now);
         _rows = group.Replica.Engine.CreateIterator(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
         _rows.SeekToFirst();
     }
 
     public RaftGroup Group { get; }
 
-    public NodeId To { get; }
+    /// <summary>Whom it is for.</summary>
+    public MemberId Member { get; }
+
+    public NodeId To => GroupMember.NodeOf(Member);
 
     public ulong Stream { get; }
 

@@ -140,10 +140,11 @@ public sealed class GroupJournalModelTests
             var id = new GroupId(group);
             if (!World.Logs.TryGetValue(id, out LogModel? log) || log.IsRemoved)
             {
-                if (_random.OneIn(3))
+                uint generation = log is null ? 0 : log.Generation + (uint)_random.Next(200);
+                if (generation == 0 && _random.OneIn(3))
                     World.Found(group);
                 else
-                    World.Join(group);
+                    World.Join(group, generation);
                 return;
             }
 

@@ -181,6 +181,30 @@ public sealed class GroupJournalTests
     }
 
     [Fact]
+    public void AReplicaThatComesBackIsAnotherMember()
+    {
+        using var world = new GroupWorld(10);
+        world.Found(1);
+        world.Append(1, Normal(7, "gone"));
+        world.Remove(1);
+        world.Join(1, generation: 3);
+        world.Append(1, Normal(7, "back"));
+        world.Sync();
+        world.Crash(CrashKind.LoseUnsynced);
+        world.Verify(world.Logs, "after it came back");
+        Assert.Equal("1.3", world.Journal.Recovered[new GroupId(1)].Id.ToString());
+        world.Remove(1);
+        Assert.Throws<InvariantViolationException>(() => world.Journal.Join(new GroupId(1), 2));
+        world.Sync();
+        world.Crash(CrashKind.LoseUnsynced);
+        world.Verify(world.Logs, "after it went again");
+        world.Join(1, generation: 300);
+        world.Sync();
+        world.Reopen();
+        world.Verify(world.Logs, "after it came back again");
+    }
+
+    [Fact]
     public void AReplicaThatNobodyAnnouncedBeginsEmpty()
     {
         using var world = new GroupWorld(9);

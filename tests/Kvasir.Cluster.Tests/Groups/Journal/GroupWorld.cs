@@ -76,11 +76,13 @@ internal sealed class GroupWorld : IDisposable
         Logs[id] = model;
     }
 
-    public void Join(uint group)
+    public void Join(uint group, uint generation = 0)
     {
         var id = new GroupId(group);
-        LogModel model = LogModel.Joining with { State = KeptOf(id) };
-        model.Matches(Journal.Join(id), $"group {group} joined");
+        LogModel model = LogModel.Joining with { State = KeptOf(id), Generation = generation };
+        RaftRecovery recovery = Journal.Join(id, generation);
+        model.Matches(recovery, $"group {group} joined");
+        Assert.Equal(GroupMember.Of(Self, generation), recovery.Id);
         Logs[id] = model;
     }
 
@@ -88,7 +90,7 @@ internal sealed class GroupWorld : IDisposable
     {
         var id = new GroupId(group);
         Journal.Remove(id);
-        Logs[id] = LogModel.Joining with { State = Logs[id].State, IsRemoved = true };
+        Logs[id] = LogModel.Joining with { State = Logs[id].State, Generation = Logs[id].Generation, IsRemoved = true };
     }
 
     public void Vote(uint group, ulong term, ulong vote) => Persist(group, new HardState(new Term(term), new MemberId(vote)));
@@ -106,7 +108,7 @@ internal sealed class GroupWorld : IDisposable
         (LogIndex Index, Term Term, ConfigurationEntry Configuration)? snapshot = null)
     {
         var id = new GroupId(group);
-        LogModel log = Logs.TryGetValue(id, out LogModel? found) && !found.IsRemoved ? found : LogModel.Joining with { State = KeptOf(id) };
+        LogModel log = Logs.TryGetValue(id, out LogModel? found) && !found.IsRemoved ? found : LogModel.Joining with { State = KeptOf(id), Generation = found?.Generation ?? 0 };
         HardState before = log.State;
         log = log with { State = state ?? before };
         if (snapshot is { } image)
@@ -179,11 +181,12 @@ internal sealed class GroupWorld : IDisposable
         foreach ((GroupId group, LogModel log) in logs)
         {
             Assert.Equal(log.IsRemoved, Journal.IsRemoved(group));
+            Assert.Equal(log.Generation, Journal.GenerationOf(group));
             if (log.IsRemoved)
                 continue;
             RaftRecovery recovery = Journal.Recovered[group];
             log.Matches(recovery, $"{where}, group {group}");
-            Assert.Equal(GroupWorld.Self.Value, recovery.Id.Value);
+            Assert.Equal(GroupMember.Of(Self, log.Generation), recovery.Id);
             if (recovery.SnapshotIndex < log.Last)
             {
                 LogIndex first = recovery.SnapshotIndex.Next;

@@ -30,6 +30,9 @@ internal sealed record LogModel(
     public static readonly LogModel Joining = new(
         default, IsRemoved: false, LogIndex.Zero, Term.Zero, new ConfigurationEntry(LogIndex.Zero, Term.Zero, Configuration.Empty), [], LogIndex.Zero);
 
+    /// <summary>Of the replica that is there, or was.</summary>
+    public uint Generation { get; init; }
+
     public LogIndex Last => Origin + (ulong)Entries.Length;
 
     public ModelEntry this[LogIndex index] => Entries[(int)(index - Origin) - 1];
