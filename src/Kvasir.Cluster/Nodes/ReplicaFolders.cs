@@ -130,6 +130,16 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         return found;
     }
 
+    public void DiscardBefore(RaftGroup group, string folder)
+    {
+        foreach (int number in Numbers(group.Id))
+        {
+            if (PathOf(group.Id, number) == folder)
+                return;
+            Remove(group.Id, number);
+        }
+    }
+
     private string PathOf(GroupId group, int number) =>
         number == 0 ? $"{root}/{group}" : string.Create(CultureInfo.InvariantCulture, $"{root}/{group}.{number}");
 

@@ -175,6 +175,9 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     public bool IsDown => Link.IsDown;
 
+    /// <summary>Nothing goes to the disk in the background while it says so.</summary>
+    public Func<bool>? Holds { get; set; }
+
     public List<Gate> Losses { get; } = [];
 
     public List<string> Announced { get; } = [];
@@ -226,7 +229,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     public void Work()
     {
-        while (!IsDown && _random.OneIn(2) && _scheduler.RunOne())
+        while (!IsDown && Holds?.Invoke() != true && _random.OneIn(2) && _scheduler.RunOne())
         {
         }
     }

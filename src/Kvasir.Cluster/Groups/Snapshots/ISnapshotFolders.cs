@@ -14,6 +14,9 @@ internal interface ISnapshotFolders
     /// </summary>
     void Mark(RaftGroup group, string folder, LogIndex index);
 
+    /// <summary>All that the replica had before this folder is deleted. The engines of it are closed.</summary>
+    void DiscardBefore(RaftGroup group, string folder);
+
     /// <summary>The folder is not the replica's, and is deleted with its mark. Its engine is closed.</summary>
     void Discard(RaftGroup group, string folder);
 }

@@ -80,15 +80,10 @@ internal sealed class SnapshotCourier(
                 GiveUp(receiver);
         }
 
-        for (int i = _retired.Count - 1; i >= 0; i--)
+        foreach (Retired retired in _retired.Where(r => IsDone(r, now)).ToArray())
         {
-            Retired retired = _retired[i];
-            if (now - retired.Since < s_grace)
-                continue;
-
-            // Its files stay until the next start: only a log that was read back proves that nobody needs them.
-            _retired.RemoveAt(i);
-            retired.Engine.Dispose();
+            _retired.Remove(retired);
+            Dispose(retired);
         }
     }
 
@@ -219,7 +214,7 @@ internal sealed class SnapshotCourier(
                 folders.Mark(group, receiver.Folder, receiver.Head.Index);
                 installs = group.TryInstall(now, receiver.Head, receiver.Engine, out IOrderedEngine before);
                 if (installs)
-                    _retired.Add(new Retired(group, before, now));
+                    _retired.Add(new Retired(group, before, receiver.Folder, receiver.Head.Index, now));
             }
 
             if (!installs)
@@ -230,6 +225,26 @@ internal sealed class SnapshotCourier(
         {
             Throw(receiver);
             Acknowledge(receiver, SnapshotProgress.Failed);
+        }
+    }
+
+    /// <summary>
+    /// The record that begins the log anew is durable: nothing of the new log is before it is. Until then a start would find the log
+    /// that was there before, and look for the files that go with it.
+    /// </summary>
+    private static bool IsDone(Retired retired, TimeSpan now) =>
+        now - retired.Since >= s_grace && retired.Group.Member.SyncedIndex >= retired.Index;
+
+    private void Dispose(Retired retired)
+    {
+        retired.Engine.Dispose();
+        try
+        {
+            folders.DiscardBefore(retired.Group, retired.Successor);
+        }
+        catch (StorageException)
+        {
+            // What is left goes at the next start.
         }
     }
 
@@ -274,7 +289,7 @@ internal sealed class SnapshotCourier(
         transport.Send(to, _acknowledgement.WrittenSpan);
     }
 
-    private sealed record Retired(RaftGroup Group, IOrderedEngine Engine, TimeSpan Since);
+    private sealed record Retired(RaftGroup Group, IOrderedEngine Engine, string Successor, LogIndex Index, TimeSpan Since);
 
     private sealed class MessageItem(SnapshotCourier courier, NodeId from, MessageBuffer message) : IMailboxItem
     {
