@@ -204,11 +204,11 @@ public sealed class SimulatedNetwork
             arrives = link.LastArrival;
         link.LastArrival = arrives;
         link.Bytes += message.Length;
-        int life = to.Life;
-        _events.At(arrives, () => Arrive(from, to, link, message, life));
+        (NodeId sender, int life) = (from.Self, to.Life);
+        _events.At(arrives, () => Arrive(from, sender, to, link, message, life));
     }
 
-    private void Arrive(SimulatedTransport from, SimulatedTransport to, SimulatedLink link, MessageBuffer message, int life)
+    private void Arrive(SimulatedTransport from, NodeId sender, SimulatedTransport to, SimulatedLink link, MessageBuffer message, int life)
     {
         link.Bytes -= message.Length;
         if (link.IsFull && link.Bytes <= Behaviour.LinkBytesMax / 2)
@@ -228,8 +228,8 @@ public sealed class SimulatedNetwork
             using (message)
             {
                 Delivered++;
-                Watcher?.Invoke(from.Self, to.Self, "arrives");
-                to.Listener.Received(from.Self, message.Bytes);
+                Watcher?.Invoke(sender, to.Self, "arrives");
+                to.Listener.Received(sender, message.Bytes);
                 to.Listener.Settled();
             }
         });
@@ -281,13 +281,14 @@ public sealed class SimulatedNetwork
     {
         SimulatedLink link = node.Links[peer.Index];
         bool told = link.IntroducedInLife == node.Life;
-        if (node.IsDown || told == together)
+        if (node.IsDown || (told == together && (!told || link.IntroducedAs == peer.Self)))
             return;
-        link.IntroducedInLife = together ? node.Life : -1;
+        NodeId before = link.IntroducedAs, now = peer.Self;
+        (link.IntroducedInLife, link.IntroducedAs) = (together ? node.Life : -1, now);
+        if (told)
+            node.Run(() => node.Listener.Disconnected(before));
         if (together)
-            node.Run(() => node.Listener.Connected(peer.Self));
-        else
-            node.Run(() => node.Listener.Disconnected(peer.Self));
+            node.Run(() => node.Listener.Connected(now));
     }
 
     private static void Tell(SimulatedTransport node, SimulatedTransport peer, bool isCut)
@@ -305,6 +306,8 @@ public sealed class SimulatedNetwork
         });
     }
 
+    internal bool IsFree(NodeId id) => Find(id) is null;
+
     private SimulatedTransport? Find(NodeId id) => _nodes.Find(n => n.Self == id);
 
     internal sealed class SimulatedLink
@@ -315,6 +318,9 @@ public sealed class SimulatedNetwork
 
         /// <summary>In which life the node at its beginning was told that the other is there; negative: in none.</summary>
         public int IntroducedInLife { get; set; } = -1;
+
+        /// <summary>Who was there then.</summary>
+        public NodeId IntroducedAs { get; set; }
 
         public bool IsFull { get; set; }
 

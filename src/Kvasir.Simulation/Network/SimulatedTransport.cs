@@ -7,22 +7,24 @@ namespace Kvasir.Simulation.Network;
 public sealed class SimulatedTransport : ITransport
 {
     private readonly SimulatedNetwork _network;
+    private readonly NodeId _place;
     private readonly Queue<Action> _waiting = new();
 
     internal SimulatedTransport(SimulatedNetwork network, NodeId self, ITransportListener listener, int index)
     {
         _network = network;
+        _place = self;
         Self = self;
         Listener = listener;
         Index = index;
     }
 
-    public NodeId Self { get; }
+    public NodeId Self { get; private set; }
 
     public int MessageBytesMax => int.MaxValue;
 
-    /// <summary>Where others find it for a call.</summary>
-    public PeerAddress Address => new(Self, $"node-{Self}", 1);
+    /// <summary>Where others find it for a call; the same for whoever is there one after another.</summary>
+    public PeerAddress Address => new(Self, $"node-{_place}", 1);
 
     public bool IsPaused { get; private set; }
 
@@ -101,6 +103,16 @@ public sealed class SimulatedTransport : ITransport
         Check.That(IsDown);
         IsDown = false;
         _network.Restarted(this);
+    }
+
+    /// <summary>Another node is here now, and who knew the one before does not know it.</summary>
+    public void Rename(NodeId self)
+    {
+        if (Self == self)
+            return;
+        Check.That(_network.IsFree(self));
+        Self = self;
+        _network.KnowledgeChanged(this);
     }
 
     internal bool Knows(NodeId peer) => Known is null || Known.Contains(peer);

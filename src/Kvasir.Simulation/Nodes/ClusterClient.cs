@@ -99,9 +99,9 @@ internal sealed class ClusterClient
     {
         int attempt = ++_attempt;
         ClientRequest request = _request!;
-        NodeMachine machine = _leader.IsNone || _random.OneIn(20)
+        NodeMachine machine = _leader.IsNone || _random.OneIn(20) || _world.MachineOf(_leader) is not { } leader
             ? _world.Machines[_random.Next(_world.Machines.Count)]
-            : _world.Machines[(int)_leader.Value - 1];
+            : leader;
         _world.Events.After(Milliseconds(0.1, 1), () => machine.Ask(request, reply => Hear(attempt, reply)));
         _world.Events.After(s_patience, () =>
         {

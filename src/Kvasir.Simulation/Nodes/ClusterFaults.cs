@@ -50,7 +50,13 @@ public enum ClusterFaults
     /// <summary>Disks refuse writes and syncs for a while.</summary>
     Errors = 8192,
 
-    All = 16383,
+    /// <summary>Nodes join, are drained, leave for good, are away for long, and lose their disks, one after another.</summary>
+    Membership = 16384,
+
+    /// <summary>Files of replicas rot where they lie; their node is replaced after a while.</summary>
+    Rot = 32768,
+
+    All = 32767,
 }
 
 /// <summary>Their names on a command line.</summary>

@@ -12,11 +12,13 @@ internal sealed class ClusterNemesis
         [CrashKind.ProcessKill, CrashKind.LoseUnsynced, CrashKind.LoseSubset, CrashKind.TearSectors, CrashKind.TearBytes];
 
     private readonly ClusterWorld _world;
+    private readonly ClusterOperator _operator;
     private readonly TimeSpan _end;
 
-    public ClusterNemesis(ClusterWorld world, SeededRandom dice, ClusterFaults faults, TimeSpan end)
+    public ClusterNemesis(ClusterWorld world, ClusterOperator upkeep, SeededRandom dice, ClusterFaults faults, TimeSpan end)
     {
         _world = world;
+        _operator = upkeep;
         _end = end;
         foreach (ClusterFaults kind in ClusterFaultNames.Kinds)
         {
@@ -100,6 +102,12 @@ internal sealed class ClusterNemesis
             case ClusterFaults.Errors:
                 Spoil(random, time, DiskFault.Failed);
                 break;
+            case ClusterFaults.Membership:
+                _operator.Begin(random);
+                break;
+            case ClusterFaults.Rot:
+                _operator.LetRot(random);
+                break;
         }
     }
 
@@ -111,33 +119,34 @@ internal sealed class ClusterNemesis
         if (random.OneIn(2))
             side = 1 << random.Next(Machines.Count);
         bool outward = random.OneIn(2);
-        List<(NodeId From, NodeId To)> cut = [];
+        List<(NodeMachine From, NodeMachine To)> cut = [];
         for (int a = 0; a < Machines.Count; a++)
         {
             for (int b = 0; b < Machines.Count; b++)
             {
                 bool aIn = (side & (1 << a)) != 0, bIn = (side & (1 << b)) != 0;
                 if (aIn != bIn && (!oneWay || aIn == outward))
-                    cut.Add((Machines[a].Id, Machines[b].Id));
+                    cut.Add((Machines[a], Machines[b]));
             }
         }
 
-        foreach ((NodeId from, NodeId to) in cut)
-            _world.Network.Cut(from, to);
+        foreach ((NodeMachine from, NodeMachine to) in cut)
+            _world.Network.Cut(from.Id, to.Id);
         _world.Events.After(time, () =>
         {
-            foreach ((NodeId from, NodeId to) in cut)
-                _world.Network.Mend(from, to);
+            // Whoever is there by now.
+            foreach ((NodeMachine from, NodeMachine to) in cut)
+                _world.Network.Mend(from.Id, to.Id);
         });
     }
 
     private void Slow(SeededRandom random, TimeSpan time)
     {
-        NodeId from = Machines[random.Next(Machines.Count)].Id, to = Machines[random.Next(Machines.Count)].Id;
+        NodeMachine from = Machines[random.Next(Machines.Count)], to = Machines[random.Next(Machines.Count)];
         if (from == to)
             return;
-        _world.Network.Slow(from, to, 5 + (random.NextDouble() * 200));
-        _world.Events.After(time, () => _world.Network.Slow(from, to, 1));
+        _world.Network.Slow(from.Id, to.Id, 5 + (random.NextDouble() * 200));
+        _world.Events.After(time, () => _world.Network.Slow(from.Id, to.Id, 1));
     }
 
     private void Crash(SeededRandom random, TimeSpan time)

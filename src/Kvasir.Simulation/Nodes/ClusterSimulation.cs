@@ -23,11 +23,14 @@ public sealed class ClusterSimulation
 {
     private static readonly TimeSpan s_healing = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan s_lookInterval = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_deadSoon = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_deadLate = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_supervision = TimeSpan.FromSeconds(1);
     private static readonly CheckLimits s_limits = new() { StepsMax = 5_000_000 };
 
     private readonly ClusterSimulationOptions _options;
     private readonly ClusterWorld _world;
+    private readonly ClusterOperator _operator;
     private readonly SeededRandom _dice;
     private readonly List<ClusterClient> _clients = [];
 
@@ -47,9 +50,11 @@ public sealed class ClusterSimulation
             QuiesceAfter = quiet.OneIn(4) ? TimeSpan.MaxValue : TimeSpan.FromMilliseconds(100 + quiet.Next(900)),
         };
         _dice = random.Fork();
-        _world = new ClusterWorld(random.NextUInt64(), options, settings);
+        bool replacesSoon = options.Faults.HasFlag(ClusterFaults.Membership) && new SeededRandom(options.Seed).OneIn(2);
+        _world = new ClusterWorld(random.NextUInt64(), options, settings) { DeadAfter = replacesSoon ? s_deadSoon : s_deadLate };
+        _operator = new ClusterOperator(_world);
         for (int i = 1; i <= options.Nodes; i++)
-            _world.Machines.Add(new NodeMachine(_world, new NodeId((ulong)i)));
+            _world.Machines.Add(new NodeMachine(_world, new NodeId((ulong)i), isFounder: i == 1));
     }
 
     /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
@@ -77,7 +82,7 @@ public sealed class ClusterSimulation
     {
         Begin();
         TimeSpan end = _world.Events.Now + _options.Time;
-        _ = new ClusterNemesis(_world, _dice.Fork(), _options.Faults, end);
+        _ = new ClusterNemesis(_world, _operator, _dice.Fork(), _options.Faults, end);
         var clock = new HistoryClock(_world.Events.Clock);
         for (int i = 0; i < _options.Clients; i++)
             _clients.Add(new ClusterClient(_world, i, _options.Clients, clock, end));
@@ -146,7 +151,7 @@ public sealed class ClusterSimulation
             machine.Start();
         }
 
-        RunUntil(() => _clients.TrueForAll(c => c.IsIdle) && IsWhole() && IsLevel(), "every shard has its copies, and these are equally far");
+        RunUntil(() => _clients.TrueForAll(c => c.IsIdle) && _operator.IsIdle && IsWhole() && IsLevel(), "every shard has its copies, and these are equally far");
         DirectoryView view = _world.Machines[0].Process!.Node!.View;
         foreach (GroupRecord group in view.Groups)
         {
@@ -182,7 +187,7 @@ public sealed class ClusterSimulation
             foreach (NodeMachine machine in _world.Machines)
             {
                 bool isHere = machine.Process!.Node!.Host!.TryFind(record.Id, out RaftGroup? group);
-                if (!isHere && record.Replicas.Contains(machine.Id))
+                if (isHere != record.Replicas.Contains(machine.Id) && record.Id != GroupId.Directory)
                     return false;
                 if (group is null)
                     continue;
@@ -212,7 +217,7 @@ public sealed class ClusterSimulation
 
     private string Describe()
     {
-        var text = new StringBuilder();
+        var text = new StringBuilder(_operator.IsIdle ? "" : $"\n  the operator is busy: {_operator.Work}");
         foreach (NodeMachine machine in _world.Machines)
         {
             text.Append(CultureInfo.InvariantCulture, $"\n  node {machine.Id}");

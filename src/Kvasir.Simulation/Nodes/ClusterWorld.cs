@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Simulation.Network;
@@ -12,7 +13,10 @@ internal sealed class ClusterWorld
 {
     private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
+    private const ulong FirstUnknown = 1_000_000;
+
     private readonly Action<string>? _tell;
+    private ulong _unknown = FirstUnknown;
 
     public ClusterWorld(ulong seed, ClusterSimulationOptions options, RaftSettings settings)
     {
@@ -34,6 +38,9 @@ internal sealed class ClusterWorld
     /// <summary>Of nodes that start from now on.</summary>
     public long JournalBytesMax { get; set; } = 512L << 20;
 
+    /// <summary>Nodes that are silent for so long are replaced, where there are others.</summary>
+    public TimeSpan DeadAfter { get; init; } = TimeSpan.FromMinutes(5);
+
     public EventQueue Events { get; }
 
     public TraceHash Trace { get; } = new();
@@ -45,6 +52,12 @@ internal sealed class ClusterWorld
     public ClusterInvariants Invariants { get; }
 
     public DiskWorkloadCoverage Coverage { get; } = new();
+
+    /// <summary>The machine that this node is on, while there is one.</summary>
+    public NodeMachine? MachineOf(NodeId node) => Machines.Find(m => m.Id == node);
+
+    /// <summary>For a node that the cluster has not given a number yet: one that it never gives.</summary>
+    public NodeId NextUnknown() => new(++_unknown);
 
     public bool IsTold => _tell is not null;
 

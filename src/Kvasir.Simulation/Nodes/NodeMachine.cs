@@ -7,19 +7,26 @@ using Kvasir.Storage.Files;
 
 namespace Kvasir.Simulation.Nodes;
 
-/// <summary>A machine: its disk and its clock outlive the processes that run the node on it, one after another.</summary>
+/// <summary>
+/// A machine: its disk and its clock outlive the processes that run the node on it, one after another. When its disk is emptied
+/// another node begins on it, at the same address, and is given a number by the cluster.
+/// </summary>
 internal sealed class NodeMachine : ITransportListener
 {
     private static readonly TimeSpan s_restartPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
     private readonly SeededRandom _random;
+    private bool _isFounder;
 
-    public NodeMachine(ClusterWorld world, NodeId id)
+    /// <param name="world">Where it is.</param>
+    /// <param name="id">The number that its node is given, or nobody's when that is left to the cluster.</param>
+    /// <param name="isFounder">Its node founds the cluster.</param>
+    public NodeMachine(ClusterWorld world, NodeId id, bool isFounder)
     {
         World = world;
         _random = world.Random.Fork();
-        Id = id;
+        _isFounder = isFounder;
         Clock = new NodeClock(world.Events.Clock);
         Disk = new SimulatedFileSystem(_random.Fork());
         Link = world.Network.Join(id, this);
@@ -27,7 +34,8 @@ internal sealed class NodeMachine : ITransportListener
 
     public ClusterWorld World { get; }
 
-    public NodeId Id { get; }
+    /// <summary>The number of the node that is on it; one that no node has until it is known.</summary>
+    public NodeId Id => Link.Self;
 
     public NodeClock Clock { get; }
 
@@ -40,18 +48,24 @@ internal sealed class NodeMachine : ITransportListener
 
     public bool IsDown => Process is null;
 
+    /// <summary>It is not started, whoever wants to.</summary>
+    public bool IsKeptDown { get; set; }
+
     /// <summary>Nothing that goes to the disk in the background comes to an end before.</summary>
     public TimeSpan StalledUntil { get; private set; }
 
+    /// <summary>Bits of its files were flipped.</summary>
+    public bool IsRotten { get; private set; }
+
     public IReadOnlyList<PeerAddress> Seeds =>
-        Id.Value == 1 ? [] : [.. World.Machines.Where(m => m != this).Select(m => m.Link.Address)];
+        _isFounder ? [] : [.. World.Machines.Where(m => m != this).Select(m => m.Link.Address with { Node = NodeId.None })];
 
     public void StallDisk(TimeSpan time) => StalledUntil = World.Events.Now + time;
 
     /// <summary>A process is started; where the disk does not let it, another a moment later.</summary>
     public void Start()
     {
-        if (!IsDown)
+        if (!IsDown || IsKeptDown)
             return;
         if (Link.IsDown)
             Link.Restart();
@@ -63,10 +77,40 @@ internal sealed class NodeMachine : ITransportListener
             process.Start();
             World.Invariants.Look(this);
         }
-        catch (StorageException e) when (Disk.Faults.Count > 0)
+        catch (StorageException e) when (IsRotten || Disk.Faults.Count > 0)
         {
             DieOfDisk(process, e);
         }
+    }
+
+    /// <summary>Empties the disk of a machine that is down: its node is gone for ever, and another begins.</summary>
+    public void Wipe()
+    {
+        Check.That(IsDown);
+        World.Coverage.Add("disks emptied");
+        if (World.IsTold)
+            World.Tell($"the disk of node {Id} is emptied");
+        Disk = new SimulatedFileSystem(_random.Fork());
+        (IsRotten, _isFounder) = (false, false);
+        Link.Rename(World.NextUnknown());
+    }
+
+    /// <summary>Flips some bits of files that lie there.</summary>
+    public void Rot(SeededRandom random)
+    {
+        string[] paths = [.. Disk.Paths.Where(p => p.StartsWith("/data/replicas/", StringComparison.Ordinal) && Disk.FileLength(p) > 0)];
+        if (paths.Length == 0)
+            return;
+        IsRotten = true;
+        for (int i = random.Next(1, 30); i > 0; i--)
+        {
+            string path = paths[random.Next(paths.Length)];
+            Disk.FlipBit(path, random.Next((int)Disk.FileLength(path)), random.Next(8));
+        }
+
+        World.Coverage.Add("disks that rot");
+        if (World.IsTold)
+            World.Tell($"files of node {Id} rot");
     }
 
     /// <summary>The process ends, or the machine with it. Not from inside of the process.</summary>

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
@@ -54,7 +55,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
         {
             Folder = "/data",
             PeerAddress = Machine.Link.Address.ToString(),
-            RespAddress = $"resp-{Machine.Id}:1",
+            RespAddress = $"{Machine.Link.Address.Host}:2",
             Seeds = Machine.Seeds,
             Engine = world.Options.Engine.Name,
             DatabaseCount = ClusterClient.Databases,
@@ -63,6 +64,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             JournalBytesMax = world.JournalBytesMax,
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
             Raft = world.Settings,
+            Upkeep = new UpkeepSettings { DeadAfter = world.DeadAfter },
         };
         Node = ClusterNode.Open(options, new NodeEnvironment(Machine.Disk, _scheduler, [world.Options.Engine], Seed), this, this);
         Node.Router.Watcher = Moved;
@@ -139,7 +141,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
 
     void IPeerLink.Identify(ulong cluster, NodeId self)
     {
-        Check.That(self == Machine.Id, $"the node on machine {Machine.Id} was given number {self}");
+        Machine.Link.Rename(self);
         _self = self;
     }
 
