@@ -43,6 +43,9 @@ internal sealed class OutgoingStream
     /// <summary>It stands in the list of those to send from.</summary>
     public bool IsDirty { get; set; }
 
+    /// <summary>Its node has refused a request, and with it all that came behind: none of them has happened.</summary>
+    public bool IsRefused { get; private set; }
+
     /// <summary>Since when its node has not been the leader that this one knows of; 0 while it is.</summary>
     public long StaleSinceMs { get; set; }
 
@@ -78,8 +81,8 @@ internal sealed class OutgoingStream
     }
 
     /// <summary>
-    /// Takes replies, and hands on each whole one with its request. False: something is missing or makes no sense, and the
-    /// stream is over.
+    /// Takes replies, and hands on each whole one with its request. False: something is missing or makes no sense, or the node
+    /// does not lead, and the stream is over.
     /// </summary>
     public bool Receive(RequestExchange exchange, in StreamFrame frame, ReadOnlySpan<byte> bytes)
     {
@@ -105,7 +108,11 @@ internal sealed class OutgoingStream
                     if (_requests.Count == _unsentRequests)
                         return false;
                     _requests.Dequeue();
-                    exchange.Answered(this, request, _received.WrittenSpan.Slice(start, length));
+                    if (!exchange.TryAnswer(this, request, _received.WrittenSpan.Slice(start, length)))
+                    {
+                        IsRefused = true;
+                        return false;
+                    }
                 }
 
                 start += length;

@@ -33,6 +33,11 @@ internal sealed partial class RequestExchange
 
     // Requests that nobody takes for the moment, in order.
     private readonly LinkedList<SentRequest> _parked = new();
+
+    // How many of them are for which shard, and for which shards the first cannot go yet: then none behind it may.
+    private readonly Dictionary<GroupId, int> _parkedOf = [];
+    private readonly HashSet<GroupId> _heldBack = [];
+    private readonly HashSet<RespSession> _wrote = [];
     private readonly Dictionary<GroupId, (NodeId Leader, ulong Version)> _hints = [];
     private ulong _nextStream;
     private long _owed;
@@ -43,44 +48,53 @@ internal sealed partial class RequestExchange
 
     public bool CanReach(NodeId node) => node == Self || Peer(node).IsReachable;
 
+    public bool HoldsBack(GroupId group) => _parkedOf.Count != 0 && _parkedOf.ContainsKey(group);
+
+    public ulong Learned { get; private set; }
+
     public bool HasRoom(NodeId node) => _owedBytes < AllBytesMax && Peer(node).Bytes < PeerBytesMax;
 
     public void Send(in ForwardedRequest request)
     {
         SentRequest sent = new(request, _server.Clock.NowMs + PatienceMs);
         NodeId leader = request.Leader.IsNone ? Leader(_router.Route(request.Group)) : Hinted(request.Group, request.Leader);
-        if (leader.IsNone)
+        if (leader.IsNone || HoldsBack(request.Group))
             Park(sent);
         else
             Append(leader, sent);
         _hasUnsent = true;
     }
 
-    /// <summary>A reply has come. By the stream.</summary>
-    public void Answered(OutgoingStream stream, SentRequest request, ReadOnlySpan<byte> reply)
+    /// <summary>
+    /// A reply has come. By the stream. False: its node does not lead. It has refused whatever came behind, too; all of it is
+    /// sent to whoever does, in order.
+    /// </summary>
+    public bool TryAnswer(OutgoingStream stream, SentRequest request, ReadOnlySpan<byte> reply)
     {
         Settled(stream.Key.Peer, request);
         if (!SentRequest.IsNotLeader(reply))
         {
             request.Answer(reply);
-            return;
+            return true;
         }
 
         Learn(request.Group, SentRequest.LeaderIn(reply));
-        if (!request.IsLastOfItsSession || NowMs >= request.DeadlineMs)
+        if (NowMs >= request.DeadlineMs)
         {
             request.Answer(reply);
-            return;
+            return false;
         }
 
         if (++request.Misses > 1)
             request.NotBeforeMs = NowMs + (long)s_look.TotalMilliseconds;
         Park(request);
+        return false;
     }
 
     /// <summary>A node that does not lead says who does: believed until this node's own knowledge changes.</summary>
     private void Learn(GroupId group, NodeId leader)
     {
+        Learned++;
         if (leader.IsNone || leader == Self)
             _hints.Remove(group);
         else
@@ -135,29 +149,47 @@ internal sealed partial class RequestExchange
         _owed--;
     }
 
-    private void Park(SentRequest request) => _parked.AddLast(request);
+    private void Park(SentRequest request)
+    {
+        _parked.AddLast(request);
+        _parkedOf[request.Group] = _parkedOf.GetValueOrDefault(request.Group) + 1;
+    }
 
-    /// <summary>Sends what was parked to whoever leads its shard now; what has waited for too long is refused.</summary>
+    private void Unpark(LinkedListNode<SentRequest> at)
+    {
+        _parked.Remove(at);
+        GroupId group = at.Value.Group;
+        int left = _parkedOf[group] - 1;
+        if (left == 0)
+            _parkedOf.Remove(group);
+        else
+            _parkedOf[group] = left;
+    }
+
+    /// <summary>
+    /// Sends what was parked to whoever leads its shard now, in order; what has waited for too long is refused.
+    /// </summary>
     private void SendParked()
     {
+        _heldBack.Clear();
         LinkedListNode<SentRequest>? next = _parked.First;
         while (next is not null)
         {
             LinkedListNode<SentRequest> at = next;
             SentRequest request = at.Value;
             next = at.Next;
-            if (request.NotBeforeMs > NowMs)
-                continue;
             Route route = _router.Route(request.Group);
-            NodeId leader = Leader(route);
+            NodeId leader = _heldBack.Contains(request.Group) || request.NotBeforeMs > NowMs ? NodeId.None : Leader(route);
+            if (leader.IsNone)
+                _heldBack.Add(request.Group);
             if (!leader.IsNone)
             {
-                _parked.Remove(at);
+                Unpark(at);
                 Append(leader, request);
             }
             else if (route.Kind == RouteKind.Gone || NowMs >= request.DeadlineMs)
             {
-                _parked.Remove(at);
+                Unpark(at);
                 request.Answer(route.Kind switch
                 {
                     RouteKind.Gone => s_gone,
@@ -236,8 +268,8 @@ internal sealed partial class RequestExchange
     }
 
     /// <summary>
-    /// Ends a stream. What was sent and may write has an unknown outcome. The rest did not happen, or makes no difference: it
-    /// is sent again, unless it would come after a later request of its client.
+    /// Ends a stream. What was sent and may write has an unknown outcome, unless its node has refused it. The rest did not happen, or
+    /// makes no difference: it is sent again, in order, but for reads that could see a later write of their own client.
     /// </summary>
     private void Break(OutgoingStream stream)
     {
@@ -251,12 +283,15 @@ internal sealed partial class RequestExchange
             EndIncoming(Self, stream.Id);
         else if (CanReach(peer))
             _transport.Send(peer, stream.End());
+        NoteOvertaken(stream.IsRefused);
         foreach ((SentRequest request, bool wasSent) in _broken.ToArray())
         {
             Settled(peer, request);
-            if (wasSent && request.Writes)
+            if (!wasSent || stream.IsRefused)
+                Park(request);
+            else if (request.Writes)
                 request.Answer(s_lostWrite);
-            else if (!wasSent || (request.IsLastOfItsSession && NowMs < request.DeadlineMs))
+            else if (!request.IsOvertaken && NowMs < request.DeadlineMs)
                 Park(request);
             else
                 request.Answer(s_lostRead);
@@ -264,6 +299,21 @@ internal sealed partial class RequestExchange
 
         _broken.Clear();
         _hasUnsent |= _parked.Count != 0;
+    }
+
+    /// <summary>Which of the broken stream's requests come before a write of the same client that may have happened.</summary>
+    private void NoteOvertaken(bool isRefused)
+    {
+        _wrote.Clear();
+        for (int i = _broken.Count - 1; i >= 0 && !isRefused; i--)
+        {
+            (SentRequest request, bool wasSent) = _broken[i];
+            if (request.Session is not { } session)
+                continue;
+            request.IsOvertaken = _wrote.Contains(session);
+            if (wasSent && request.Writes)
+                _wrote.Add(session);
+        }
     }
 
     /// <summary>

@@ -62,10 +62,8 @@ internal sealed class SentRequest
     /// <summary>Replies that are still to be dropped before its own.</summary>
     public int RepliesToDrop { get; set; }
 
-    /// <summary>
-    /// It may be sent again although it was sent: no later request of the same client can have gone before it.
-    /// </summary>
-    public bool IsLastOfItsSession => Session is null || Session.RepliesOwed <= (Sink is PendingReply ? 1 : 0);
+    /// <summary>A later write of the same client may have happened: sent again, it could see it.</summary>
+    public bool IsOvertaken { get; set; }
 
     /// <summary>A reply that says that nothing has happened, because its node does not lead.</summary>
     public static bool IsNotLeader(ReadOnlySpan<byte> reply) => reply.StartsWith(s_notLeader) || reply.StartsWith(s_blockNotLeader);

@@ -28,4 +28,7 @@ public sealed record PeerOptions(IPEndPoint Listen)
 
     /// <summary>Commands for keys that another node leads are answered with MOVED; otherwise they are passed on.</summary>
     public bool Redirects { get; init; }
+
+    /// <summary>So long commands wait for a leader, or are sent again, before their clients hear of it.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(3);
 }

@@ -12,7 +12,7 @@ internal static class PeerOptionsReader
     /// <summary>All but <c>peer</c> itself.</summary>
     private static readonly string[] s_others =
     [
-        "peer-advertise", "join", "locality", "resp-routing", "resp-advertise",
+        "peer-advertise", "join", "locality", "resp-routing", "leader-wait-ms", "resp-advertise",
         "peer-tls-cert-file", "peer-tls-key-file", "peer-tls-ca-cert-file",
     ];
 
@@ -41,6 +41,7 @@ internal static class PeerOptionsReader
                 ? locality
                 : throw new StartupException($"locality is a list like region=eu,zone=a: {refusal}"),
             Tls = Tls(settings),
+            Patience = TimeSpan.FromMilliseconds(ServerOptionsReader.Number(settings, "leader-wait-ms", 3000, 0, 60_000)),
             Redirects = ServerOptionsReader.OneOf(settings, "resp-routing", "proxy", ["proxy", "redirect"]) == "redirect",
         };
     }

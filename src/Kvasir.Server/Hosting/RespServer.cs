@@ -43,7 +43,11 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         {
             _exchange = new RequestExchange(State, clustered);
             clustered.SetForwarding(_exchange);
-            State.Router = new CommandRouter(State, clustered, _exchange) { Redirects = options.Peer?.Redirects == true };
+            State.Router = new CommandRouter(State, clustered, _exchange)
+            {
+                Redirects = options.Peer?.Redirects == true,
+                Patience = (options.Peer ?? new PeerOptions(new IPEndPoint(IPAddress.Loopback, 0))).Patience,
+            };
         }
 
         State.SweepFailed = (database, failure) => HostLog.SweepFailed(_logger, database, failure.Message.ReplaceLineEndings(" "));

@@ -265,7 +265,7 @@ public static class ServerOptionsReader
         : Uri.TryCreate(text, UriKind.Absolute, out Uri? address) && address.Scheme is "http" or "https" ? address
         : throw new StartupException($"otlp-endpoint is an address like http://127.0.0.1:4317, not {text}");
 
-    private static long Number(IConfiguration settings, string key, long standard, long min, long max)
+    internal static long Number(IConfiguration settings, string key, long standard, long min, long max)
     {
         string? text = settings[key];
         if (text is null)

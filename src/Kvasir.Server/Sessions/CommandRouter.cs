@@ -220,13 +220,17 @@ internal sealed class CommandRouter
     /// <summary>For a command that came from another _node.</summary>
     private Direction DirectHere(CommandContext context, GroupId group)
     {
+        RespSession session = context.Session;
         Route route = _node.Router.Route(group, ref context.Session.Claim);
-        if (route.Kind == RouteKind.Local)
+        if (route.Kind == RouteKind.Local && !session.HasRefused)
             return Run(context, route);
-        if (route.Kind == RouteKind.Remote)
+        if (session.HasRefused || route.Kind is RouteKind.Remote or RouteKind.NoLeader)
         {
-            context.Session.WaitsSinceMs = 0;
-            context.Reply.Error($"NOTLEADER the shard is led by node {route.Leader}");
+            session.HasRefused = true;
+            session.WaitsSinceMs = 0;
+            context.Reply.Error(route.Kind == RouteKind.Remote
+                ? $"NOTLEADER the shard is led by node {route.Leader}"
+                : "NOTLEADER this node does not lead the shard");
             return Direction.Refused;
         }
 
@@ -325,7 +329,7 @@ internal sealed class CommandRouter
             return Direction.Runs;
         }
 
-        if (!session.Pinned.IsNone && route.Kind != RouteKind.Local)
+        if (!session.Pinned.IsNone && (session.HasRefused || route.Kind != RouteKind.Local))
             return DirectHere(context, group);
         if (route.Kind == RouteKind.Local)
         {
@@ -445,7 +449,7 @@ internal sealed class CommandRouter
     /// </summary>
     private bool KeepsOrder(RespSession session)
     {
-        ulong version = _node.Router.Version;
+        ulong version = _node.Router.Version + _forwarder.Learned;
         if (session.RepliesOwed == 0)
         {
             session.RoutedAt = version;
@@ -468,7 +472,8 @@ internal sealed class CommandRouter
 
     private bool HasRoom(RespSession session, in Route route)
     {
-        if (_forwarder.HasRoom(route.Leader))
+        bool overtakes = session.RepliesOwed != 0 && _forwarder.HoldsBack(route.Group);
+        if (!overtakes && _forwarder.HasRoom(route.Leader))
             return true;
         Suspend(session);
         return false;

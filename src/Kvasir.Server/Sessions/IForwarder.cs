@@ -15,6 +15,15 @@ internal interface IForwarder
     /// <summary>Whether the node may be sent more for now: what is on its way to it, and to all, is bounded.</summary>
     bool HasRoom(NodeId node);
 
+    /// <summary>
+    /// Requests for the shard wait here: what comes now waits behind them, and must not if an earlier request of its session is
+    /// on its way already.
+    /// </summary>
+    bool HoldsBack(GroupId group);
+
+    /// <summary>Another number whenever what other nodes said has changed where requests go.</summary>
+    ulong Learned { get; }
+
     /// <summary>Takes a request on its way. Its sink is given one reply, whatever happens.</summary>
     void Send(in ForwardedRequest request);
 

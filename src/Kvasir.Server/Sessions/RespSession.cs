@@ -102,6 +102,12 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The shard that another node made this session for, on behalf of its clients; none for a client's own.</summary>
     public GroupId Pinned { get; init; }
 
+    /// <summary>
+    /// It has told its node that this one does not lead: nothing that comes behind runs, since what was refused comes again,
+    /// elsewhere, before it. In the mailbox.
+    /// </summary>
+    public bool HasRefused { get; set; }
+
     /// <summary>The owner's own: what it needs to find its connection again.</summary>
     public object? Connection { get; set; }
 

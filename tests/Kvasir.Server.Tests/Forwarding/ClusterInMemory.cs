@@ -138,23 +138,31 @@ internal sealed class ClusterInMemory
     public void Pump()
     {
         Flush();
-        while (_network.First is { } first)
+        while (Step())
         {
-            _network.RemoveFirst();
-            (NodeId from, NodeId to, MessageBuffer message) = first.Value;
-            if (!Loses())
-            {
-                NodeOfCluster node = Nodes.Single(n => n.Self == to);
-                node.Exchange.Received(from, message.Bytes);
-                if (Doubles())
-                    node.Exchange.Received(from, message.Bytes);
-                node.Exchange.Settled();
-            }
-
-            if (RoomMax != int.MaxValue)
-                Nodes.Single(n => n.Self == from).Exchange.Writable(to);
-            Flush();
         }
+    }
+
+    /// <summary>Delivers one message; false when none is on its way.</summary>
+    public bool Step()
+    {
+        if (_network.First is not { } first)
+            return false;
+        _network.RemoveFirst();
+        (NodeId from, NodeId to, MessageBuffer message) = first.Value;
+        if (!Loses())
+        {
+            NodeOfCluster node = Nodes.Single(n => n.Self == to);
+            node.Exchange.Received(from, message.Bytes);
+            if (Doubles())
+                node.Exchange.Received(from, message.Bytes);
+            node.Exchange.Settled();
+        }
+
+        if (RoomMax != int.MaxValue)
+            Nodes.Single(n => n.Self == from).Exchange.Writable(to);
+        Flush();
+        return true;
     }
 
     /// <summary>As an event loop does at the end of each turn.</summary>

@@ -131,6 +131,80 @@ public sealed class FailOverTests
     }
 
     [Fact]
+    public void PipelineThatFindsTheLeadGoneIsSentOnInItsOrder()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1), other = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        Send(client, cluster, $"SET {key} 1", $"INCR {key}", $"APPEND {key} x", "MULTI", $"APPEND {key} y", $"STRLEN {key}", "EXEC", $"GET {key}");
+        Send(other, cluster, $"STRLEN {key}");
+        cluster.Lead(cluster.GroupOf(key), 3);
+        Assert.Equal("+OK\r\n:2\r\n:2\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:3\r\n:3\r\n$3\r\n2xy\r\n", client.Wait(20));
+        Assert.Equal(":3\r\n", other.Receive());
+    }
+
+    [Fact]
+    public void WhatWasRefusedIsNotOvertakenByWhatComesBehindIt()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        GroupInMemory group = cluster.GroupOf(key);
+        Send(client, cluster, $"APPEND {key} a");
+        Send(client, cluster, $"APPEND {key} b");
+        Assert.Equal(2, cluster.MessagesUnderWay);
+
+        // The first finds a node that does not lead, the second the same node that leads again.
+        cluster.Depose(group);
+        cluster.Step();
+        cluster.Lead(group, 2);
+        cluster.Advance(50);
+        Assert.Equal(":1\r\n:2\r\n", client.Receive());
+        Assert.Equal("$2\r\nab\r\n", client.Send($"GET {key}"));
+    }
+
+    [Fact]
+    public void NothingOvertakesWhatWaitsForALeader()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        GroupInMemory group = cluster.GroupOf(key);
+
+        // Refused twice by a node that this one takes for the leader, it waits a little, and others must wait behind it.
+        cluster.Believes(1, group, 2);
+        cluster.Depose(group);
+        Assert.Equal("", client.Send($"APPEND {key} a") + client.Send($"APPEND {key} b"));
+        cluster.Lead(group, 2);
+        Assert.Equal("", client.Send($"APPEND {key} c"));
+        Assert.Equal(":1\r\n:2\r\n:3\r\n", client.Wait(50));
+        Assert.Equal("$3\r\nabc\r\n", client.Send($"GET {key}"));
+    }
+
+    [Fact]
+    public void ReadBeforeALostWriteOfItsClientDoesNotSeeIt()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        client.Send($"SET {key} old");
+        Send(client, cluster, $"GET {key}", $"SET {key} new", $"GET {key}");
+        cluster.Step();
+        cluster.Cut(1, 2);
+        cluster.Lead(cluster.GroupOf(key), 3);
+        string replies = client.Wait(50);
+        Assert.StartsWith("-TRYAGAIN", replies, StringComparison.Ordinal);
+        Assert.Contains("-TIMEOUT outcome unknown", replies, StringComparison.Ordinal);
+        Assert.EndsWith("$3\r\nnew\r\n", replies, StringComparison.Ordinal);
+    }
+
+    private static void Send(ClusterClient client, ClusterInMemory cluster, params string[] lines)
+    {
+        client.Peer.Send(System.Text.Encoding.ASCII.GetBytes(string.Concat(lines.Select(l => l + "\r\n"))));
+        cluster.Flush();
+    }
+
+    [Fact]
     public void LeaderIsFoundThroughANodeThatKnowsIt()
     {
         // Node 1 believes for good what was so before; node 2 knows better.

@@ -19,6 +19,93 @@ public sealed class UnreliableNetworkTests
             Run(seed);
     }
 
+    /// <summary>Each client's words stand in every value in the order in which it sent them, each once at most.</summary>
+    [Fact]
+    public void EveryClientsOrderIsKept()
+    {
+        for (ulong seed = 1; seed <= 60; seed++)
+        {
+            SeededRandom random = new(seed);
+            ClusterInMemory cluster = new(nodes: 3);
+            ClusterClient[] clients = [.. Enumerable.Range(0, 4).Select(i => new ClusterClient(cluster, (i % 3) + 1))];
+            int word = 0;
+            for (int step = 0; step < 120; step++)
+            {
+                int who = random.Next(clients.Length);
+                ClusterClient client = clients[who];
+                if (client.Peer.Session.Suspended is null)
+                {
+                    string[] lines = [.. Enumerable.Range(0, 1 + random.Next(4)).Select(_ => $"APPEND n{random.Next(3)} {who}:{++word};")];
+                    client.Peer.Send(Encoding.Latin1.GetBytes(string.Concat(lines.Select(l => l + "\r\n"))));
+                    cluster.Flush();
+                }
+
+                GroupInMemory group = cluster.Groups[random.Next(ClusterInMemory.Shards)];
+                switch (random.Next(12))
+                {
+                    case 0 when !group.Leader.IsNone:
+                        cluster.Depose(group);
+                        break;
+                    case 1 when !group.Leader.IsNone:
+                        cluster.Lead(group, random.Next(3) + 1);
+                        break;
+                    case 2:
+                        int a = random.Next(3) + 1;
+                        cluster.Cut(a, (a % 3) + 1);
+                        cluster.Join(a, (a % 3) + 1);
+                        break;
+                    case 3:
+                        cluster.Believes(random.Next(3) + 1, group, random.Next(3) + 1);
+                        break;
+                }
+
+                if (group.Leader.IsNone && random.OneIn(2))
+                    cluster.Lead(group, random.Next(3) + 1);
+                for (int i = random.Next(5); i > 0 && cluster.Step(); i--)
+                {
+                }
+
+                if (random.OneIn(4))
+                    cluster.Advance(5);
+                Go(clients);
+            }
+
+            foreach (GroupInMemory group in cluster.Groups)
+                cluster.Lead(group, 1);
+            for (int i = 0; i < 100; i++)
+            {
+                cluster.Advance(5);
+                Go(clients);
+            }
+
+            for (int key = 0; key < 3; key++)
+            {
+                string[] reply = (clients[0].Send($"GET n{key}") + clients[0].Wait(50)).Split("\r\n");
+                int[][] words = [.. (reply.Length > 1 ? reply[1] : "").Split(';', StringSplitOptions.RemoveEmptyEntries)
+                    .Select(w => w.Split(':').Select(n => int.Parse(n, CultureInfo.InvariantCulture)).ToArray())];
+                for (int who = 0; who < clients.Length; who++)
+                {
+                    int[] own = [.. words.Where(w => w[0] == who).Select(w => w[1])];
+                    Assert.True(own.Zip(own.Skip(1)).All(p => p.First < p.Second), $"seed {seed}: n{key} has of client {who} {string.Join(' ', own)}");
+                }
+            }
+        }
+
+        static void Go(ClusterClient[] clients)
+        {
+            foreach (ClusterClient client in clients)
+            {
+                if (client.Peer.Session.Suspended is not null || client.Peer.Session.HasMore)
+                {
+                    client.Peer.Session.Execute();
+                    client.Peer.Session.Input.TakeBack();
+                }
+
+                client.Receive();
+            }
+        }
+    }
+
     private static void Run(ulong seed)
     {
         SeededRandom random = new(seed);

@@ -14,7 +14,7 @@ public sealed class PeerOptionsTests
     public void AllThatANodeIsToldIsRead()
     {
         PeerOptions peer = Read(
-            "peer=127.0.0.1:7001", "join= b.example:7001, [::1]:7002,127.0.0.1:7001", "locality=region=eu,zone=a", "resp-routing=redirect",
+            "peer=127.0.0.1:7001", "join= b.example:7001, [::1]:7002,127.0.0.1:7001", "locality=region=eu,zone=a", "resp-routing=redirect", "leader-wait-ms=500",
             "peer-advertise=a.example:17001", "resp-advertise=a.example:16379",
             "peer-tls-cert-file=c.pem", "peer-tls-key-file=k.pem", "peer-tls-ca-cert-file=ca.pem").Peer!;
         Assert.Equal(IPEndPoint.Parse("127.0.0.1:7001"), peer.Listen);
@@ -24,6 +24,7 @@ public sealed class PeerOptionsTests
         Assert.Equal("region=eu,zone=a", peer.Locality.ToString());
         Assert.Equal(new PeerCertificateFiles("c.pem", "k.pem", "ca.pem"), peer.Tls);
         Assert.True(peer.Redirects);
+        Assert.Equal(TimeSpan.FromMilliseconds(500), peer.Patience);
     }
 
     [Fact]
@@ -35,6 +36,7 @@ public sealed class PeerOptionsTests
         Assert.Equal(Locality.None, peer.Locality);
         Assert.Null(peer.Tls);
         Assert.False(peer.Redirects);
+        Assert.Equal(TimeSpan.FromSeconds(3), peer.Patience);
     }
 
     [Fact]
