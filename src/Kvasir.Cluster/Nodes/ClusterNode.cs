@@ -226,7 +226,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             case Channel.Calls:
                 ReceivedReports(message[1..]);
                 break;
-            case Channel.Requests or Channel.Replies:
+            case Channel.Requests or Channel.Replies or Channel.Published:
                 _forwarding?.Received(from, message);
                 break;
             case Channel.SnapshotChunks or Channel.SnapshotAcknowledgements:

@@ -9,4 +9,5 @@ public static class Channel
     public const byte Calls = 4;
     public const byte SnapshotChunks = 5;
     public const byte SnapshotAcknowledgements = 6;
+    public const byte Published = 7;
 }

@@ -120,11 +120,18 @@ internal static class PubSubCommands
         reply.Integer(topic == Topic.Shard ? own.ShardChannels.Count : own.Count);
     }
 
-    private static void Publish(CommandContext context) =>
+    /// <summary>In a cluster, as Redis Cluster does: every node's subscribers hear it, and this node's are counted.</summary>
+    private static void Publish(CommandContext context)
+    {
+        context.Server.Router?.Forwarder.Broadcast(context.Argument(1), context.Argument(2), ofShard: false);
         context.Reply.Integer(context.Server.PubSub.Publish(context.Argument(1), context.Argument(2), context.Session));
+    }
 
-    private static void PublishShard(CommandContext context) =>
+    private static void PublishShard(CommandContext context)
+    {
+        context.Server.Router?.Forwarder.Broadcast(context.Argument(1), context.Argument(2), ofShard: true);
         context.Reply.Integer(context.Server.PubSub.PublishShard(context.Argument(1), context.Argument(2), context.Session));
+    }
 
     private static void ListChannels(CommandContext context, Dictionary<byte[], List<RespSession>> topics)
     {

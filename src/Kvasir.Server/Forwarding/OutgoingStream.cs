@@ -40,6 +40,9 @@ internal sealed class OutgoingStream
 
     public bool HasUnsent => _unsentRequests != 0;
 
+    /// <summary>Nothing more comes: it ends when all is answered.</summary>
+    public bool EndsWhenAnswered { get; set; }
+
     /// <summary>It stands in the list of those to send from.</summary>
     public bool IsDirty { get; set; }
 
@@ -165,4 +168,5 @@ internal sealed class OutgoingStream
 /// <param name="Peer">Who leads the shard; may be this node.</param>
 /// <param name="Group">The shard.</param>
 /// <param name="Protocol">Of RESP.</param>
-internal readonly record struct StreamKey(NodeId Peer, GroupId Group, int Protocol);
+/// <param name="Lane">Whose it is alone; null for everybody's.</param>
+internal readonly record struct StreamKey(NodeId Peer, GroupId Group, int Protocol, WatchLane? Lane);

@@ -18,6 +18,9 @@ internal sealed partial class RequestExchange
 
     private static readonly byte[] s_lostWrite = "-TIMEOUT outcome unknown: the link to the leader of the shard was lost\r\n"u8.ToArray();
     private static readonly byte[] s_lostRead = "-TRYAGAIN the link to the leader of the shard was lost\r\n"u8.ToArray();
+    private static readonly byte[] s_lostWatch = "-TRYAGAIN the leader of the watched shard was lost\r\n"u8.ToArray();
+    private static readonly byte[] s_notRun2 = "*-1\r\n"u8.ToArray();
+    private static readonly byte[] s_notRun3 = "_\r\n"u8.ToArray();
     private static readonly byte[] s_unreachable = "-CLUSTERDOWN the leader of the shard cannot be reached\r\n"u8.ToArray();
     private static readonly byte[] s_leaderless = "-CLUSTERDOWN the shard has no leader\r\n"u8.ToArray();
     private static readonly byte[] s_notReady = "-TRYAGAIN the leader of the shard cannot reach a majority of it\r\n"u8.ToArray();
@@ -57,12 +60,33 @@ internal sealed partial class RequestExchange
     public void Send(in ForwardedRequest request)
     {
         SentRequest sent = new(request, _server.Clock.NowMs + PatienceMs);
+        _hasUnsent = true;
+        if (request.Lane is { } lane)
+        {
+            if (lane.Leader.IsNone)
+                lane.Leader = Hinted(request.Group, request.Leader);
+            Append(lane.Leader, sent);
+            return;
+        }
+
         NodeId leader = request.Leader.IsNone ? Leader(_router.Route(request.Group)) : Hinted(request.Group, request.Leader);
         if (leader.IsNone || HoldsBack(request.Group))
             Park(sent);
         else
             Append(leader, sent);
-        _hasUnsent = true;
+    }
+
+    public void Close(WatchLane lane)
+    {
+        lane.IsBroken = true;
+        foreach (int protocol in (ReadOnlySpan<int>)[2, 3])
+        {
+            if (!_outgoing.TryGetValue(new StreamKey(lane.Leader, lane.Group, protocol, lane), out OutgoingStream? stream))
+                continue;
+            stream.EndsWhenAnswered = true;
+            if (stream.Count == 0)
+                Break(stream);
+        }
     }
 
     /// <summary>
@@ -79,6 +103,13 @@ internal sealed partial class RequestExchange
         }
 
         Learn(request.Group, SentRequest.LeaderIn(reply));
+        if (request.Lane is { } lane)
+        {
+            lane.IsBroken = true;
+            request.Answer(NotRun(request));
+            return false;
+        }
+
         if (NowMs >= request.DeadlineMs)
         {
             request.Answer(reply);
@@ -113,7 +144,7 @@ internal sealed partial class RequestExchange
 
     private void Append(NodeId leader, SentRequest request)
     {
-        StreamKey key = new(leader, request.Group, request.Protocol);
+        StreamKey key = new(leader, request.Group, request.Protocol, request.Lane);
         if (!_outgoing.TryGetValue(key, out OutgoingStream? stream))
         {
             stream = new OutgoingStream(_nextStream++, key, request.Database);
@@ -254,7 +285,9 @@ internal sealed partial class RequestExchange
 
     private void TakeReplies(NodeId from, in StreamFrame frame, ReadOnlySpan<byte> bytes)
     {
-        if (_byId.TryGetValue(frame.Stream, out OutgoingStream? stream) && stream.Key.Peer == from && !stream.Receive(this, frame, bytes))
+        if (!_byId.TryGetValue(frame.Stream, out OutgoingStream? stream) || stream.Key.Peer != from)
+            return;
+        if (!stream.Receive(this, frame, bytes) || (stream.EndsWhenAnswered && stream.Count == 0))
             Break(stream);
     }
 
@@ -277,6 +310,8 @@ internal sealed partial class RequestExchange
         _byId.Remove(stream.Id);
         _streams.Remove(stream);
         NodeId peer = stream.Key.Peer;
+        if (stream.Key.Lane is { } lane)
+            lane.IsBroken = true;
         _broken.Clear();
         stream.TakeAll(_broken);
         if (peer == Self)
@@ -287,7 +322,9 @@ internal sealed partial class RequestExchange
         foreach ((SentRequest request, bool wasSent) in _broken.ToArray())
         {
             Settled(peer, request);
-            if (!wasSent || stream.IsRefused)
+            if (request.Lane is not null && (!wasSent || stream.IsRefused || !request.Writes))
+                request.Answer(NotRun(request));
+            else if (!wasSent || stream.IsRefused)
                 Park(request);
             else if (request.Writes)
                 request.Answer(s_lostWrite);
@@ -300,6 +337,10 @@ internal sealed partial class RequestExchange
         _broken.Clear();
         _hasUnsent |= _parked.Count != 0;
     }
+
+    /// <summary>What is said of a request on a lane that has not happened: a block has met a change of what it watched, perhaps.</summary>
+    private static byte[] NotRun(SentRequest request) =>
+        request.RepliesBefore == 0 ? s_lostWatch : request.Protocol == 2 ? s_notRun2 : s_notRun3;
 
     /// <summary>Which of the broken stream's requests come before a write of the same client that may have happened.</summary>
     private void NoteOvertaken(bool isRefused)

@@ -68,7 +68,7 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
 
     public void Received(NodeId from, ReadOnlySpan<byte> message)
     {
-        if (!StreamFrame.TryRead(message, out _, out _))
+        if (!StreamFrame.TryRead(message, out _, out _) && !PublishedMessage.TryRead(message, out _, out _, out _))
             throw new MalformedMessageException("no frame of a stream of requests or replies");
         _told.Enqueue(new PeerNotice(NoticeKind.Message, from, MessageBuffer.Copy(message)));
     }
@@ -109,7 +109,11 @@ internal sealed partial class RequestExchange : IForwarder, ITransportListener, 
     private void Take(Execution execution, NodeId from, ReadOnlySpan<byte> message)
     {
         if (!StreamFrame.TryRead(message, out StreamFrame frame, out ReadOnlySpan<byte> bytes))
+        {
+            TakePublished(message);
             return;
+        }
+
         if (frame.IsReply)
             TakeReplies(from, frame, bytes);
         else

@@ -25,6 +25,7 @@ internal sealed class SentRequest
         RepliesBefore = request.RepliesBefore;
         Writes = request.Writes;
         Sink = request.Sink;
+        Lane = request.Lane;
         Session = request.Session;
         DeadlineMs = deadlineMs;
         _length = request.Bytes.Length;
@@ -45,6 +46,8 @@ internal sealed class SentRequest
     public IReplySink? Sink { get; }
 
     public RespSession? Session { get; }
+
+    public WatchLane? Lane { get; }
 
     /// <summary>After it, it is not sent again.</summary>
     public long DeadlineMs { get; }

@@ -113,6 +113,10 @@ internal sealed class CommandRouter
         TransactionState transaction = session.Transaction;
         CommandDefinition definition = entry.Definition;
         context.Routed = null;
+
+        // A channel is of no shard here: whoever listens to it hears what any node publishes.
+        if ((definition.Flags & CommandFlags.PubSub) != 0 && (!transaction.IsOpen || entry.Definition.Name is "publish" or "spublish"))
+            return Direction.Runs;
         if (transaction.IsOpen && !CommandDispatcher.RunsInsideMulti(entry))
             return DirectQueued(context, entry);
         if (entry is { Parent: null, Definition.Name: "exec" } && transaction.IsOpen)
@@ -211,13 +215,13 @@ internal sealed class CommandRouter
                 if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
                     return Direction.Waits;
                 bool writes = (entry.Definition.Flags & CommandFlags.Write) != 0;
-                return Forward(context, route, RequestBytes(context), repliesBefore: 0, writes);
+                return Forward(context, route, RequestBytes(context), repliesBefore: 0, writes, session.Transaction.Lane);
             default:
                 return Wait(context, route.Kind, group);
         }
     }
 
-    /// <summary>For a command that came from another _node.</summary>
+    /// <summary>For a command that came from another node.</summary>
     private Direction DirectHere(CommandContext context, GroupId group)
     {
         RespSession session = context.Session;
@@ -273,19 +277,22 @@ internal sealed class CommandRouter
         TransactionState transaction = context.Session.Transaction;
         if (transaction.IsOpen)
             return Direction.Runs;
-        if (transaction.Watched.Count != 0 && transaction.WatchedShard != group)
+        bool watches = transaction.Watched.Count != 0 || transaction.Lane is not null;
+        if (watches && transaction.WatchedShard != group)
         {
             context.Reply.Error(CrossSlot);
             return Direction.Refused;
         }
 
         Route route = _node.Router.Route(group, ref context.Session.Claim);
+        if (!context.Session.Pinned.IsNone && (context.Session.HasRefused || route.Kind != RouteKind.Local))
+            return DirectHere(context, group);
         if (route.Kind == RouteKind.Remote)
         {
             if (Redirects)
                 return Redirect(context, route, Slot.OfKey(context.Argument(1)).Value);
-            context.Reply.Error("ERR WATCH of a key whose shard another node leads is not possible yet: connect to the node that CLUSTER SLOTS names for it");
-            return Direction.Refused;
+            if (_forwarder.CanReach(route.Leader))
+                return WatchThere(context, route);
         }
 
         if (route.Kind != RouteKind.Local)
@@ -294,11 +301,39 @@ internal sealed class CommandRouter
             return Direction.Waits;
 
         // A lead that was lost and won again in between has missed what others wrote.
+        transaction.WatchBroken |= transaction.Lane is not null;
         if (transaction.Watched.Count != 0 && transaction.WatchedTerm != route.Term)
             transaction.WatchBroken = true;
         transaction.WatchedShard = group;
         transaction.WatchedTerm = route.Term;
         return Run(context, route);
+    }
+
+    /// <summary>WATCH of a key of a shard that another node leads: by a lane.</summary>
+    private Direction WatchThere(CommandContext context, in Route route)
+    {
+        RespSession session = context.Session;
+        TransactionState transaction = session.Transaction;
+        if (transaction.Lane is not { IsBroken: false })
+        {
+            // What was sent before goes before it.
+            if (session.RepliesOwed != 0)
+            {
+                Suspend(session);
+                return Direction.Waits;
+            }
+
+            // Watched here until the lead went there, or there until that was lost.
+            transaction.WatchBroken |= transaction.Watched.Count != 0 || transaction.Lane is not null;
+        }
+
+        if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
+            return Direction.Waits;
+        WatchLane lane = transaction.Lane is { IsBroken: false } open ? open : new WatchLane(route.Group);
+        Direction direction = Forward(context, route, RequestBytes(context), repliesBefore: 0, writes: false, lane);
+        if (direction == Direction.Sent)
+            (transaction.Lane, transaction.WatchedShard) = (lane, route.Group);
+        return direction;
     }
 
     private Direction DirectExec(CommandContext context)
@@ -308,7 +343,8 @@ internal sealed class CommandRouter
         GroupId group = transaction.Shard;
         if (transaction.HasErrors || transaction.WatchBroken)
             return Direction.Runs;
-        if (transaction.Watched.Count != 0)
+        WatchLane? lane = transaction.Lane;
+        if (transaction.Watched.Count != 0 || lane is not null)
         {
             if (!group.IsNone && group != transaction.WatchedShard)
             {
@@ -322,7 +358,10 @@ internal sealed class CommandRouter
         if (group.IsNone)
             return Direction.Runs;
         Route route = _node.Router.Route(group, ref context.Session.Claim);
-        if (transaction.Watched.Count != 0 && (route.Kind != RouteKind.Local || route.Term != transaction.WatchedTerm))
+        bool lost = lane is not null
+            ? lane.IsBroken || route.Kind != RouteKind.Remote || !_forwarder.CanReach(lane.Leader)
+            : transaction.Watched.Count != 0 && (route.Kind != RouteKind.Local || route.Term != transaction.WatchedTerm);
+        if (lost)
         {
             // It lost the lead, so nobody here knows what was written since: as if something was.
             transaction.WatchBroken = true;
@@ -347,7 +386,7 @@ internal sealed class CommandRouter
         Append(_request, "multi"u8);
         transaction.AppendRequests(_request);
         Append(_request, "exec"u8);
-        Direction direction = Forward(context, route, _request.WrittenSpan, commands + 1, writes);
+        Direction direction = Forward(context, route, _request.WrittenSpan, commands + 1, writes, lane);
         _request.ClearAndTrim(64 << 10);
         if (direction == Direction.Sent)
         {
@@ -358,9 +397,12 @@ internal sealed class CommandRouter
         return direction;
     }
 
-    private Direction Forward(CommandContext context, in Route route, ReadOnlySpan<byte> bytes, int repliesBefore, bool writes)
+    private Direction Forward(
+        CommandContext context, in Route route, ReadOnlySpan<byte> bytes, int repliesBefore, bool writes, WatchLane? lane)
     {
         RespSession session = context.Session;
+        if (lane is not null && (lane.IsBroken || lane.Group != route.Group))
+            lane = null;
         session.WaitsSinceMs = 0;
         if (bytes.Length > RequestBytesMax)
         {
@@ -382,6 +424,7 @@ internal sealed class CommandRouter
             Writes = writes,
             Sink = session.AwaitReply(),
             Session = session,
+            Lane = lane,
         });
         return Direction.Sent;
     }
@@ -453,10 +496,11 @@ internal sealed class CommandRouter
         if (session.RepliesOwed == 0)
         {
             session.RoutedAt = version;
+            session.WaitsForReplies = false;
             return true;
         }
 
-        if (session.RoutedAt == version)
+        if (session.RoutedAt == version && !session.WaitsForReplies)
             return true;
         Suspend(session);
         return false;

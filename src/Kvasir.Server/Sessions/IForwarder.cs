@@ -27,6 +27,12 @@ internal interface IForwarder
     /// <summary>Takes a request on its way. Its sink is given one reply, whatever happens.</summary>
     void Send(in ForwardedRequest request);
 
+    /// <summary>No more is sent on it; what is under way is still answered.</summary>
+    void Close(WatchLane lane);
+
+    /// <summary>Sends a published message to all other nodes that can be reached now; nobody hears whether it came.</summary>
+    void Broadcast(ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message, bool ofShard);
+
     /// <summary>Requests wait for <see cref="Flush"/>. Any thread.</summary>
     bool HasUnsent { get; }
 
@@ -65,6 +71,9 @@ internal readonly ref struct ForwardedRequest
 
     /// <summary>Null when nobody wants the reply.</summary>
     public IReplySink? Sink { get; init; }
+
+    /// <summary>A way of its own; null for the one that all share. What is lost on it is not sent again.</summary>
+    public WatchLane? Lane { get; init; }
 
     /// <summary>Whose it is: its requests are not tried again when later ones of it are on their way. Null for none.</summary>
     public RespSession? Session { get; init; }

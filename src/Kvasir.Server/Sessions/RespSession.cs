@@ -87,6 +87,9 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The version of the routes by which these were sent. In the mailbox.</summary>
     public ulong RoutedAt { get; set; }
 
+    /// <summary>Its next command takes another way than those under way: it waits until all of them are answered. In the mailbox.</summary>
+    public bool WaitsForReplies { get; set; }
+
     /// <summary>Since when its next command has waited for a leader; 0 while none does. In the mailbox.</summary>
     public long WaitsSinceMs { get; set; }
 

@@ -53,6 +53,9 @@ internal sealed class TransactionState
     /// <summary>In a cluster: the term in which this node led that shard when the first of them was read.</summary>
     public ulong WatchedTerm { get; set; }
 
+    /// <summary>Where keys are watched that another node leads; null when none are.</summary>
+    public WatchLane? Lane { get; set; }
+
     public void Begin() => IsOpen = true;
 
     /// <summary>Its commands as their client could have sent them.</summary>

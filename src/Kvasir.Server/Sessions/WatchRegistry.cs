@@ -48,6 +48,11 @@ internal sealed class WatchRegistry
 
         session.Transaction.Watched.Clear();
         session.Transaction.WatchBroken = false;
+        if (session.Transaction.Lane is not { } lane)
+            return;
+        session.Transaction.Lane = null;
+        session.WaitsForReplies = true;
+        session.Server.Router!.Forwarder.Close(lane);
     }
 
     public void Touch(int database, ReadOnlySpan<byte> key)

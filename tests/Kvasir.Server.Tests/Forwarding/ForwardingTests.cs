@@ -130,12 +130,11 @@ public sealed class ForwardingTests
     {
         ClusterInMemory cluster = new();
         ClusterClient client = new(cluster, 1), other = new(cluster, 2);
-        string near = cluster.KeyLedBy(1), far = cluster.KeyLedBy(2);
+        string near = cluster.KeyLedBy(1);
         Assert.Equal("+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", client.Send($"WATCH {near}", "MULTI", $"SET {near} 1", "EXEC"));
         Assert.Equal("+OK\r\n", client.Send($"WATCH {near}"));
         other.Send($"SET {near} 2");
         Assert.Equal("+OK\r\n+QUEUED\r\n*-1\r\n", client.Send("MULTI", $"SET {near} 3", "EXEC"));
-        Assert.StartsWith("-ERR WATCH", client.Send($"WATCH {far}"), StringComparison.Ordinal);
 
         // The lead was elsewhere for a while: nobody here knows what was written there.
         Assert.Equal("+OK\r\n", client.Send($"WATCH {near}"));
