@@ -105,6 +105,7 @@ public sealed partial class RaftGroup
             return;
         LogPosition safe = new(_applied.Value);
         Replica.Discard(safe);
+        Replica.Engine.ExpectReads(false);
         bool isLost = _awaited > _applied.Value;
         Volatile.Write(ref _appended, _applied.Value);
         Volatile.Write(ref _awaited, _applied.Value);
@@ -155,6 +156,7 @@ public sealed partial class RaftGroup
     private void Serve()
     {
         _serves = true;
+        Replica.Engine.ExpectReads(true);
         if (Digest != StateDigest.Empty)
             _compareAt = _host.LastNow + _host.Options.ComparedAfter;
         Volatile.Write(ref _appended, _applied.Value);

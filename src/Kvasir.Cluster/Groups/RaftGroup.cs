@@ -228,6 +228,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         Check.That(_replica is null && replica.StreamId == Id.Value);
         _replica = replica;
+        replica.Engine.ExpectReads(false);
     }
 
     internal void Tick(TimeSpan now)
@@ -367,6 +368,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         if (Difference is not null || !_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
             return false;
         _replica = new Replica(Id.Value, Replica.Options, engine, this);
+        engine.ExpectReads(false);
         _entries.Reset(head.Index);
         _applied = _stable = head.Index;
         Volatile.Write(ref _appended, head.Index.Value);

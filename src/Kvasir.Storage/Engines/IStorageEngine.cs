@@ -106,6 +106,14 @@ public interface IStorageEngine : IDisposable
     {
     }
 
+    /// <summary>
+    /// A hint that changes nothing: whether reads are expected from now on, as they are until this is called. An engine that
+    /// only follows another need keep nothing ready for them. Any thread.
+    /// </summary>
+    void ExpectReads(bool areExpected)
+    {
+    }
+
     /// <summary>A consistent view of what is published now, until disposed. Holding one keeps the versions it can see.</summary>
     EngineSnapshot CreateSnapshot();
 

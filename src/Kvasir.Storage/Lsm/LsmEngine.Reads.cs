@@ -29,6 +29,8 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
+    public void ExpectReads(bool areExpected) => Volatile.Write(ref _expectsNoReads, !areExpected);
+
     public void Prefetch(ReadOnlySpan<ulong> hashes, bool values)
     {
         Span<nint> nodes = stackalloc nint[hashes.Length];

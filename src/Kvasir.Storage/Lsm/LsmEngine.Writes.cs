@@ -34,6 +34,7 @@ internal sealed unsafe partial class LsmEngine
     private long _userBytesWritten;
     private ulong _flushTarget;
     private bool _freezeRequested;
+    private bool _expectsNoReads;
     private bool _rangesStaged;
     private ulong _rangesWeighedTo;
     private long _rangesFree;
@@ -331,7 +332,7 @@ internal sealed unsafe partial class LsmEngine
         var tombstones = new List<RangeTombstone>();
         foreach (MemTable memTable in flushed)
         {
-            _rows.Update(memTable, _options.KeepsFlushedRows);
+            _rows.Update(memTable, adds: _options.KeepsFlushedRows && !Volatile.Read(ref _expectsNoReads));
             memTable.AddRangeTombstones(tombstones, after: 0, ulong.MaxValue);
         }
 

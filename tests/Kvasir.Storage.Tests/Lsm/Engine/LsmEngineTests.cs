@@ -179,6 +179,25 @@ public class LsmEngineTests : IDisposable
         Assert.Equal(default, _engine.Get("nothing"u8, ReadView.Published, null));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AFlushKeepsRowsOnlyWhereReadsAreExpected(bool areExpected)
+    {
+        var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(3)), _scheduler, _memory);
+        using var engine = new LsmEngine(new FakeTableStore(), environment, new LsmOptions { KeepsFlushedRows = true });
+        engine.ExpectReads(areExpected);
+        _batch.Clear();
+        _batch.Put("k"u8, "v"u8);
+        engine.Stage(_batch.Bytes);
+        engine.Publish(Next());
+        engine.MarkStable(new LogPosition(_position));
+        engine.Flush();
+        engine.WaitForFlush();
+        Assert.Equal(areExpected, _memory.CacheBytes != 0);
+        Assert.True(engine.Get("k"u8, ReadView.Published, null).Found);
+    }
+
     [Fact]
     public void AnIteratorOutlivesTheMemTableThatItReads()
     {
