@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Kvasir.Server.Tests.Commands;
+using Kvasir.Server.Tests.Forwarding;
 using Kvasir.Server.Transport;
 
 namespace Kvasir.Server.Tests.Transport;
@@ -29,6 +30,26 @@ public sealed class EpollListenerTests
         byte[] many = Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("PING\r\n", 20_000)));
         stream.Write(many);
         Assert.Equal(string.Concat(Enumerable.Repeat("+PONG\r\n", 20_000)), Read(stream, 140_000));
+    }
+
+    [Fact]
+    public void RepliesThatAreThereLeaveThoughTheRestOfTheirPipelineHangs()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        ClusterInMemory cluster = new(nodes: 1);
+        GroupInMemory hanging = cluster.GroupOf("k");
+        hanging.CommitsAtOnce = false;
+        using EpollListener listener = new(cluster.Nodes[0].Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+        listener.Start();
+        using TcpClient client = new();
+        client.Connect(listener.EndPoints[0]);
+        NetworkStream stream = client.GetStream();
+        stream.Write("PING\r\nSET k v\r\nPING\r\n"u8);
+        Assert.Equal("+PONG\r\n", Read(stream, 7));
+        Assert.True(hanging.TryCommit());
+        listener.LogMoved();
+        Assert.Equal("+OK\r\n+PONG\r\n", Read(stream, 12));
     }
 
     [Fact]
