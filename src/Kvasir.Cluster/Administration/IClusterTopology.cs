@@ -28,13 +28,14 @@ public interface IClusterTopology
     /// <summary>Whether the cluster keeps what it promises, as it was last looked at; null before that. Any thread.</summary>
     DirectoryHealth? Health => null;
 
-    /// <summary>This node's replicas that differ from their leaders' and are stopped, in the order of their groups. Any thread.</summary>
+    /// <summary>This node's replicas that are damaged, or differ from their leaders', and are stopped; in the order of their groups. Any thread.</summary>
     IReadOnlyList<StoppedReplica> Stopped => [];
 }
 
 /// <param name="Group">Its shard.</param>
-/// <param name="Difference">What it has, and what its leader has.</param>
-public sealed record StoppedReplica(GroupId Group, StateDifference Difference);
+/// <param name="Difference">What it has, and what its leader has; null when its files are damaged.</param>
+/// <param name="Reason">For people.</param>
+public sealed record StoppedReplica(GroupId Group, StateDifference? Difference, string Reason);
 
 /// <param name="Id">Its number.</param>
 /// <param name="State">active, draining, decommissioned, down or joining.</param>

@@ -5,6 +5,7 @@ using Kvasir.Raft.Log;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Groups;
 
@@ -24,6 +25,14 @@ public sealed partial class RaftGroup
     /// </summary>
     public StateDifference? Difference { get; private set; }
 
+    /// <summary>What is wrong with the files of this replica, which stops it likewise; null while nothing is known to be.</summary>
+    public string? Damage { get; private set; }
+
+    /// <summary>Why it is stopped, whatever the reason is.</summary>
+    public string? StopReason { get; private set; }
+
+    public bool IsOut => StopReason is not null;
+
     /// <summary>Of what is published here.</summary>
     public StateDigest Digest => Replica.Engine.PublishedDigest;
 
@@ -31,7 +40,27 @@ public sealed partial class RaftGroup
     public long DigestsCompared { get; private set; }
 
     /// <summary>It was stopped in an earlier life of the process.</summary>
-    internal void StayStopped(StateDifference difference) => Stop(difference);
+    internal void StayStopped(StateDifference difference)
+    {
+        Difference = difference;
+        Stop(difference.ToString());
+    }
+
+    /// <inheritdoc cref="StayStopped"/>
+    internal void StayDamaged()
+    {
+        Damage = "its files were found to be damaged before: this replica is stopped, and serves nothing";
+        Stop(Damage);
+    }
+
+    /// <summary>It stops at the end of the turn: what runs on it now runs to its end.</summary>
+    public void Damaged(CorruptionException cause)
+    {
+        if (IsOut || Damage is not null)
+            return;
+        Damage = $"{cause.Message}: this replica is stopped, and serves nothing";
+        _host.Touch(this);
+    }
 
     /// <summary>A stopped replica needs no entries, and the journal need not keep them.</summary>
     internal void ReleaseLog()
@@ -115,11 +144,11 @@ public sealed partial class RaftGroup
         return false;
     }
 
-    private void Stop(StateDifference difference)
+    private void Stop(string reason)
     {
-        Difference = difference;
-        _notServing = new WriteRefusal("CLUSTERDOWN", $"the replica of shard {Id} on this node is stopped: {difference}");
-        ApplyFailure = difference.ToString();
+        StopReason = reason;
+        _notServing = new WriteRefusal("CLUSTERDOWN", $"the replica of shard {Id} on this node is stopped: {reason}");
+        ApplyFailure = reason;
         CeaseToLead();
         _entries.Reset(_member.LastIndex);
         WakeAt = TimeSpan.MaxValue;

@@ -32,7 +32,7 @@ public sealed partial class RaftGroup
     /// </summary>
     internal bool TakeReady(TimeSpan now, Ready ready)
     {
-        if (Difference is not null)
+        if (IsOut)
             return false;
         CompareWhenDue(now);
         _member.TakeReady(ready);
@@ -54,9 +54,9 @@ public sealed partial class RaftGroup
         if (ready.SnapshotOffered is { } offer)
             _host.SnapshotOffered(this, offer);
         bool moved = Apply(now);
-        if (Difference is { } difference)
+        if ((Difference?.ToString() ?? Damage) is { } reason)
         {
-            Stop(difference);
+            Stop(reason);
             return moved;
         }
 

@@ -205,7 +205,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>Hands leadership to another voter; false when this node does not lead, or knows no such voter.</summary>
     public bool TryTransfer(MemberId to)
     {
-        if (Difference is not null)
+        if (IsOut)
             return false;
         _host.Touch(this);
         return _member.TryTransferLeadership(_host.Now(), to);
@@ -247,7 +247,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>A message has come, with its entries beside it. What is meant for an earlier copy of this node has nobody to hear it.</summary>
     internal void Step(TimeSpan now, NodeId from, in RaftBatchReader reader)
     {
-        if (Difference is not null || reader.ToGeneration != _member.Id.Generation)
+        if (IsOut || reader.ToGeneration != _member.Id.Generation)
             return;
         RaftMessage message = reader.Message;
         message.From = GroupMember.Of(from, reader.FromGeneration);
@@ -269,7 +269,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void Synced(TimeSpan now, WriteNumber write)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         _member.Synced(now, write);
         _host.Touch(this);
@@ -277,7 +277,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void DiskSynced(TimeSpan now, TimeSpan beganAt)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         _member.DiskSynced(now, beganAt);
         _leaseEnd = _member.LeaseEnd;
@@ -285,7 +285,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void DiskStalled(TimeSpan now)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         _member.DiskStalled(now);
         _host.Touch(this);
@@ -293,7 +293,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void PeerUnreachable(TimeSpan now, NodeId peer)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         foreach (MemberId member in _member.Configuration.Members)
         {
@@ -307,7 +307,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void PeerSuspected(TimeSpan now, NodeId peer)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         foreach (MemberId member in _member.Configuration.Members)
         {
@@ -330,7 +330,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     internal void PeerAlive(TimeSpan now, NodeId peer)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         foreach (MemberId member in _member.Configuration.Members)
         {
@@ -344,7 +344,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>The snapshot's stream to this member has ended; with zero when it came to nothing.</summary>
     internal void SnapshotFinished(TimeSpan now, MemberId to, LogIndex installed)
     {
-        if (Difference is not null)
+        if (IsOut)
             return;
         _member.SnapshotFinished(now, to, installed);
         _host.Touch(this);
@@ -365,7 +365,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     {
         before = Replica.Engine;
         _host.Touch(this);
-        if (Difference is not null || !_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
+        if (IsOut || !_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
             return false;
         _replica = new Replica(Id.Value, Replica.Options, engine, this);
         engine.ExpectReads(false);
@@ -384,7 +384,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// </summary>
     internal LogIndex Compact(LogIndex keepFrom)
     {
-        if (Difference is not null)
+        if (IsOut)
             return _member.BaseIndex;
         LogIndex to = LogIndex.Least(CompactableIndex, keepFrom.Previous);
         if (to <= _member.BaseIndex)

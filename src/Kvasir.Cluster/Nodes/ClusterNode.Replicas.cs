@@ -176,26 +176,31 @@ public sealed partial class ClusterNode
         RaftGroup group = _host!.Open(id, recovery, keyspace, OpenEngine(folder, keyspace.Engine));
         if (_folders.ReadStopped(folder) is { } difference)
             group.StayStopped(difference);
+        else if (_folders.IsDamaged(folder))
+            group.StayDamaged();
         return group;
     }
 
     /// <summary>
-    /// A replica has made something else of its log than its leader. Its files stay as they are, for those who want to know why;
+    /// A replica has made something else of its log than its leader, or its files are damaged. They stay as they are, for those who want to know why;
     /// what it would need of the journal does not.
     /// </summary>
     private void ReplicaStopped(RaftGroup group)
     {
-        StateDifference difference = group.Difference!;
-        Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id), new StoppedReplica(group.Id, difference)]);
-        Announcer?.Invoke($"shard {group.Id}: {difference}; let another node take its place");
+        string reason = group.StopReason!;
+        Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id), new StoppedReplica(group.Id, group.Difference, reason)]);
+        Announcer?.Invoke($"shard {group.Id}: {reason}; let another node take its place");
         try
         {
-            _folders.MarkStopped(group.Id, group.BaseIndex, difference);
+            if (group.Difference is { } difference)
+                _folders.MarkStopped(group.Id, group.BaseIndex, difference);
+            else
+                _folders.MarkDamaged(group.Id, group.BaseIndex);
             group.ReleaseLog();
         }
         catch (StorageException e)
         {
-            // The log still says so: the next start finds the difference anew.
+            // The log is still whole: the next start finds the difference, or the damage, anew.
             Announcer?.Invoke($"shard {group.Id}: that it is stopped cannot be written down: {e.Message}");
         }
 
@@ -236,7 +241,7 @@ public sealed partial class ClusterNode
         LogPosition position = _journal.Write();
         _host.WriteSoon();
         group.Replica.Engine.Dispose();
-        if (group.Difference is not null)
+        if (group.IsOut)
             Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id)]);
         _leaving.Add((group.Id, position));
     }

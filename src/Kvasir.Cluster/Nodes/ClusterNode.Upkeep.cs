@@ -7,6 +7,7 @@ using Kvasir.Raft;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Nodes;
 
@@ -55,7 +56,11 @@ public sealed partial class ClusterNode
         if (_round % RoundsOfDirectory == 0 && _directory.IsServing && _desk!.IsIdle)
             KeepDirectory(execution);
         if (_round % RoundsOfJournal == 0)
+        {
+            LookForDamage();
             KeepJournal();
+        }
+
         if (_round % RoundsOfHealth == 0)
             LookAtHealth();
         BoundMemory();
@@ -146,6 +151,16 @@ public sealed partial class ClusterNode
         }
 
         _desk!.Ask(execution, view => DirectoryUpkeep.Next(view, standings, _options.Upkeep), static (_, _) => { });
+    }
+
+    /// <summary>What flushes and compactions have met.</summary>
+    private void LookForDamage()
+    {
+        foreach (RaftGroup group in _host!.Groups)
+        {
+            if (group.Replica.Engine.BackgroundFailure is CorruptionException damage)
+                group.Damaged(damage);
+        }
     }
 
     /// <summary>

@@ -64,7 +64,7 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
     /// <summary>Of a group that this node has a replica of, or may have heard of.</summary>
     public NodeId LeaderOf(GroupRecord record)
     {
-        if (node.Host is { } host && host.TryFind(record.Id, out RaftGroup? group) && group.Difference is null)
+        if (node.Host is { } host && host.TryFind(record.Id, out RaftGroup? group) && !group.IsOut)
             return group.Leader;
         return !record.PreferredLeader.IsNone ? record.PreferredLeader : record.Replicas[0];
     }
@@ -121,7 +121,7 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
             shards[i] = keyspace.Groups[i]?.Id ?? GroupId.None;
             if (node.Host is not { } host || !host.TryFind(shards[i], out RaftGroup? group))
                 continue;
-            if (group.Difference is not null)
+            if (group.IsOut)
                 continue;
             groups[i] = group;
             replicas.Add(group.Replica);

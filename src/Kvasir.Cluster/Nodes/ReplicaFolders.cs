@@ -18,11 +18,14 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     private const string MarkSuffix = ".installed";
     private const int MarkBytes = 20;
     private const string DifferenceSuffix = ".differs";
+    private const string DamageSuffix = ".damaged";
     private const int DifferenceBytes = 36;
 
     private static ReadOnlySpan<byte> Magic => "KVSNAPSH"u8;
 
     private static ReadOnlySpan<byte> DifferenceMagic => "KVDIFFER"u8;
+
+    private static ReadOnlySpan<byte> DamageMagic => "KVDAMAGE"u8;
 
     /// <summary>
     /// The folder of a replica whose log begins behind <paramref name="logBase"/>: the newest whose snapshot the log knows of.
@@ -44,6 +47,9 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     public string Begin(GroupId group)
     {
         RemoveAll(group);
+
+        // Its marks may have outlived a folder that was being removed.
+        Remove(group, 0);
         return PathOf(group, 0);
     }
 
@@ -71,14 +77,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         return open(folder, group.Replica.Options.Engine);
     }
 
-    public void Mark(RaftGroup group, string folder, LogIndex index)
-    {
-        Span<byte> bytes = stackalloc byte[MarkBytes];
-        Magic.CopyTo(bytes);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], index.Value);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(MarkBytes - 4)..], Crc32C.Compute(bytes[..(MarkBytes - 4)]));
-        Write(folder + MarkSuffix, bytes);
-    }
+    public void Mark(RaftGroup group, string folder, LogIndex index) => WriteMark(folder + MarkSuffix, Magic, index);
 
     /// <summary>The replica in its newest folder is stopped for good; a start keeps to that.</summary>
     public void MarkStopped(GroupId group, LogIndex logBase, StateDifference difference)
@@ -91,6 +90,13 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[(DifferenceBytes - 4)..], Crc32C.Compute(bytes[..(DifferenceBytes - 4)]));
         Write(PathOf(group, Current(group, logBase)) + DifferenceSuffix, bytes);
     }
+
+    /// <summary>The files of the replica in its newest folder are damaged, so that it is stopped for good; a start keeps to that.</summary>
+    public void MarkDamaged(GroupId group, LogIndex logBase) =>
+        WriteMark(PathOf(group, Current(group, logBase)) + DamageSuffix, DamageMagic, logBase);
+
+    /// <summary>It was found before that the files in this folder are damaged.</summary>
+    public bool IsDamaged(string folder) => TryReadMark(folder + DamageSuffix, DamageMagic, out _);
 
     /// <summary>Why the replica in this folder is stopped; null when it is not.</summary>
     public StateDifference? ReadStopped(string folder)
@@ -123,7 +129,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         int found = 0;
         foreach (int number in Numbers(group))
         {
-            if (number > found && TryReadMark(PathOf(group, number) + MarkSuffix, out LogIndex index) && index <= logBase)
+            if (number > found && TryReadMark(PathOf(group, number) + MarkSuffix, Magic, out LogIndex index) && index <= logBase)
                 found = number;
         }
 
@@ -175,9 +181,11 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         RemoveFolder(path);
 
         // Behind the folder: what is stopped is never taken for whole.
-        if (files.FileExists(path + DifferenceSuffix))
+        foreach (string suffix in new[] { DifferenceSuffix, DamageSuffix })
         {
-            files.Delete(path + DifferenceSuffix);
+            if (!files.FileExists(path + suffix))
+                continue;
+            files.Delete(path + suffix);
             files.SyncFolder(root);
         }
     }
@@ -193,13 +201,22 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         files.DeleteFolder(folder);
     }
 
-    private bool TryReadMark(string path, out LogIndex index)
+    private void WriteMark(string path, ReadOnlySpan<byte> magic, LogIndex index)
+    {
+        Span<byte> bytes = stackalloc byte[MarkBytes];
+        magic.CopyTo(bytes);
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], index.Value);
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(MarkBytes - 4)..], Crc32C.Compute(bytes[..(MarkBytes - 4)]));
+        Write(path, bytes);
+    }
+
+    private bool TryReadMark(string path, ReadOnlySpan<byte> magic, out LogIndex index)
     {
         index = LogIndex.Zero;
         if (!files.FileExists(path))
             return false;
         Span<byte> bytes = stackalloc byte[MarkBytes];
-        Read(path, bytes, Magic, "it is no mark of a snapshot");
+        Read(path, bytes, magic, "it is no mark of a replica");
         index = new LogIndex(BinaryPrimitives.ReadUInt64LittleEndian(bytes[8..]));
         return true;
     }

@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Replicas;
@@ -52,7 +53,17 @@ public sealed class Execution
     /// <summary>Reads through everything staged. The value is appended to <paramref name="value"/> unless null.</summary>
     public EntryInfo Get(Replica replica, ReadOnlySpan<byte> key, BytesBuffer? value)
     {
-        EntryInfo info = replica.Engine.Get(key, ReadView.Applied, value);
+        EntryInfo info;
+        try
+        {
+            info = replica.Engine.Get(key, ReadView.Applied, value);
+        }
+        catch (CorruptionException e)
+        {
+            replica.Log.Damaged(e);
+            throw;
+        }
+
         if (info.Sequence > replica.Engine.StableSequence && replica.Options.Durability == Durability.Sync)
             RaiseGate(replica.Log, replica.Log.AwaitedPosition);
         return info;

@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Primitives;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Replicas;
 
@@ -27,6 +28,11 @@ public interface IReplicaLog
     /// With <see cref="Durability.Sync"/> somebody's reply waits for that. Nothing happens before <see cref="INodeLog.Commit"/>.
     /// </summary>
     LogPosition Append(ReadOnlySpan<byte> payload, Durability durability);
+
+    /// <summary>The replica's files are found to be damaged: where there are other copies, this one is served no more.</summary>
+    void Damaged(CorruptionException cause)
+    {
+    }
 }
 
 /// <summary>Why writes are refused, in words for a client.</summary>

@@ -308,7 +308,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         IReadOnlyList<StoppedReplica> stopped = clustered.Topology.Stopped;
         Field("cluster_replicas_stopped", stopped.Count);
         foreach (StoppedReplica replica in stopped)
-            Field($"cluster_replica_stopped_{replica.Group}", replica.Difference.ToString());
+            Field($"cluster_replica_stopped_{replica.Group}", replica.Reason);
         if (health is null)
             return;
         Field("cluster_nodes_active", health.NodesActive);

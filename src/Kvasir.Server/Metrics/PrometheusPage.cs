@@ -62,8 +62,10 @@ internal sealed class PrometheusPage : IDisposable
             return;
         text.Append("# HELP ").Append(Name).Append(" what a stopped replica has, and its leader had, before an entry of its log\n");
         text.Append("# TYPE ").Append(Name).Append(" gauge\n");
-        foreach ((GroupId group, StateDifference difference) in stopped)
+        foreach ((GroupId group, StateDifference? difference, _) in stopped)
         {
+            if (difference is null)
+                continue;
             text.Append(CultureInfo.InvariantCulture,
                 $"{Name}{{shard=\"{group}\",index=\"{difference.Index}\",own=\"{difference.Own}\",leader=\"{difference.Leaders}\"}} 1\n");
         }

@@ -56,7 +56,7 @@ public enum ClusterFaults
     /// <summary>Files of replicas rot where they lie; their node is replaced after a while.</summary>
     Rot = 32768,
 
-    All = 32767,
+    All = 65535,
 }
 
 /// <summary>Their names on a command line.</summary>

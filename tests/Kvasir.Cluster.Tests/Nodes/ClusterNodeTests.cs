@@ -207,6 +207,58 @@ public sealed class ClusterNodeTests
     }
 
     [Fact]
+    public void AReplicaWhoseFilesRotIsStoppedAndTheOthersServe()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(44, new LsmEngineFactory());
+        for (int i = 0; i < 200; i++)
+            world.Put(0, $"key{i}", new string('x', 2000) + i);
+        world.RunUntil(world.IsLevel, "all have it");
+        GroupId shard = world.Members[0].Route(0, "key0").Group;
+        ClusterMember rotten = world.Members.Single(m => m.Route(0, "key0").Kind == RouteKind.Local);
+        rotten.Do(_ => rotten.Group(shard).Replica.Engine.Flush());
+        world.RunUntil(() => rotten.Group(shard).Replica.Engine.OldestUnflushedPosition is null, "it is in files");
+        foreach (string path in rotten.Disk.Paths.Where(p => p.StartsWith($"/data/replicas/{shard}/", StringComparison.Ordinal) && p.EndsWith(".sst", StringComparison.Ordinal)))
+        {
+            for (long at = 100; at < rotten.Disk.FileLength(path) / 2; at += 1000)
+                rotten.Disk.FlipBit(path, at, 3);
+        }
+
+        for (int i = 0; i < 200; i++)
+            Read($"key{i}");
+        world.RunUntil(() => rotten.Group(shard).IsOut, "it is found out", seconds: 5);
+        Assert.Equal([shard], ((IClusterTopology)rotten.Node).Stopped.Select(s => s.Group));
+        Assert.Contains(rotten.Announced, a => a.StartsWith($"shard {shard}: /data/replicas/{shard}/", StringComparison.Ordinal));
+        for (int i = 0; i < 200; i++)
+            Assert.Equal(new string('x', 2000) + i, world.Get(0, $"key{i}"));
+        Assert.NotEqual(RouteKind.Local, rotten.Route(0, "key0").Kind);
+
+        // Whatever its journal has let go of meanwhile, it stays what it is.
+        world.Run(TimeSpan.FromSeconds(2));
+        rotten.Crash(CrashKind.LoseUnsynced);
+        rotten.Restart();
+        world.RunUntil(() => rotten.Node.Host is not null, "it is back");
+        Assert.True(rotten.Group(shard).IsOut);
+        world.Put(0, "key0", "new");
+        Assert.Equal("new", world.Get(0, "key0"));
+        Assert.False(rotten.Group(shard).IsServing);
+
+        void Read(string key) => rotten.Do(execution =>
+        {
+            try
+            {
+                if (rotten.Route(0, key) is { Kind: RouteKind.Local, Replica: { } replica })
+                    execution.Get(replica, System.Text.Encoding.UTF8.GetBytes(key), new BytesBuffer());
+            }
+            catch (CorruptionException)
+            {
+                // The client is told so.
+            }
+
+            execution.TakeGate();
+        });
+    }
+
+    [Fact]
     public void AReplicaThatDiffersStaysStoppedUntilAnotherTakesItsPlace()
     {
         ClusterWorld world = ClusterWorld.OfThree(43, new LsmEngineFactory());

@@ -135,7 +135,17 @@ internal sealed class SnapshotCourier(
         long fill = (long)(bytesPerSecond * Math.Min(passed.TotalSeconds, 0.1));
         _bytesLeft = Math.Min(_bytesLeft + fill, bytesPerSecond / 10);
         foreach (SnapshotSender sender in _senders)
-            sender.Send(transport, ref _bytesLeft);
+        {
+            try
+            {
+                sender.Send(transport, ref _bytesLeft);
+            }
+            catch (CorruptionException e)
+            {
+                // Whoever leads next sends what it has. This stream gets no further.
+                sender.Group.Damaged(e);
+            }
+        }
     }
 
     private void Receive(NodeId from, ReadOnlySpan<byte> message)
