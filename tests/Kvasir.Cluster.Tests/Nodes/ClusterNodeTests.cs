@@ -217,12 +217,16 @@ public sealed class ClusterNodeTests
         ClusterMember rotten = world.Members.Single(m => m.Route(0, "key0").Kind == RouteKind.Local);
         rotten.Do(_ => rotten.Group(shard).Replica.Engine.Flush());
         world.RunUntil(() => rotten.Group(shard).Replica.Engine.OldestUnflushedPosition is null, "it is in files");
+        rotten.Crash(CrashKind.LoseUnsynced);
         foreach (string path in rotten.Disk.Paths.Where(p => p.StartsWith($"/data/replicas/{shard}/", StringComparison.Ordinal) && p.EndsWith(".sst", StringComparison.Ordinal)))
         {
             for (long at = 100; at < rotten.Disk.FileLength(path) / 2; at += 1000)
                 rotten.Disk.FlipBit(path, at, 3);
         }
 
+        // With nothing in its caches it leads again.
+        rotten.Restart();
+        world.RunUntil(() => rotten.Node.Host is not null && rotten.Route(0, "key0").Kind == RouteKind.Local, "it leads");
         for (int i = 0; i < 200; i++)
             Read($"key{i}");
         world.RunUntil(() => rotten.Group(shard).IsOut, "it is found out", seconds: 5);

@@ -42,7 +42,16 @@ internal sealed class SnapshotCourier(
         End(_senders.Find(s => s.Group == group && s.To == to));
         SnapshotHead head = group.StableHead();
         Check.That(head.Index >= wanted.AtLeast);
-        _senders.Add(new SnapshotSender(group, wanted.To, random.NextUInt64(), head, host.Now()));
+        try
+        {
+            _senders.Add(new SnapshotSender(group, wanted.To, random.NextUInt64(), head, host.Now()));
+        }
+        catch (CorruptionException e)
+        {
+            group.Damaged(e);
+            return;
+        }
+
         host.Send(group, new RaftMessage
         {
             Kind = MessageKind.SnapshotOffer,

@@ -24,7 +24,15 @@ internal sealed class SnapshotSender : IDisposable
     {
         (Group, Member, Stream, Head, HeardAt) = (group, member, stream, head, now);
         _rows = group.Replica.Engine.CreateIterator(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
-        _rows.SeekToFirst();
+        try
+        {
+            _rows.SeekToFirst();
+        }
+        catch
+        {
+            _rows.Dispose();
+            throw;
+        }
     }
 
     public RaftGroup Group { get; }
