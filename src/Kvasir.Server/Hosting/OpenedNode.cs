@@ -15,6 +15,8 @@ namespace Kvasir.Server.Hosting;
 /// <summary>The node that a server serves, opened as its options say: one alone, or one of a cluster with its way to the others.</summary>
 internal sealed class OpenedNode : IDisposable
 {
+    private static readonly TimeSpan s_grace = TimeSpan.FromMilliseconds(50);
+
     private readonly IDisposable[] _parts;
 
     private OpenedNode(IServedNode node, params IDisposable[] parts)
@@ -54,6 +56,9 @@ internal sealed class OpenedNode : IDisposable
 
         // A mailbox that hangs is not waited for.
         await Task.WhenAny(done.Task, Task.Delay(patience * 2));
+
+        // Other nodes have sent requests before they heard who leads now: these are told, rather than cut off.
+        await Task.Delay(s_grace);
     }
 
     /// <summary>Nobody uses the node any more.</summary>

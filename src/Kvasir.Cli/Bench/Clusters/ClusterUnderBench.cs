@@ -59,16 +59,24 @@ internal sealed class ClusterUnderBench : IDisposable
     public Task UntilWhole(string keyspace, CancellationToken stop) =>
         _cluster.UntilReplicated([keyspace], Nodes.Count, static _ => { }, stop);
 
-    /// <summary>Until every node leads some of the shards.</summary>
+    /// <summary>Until every node leads its share of all shards, give or take a few.</summary>
     public async Task UntilSpread(CancellationToken stop)
     {
         long began = Environment.TickCount64;
-        while (!Nodes.All(n => Leads().Any(l => l.Leader == n)))
+        while (!IsSpread())
         {
             if (Environment.TickCount64 - began > s_patience.TotalMilliseconds)
                 throw new UsageException("the leaders were not spread over the nodes");
             await Task.Delay(s_look, stop);
         }
+    }
+
+    private bool IsSpread()
+    {
+        if (_cluster.Survey() is not { } survey || survey.Nodes.Count < Nodes.Count)
+            return false;
+        int[] leads = [.. survey.Nodes.Select(n => n.Answer?.Replicas.Count(static r => r.Leads) ?? 0)];
+        return leads.Sum() >= survey.First.Groups.Count && leads.Min() >= leads.Sum() / (2 * leads.Length);
     }
 
     /// <summary>The shards of the keyspace, and who leads each; those without a leader are left out.</summary>

@@ -19,9 +19,11 @@ internal static class FailoverBench
         int refused = 0;
         for (int round = 0; round < rounds; round++)
         {
-            NodePlace victim = cluster.Nodes[round % cluster.Nodes.Count];
-            NodePlace witness = cluster.Nodes[(round + 1) % cluster.Nodes.Count];
-            int[] led = [.. cluster.Leads().Where(l => l.Leader == victim).Select(l => l.Shard)];
+            // In turn, by the shards: whoever leads this one.
+            IReadOnlyList<(int Shard, NodePlace Leader)> leads = cluster.Leads();
+            NodePlace victim = leads[round % leads.Count].Leader;
+            NodePlace witness = cluster.Nodes[(victim.Number + (round % (cluster.Nodes.Count - 1))) % cluster.Nodes.Count];
+            int[] led = [.. leads.Where(l => l.Leader == victim).Select(l => l.Shard)];
             List<SteadyWriter> writers = [.. led.Select(shard => new SteadyWriter(ClusterUnderBench.AddressOf(witness), keys[shard]))];
             try
             {

@@ -20,6 +20,7 @@ internal sealed class SteadyWriter : IDisposable
     private readonly Lock _gate = new();
     private readonly List<(long Began, long Ended)> _written = [];
     private volatile bool _stopped;
+    private string? _lastError;
     private int _refused;
 
     public SteadyWriter(HostPort address, string key)
@@ -32,6 +33,8 @@ internal sealed class SteadyWriter : IDisposable
 
     /// <summary>Writes that were answered with an error, or lost their connection.</summary>
     public int Refused => Volatile.Read(ref _refused);
+
+    public string? LastError => Volatile.Read(ref _lastError);
 
     /// <summary>From then until a write was answered that began afterwards; null when none was.</summary>
     public TimeSpan? FirstAfter(long timestamp)
@@ -83,19 +86,20 @@ internal sealed class SteadyWriter : IDisposable
             {
                 connection ??= Open();
                 long began = Stopwatch.GetTimestamp();
-                if (connection.Call("SET", _key, "value").Kind == RespReplyKind.SimpleString)
+                RespReply reply = connection.Call("SET", _key, "value");
+                if (reply.Kind == RespReplyKind.SimpleString)
                 {
                     lock (_gate)
                         _written.Add((began, Stopwatch.GetTimestamp()));
                 }
                 else
                 {
-                    Interlocked.Increment(ref _refused);
+                    Fail(reply.Text);
                 }
             }
             catch (Exception e) when (e is SocketException or IOException or UsageException)
             {
-                Interlocked.Increment(ref _refused);
+                Fail(e.Message);
                 connection?.Dispose();
                 connection = null;
             }
@@ -104,6 +108,12 @@ internal sealed class SteadyWriter : IDisposable
         }
 
         connection?.Dispose();
+    }
+
+    private void Fail(string why)
+    {
+        Volatile.Write(ref _lastError, why);
+        Interlocked.Increment(ref _refused);
     }
 
     private RespConnection Open()

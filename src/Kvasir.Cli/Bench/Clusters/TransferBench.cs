@@ -47,6 +47,7 @@ internal static class TransferBench
             }
 
             refused += writers.Sum(w => w.Refused);
+            Tell(writers);
         }
 
         (double stopGap, double stopMs, int stopRefused) = await RollAll(cluster, keys, stop);
@@ -63,6 +64,12 @@ internal static class TransferBench
             ["restart_longest_without_a_write_ms"] = stopGap,
             ["restart_errors"] = stopRefused,
         };
+    }
+
+    private static void Tell(SteadyWriter[] writers)
+    {
+        foreach (string error in writers.Select(static w => w.LastError).OfType<string>().Distinct(StringComparer.Ordinal))
+            Console.Error.WriteLine(error);
     }
 
     private static async Task<(double GapMs, double StopMs, int Refused)> RollAll(ClusterUnderBench cluster, string[] keys, CancellationToken stop)
@@ -90,6 +97,7 @@ internal static class TransferBench
             }
 
             refused += writers.Sum(w => w.Refused);
+            Tell(writers);
         }
 
         return (gap, stopMs, refused);
