@@ -52,7 +52,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private DirectoryRecords? _records;
     private DirectoryDesk? _desk;
     private ILogListener? _listener;
-    private ITransportListener? _forwarding;
+    private readonly ForwardingNews _forwarding = new();
     private bool _disposed;
 
     private ClusterNode(ClusterNodeOptions options, NodeEnvironment environment, IPeerLink link, IDisposable folderLock)
@@ -152,7 +152,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
 
     public void SetLogListener(ILogListener listener) => _listener = listener;
 
-    public void SetForwarding(ITransportListener listener) => _forwarding = listener;
+    public void SetForwarding(ITransportListener listener) => _forwarding.PassTo(listener);
 
     public Replica Database(int index)
     {
@@ -227,7 +227,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
                 ReceivedReports(message[1..]);
                 break;
             case Channel.Requests or Channel.Replies or Channel.Published:
-                _forwarding?.Received(from, message);
+                _forwarding.Received(from, message);
                 break;
             case Channel.SnapshotChunks or Channel.SnapshotAcknowledgements:
                 _snapshots?.Post(from, message);
@@ -240,14 +240,14 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     void ITransportListener.Connected(NodeId peer)
     {
         _host?.PeerConnected(peer);
-        _forwarding?.Connected(peer);
+        _forwarding.Connected(peer);
         Mailbox.Post(new ActionItem(_ => _reachable.Add(peer)));
     }
 
     void ITransportListener.Disconnected(NodeId peer)
     {
         _host?.PeerDisconnected(peer);
-        _forwarding?.Disconnected(peer);
+        _forwarding.Disconnected(peer);
         Mailbox.Post(new ActionItem(_ =>
         {
             _reachable.Remove(peer);
@@ -258,10 +258,10 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     void ITransportListener.Settled()
     {
         _host?.Settled();
-        _forwarding?.Settled();
+        _forwarding.Settled();
     }
 
-    void ITransportListener.Writable(NodeId peer) => _forwarding?.Writable(peer);
+    void ITransportListener.Writable(NodeId peer) => _forwarding.Writable(peer);
 
     private void Begin()
     {

@@ -28,7 +28,7 @@ public interface IClusteredNode
 
     /// <summary>
     /// Who is given the messages of the forwarding channels (<see cref="Channel"/>), whole, and told of every peer that
-    /// comes, goes or has room again. One listener, set before the node hears of its peers.
+    /// comes, goes or has room again. One listener; it hears of what came before it, too.
     /// </summary>
     void SetForwarding(ITransportListener listener);
 }

@@ -42,7 +42,6 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         if (node.Clustered is { } clustered)
         {
             _exchange = new RequestExchange(State, clustered);
-            clustered.SetForwarding(_exchange);
             State.Router = new CommandRouter(State, clustered, _exchange)
             {
                 Redirects = options.Peer?.Redirects == true,
@@ -52,6 +51,10 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
 
         State.SweepFailed = (database, failure) => HostLog.SweepFailed(_logger, database, failure.Message.ReplaceLineEndings(" "));
         ApplySettings(State, options);
+
+        // Other nodes' requests may be there already: everything that answers them comes before them.
+        node.SetLogListener(new LogWatcher(State, LogMoved, _logger));
+        node.Clustered?.SetForwarding(_exchange!);
         _meter = new ServerMeter(State);
         bool epoll = OperatingSystem.IsLinux() && !options.KestrelOnly;
         State.Identity.Loop = epoll ? "epoll" : "kestrel";
@@ -81,9 +84,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         }
 
         if (_epoll is { } listener)
-            State.WakeNow = listener.WakeNow;
-        node.SetLogListener(new LogWatcher(State, LogMoved, _logger));
-    }
+            State.WakeNow = listener.WakeNow;    }
 
     public ServerState State { get; }
 

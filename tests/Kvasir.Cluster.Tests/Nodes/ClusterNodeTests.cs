@@ -378,6 +378,42 @@ public sealed class ClusterNodeTests
     }
 
     [Fact]
+    public void AServerThatComesLateHearsOfPeersAndRequestsThatWereThereBefore()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(72);
+        ITransportListener node = world.Members[0].Node;
+        NodeId second = world.Members[1].Id, third = world.Members[2].Id;
+        node.Connected(third);
+        node.Received(third, [Channel.Requests, 3]);
+        node.Connected(second);
+        node.Received(second, [Channel.Requests, 2]);
+        node.Disconnected(third);
+        var server = new LateServer();
+        world.Members[0].Node.SetForwarding(server);
+        node.Received(second, [Channel.Replies, 4]);
+        node.Settled();
+        node.Connected(third);
+        Assert.Equal(["2 is there", "2 says 2 2", "settled", "2 says 3 4", "settled", "3 is there"], server.Heard);
+    }
+
+    private sealed class LateServer : ITransportListener
+    {
+        public List<string> Heard { get; } = [];
+
+        public void Received(NodeId from, ReadOnlySpan<byte> message) => Heard.Add($"{from} says {string.Join(' ', message.ToArray())}");
+
+        public void Settled() => Heard.Add("settled");
+
+        public void Connected(NodeId peer) => Heard.Add($"{peer} is there");
+
+        public void Disconnected(NodeId peer) => Heard.Add($"{peer} is gone");
+
+        public void Writable(NodeId peer)
+        {
+        }
+    }
+
+    [Fact]
     public void LeadersAreSpread()
     {
         ClusterWorld world = ClusterWorld.OfThree(61);
