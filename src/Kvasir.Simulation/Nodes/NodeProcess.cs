@@ -124,6 +124,8 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             if (!ReferenceEquals(waiting.Gate.Log, log))
                 continue;
             _waiting.RemoveAt(i--);
+            if (loss == LogLoss.LeadershipLost && waiting.Gate.Position > durable)
+                Machine.World.Coverage.Add("answers lost with a lead");
             waiting.Reply(waiting.Gate.Position <= durable ? waiting.Answer : loss == LogLoss.DiskFull ? ClientReply.Refused(NodeId.None) : ClientReply.Lost);
         }
     }

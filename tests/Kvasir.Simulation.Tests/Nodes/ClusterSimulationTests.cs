@@ -54,6 +54,16 @@ public sealed class ClusterSimulationTests
         Assert.True(result.Coverage.Counts["operations answered"] > 1000);
     }
 
+    [Fact]
+    public void PlannedHandOversLoseNoAnswer()
+    {
+        var coverage = new DiskWorkloadCoverage();
+        for (ulong seed = 1; seed <= 3; seed++)
+            coverage.Add(ClusterSimulation.Run(Options(seed) with { Faults = ClusterFaults.Transfers }).Coverage);
+        Assert.True(coverage.Counts["leaders handed over"] > 5);
+        Assert.Equal(0, coverage.Counts.GetValueOrDefault("answers lost with a lead"));
+    }
+
     [Theory]
     [InlineData("all", ClusterFaults.All)]
     [InlineData("none", ClusterFaults.None)]
