@@ -224,6 +224,16 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// <summary>How old the applied state can be, at most; false when nothing is known. For stale reads.</summary>
     public bool TryAge(out TimeSpan age) => _member.TryAge(_host.Now(), out age);
 
+    /// <summary>
+    /// True when the replica may answer reads that need not be current: it follows, and has everything that was committed
+    /// <paramref name="age"/> ago, by this node's clock, which is within the bound. Nothing in it is uncommitted.
+    /// </summary>
+    public bool TryReadStale(TimeSpan ageMax, out TimeSpan age)
+    {
+        age = TimeSpan.MaxValue;
+        return !_serves && Difference is null && _member.Role != RaftRole.Leader && _member.TryAge(_host.Now(), out age) && age <= ageMax;
+    }
+
     internal void Attach(Replica replica)
     {
         Check.That(_replica is null && replica.StreamId == Id.Value);

@@ -43,6 +43,13 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
 
     public Route Route(GroupId group, ref ReadClaim claim) => Route(group, ref claim, claims: true);
 
+    public Replica? StaleReplica(GroupId group, TimeSpan ageMax, out TimeSpan age)
+    {
+        age = TimeSpan.MaxValue;
+        return _places.TryGetValue(group, out (int Database, int Shard) place)
+            && _databases[place.Database].Groups[place.Shard] is { } here && here.TryReadStale(ageMax, out age) ? here.Replica : null;
+    }
+
     public ReadOnlySpan<GroupId> ShardsOf(int database) => _databases[database].Shards;
 
     public ReadOnlySpan<Replica> ReplicasOf(int database) => _databases[database].Replicas;

@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
 
 namespace Kvasir.Cluster.Routing;
 
@@ -22,6 +23,12 @@ public interface IRouter
 
     /// <summary>Told, inside the mailbox, of each shard whose route may have become another, or whose claims may have come true.</summary>
     Action<GroupId>? Watcher { get; set; }
+
+    /// <summary>
+    /// This node's replica of a shard that another node leads, for reads that need not be current; null when there is none, or
+    /// what it has may be older than the bound. <paramref name="age"/> is how old it is at most.
+    /// </summary>
+    Replica? StaleReplica(GroupId group, TimeSpan ageMax, out TimeSpan age);
 
     /// <summary>
     /// The shards of a database, in the order in which their slots take turns: slot modulo their count is the index. Empty

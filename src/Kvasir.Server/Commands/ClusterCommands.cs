@@ -1,4 +1,5 @@
 using Kvasir.Server.Commands.Generic;
+using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Commands;
@@ -9,6 +10,9 @@ namespace Kvasir.Server.Commands;
 /// </summary>
 internal static class ClusterCommands
 {
+    /// <summary>Of READONLY without a bound.</summary>
+    private const long StaleMaxMs = 1000;
+
     private const CommandFlags Asking = CommandFlags.Stale;
     private const CommandFlags Administrating = CommandFlags.Admin | CommandFlags.Stale;
     private const CommandFlags Changing = Administrating | CommandFlags.NoAsyncLoading;
@@ -50,8 +54,10 @@ internal static class ClusterCommands
             ],
         },
         new() { Name = "asking", Arity = 1, Flags = CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
-        new() { Name = "readonly", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
-        new() { Name = "readwrite", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readonly", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = static c => Answer(c, ReadStale), Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readstale", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = static c => Answer(c, ReadStale), Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readwrite", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = static c => Answer(c, ReadCurrent), Group = "cluster", Categories = ["connection"] },
+        new() { Name = "readage", Arity = 1, Flags = CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Handler = static c => Answer(c, ReadAge), Group = "cluster", Categories = ["connection"] },
     ];
 
     private static CommandDefinition Sub(
@@ -80,6 +86,34 @@ internal static class ClusterCommands
             Refuse(context);
         else
             context.Reply.Ok();
+    }
+
+    /// <summary>READONLY, as clients of Redis Cluster ask it of a replica, and READSTALE, with a bound in milliseconds.</summary>
+    private static void ReadStale(CommandContext context)
+    {
+        long ageMaxMs = StaleMaxMs;
+        if (context.ArgumentCount == 2
+            && (!NumberText.TryParseInt64(context.Argument(1), out ageMaxMs) || ageMaxMs is < 1 or > 3_600_000))
+        {
+            context.Reply.Error("ERR the age is from 1 to 3600000 milliseconds");
+            return;
+        }
+
+        context.Session.StaleMaxMs = ageMaxMs;
+        context.Reply.Ok();
+    }
+
+    private static void ReadCurrent(CommandContext context)
+    {
+        context.Session.StaleMaxMs = 0;
+        context.Reply.Ok();
+    }
+
+    /// <summary>How old the oldest read may have been since this was last asked; 0 when all were current.</summary>
+    private static void ReadAge(CommandContext context)
+    {
+        context.Reply.Integer(context.Session.ReadAgeMs);
+        context.Session.ReadAgeMs = 0;
     }
 
     private static void Refuse(CommandContext context) => context.Reply.Error(context.Server.Router is null

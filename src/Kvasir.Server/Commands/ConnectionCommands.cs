@@ -89,6 +89,7 @@ internal static class ConnectionCommands
         ServerState server = context.Server;
         session.Transaction.End();
         server.Watches.RemoveAll(session);
+        session.StaleMaxMs = session.ReadAgeMs = 0;
         server.PubSub.RemoveAll(session);
         server.Monitors.Remove(session);
         server.Tracking.Disable(session);

@@ -202,6 +202,8 @@ internal sealed class CommandRouter
         RespSession session = context.Session;
         if (!session.Pinned.IsNone)
             return DirectHere(context, group);
+        if (session.StaleMaxMs != 0 && (entry.Definition.Flags & CommandFlags.ReadOnly) != 0 && MayReadStale(context, group))
+            return Direction.Runs;
         Route route = _node.Router.Route(group, ref context.Session.Claim);
         switch (route.Kind)
         {
@@ -219,6 +221,21 @@ internal sealed class CommandRouter
             default:
                 return Wait(context, route.Kind, group);
         }
+    }
+
+    /// <summary>
+    /// A read that need not be current finds a replica here that is young enough. What a client watches it wants to see as it
+    /// is.
+    /// </summary>
+    private bool MayReadStale(CommandContext context, GroupId group)
+    {
+        RespSession session = context.Session;
+        if (session.Transaction.Lane is not null || session.Transaction.Watched.Count != 0
+            || _node.Router.StaleReplica(group, TimeSpan.FromMilliseconds(session.StaleMaxMs), out TimeSpan age) is not { } replica)
+            return false;
+        session.ReadAgeMs = Math.Max(session.ReadAgeMs, (long)Math.Ceiling(age.TotalMilliseconds));
+        context.Routed = replica;
+        return true;
     }
 
     /// <summary>For a command that came from another node.</summary>

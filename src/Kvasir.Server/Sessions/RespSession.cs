@@ -87,6 +87,12 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The version of the routes by which these were sent. In the mailbox.</summary>
     public ulong RoutedAt { get; set; }
 
+    /// <summary>READONLY: reads may be answered by a replica here that is no older than so many milliseconds; 0 for never.</summary>
+    public long StaleMaxMs { get; set; }
+
+    /// <summary>The oldest that a read was, at most, since READAGE was last asked. In the mailbox.</summary>
+    public long ReadAgeMs { get; set; }
+
     /// <summary>Its next command takes another way than those under way: it waits until all of them are answered. In the mailbox.</summary>
     public bool WaitsForReplies { get; set; }
 

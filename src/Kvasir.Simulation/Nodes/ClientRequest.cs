@@ -20,6 +20,9 @@ namespace Kvasir.Simulation.Nodes;
 internal sealed record ClientRequest(OperationKind Kind, int Database, string Key, HistoryValue Argument, int Ballast)
 {
     public bool IsRead => Kind == OperationKind.Read;
+
+    /// <summary>A read that need not be current: how old it may be. Null for one that must.</summary>
+    public TimeSpan? AgeMax { get; init; }
 }
 
 internal enum ClientOutcome
@@ -41,6 +44,9 @@ internal readonly record struct ClientReply(ClientOutcome Outcome, HistoryValue 
     public static ClientReply Refused(NodeId leader) => new(ClientOutcome.Refused, default, leader);
 
     public static ClientReply Done(HistoryValue value) => new(ClientOutcome.Done, value, default);
+
+    /// <summary>How old the answer is at most, by the world's clock; null: it is current.</summary>
+    public TimeSpan? Age { get; init; }
 }
 
 /// <summary>A client's request inside the mailbox of a node: routed, run and committed as a session does.</summary>
@@ -56,6 +62,12 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
         byte[] key = Encoding.UTF8.GetBytes(request.Key);
         IRouter router = process.Node!.Router;
         Group = router.Route(request.Database, Slot.OfKey(key).Value).Group;
+        if (request.AgeMax is { } ageMax && router.StaleReplica(Group, ageMax, out TimeSpan age) is { } stale)
+        {
+            ReadStale(execution, stale, key, age);
+            return;
+        }
+
         Route route = router.Route(Group, ref _claim);
         if (route.Kind == RouteKind.NotReady && process.Now < patience)
         {
@@ -86,6 +98,27 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
         }
 
         process.Answer(execution.TakeGate(), ClientReply.Done(value), reply);
+    }
+
+    /// <summary>The node's clock may be slow.</summary>
+    private void ReadStale(Execution execution, Replica replica, byte[] key, TimeSpan age)
+    {
+        ClusterWorld world = process.Machine.World;
+        HistoryValue value;
+        try
+        {
+            value = Execute(execution, replica, key);
+        }
+        catch (StorageException)
+        {
+            execution.TakeGate();
+            reply(ClientReply.Refused(NodeId.None));
+            return;
+        }
+
+        world.Coverage.Add("stale reads");
+        TimeSpan trueAge = TimeSpan.FromTicks((long)(age.Ticks / (1 - world.Settings.ClockDriftMax)) + 1);
+        process.Answer(execution.TakeGate(), ClientReply.Done(value) with { Age = trueAge }, reply);
     }
 
     private HistoryValue Execute(Execution execution, Replica replica, byte[] key)

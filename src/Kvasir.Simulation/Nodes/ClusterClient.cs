@@ -88,7 +88,10 @@ internal sealed class ClusterClient
 
         // By the key's name, so that all of its time it is in one place.
         int database = key[^1] % Databases;
-        _request = new ClientRequest(kind, database, key, argument, _random.OneIn(4) ? _random.Next(4000) : 0);
+        _request = new ClientRequest(kind, database, key, argument, _random.OneIn(4) ? _random.Next(4000) : 0)
+        {
+            AgeMax = kind == OperationKind.Read && _toRead.Count == 0 && _random.OneIn(3) ? Milliseconds(20, 2000) : null,
+        };
         _givesUpAt = _world.Events.Now + s_deadline;
         _world.Coverage.Add("operations");
         Recorder.Invoke(kind, key, argument);
@@ -99,7 +102,7 @@ internal sealed class ClusterClient
     {
         int attempt = ++_attempt;
         ClientRequest request = _request!;
-        NodeMachine machine = _leader.IsNone || _random.OneIn(20) || _world.MachineOf(_leader) is not { } leader
+        NodeMachine machine = request.AgeMax is not null || _leader.IsNone || _random.OneIn(20) || _world.MachineOf(_leader) is not { } leader
             ? _world.Machines[_random.Next(_world.Machines.Count)]
             : leader;
         _world.Events.After(Milliseconds(0.1, 1), () => machine.Ask(request, reply => Hear(attempt, reply)));
@@ -127,11 +130,11 @@ internal sealed class ClusterClient
         switch (reply.Outcome)
         {
             case ClientOutcome.Done:
-                if (_request!.IsRead)
+                if (_request!.IsRead && reply.Age is null)
                     _seen[_request.Key] = reply.Value;
                 if (_toRead.Count > 0)
                     _toRead.Dequeue();
-                Recorder.Ok(reply.Value);
+                Recorder.Ok(reply.Value, reply.Age is { } age ? age.Ticks * 100 : null);
                 _world.Coverage.Add("operations answered");
                 End();
                 break;

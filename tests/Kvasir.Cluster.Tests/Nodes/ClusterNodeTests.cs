@@ -297,6 +297,41 @@ public sealed class ClusterNodeTests
     }
 
     [Fact]
+    public void AFollowerAnswersWhatNeedNotBeCurrentAsLongAsItHearsOfItsLeader()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(45, new LsmEngineFactory());
+        world.Put(0, "a", "1");
+        GroupId shard = world.Members[0].Route(0, "a").Group;
+        ClusterMember leader = world.Members.First(m => m.Group(shard).IsServing);
+        ClusterMember follower = world.Members.First(m => m != leader);
+        TimeSpan bound = TimeSpan.FromMilliseconds(500);
+        world.Run(TimeSpan.FromMilliseconds(300));
+        world.Put(0, "a", "2");
+        TimeSpan written = world.Events.Now;
+        world.RunUntil(() => follower.TryGetStale(shard, "a", bound, out _, out TimeSpan age) && age <= world.Events.Now - written, "it has heard since");
+        Assert.True(follower.TryGetStale(shard, "a", bound, out string? value, out _));
+        Assert.Equal("2", value);
+        Assert.False(follower.TryGetStale(shard, "a", TimeSpan.Zero, out _, out _));
+
+        // Who leads is asked otherwise; and who hears nothing grows too old.
+        Assert.False(leader.TryGetStale(shard, "a", TimeSpan.FromHours(1), out _, out _));
+        foreach (ClusterMember other in world.Members.Where(m => m != follower))
+        {
+            world.Network.Cut(other.Id, follower.Id);
+            world.Network.Cut(follower.Id, other.Id);
+        }
+
+        world.Put(0, "a", "3");
+        world.Run(bound);
+        Assert.False(follower.TryGetStale(shard, "a", bound, out _, out _));
+        Assert.True(follower.TryGetStale(shard, "a", TimeSpan.FromSeconds(10), out value, out TimeSpan old));
+        Assert.Equal("2", value);
+        Assert.True(old > bound);
+        world.Network.MendAll();
+        world.RunUntil(() => follower.TryGetStale(shard, "a", bound, out string? now, out _) && now == "3", "it has caught up");
+    }
+
+    [Fact]
     public void ASnapshotOfNothingSaysWhatItIs()
     {
         ClusterWorld world = ClusterWorld.OfThree(44, new LsmEngineFactory(), journalBytesMax: 256 << 10);

@@ -275,6 +275,25 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
         return isRead;
     }
 
+    /// <summary>What this node's replica has, if it follows and is no older than the bound.</summary>
+    public bool TryGetStale(GroupId shard, string key, TimeSpan ageMax, out string? value, out TimeSpan age)
+    {
+        string? read = null;
+        TimeSpan at = default;
+        bool isRead = false;
+        Do(execution =>
+        {
+            if (((IClusteredNode)Node).Router.StaleReplica(shard, ageMax, out at) is not { } replica)
+                return;
+            BytesBuffer bytes = new();
+            if (execution.Get(replica, Encoding.UTF8.GetBytes(key), bytes).Found)
+                read = Encoding.UTF8.GetString(bytes.WrittenSpan);
+            isRead = execution.TakeGate().IsOpen;
+        });
+        (value, age) = (read, at);
+        return isRead;
+    }
+
     public RaftGroup Group(GroupId id)
     {
         Assert.True(Node.Host!.TryFind(id, out RaftGroup? group));

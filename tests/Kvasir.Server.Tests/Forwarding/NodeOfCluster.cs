@@ -166,6 +166,16 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
         Watcher?.Invoke(group.Id);
     }
 
+    public Replica? StaleReplica(GroupId group, TimeSpan ageMax, out TimeSpan age)
+    {
+        int index = (int)group.Value - ClusterInMemory.FirstGroup;
+        age = Age;
+        return _cluster.Groups[index].Leader != Self && Age <= ageMax ? _replicas[index] : null;
+    }
+
+    /// <summary>How old its replicas are that it does not lead.</summary>
+    public TimeSpan Age { get; set; } = TimeSpan.MaxValue;
+
     public ReadOnlySpan<GroupId> ShardsOf(int database) => _cluster.ShardsOf(database);
 
     public int FindDatabase(ReadOnlySpan<byte> name) => name.SequenceEqual("db1"u8) ? 1 : -1;
