@@ -76,6 +76,7 @@ internal static class KvasirCommand
             InspectCommand.Create(),
             VerifyCommand.Create(),
             CheckpointCommand.Create(),
+            RecoverCommand.Create(),
             BenchCommand.Create(),
             SimulateCommand.Create(),
             CheckCommand.Create(),

@@ -43,6 +43,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
             inspect FILE       Print a journal segment, SSTable, manifest or identity file, with offsets
             verify DIR         Check every byte of a data folder; name the file and offset of all damage
             checkpoint DIR TO  Copy a stopped server's data by hard links
+            recover DIR        Last resort: a cluster that lost its majority goes on with one node
 
           Measure
             bench engine       Drive the storage engine: writes, reads, seeks; latency, amplification, memory

@@ -65,6 +65,34 @@ public sealed partial class ClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task AClusterThatLostItsMajorityGoesOnWithOneNode()
+    {
+        string port;
+        using (RunningCluster cluster = await RunningCluster.Start(_folder))
+        {
+            for (int i = 0; i < 10; i++)
+                Assert.Equal("OK", Insist(cluster, i % 3, "SET", $"key{i}", $"value{i}"));
+            port = cluster.Port(0);
+            Assert.Contains("stop it first", (await KvasirProcess.Run("recover", $"{_folder}/node-1", "--yes")).AssertUsageError(), StringComparison.Ordinal);
+            await cluster.Terminate();
+        }
+
+        Directory.Delete($"{_folder}/node-2", recursive: true);
+        Directory.Delete($"{_folder}/node-3", recursive: true);
+        Assert.Contains("Nothing was changed", (await KvasirProcess.Run("recover", $"{_folder}/node-1")).AssertSuccess().Output, StringComparison.Ordinal);
+        Assert.Contains("cluster of one", (await KvasirProcess.Run("recover", $"{_folder}/node-1", "--yes")).AssertSuccess().Output, StringComparison.Ordinal);
+        using Process alone = KvasirProcess.Start("server", "--config", $"{_folder}/node-1.conf", "--json");
+        Assert.NotNull(await alone.StandardOutput.ReadLineAsync());
+        for (int i = 0; i < 10; i++)
+            Assert.Equal($"value{i}", Insist(port, "GET", $"key{i}"));
+        Assert.Equal("OK", Insist(port, "SET", "key0", "afterwards"));
+        Tools.Run("kill", "-TERM", alone.Id.ToString(CultureInfo.InvariantCulture));
+        await alone.WaitForExitAsync();
+        Assert.Equal(0, alone.ExitCode);
+        Assert.Contains("is not the folder of a cluster's node", (await KvasirProcess.Run("recover", _folder)).AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task NodesDoNotOutliveTheirParentUnnoticed()
     {
         using RunningCluster cluster = await RunningCluster.Start(_folder);
@@ -94,13 +122,15 @@ public sealed partial class ClusterTests : IDisposable
     }
 
     /// <summary>As a client that tries again what surely did not happen, and only that.</summary>
-    private static string Insist(RunningCluster cluster, int node, params string[] words)
+    private static string Insist(RunningCluster cluster, int node, params string[] words) => Insist(cluster.Port(node), words);
+
+    private static string Insist(string port, params string[] words)
     {
         string answer = "";
         Tools.Until(
             () =>
             {
-                using RespConnection connection = RespConnection.Open(new HostPort("127.0.0.1", int.Parse(cluster.Port(node), CultureInfo.InvariantCulture)));
+                using RespConnection connection = RespConnection.Open(new HostPort("127.0.0.1", int.Parse(port, CultureInfo.InvariantCulture)));
                 answer = connection.Ask(words);
                 return !answer.StartsWith("-TRYAGAIN", StringComparison.Ordinal) && !answer.StartsWith("-CLUSTERDOWN", StringComparison.Ordinal)
                     && !answer.StartsWith("-NOTLEADER", StringComparison.Ordinal) && !answer.StartsWith("-TIMEOUT", StringComparison.Ordinal);
