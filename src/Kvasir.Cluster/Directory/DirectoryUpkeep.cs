@@ -44,12 +44,19 @@ public static class DirectoryUpkeep
 
         if (FirstDead(view, standings, settings) is { } dead)
             draft.Put(dead with { State = NodeState.Dead });
+        foreach (NodeRecord replaced in draft.View.Nodes.Where(n => n.State == NodeState.Dead && IsReplaced(draft.View, n)).ToArray())
+            draft.Put(replaced with { State = NodeState.Decommissioned });
         new Placement(draft.View).Heal(draft);
         int underWay = draft.View.Groups.Count(g => !g.IsSettled);
         Rebalance.Apply(draft, settings.MovesMax - underWay);
         LeaderSpread.Apply(draft, settings.HandOversMax);
         return draft.Grant();
     }
+
+    /// <summary>Another folder is at its address, and nothing of a shard is wanted there any more: it does not come back.</summary>
+    private static bool IsReplaced(DirectoryView view, NodeRecord dead) =>
+        view.Nodes.Any(n => n.Id > dead.Id && n.IsServing && n.PeerAddress == dead.PeerAddress)
+        && view.Groups.All(g => g.IsSettled && !g.IsReplica(dead.Id));
 
     /// <summary>
     /// One at a time, and only while most are heard of: when half of a cluster is silent, it is the network or the listener. Nodes

@@ -120,6 +120,8 @@ internal sealed class ClusterOperator(ClusterWorld world)
         machine.IsKeptDown = true;
         TimeSpan back = Now + time;
         yield return () => Now >= back;
+        if (DirectoryOfNow() is { } view && view.Node(machine.Id)?.State == NodeState.Dead && !view.Groups.Any(g => g.IsReplica(machine.Id)))
+            world.Coverage.Add("absent nodes replaced");
         machine.IsKeptDown = false;
         machine.Start();
         yield return () => IsIn(machine);

@@ -5,6 +5,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
+using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Checkers;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Histories;
@@ -69,7 +70,7 @@ public sealed class ClusterSimulation
         catch (Exception e) when (e is not OperationCanceledException)
         {
             string when = simulation is null ? "" : string.Create(CultureInfo.InvariantCulture, $", {simulation._world.Events.Now.TotalSeconds:F3} s");
-            string what = e is InvariantViolationException or WorkloadFailedException ? e.Message : $"unexpected {e.GetType().Name}: {e.Message}";
+            string what = e is InvariantViolationException or WorkloadFailedException ? e.Message : $"unexpected {e.GetType().Name}: {e.Message} {e.StackTrace}";
             throw new WorkloadFailedException($"seed {options.Seed}{when}: {what}\nReplay: {options.ReplayCommand}", e);
         }
         finally
@@ -175,7 +176,16 @@ public sealed class ClusterSimulation
         int copies = Math.Min(3, _options.Nodes);
         return view.Groups.Length == 1 + (ClusterClient.Databases * 2)
             && view.Groups.All(g => g.IsSettled && (g.Id == GroupId.Directory || g.Replicas.Length == copies))
-            && _world.Machines.TrueForAll(m => m.Process!.Node!.View.Groups.SequenceEqual(view.Groups));
+            && _world.Machines.TrueForAll(m => m.Process!.Node!.View.Groups.SequenceEqual(view.Groups))
+            && view.Groups.All(g => g.Id == GroupId.Directory || IsSpread(view, g));
+    }
+
+    /// <summary>As far apart as there are places for it.</summary>
+    private static bool IsSpread(DirectoryView view, GroupRecord group)
+    {
+        int places = view.Nodes.Where(n => n.State == NodeState.Active).Select(n => n.Locality.ToString()).Distinct(StringComparer.Ordinal).Count();
+        int used = group.Replicas.Select(id => view.Node(id)!.Locality.ToString()).Distinct(StringComparer.Ordinal).Count();
+        return used >= Math.Min(places, group.Replicas.Length);
     }
 
     private bool IsLevel()
@@ -231,7 +241,12 @@ public sealed class ClusterSimulation
             foreach (RaftGroup group in node.Host?.Groups ?? [])
             {
                 text.Append(CultureInfo.InvariantCulture,
-                    $"\n    {group.Id} {group.Role} term {group.Term} leader {group.Leader} log {group.BaseIndex}-{group.LastIndex} commit {group.CommitIndex} applied {group.AppliedIndex} in {group.Configuration}{(group.IsServing ? " serves" : "")} {group.ApplyFailure}");
+                    $"\n    {group.Id} {group.Role} term {group.Term} leader {group.Leader} log {group.BaseIndex}-{group.LastIndex} commit {group.CommitIndex} applied {group.AppliedIndex} in {group.Configuration}{(group.IsServing ? " serves" : "")}{(group.IsQuiet ? " quiet" : "")} {group.ApplyFailure}");
+                foreach (MemberId member in group.Configuration.Members)
+                {
+                    if (group.TryFollower(member, out FollowerStatus follower) && follower.MatchIndex < group.LastIndex)
+                        text.Append(CultureInfo.InvariantCulture, $"\n      {member} has {follower.MatchIndex}, {follower.State}{(follower.IsSuspected ? ", suspected" : "")}");
+                }
             }
 
             foreach (GroupRecord group in node.View.Groups)

@@ -13,6 +13,7 @@ namespace Kvasir.Simulation.Nodes;
 /// </summary>
 internal sealed class NodeMachine : ITransportListener
 {
+    private const int Zones = 3;
     private static readonly TimeSpan s_restartPause = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
@@ -30,6 +31,7 @@ internal sealed class NodeMachine : ITransportListener
         Clock = new NodeClock(world.Events.Clock);
         Disk = new SimulatedFileSystem(_random.Fork());
         Link = world.Network.Join(id, this);
+        Zone = $"zone={(char)('a' + (world.Machines.Count % Zones))}";
     }
 
     public ClusterWorld World { get; }
@@ -42,6 +44,9 @@ internal sealed class NodeMachine : ITransportListener
     public SimulatedFileSystem Disk { get; private set; }
 
     public SimulatedTransport Link { get; }
+
+    /// <summary>Its node's locality.</summary>
+    public string Zone { get; }
 
     /// <summary>Null: no process runs.</summary>
     public NodeProcess? Process { get; private set; }

@@ -57,6 +57,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             PeerAddress = Machine.Link.Address.ToString(),
             RespAddress = $"{Machine.Link.Address.Host}:2",
             Seeds = Machine.Seeds,
+            Locality = Locality.TryParse(Machine.Zone, out Locality? zone, out _) ? zone : Locality.None,
             Engine = world.Options.Engine.Name,
             DatabaseCount = ClusterClient.Databases,
             ShardsPerDatabase = 2,

@@ -117,6 +117,10 @@ public sealed class DirectoryOperationsTests
         cluster.Do(DirectoryOperations.Activate(cluster.View, id));
         cluster.Settle();
         Assert.All(cluster.View.Groups, g => Assert.Equal([1UL, 2, 4], g.Replicas.Select(n => n.Value)));
+
+        // Nobody waits for it any more.
+        Assert.Equal(NodeState.Decommissioned, cluster.View.Node(new NodeId(3))?.State);
+        Assert.False(cluster.View.IsMember(cluster.View.Node(new NodeId(3))!));
     }
 
     [Fact]

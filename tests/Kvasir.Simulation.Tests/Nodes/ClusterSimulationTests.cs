@@ -28,6 +28,27 @@ public sealed class ClusterSimulationTests
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
+    /// <summary>Disks that are lost, emptied or rot, nodes that come, go and stay away too long, and nothing else.</summary>
+    [Fact]
+    public void NodesAndDisksComeAndGo()
+    {
+        var coverage = new DiskWorkloadCoverage();
+        for (ulong seed = 4000; seed < 4010; seed++)
+        {
+            ClusterSimulationOptions options = Options(seed) with
+            {
+                Nodes = 4,
+                Time = TimeSpan.FromSeconds(60),
+                Faults = ClusterFaults.Membership | ClusterFaults.Rot | ClusterFaults.Crashes,
+            };
+            coverage.Add(ClusterSimulation.Run(options).Coverage);
+        }
+
+        foreach (string what in (string[])["disks emptied", "disks that rot", "operator: a decommission", "operator: a lost disk", "operator: a repave",
+            "operator: another machine", "absent nodes replaced"])
+            Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
+    }
+
     [Theory]
     [InlineData(11, 3)]
     [InlineData(12, 5)]

@@ -83,6 +83,8 @@ internal sealed class SnapshotCourier(
         {
             if (receiver.IsInFiles)
                 Install(receiver, now);
+            else if (receiver.Engine.BackgroundFailure is not null)
+                GiveUp(receiver);
             else if (receiver.IsWhole)
                 Acknowledge(receiver, SnapshotProgress.Receiving);
             else if (now - receiver.HeardAt > s_patience)
@@ -143,7 +145,7 @@ internal sealed class SnapshotCourier(
         _filledAt = now;
         long fill = (long)(bytesPerSecond * Math.Min(passed.TotalSeconds, 0.1));
         _bytesLeft = Math.Min(_bytesLeft + fill, bytesPerSecond / 10);
-        foreach (SnapshotSender sender in _senders)
+        foreach (SnapshotSender sender in _senders.ToArray())
         {
             try
             {
@@ -151,8 +153,9 @@ internal sealed class SnapshotCourier(
             }
             catch (CorruptionException e)
             {
-                // Whoever leads next sends what it has. This stream gets no further.
+                // Whoever leads next sends what it has.
                 sender.Group.Damaged(e);
+                Finish(sender, LogIndex.Zero, now);
             }
         }
     }
