@@ -1,33 +1,34 @@
 #!/usr/bin/env bash
 # What a cluster of three Kvasir nodes costs and how soon it goes on when a leader dies, in one run on one machine.
 #
-#   bench/cluster.sh [--json FILE] [PART...]     parts: writes failover transfer idle (default: all)
+#   bench/cluster.sh [--json FILE] [PART...]     parts: writes failover transfer idle catch-up (default: all)
 #
 # writes: redis-benchmark against three nodes and against one node with durability sync, cell by cell in turn; ratio =
 # three nodes / one. failover: nodes are killed with SIGKILL in turn, while clients of another node write to each shard that the
 # victim leads; the time from the kill until a write that began after it is answered. transfer: LEADER TRANSFER, then SIGTERM
 # and a start of each node, while clients write: how long they take no answer. idle: what a keyspace of 1,024 empty shards, three
-# copies each, costs every node: processor over 30 s, and memory beyond what the node took before. (kvasir bench cluster)
+# copies each, costs every node: processor over 30 s, and memory beyond what the node took before. catch-up: a node is away for a
+# million writes and comes back while clients write: how fast it gets them, beside disk and loopback. (kvasir bench cluster)
 #
 # Environment (defaults): ROUNDS=3 CLIENTS=50 VALUE=100 KEYS=1000000 PIPELINES="1 16" REQUESTS=100000 (of a cell at pipeline
-#   1; others do four times as many) KILLS=50 TRANSFERS=50 SHARDS=1024 SECONDS_IDLE=30; DIR: where data goes (artifacts/bench).
+#   1; others do four times as many) KILLS=50 TRANSFERS=50 SHARDS=1024 SECONDS_IDLE=30 MISSED=1000000; DIR: where data goes (artifacts/bench).
 # Needs Debian's package redis-tools for writes.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rounds=${ROUNDS:-3} clients=${CLIENTS:-50} value=${VALUE:-100} keys=${KEYS:-1000000}
 pipelines=${PIPELINES:-1 16} requests=${REQUESTS:-100000}
-kills=${KILLS:-50} transfers=${TRANSFERS:-50} shards=${SHARDS:-1024} idle_seconds=${SECONDS_IDLE:-30}
+kills=${KILLS:-50} transfers=${TRANSFERS:-50} shards=${SHARDS:-1024} idle_seconds=${SECONDS_IDLE:-30} missed=${MISSED:-1000000}
 json= parts=()
 while [ $# -gt 0 ]; do
   case $1 in
     --json) json=${2:?--json needs a file}; shift 2 ;;
-    writes|failover|transfer|idle) parts+=("$1"); shift ;;
+    writes|failover|transfer|idle|catch-up) parts+=("$1"); shift ;;
     -h|--help) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
     *) echo "bench/cluster.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(writes failover transfer idle)
+[ ${#parts[@]} -gt 0 ] || parts=(writes failover transfer idle catch-up)
 
 base=${DIR:-artifacts/bench}
 mkdir -p "$base"
@@ -122,12 +123,13 @@ measure() {  # PART FLAG...
 failover() { measure failover --rounds "$kills"; }
 transfer() { measure transfer --rounds "$transfers"; }
 idle() { measure idle --shards "$shards" --seconds "$idle_seconds"; }
+catch-up() { measure catch-up --writes "$missed"; }
 
 for part in "${parts[@]}"; do "$part"; done
 if [ -n "$json" ]; then
   {
     printf '{"clients":%d,"value_bytes":%d,"rounds":%d' "$clients" "$value" "$rounds"
-    for part in writes failover transfer idle; do
+    for part in writes failover transfer idle catch-up; do
       [ ! -f "$work/$part.json" ] || printf ',"%s":%s' "$part" "$(cat "$work/$part.json")"
     done
     echo '}'

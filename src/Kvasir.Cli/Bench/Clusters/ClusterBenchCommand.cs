@@ -13,15 +13,16 @@ internal static class ClusterBenchCommand
     public static Command Create()
     {
         Option<string> part = CommandFlag.OneOf(
-            "--part", "failover: SIGKILL of leaders. transfer: planned hand-overs, and a restart of every node. idle: what empty shards cost.", "failover", "failover", "transfer", "idle");
+            "--part", "failover: SIGKILL of leaders. transfer: planned hand-overs, and a restart of every node. idle: what empty shards cost. catch-up: a node that was away.", "failover", "failover", "transfer", "idle", "catch-up");
         Option<int> rounds = CommandFlag.Number("--rounds", "N", "Leaders killed, or leaderships handed over.", 50, 1, 100_000);
         Option<int> shards = CommandFlag.Number("--shards", "N", "Of the keyspace that idles; a power of two.", 1024, 1, 16384);
         Option<int> seconds = CommandFlag.Number("--seconds", "N", "How long the processor is watched.", 30, 1, 3600);
+        Option<int> writes = CommandFlag.Number("--writes", "N", "Made while a node is away.", 1_000_000, 1, 1_000_000_000);
         Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the nodes' data goes; removed afterwards.", "artifacts/bench/cluster");
         Option<bool> json = CommandFlag.Json();
-        Command command = new("cluster", "Start three nodes and measure fail-over, hand-over or what idle shards cost.")
+        Command command = new("cluster", "Start three nodes and measure fail-over, hand-over, catching up or what idle shards cost.")
         {
-            part, rounds, shards, seconds, data, json,
+            part, rounds, shards, seconds, writes, data, json,
         };
         command.SetAction(async (result, stop) =>
         {
@@ -36,6 +37,7 @@ internal static class ClusterBenchCommand
                 {
                     "transfer" => await TransferBench.Run(cluster, result.GetValue(rounds), stop),
                     "idle" => await IdleBench.Run(cluster, result.GetValue(shards), result.GetValue(seconds), stop),
+                    "catch-up" => await CatchUpBench.Run(cluster, folder, result.GetValue(writes), stop),
                     _ => await FailoverBench.Run(cluster, result.GetValue(rounds), stop),
                 };
                 Print(figures, result.GetValue(json));

@@ -56,6 +56,13 @@ internal sealed class ClusterUnderBench : IDisposable
         await UntilSpread(stop);
     }
 
+    /// <summary>Starts the process of a node that was killed or stopped.</summary>
+    public void Begin(NodePlace place) => _cluster.Begin(place);
+
+    public Task UntilAnswers(NodePlace place, CancellationToken stop) => _cluster.UntilAnswers(place, stop);
+
+    public ClusterSurvey? Survey() => _cluster.Survey();
+
     public Task UntilWhole(string keyspace, CancellationToken stop) =>
         _cluster.UntilReplicated([keyspace], Nodes.Count, static _ => { }, stop);
 

@@ -71,6 +71,13 @@ internal sealed class SteadyWriter : IDisposable
         return longest;
     }
 
+    /// <summary>Milliseconds of each answered write that began then or later.</summary>
+    public IReadOnlyList<double> Latencies(long since)
+    {
+        lock (_gate)
+            return [.. _written.Where(w => w.Began >= since).Select(static w => Stopwatch.GetElapsedTime(w.Began, w.Ended).TotalMilliseconds)];
+    }
+
     public void Dispose()
     {
         _stopped = true;
