@@ -92,7 +92,7 @@ internal sealed class CommandRouter
         for (int i = 0; i < slots.Length; i++)
         {
             int shard = slots[i];
-            if (shard < 0 || shards[shard].IsNone || _node.Router.Route(shards[shard]).Replica is not { } replica)
+            if (shard < 0)
                 continue;
             int count = 0;
             for (int j = i; j < slots.Length; j++)
@@ -103,7 +103,8 @@ internal sealed class CommandRouter
                 slots[j] = -1;
             }
 
-            replica.Engine.Prefetch(together[..count], values);
+            if (!shards[shard].IsNone)
+                _node.Router.Route(shards[shard]).Replica?.Engine.Prefetch(together[..count], values);
         }
     }
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Tests.Directory;
+using Kvasir.Primitives;
 
 namespace Kvasir.Cluster.Tests.Partitioning;
 
@@ -30,6 +31,26 @@ public sealed class SlotTests
     [InlineData("123456789", 0x31C3)]
     [InlineData("", 0)]
     public void TheHashIsXmodem(string text, int crc) => Assert.Equal(crc, Crc16.Compute(Encoding.ASCII.GetBytes(text)));
+
+    [Fact]
+    public void TheHashIsThatOfBitByBit()
+    {
+        var random = new SeededRandom(1);
+        byte[] data = new byte[70];
+        random.NextBytes(data);
+        for (int length = 0; length <= data.Length; length++)
+        {
+            int crc = 0;
+            foreach (byte b in data[..length])
+            {
+                crc ^= b << 8;
+                for (int bit = 0; bit < 8; bit++)
+                    crc = ((crc & 0x8000) != 0 ? (crc << 1) ^ 0x1021 : crc << 1) & 0xFFFF;
+            }
+
+            Assert.Equal(crc, Crc16.Compute(data.AsSpan(0, length)));
+        }
+    }
 
     [Theory]
     [InlineData("somekey", 11058)]
