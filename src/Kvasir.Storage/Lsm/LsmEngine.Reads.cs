@@ -42,6 +42,9 @@ internal sealed unsafe partial class LsmEngine
             foreach (MemTable memTable in state.MemTables)
                 memTable.PrefetchNodes(hashes, nodes);
 
+            if (!values)
+                return;
+
             // Those that memtables do not hold; of those that they do, a value that was written over lies elsewhere.
             for (int i = 0; i < hashes.Length; i++)
             {
@@ -53,7 +56,7 @@ internal sealed unsafe partial class LsmEngine
             {
                 if (nodes[i] == 0)
                     _rows.PrefetchRow(hashes[i]);
-                else if (values)
+                else
                     ValueVersion.Prefetch(KeyNode.LoadNewest((KeyNode*)nodes[i]));
             }
         }
