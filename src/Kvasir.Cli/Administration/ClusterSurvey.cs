@@ -97,7 +97,8 @@ internal sealed class ClusterSurvey
             return (null, "no address is known");
         try
         {
-            return (AskOne(address!, password, patience), null);
+            NodeAnswer answer = AskOne(address!, password, patience);
+            return answer.Node == node.Id ? (answer, null) : (null, $"node {answer.Node} answers there");
         }
         catch (Exception e) when (e is UsageException or RefusedException or SocketException or IOException or RespFormatException)
         {

@@ -5,6 +5,9 @@ namespace Kvasir.Cli.Administration;
 /// <summary>What a cluster does not keep of what it promises, one sentence each.</summary>
 internal static class ClusterWarnings
 {
+    // Where a node is away all keyspaces say the same.
+    private const int NamesMax = 3;
+
     public static IReadOnlyList<string> Of(ClusterSurvey survey)
     {
         List<string> warnings = [.. survey.First.Problems];
@@ -19,6 +22,7 @@ internal static class ClusterWarnings
                 warnings.Add(Text($"the disk of node {found.Node.Id}: {sick.Key}"));
         }
 
+        SortedDictionary<string, List<string>> tooFew = new(StringComparer.Ordinal);
         foreach (KeyspaceEntry keyspace in survey.First.Keyspaces)
         {
             GroupEntry[] groups = [.. survey.GroupsOf(keyspace.Name)];
@@ -27,7 +31,20 @@ internal static class ClusterWarnings
                 warnings.Add(Text($"{keyspace.Name}: {without} of {groups.Length} shards have no leader and take no writes"));
             int least = groups.Where(g => survey.LeaderOf(g.Id) is not null).Select(survey.CopiesOf).DefaultIfEmpty(int.MaxValue).Min();
             if (keyspace.Replicas is { } promised && least < promised)
-                warnings.Add(Text($"{keyspace.Name} promises {promised} copies and a shard of it has {least}"));
+            {
+                string promise = Text($"promises {promised} copies and a shard of it has {least}");
+                if (!tooFew.TryGetValue(promise, out List<string>? names))
+                    tooFew[promise] = names = [];
+                names.Add(keyspace.Name);
+            }
+        }
+
+        foreach ((string promise, List<string> names) in tooFew)
+        {
+            if (names.Count <= NamesMax)
+                warnings.AddRange(names.Select(name => $"{name} {promise}"));
+            else
+                warnings.Add(Text($"each of {names.Count} keyspaces {promise}: {string.Join(", ", names.Take(NamesMax))} ..."));
         }
 
         return warnings;

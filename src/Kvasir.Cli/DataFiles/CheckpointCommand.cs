@@ -33,6 +33,8 @@ internal static class CheckpointCommand
             throw new UsageException($"{target} exists; a checkpoint wants a new folder");
         if (target.StartsWith(Path.TrimEndingDirectorySeparator(folder) + Path.DirectorySeparatorChar, StringComparison.Ordinal))
             throw new UsageException($"{target} lies inside {folder}; a checkpoint wants a folder of its own");
+        if (ClusterInspector.IsOfCluster(world.Files, folder))
+            throw new UsageException($"{folder} is a node's of a cluster: a second one with its number must never start; the copies of its data are the other nodes'");
         int databases = NodeInspector.CountDatabases(world.Files, folder);
         if (databases == 0)
             throw new UsageException($"{folder} has no databases yet: its first start was not completed");

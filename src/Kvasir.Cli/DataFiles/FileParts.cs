@@ -25,14 +25,20 @@ internal static class FileParts
             return ManifestInspector.Inspect(files, path);
         if (path.EndsWith(".segment", StringComparison.Ordinal))
             return Segment(files, path, entries);
-        if (Path.GetFileName(path) == Path.GetFileName(NodeInspector.IdentityPath("")))
+        string name = Path.GetFileName(path);
+        if (name == Path.GetFileName(NodeInspector.IdentityPath("")))
             return [NodeInspector.Inspect(files, path)];
-        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, NODE)");
+        if (name == Path.GetFileName(ClusterInspector.MembershipPath("")))
+            return [ClusterInspector.InspectMembership(files, path)];
+        if (name == Path.GetFileName(ClusterInspector.PeersPath("")))
+            return [ClusterInspector.InspectPeers(files, path)];
+        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, NODE, CLUSTER, PEERS)");
     }
 
     private static List<InspectedPart> Segment(IFileSystem files, string path, bool entries)
     {
         var parts = new List<InspectedPart> { new(0, 0, "header", [new("says", JournalInspector.Describe(files, path))]) };
+        bool isOfGroups = ClusterInspector.IsOfCluster(files, Path.GetDirectoryName(Path.GetDirectoryName(path)) ?? "");
         long end = JournalInspector.Walk(files, path, entry =>
         {
             var fields = new List<KeyValuePair<string, string>> { new("position", entry.Position.ToString()) };
@@ -43,7 +49,9 @@ internal static class FileParts
             }
 
             parts.Add(new InspectedPart(entry.Offset, entry.Payload.Length, entry.Kind.ToString().ToLowerInvariant(), fields));
-            if (entry.Mark is null)
+            if (entry.Mark is null && isOfGroups)
+                parts.AddRange(ClusterInspector.Sections(entry.Offset, entry.Payload.Span, entries));
+            else if (entry.Mark is null)
                 Operations(entry, entries, fields, parts);
         });
         parts.Add(new InspectedPart(end, files.FileLength(path) - end, "end of entries", []));

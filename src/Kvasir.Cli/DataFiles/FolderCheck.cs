@@ -35,7 +35,9 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
 
         using IDisposable? locked = Lock(folder);
         IsUnlocked = locked is null;
-        if (isNode)
+        if (isNode && ClusterInspector.IsOfCluster(files, folder))
+            CheckNodeOfCluster(folder);
+        else if (isNode)
             CheckNode(folder);
         else
             CheckStore(folder);
@@ -77,6 +79,41 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             CheckEngine(engine, mustExist: false);
     }
 
+    private void CheckNodeOfCluster(string folder)
+    {
+        IReadOnlyList<string> needed = [];
+        CheckFile(NodeInspector.IdentityPath(folder), path => NodeInspector.Inspect(files, path));
+        CheckFile(ClusterInspector.MembershipPath(folder), path => ClusterInspector.InspectMembership(files, path));
+        string journal = NodeInspector.JournalFolder(folder);
+        try
+        {
+            foreach (JournalFinding finding in ClusterInspector.VerifyJournal(files, folder, out needed))
+                _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
+            TellOfSegments(journal);
+        }
+        catch (StorageException e)
+        {
+            _findings.Add(Finding(e, journal));
+        }
+
+        foreach (string replica in needed)
+            CheckEngine(replica, mustExist: true);
+        foreach (string replica in ClusterInspector.ListReplicas(files, folder).Except(needed, StringComparer.Ordinal))
+            CheckEngine(replica, mustExist: false);
+    }
+
+    private void CheckFile(string path, Func<string, InspectedPart> inspect)
+    {
+        try
+        {
+            progress(path, inspect(path).Length);
+        }
+        catch (StorageException e)
+        {
+            _findings.Add(Finding(e, path));
+        }
+    }
+
     private void CheckStore(string folder)
     {
         // A checkpoint of a store has an engine and no journal.
@@ -101,6 +138,11 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             return;
         foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, expected))
             _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
+        TellOfSegments(folder);
+    }
+
+    private void TellOfSegments(string folder)
+    {
         if (!files.FolderExists(folder))
             return;
         foreach (string name in files.ListFiles(folder))

@@ -39,8 +39,8 @@ internal sealed class LocalCluster : IDisposable
     public NodeProcess? ProcessOf(NodePlace place) => _processes[place.Number - 1];
 
     /// <summary>
-    /// Starts all nodes. In a new folder the first one founds the cluster before the others are asked to join it; later all
-    /// start at once. Back when every node answers.
+    /// Starts all nodes. In a new folder one after another, so that their numbers in the cluster are those of their folders; later
+    /// all start at once. Back when every node answers.
     /// </summary>
     public async Task Start(CancellationToken cancellation)
     {
@@ -49,8 +49,8 @@ internal sealed class LocalCluster : IDisposable
         {
             _layout.WriteSettings(place, founds: isNew && place.Number == 1);
             Begin(place);
-            if (isNew && place.Number == 1)
-                await UntilAnswers(place, cancellation);
+            if (isNew)
+                await UntilMember(place, cancellation);
         }
 
         foreach (NodePlace place in Nodes)
@@ -76,6 +76,28 @@ internal sealed class LocalCluster : IDisposable
         {
             ThrowIfEnded(place);
             await Task.Delay(s_lookAgain, cancellation);
+        }
+    }
+
+    /// <summary>Back when a node has its number; throws when its process has ended instead.</summary>
+    private async Task UntilMember(NodePlace place, CancellationToken cancellation)
+    {
+        while (!IsMember(place))
+        {
+            ThrowIfEnded(place);
+            await Task.Delay(s_lookAgain, cancellation);
+        }
+    }
+
+    private static bool IsMember(NodePlace place)
+    {
+        try
+        {
+            return ClusterSurvey.AskOne(AddressOf(place), password: null, s_answerPatience).Node > 0;
+        }
+        catch (Exception e) when (e is UsageException or RefusedException or SocketException or IOException or RespFormatException)
+        {
+            return false;
         }
     }
 
@@ -173,7 +195,9 @@ internal sealed class LocalCluster : IDisposable
     {
         if (Survey() is not { } survey)
             return "no node answers STATUS";
-        NodeFound? silent = survey.Nodes.FirstOrDefault(n => n.Answer is null);
+
+        // One whose folder was lost stays known, and holds nothing any more.
+        NodeFound? silent = survey.Nodes.FirstOrDefault(n => n.Answer is null && survey.First.Groups.Any(g => g.Replicas.Contains(n.Node.Id)));
         if (survey.Nodes.Count < Nodes.Count)
             return string.Create(CultureInfo.InvariantCulture, $"{survey.Nodes.Count} of {Nodes.Count} nodes have joined");
         return keyspaces.Select(k => survey.Lacking(k, copies)).FirstOrDefault(l => l is not null)

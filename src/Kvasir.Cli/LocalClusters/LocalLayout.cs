@@ -10,18 +10,21 @@ namespace Kvasir.Cli.LocalClusters;
 /// </summary>
 internal sealed class LocalLayout
 {
+    private readonly NodePlace[] _nodes;
     private readonly long _memoryMib;
+    private readonly IReadOnlyList<string> _settings;
 
-    private LocalLayout(string folder, NodePlace[] nodes, long memoryMib)
+    private LocalLayout(string folder, NodePlace[] nodes, long memoryMib, IReadOnlyList<string> settings)
     {
+        _settings = settings;
         Folder = folder;
-        Nodes = nodes;
+        _nodes = nodes;
         _memoryMib = memoryMib;
     }
 
     public string Folder { get; }
 
-    public IReadOnlyList<NodePlace> Nodes { get; }
+    public IReadOnlyList<NodePlace> Nodes => _nodes;
 
     /// <summary>Nobody has been started yet: the first node founds the cluster, the others join it.</summary>
     public bool IsNew => Nodes.All(n => !n.HasIdentity);
@@ -31,7 +34,9 @@ internal sealed class LocalLayout
     /// <param name="respPort">Of the first node, the others follow; 0 for any free ones.</param>
     /// <param name="memoryMib">What each node may have.</param>
     /// <param name="advertised">Ports that stand before the nodes' own, if something is put between them.</param>
-    public static LocalLayout Prepare(string folder, int count, int respPort, long memoryMib, IReadOnlyList<int>? advertised = null)
+    /// <param name="settings">Further lines for the settings of each node.</param>
+    public static LocalLayout Prepare(
+        string folder, int count, int respPort, long memoryMib, IReadOnlyList<int>? advertised = null, IReadOnlyList<string>? settings = null)
     {
         if (respPort != 0 && respPort + count - 1 > 65535)
             throw new UsageException($"--resp-port {respPort} leaves no room for the ports of {count} nodes");
@@ -46,13 +51,13 @@ internal sealed class LocalLayout
         for (int i = 0; i < count; i++)
         {
             string name = string.Create(CultureInfo.InvariantCulture, $"node-{i + 1}");
-            string settings = Path.Combine(folder, name + ".conf");
-            Dictionary<string, string> kept = Kept(settings);
+            string settingsFile = Path.Combine(folder, name + ".conf");
+            Dictionary<string, string> kept = Kept(settingsFile);
             nodes[i] = new NodePlace
             {
                 Number = i + 1,
                 Folder = Path.Combine(folder, name),
-                SettingsFile = settings,
+                SettingsFile = settingsFile,
                 RespPort = respPort == 0 ? free[3 * i] : respPort + i,
                 PeerPort = PortOf(kept, "peer") ?? free[(3 * i) + 1],
                 HttpPort = PortOf(kept, "http") ?? free[(3 * i) + 2],
@@ -60,8 +65,11 @@ internal sealed class LocalLayout
             };
         }
 
-        return new LocalLayout(folder, nodes, memoryMib);
+        return new LocalLayout(folder, nodes, memoryMib, settings ?? []);
     }
+
+    /// <summary>From its next start on, a node is started under a program.</summary>
+    public void PutUnder(int number, IReadOnlyList<string> under) => _nodes[number - 1] = _nodes[number - 1] with { Under = under };
 
     /// <summary>How many nodes a folder has the data of.</summary>
     public static int CountIn(string folder)
@@ -89,6 +97,7 @@ internal sealed class LocalLayout
             string.Create(CultureInfo.InvariantCulture, $"memory-mib {_memoryMib}"),
             "log-level warning",
         ];
+        lines.AddRange(_settings);
         if (node.AdvertisedPort != 0)
             lines.Add("peer-advertise " + node.Peer);
         if (!founds)

@@ -1,4 +1,7 @@
 using System.Globalization;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Machine;
 
 namespace Kvasir.Cli.LocalClusters;
 
@@ -22,6 +25,9 @@ internal sealed record NodePlace
     /// <summary>Where the others are told to reach it, when something stands between; else 0.</summary>
     public int AdvertisedPort { get; init; }
 
+    /// <summary>A program and its flags that the node is started under; empty: it is started by itself.</summary>
+    public IReadOnlyList<string> Under { get; init; } = [];
+
     public string Name => string.Create(CultureInfo.InvariantCulture, $"node-{Number}");
 
     public string Resp => Loopback(RespPort);
@@ -32,6 +38,25 @@ internal sealed record NodePlace
 
     /// <summary>It has been a node already: its folder says of which cluster.</summary>
     public bool HasIdentity => File.Exists(Path.Combine(Folder, "CLUSTER"));
+
+    /// <summary>Some process has its folder open.</summary>
+    public bool IsRunning
+    {
+        get
+        {
+            if (!HasIdentity)
+                return false;
+            try
+            {
+                using IDisposable? held = new PosixFileSystem().LockForReading(NodeInspector.LockPath(Path.GetFullPath(Folder)));
+                return false;
+            }
+            catch (FolderInUseException)
+            {
+                return true;
+            }
+        }
+    }
 
     private static string Loopback(int port) => string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}");
 }

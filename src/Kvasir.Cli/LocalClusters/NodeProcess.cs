@@ -52,7 +52,7 @@ internal sealed class NodeProcess : IDisposable
     /// <param name="more">Further flags of the server.</param>
     public static NodeProcess Start(NodePlace place, Action<string>? says, params IEnumerable<string> more)
     {
-        Process process = ThisProgram.Start(["server", "--config", place.SettingsFile, "--stop-at-stdin-end", "--json", .. more]);
+        Process process = ThisProgram.StartUnder(place.Under, ["server", "--config", place.SettingsFile, "--stop-at-stdin-end", "--json", .. more]);
         NodeProcess node = new(place, process);
         process.OutputDataReceived += (_, e) => node.Hear(e.Data, says: null);
         process.ErrorDataReceived += (_, e) => node.Hear(e.Data, says);

@@ -10,15 +10,22 @@ namespace Kvasir.Cli.LocalClusters;
 internal static partial class ThisProgram
 {
     /// <summary>Starts it with pipes for all three streams.</summary>
-    public static Process Start(params IEnumerable<string> arguments)
+    public static Process Start(params IEnumerable<string> arguments) => StartUnder([], arguments);
+
+    /// <summary>As <see cref="Start"/>, by another program that becomes it.</summary>
+    public static Process StartUnder(IReadOnlyList<string> under, params IEnumerable<string> arguments)
     {
-        ProcessStartInfo start = new(Environment.ProcessPath!)
+        ProcessStartInfo start = new(under.Count == 0 ? Environment.ProcessPath! : under[0])
         {
             UseShellExecute = false,
             RedirectStandardError = true,
             RedirectStandardOutput = true,
             RedirectStandardInput = true,
         };
+        foreach (string word in under.Skip(1))
+            start.ArgumentList.Add(word);
+        if (under.Count > 0)
+            start.ArgumentList.Add(Environment.ProcessPath!);
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath!) == "dotnet")
             start.ArgumentList.Add(typeof(ThisProgram).Assembly.Location);
         foreach (string argument in arguments)

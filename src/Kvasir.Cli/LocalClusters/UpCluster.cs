@@ -19,6 +19,12 @@ internal static class UpCluster
     {
         long memory = Math.Max((ServerOptions.DefaultMemoryBytes >> 20) / nodes, MemoryMibMin);
         LocalLayout layout = LocalLayout.Prepare(folder, nodes, respPort, memory);
+        foreach (NodePlace place in layout.Nodes)
+        {
+            if (place.IsRunning)
+                throw new UsageException($"{place.Name} of {folder} runs already; stop it first");
+        }
+
         using LocalCluster cluster = new(layout, (place, line) => Complain($"{place.Name}: {line}"));
         int copies = Math.Min(nodes, CopiesPromised);
         bool isUp = false;

@@ -21,7 +21,7 @@ internal static class TortureCommand
         Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes; from 3 on a cluster, whose history is judged.", fallback: 1, max: 9);
         Option<double> minutes = CommandFlag.Decimal("--minutes", "M", "How long a cluster is tortured.", fallback: 2, min: 0.05, max: 100_000);
         Option<string?> faults = CommandFlag.Text(
-            "--faults", "LIST", "What is done to a cluster: leader, kill, stop, restart, cut, all (at one moment); every, none, or a list with commas.", "every");
+            "--faults", "LIST", $"What is done to a cluster: {TortureFaultWords.Known}; all, none, or a list with commas.", "all");
         Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of a cluster saw, for kvasir check.");
         Option<long> seed = CommandFlag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
         Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
@@ -43,7 +43,7 @@ internal static class TortureCommand
                     Duration = TimeSpan.FromMinutes(result.GetValue(minutes)),
                     Clients = result.GetValue(clients),
                     Seed = (ulong)result.GetValue(seed),
-                    Faults = FaultsOf(result.GetValue(faults)!),
+                    Faults = TortureFaultWords.Parse(result.GetValue(faults)!),
                     Folder = result.GetValue(data),
                     HistoryFile = result.GetValue(history),
                     Json = result.GetValue(json),
@@ -51,28 +51,6 @@ internal static class TortureCommand
                 stop),
         });
         return command;
-    }
-
-    private static TortureFaults FaultsOf(string list)
-    {
-        TortureFaults faults = TortureFaults.None;
-        foreach (string word in list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-        {
-            faults |= word switch
-            {
-                "every" => TortureFaults.Every,
-                "none" => TortureFaults.None,
-                "leader" => TortureFaults.Leader,
-                "kill" => TortureFaults.Kill,
-                "stop" => TortureFaults.Stop,
-                "restart" => TortureFaults.Restart,
-                "cut" => TortureFaults.Cut,
-                "all" => TortureFaults.All,
-                _ => throw new UsageException($"--faults knows leader, kill, stop, restart, cut, all, every and none, not '{word}'"),
-            };
-        }
-
-        return faults;
     }
 
     private static int Run(int rounds, int clientCount, int longestMs, ulong seed, string? data, bool json, CancellationToken stop)

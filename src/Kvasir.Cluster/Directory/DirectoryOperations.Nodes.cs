@@ -42,7 +42,7 @@ public static partial class DirectoryOperations
             int lacking = view.Groups.Count(g => g.IsReplica(id) && view.Keyspace(g.Keyspace)?.Record.Replicas > left && g.Id != GroupId.Directory);
             return lacking == 0 || force
                 ? null
-                : $"{lacking} shards would have fewer copies than promised, with {left} nodes left to hold them: let another node join first, or force it";
+                : $"{lacking} shards would have fewer copies than promised, with {left} nodes left to hold them: let another node join first";
         });
 
     /// <summary>

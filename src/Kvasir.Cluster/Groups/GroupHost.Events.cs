@@ -20,7 +20,8 @@ internal sealed partial class GroupHost
     private readonly GoOnItem _goOnItem;
     private readonly ITimer _timer;
     private ReceivedItem? _gathering;
-    private WriteRefusal? _refusal;
+    private WriteRefusal? _journalRefusal;
+    private WriteRefusal? _suspension;
     private TimeSpan _armedFor = TimeSpan.MaxValue;
     private TimeSpan _syncedAt;
     private TimeSpan _toldAllAt = TimeSpan.MinValue;
@@ -51,13 +52,49 @@ internal sealed partial class GroupHost
     /// <summary>Everything that the journal was given up to here is on stable storage. Any thread.</summary>
     public void Durable(LogPosition position) => _durableItem.Post(position);
 
-    /// <summary>The journal takes nothing more until the node is started anew. Any thread.</summary>
+    /// <summary>The journal takes nothing more: until there is room, or until the node is started anew. Any thread.</summary>
     public void Failed(JournalFailure failure, Exception cause)
     {
-        Volatile.Write(ref _refusal, failure == JournalFailure.DiskFull
-            ? new WriteRefusal(WriteRefusal.FullDisk, "disk full: this node takes no writes; free some space, then restart it. " + cause.Message)
-            : new WriteRefusal("IOERR", "the disk failed: this node takes no writes; check the disk, then restart it. " + cause.Message));
+        Volatile.Write(ref _journalRefusal, failure == JournalFailure.DiskFull
+            ? new WriteRefusal(WriteRefusal.FullDisk, $"disk full: this node leads nothing and takes no writes; {FreeSome} and it goes on by itself. {cause.Message}")
+            : new WriteRefusal("IOERR", "the disk failed: this node leads nothing and takes no writes; check the disk, then restart it. " + cause.Message));
         _mailbox?.Post(new FailedItem(this));
+    }
+
+    private string FreeSome => Options.RoomBytes == 0 ? "free some space" : $"free {Options.RoomBytes >> 20} MiB";
+
+    /// <summary>
+    /// The journal has room again: what the members asked for meanwhile is written, and when it is durable they go on, as after
+    /// a disk that took long.
+    /// </summary>
+    public void Resume()
+    {
+        // Before the writing: it may fail again, and then that stands.
+        WriteRefusal? before = Interlocked.Exchange(ref _journalRefusal, null);
+        LogPosition position = Journal.Resume(id => _groups[id].Entries);
+        _pending.WrittenAgain(position, Now());
+        if (position == LogPosition.Max)
+            Interlocked.CompareExchange(ref _journalRefusal, before, comparand: null);
+        Journal.RequestSync();
+        Arm();
+    }
+
+    /// <summary>
+    /// For a reason beside the journal this node takes no writes, and leads nothing so that others do; null: no longer.
+    /// </summary>
+    public void Suspend(WriteRefusal? reason)
+    {
+        if (reason?.Message == _suspension?.Message)
+            return;
+        Volatile.Write(ref _suspension, reason);
+        if (reason is not null)
+        {
+            Stall();
+            return;
+        }
+
+        // The next sync is the sign that members wait for.
+        _wantsProbe = Refusal is null;
     }
 
     public void PeerConnected(NodeId peer) => TellOf(peer, isThere: true);
@@ -91,11 +128,7 @@ internal sealed partial class GroupHost
         }
 
         if (!_pending.IsEmpty && !_stalled && now - _pending.OldestAt > Settings.DiskStallMax)
-        {
-            _stalled = true;
-            foreach (RaftGroup group in _ordered)
-                group.DiskStalled(now);
-        }
+            Stall();
 
         // A leader's lease needs a sign of life of the disk, and so does whoever waits for one; nobody else may have written.
         if ((leads || _stalled) && _pending.IsEmpty && now - _syncedAt >= Settings.LeaseDiskSilenceMax / 3 && Refusal is null)
@@ -126,7 +159,7 @@ internal sealed partial class GroupHost
             return;
         if (!_pending.IsEmpty && !_stalled)
             wake = Earlier(wake, _pending.OldestAt + Settings.DiskStallMax);
-        if (leads || _stalled)
+        if ((leads || _stalled) && Refusal is null)
             wake = Earlier(wake, _syncedAt + (Settings.LeaseDiskSilenceMax / 3));
         if (wake == TimeSpan.MaxValue)
             return;
@@ -161,6 +194,19 @@ internal sealed partial class GroupHost
         (_stalled, _toldAllAt) = (false, now);
         foreach (RaftGroup group in _ordered)
             group.DiskSynced(now, began);
+
+        // A disk that answers is not yet one that takes all there is to write.
+        if (Refusal is not null)
+            Stall();
+    }
+
+    /// <summary>No group is led from here until the disk answers.</summary>
+    private void Stall()
+    {
+        TimeSpan now = Now();
+        _stalled = true;
+        foreach (RaftGroup group in _ordered)
+            group.DiskStalled(now);
     }
 
     // A leader that sleeps has no lease to keep.
@@ -231,13 +277,7 @@ internal sealed partial class GroupHost
     /// <summary>What was not written never will be: this node leads nothing, and votes for nobody that it could not remember.</summary>
     private sealed class FailedItem(GroupHost host) : IMailboxItem
     {
-        public void Run(Execution execution)
-        {
-            TimeSpan now = host.Now();
-            host._stalled = true;
-            foreach (RaftGroup group in host._ordered)
-                group.DiskStalled(now);
-        }
+        public void Run(Execution execution) => host.Stall();
     }
 
     private sealed class PeerItem(GroupHost host, NodeId peer, bool isThere) : IMailboxItem

@@ -77,7 +77,7 @@ internal sealed partial class GroupHost : IDisposable
     }
 
     /// <summary>Why no group of this node takes writes; null when nothing is wrong with the node. Any thread.</summary>
-    public WriteRefusal? Refusal => Volatile.Read(ref _refusal);
+    public WriteRefusal? Refusal => Volatile.Read(ref _journalRefusal) ?? Volatile.Read(ref _suspension);
 
     /// <summary>Told when answers may leave, and when they never will. Set before the first write.</summary>
     public ILogListener? Listener { get; set; }

@@ -13,6 +13,9 @@ internal sealed record GroupHostOptions
     /// <summary>A batch to a peer leaves when it has so many bytes, and another is begun.</summary>
     public int BatchBytesMax { get; init; } = 1 << 20;
 
+    /// <summary>Free space that ends the time of a full disk; for people, who have to make it.</summary>
+    public long RoomBytes { get; init; }
+
     /// <summary>Clocks are looked at in steps of this, so that the heartbeats of many groups meet in one batch.</summary>
     public TimeSpan TickStep { get; init; } = TimeSpan.FromMilliseconds(10);
 

@@ -35,6 +35,13 @@ internal sealed class PendingWrites
         _gathered = 0;
     }
 
+    /// <summary>All that was in any record before is in this one, too, or in those before it that are durable first.</summary>
+    public void WrittenAgain(LogPosition position, TimeSpan at)
+    {
+        _records.Clear();
+        _records.Enqueue(new PendingRecord(position, at, _writes.Count - _gathered));
+    }
+
     /// <summary>Takes out the oldest record if it lies within this; gives how many writes it has.</summary>
     public bool TryTake(LogPosition durable, out TimeSpan at, out int writes)
     {

@@ -200,7 +200,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             Last = group.LastIndex.Value,
             LagMs = lag == TimeSpan.MaxValue ? -1 : (long)lag.TotalMilliseconds,
             HasLease = group.HasLease,
-            Disk = _host!.Refusal?.Message ?? group.ApplyFailure ?? "ok",
+            Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? "ok",
         };
     }
 

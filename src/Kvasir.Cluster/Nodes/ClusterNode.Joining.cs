@@ -16,6 +16,7 @@ public sealed partial class ClusterNode
     private bool _isAnnounced;
     private bool _isCalling;
     private int _nextSeed;
+    private readonly SortedSet<string> _saidOfJoining = new(StringComparer.Ordinal);
     private string _redirect = "";
     private long _announcedAt;
 
@@ -72,7 +73,7 @@ public sealed partial class ClusterNode
                 _isCalling = false;
                 _isAnnounced = outcome == DeskOutcome.Done;
                 if (outcome == DeskOutcome.Refused)
-                    Announcer?.Invoke($"the directory does not take this node as it is: {refusal}");
+                    Warn($"the directory does not take this node as it is: {refusal}");
             });
     }
 
@@ -95,6 +96,8 @@ public sealed partial class ClusterNode
     private void Announced(PeerAddress asked, CallReply answer)
     {
         _isCalling = false;
+        if (_membership is null && !_disposed)
+            SayWhyNot(asked, answer);
         if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply))
             return;
         if (reply.Outcome != JoinOutcome.Accepted && _membership is { } member && member.Cluster == reply.ClusterId && !_arrangedFresh)
@@ -112,6 +115,14 @@ public sealed partial class ClusterNode
                 Announcer?.Invoke(Refused);
                 break;
         }
+    }
+
+    /// <summary>Whoever waits for a node to join wants to know what it waits for; once for each reason.</summary>
+    private void SayWhyNot(PeerAddress asked, CallReply answer)
+    {
+        // At the very start nobody listens yet.
+        if (answer.Outcome != CallOutcome.Answered && (Warner ?? Announcer) is not null && _saidOfJoining.Add($"{asked} {answer.Reason}"))
+            Warn($"not in the cluster yet: {asked}: {answer.Reason}; it is tried again");
     }
 
     private void Accepted(JoinReply reply)

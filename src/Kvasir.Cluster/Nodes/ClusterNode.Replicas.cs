@@ -144,7 +144,7 @@ public sealed partial class ClusterNode
         catch (StorageException e)
         {
             // Tried again by the clock; what is here goes on.
-            Announcer?.Invoke($"shard {record.Id} cannot be opened: {e.Message}");
+            Warn($"shard {record.Id} cannot be opened: {e.Message}");
             return false;
         }
     }
@@ -252,6 +252,8 @@ public sealed partial class ClusterNode
     /// </summary>
     private void SweepFolders()
     {
+        if (_journal!.IsStopped)
+            return;
         for (int i = _leaving.Count - 1; i >= 0; i--)
         {
             (GroupId group, LogPosition position) = _leaving[i];

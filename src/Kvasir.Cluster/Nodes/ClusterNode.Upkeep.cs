@@ -21,11 +21,16 @@ public sealed partial class ClusterNode
     private const int RoundsOfDirectory = 5;
     private const int RoundsOfJournal = 10;
     private const int RoundsOfHealth = 10;
+    private const int RoundsOfDisk = 5;
 
     // A follower that lags further is brought up by a snapshot, where the journal is longer than it should be.
     private const ulong KeptForFollowersMax = 1_000_000;
 
+    private static readonly TimeSpan s_handOverPauseMin = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_handOverPauseMax = TimeSpan.FromSeconds(8);
+
     private readonly SortedSet<NodeId> _reachable = [];
+    private readonly Dictionary<GroupId, (MemberId To, TimeSpan At, TimeSpan Pause)> _handOvers = [];
     private readonly PostedItem _deskItem;
     private readonly PostedItem _rearrangeItem;
     private readonly PostedItem _transferItem;
@@ -63,6 +68,8 @@ public sealed partial class ClusterNode
 
         if (_round % RoundsOfHealth == 0)
             LookAtHealth();
+        if (_round % RoundsOfDisk == 0)
+            LookAfterDisk();
         BoundMemory();
     }
 
@@ -92,7 +99,7 @@ public sealed partial class ClusterNode
             ReconciliationStep step = Reconciliation.Next(target, GroupKnowledge.Of(group.Member, _options.Raft, now));
             if (step.Action == ReconciliationAction.Configure)
                 group.Configure(step.Voters.AsSpan(), step.Learners.AsSpan());
-            else if (step.Action == ReconciliationAction.Transfer)
+            else if (step.Action == ReconciliationAction.Transfer && MayHandOver(group.Id, step.To, now))
                 group.TryTransfer(step.To);
             if (step.IsSettled && !record.IsSettled)
                 _reports.Add(new GroupReport(group.Id, record.Epoch));
@@ -102,6 +109,26 @@ public sealed partial class ClusterNode
     /// <summary>There is a step that a sleeping group can take, once it has heard of its members again.</summary>
     private bool MayGoOn(RaftGroup group, GroupTarget target) =>
         !group.Configuration.Equals(target.Configuration) || _reachable.Contains(target.Record.PreferredLeader) || View.Node(Self)?.State != NodeState.Active;
+
+    /// <summary>
+    /// While leadership is handed over the group takes no writes; where it comes to nothing, because the other one's disk is full
+    /// for example, it is tried again after ever longer pauses.
+    /// </summary>
+    private bool MayHandOver(GroupId group, MemberId to, TimeSpan now)
+    {
+        TimeSpan pause = TimeSpan.Zero;
+        if (_handOvers.TryGetValue(group, out (MemberId To, TimeSpan At, TimeSpan Pause) last) && last.To == to)
+        {
+            if (now - last.At < last.Pause)
+                return false;
+
+            // Long ago: it went well then, or something has changed.
+            pause = now - last.At < 4 * last.Pause ? last.Pause * 2 : TimeSpan.Zero;
+        }
+
+        _handOvers[group] = (to, now, pause < s_handOverPauseMin ? s_handOverPauseMin : pause > s_handOverPauseMax ? s_handOverPauseMax : pause);
+        return true;
+    }
 
     // The directory's own also depends on the nodes, so it is always judged.
     private bool IsAsItShallBe(RaftGroup group, GroupRecord record)

@@ -118,6 +118,9 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     /// <summary>Told what people should know, in a line. Any thread.</summary>
     public Action<string>? Announcer { get; set; }
 
+    /// <summary>Told what people must know; else the <see cref="Announcer"/> is. Any thread.</summary>
+    public Action<string>? Warner { get; set; }
+
     internal NodeEnvironment Environment => _environment;
 
     internal GroupHost? Host => _host;
@@ -292,7 +295,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     /// <summary>It has a number: opens what there is under it.</summary>
     private void Serve(ClusterMembership membership)
     {
-        var options = new GroupHostOptions { Raft = _options.Raft, EntryBytesMax = _options.EntryBytesMax };
+        var options = new GroupHostOptions { Raft = _options.Raft, EntryBytesMax = _options.EntryBytesMax, RoomBytes = _options.RoomBytes };
         var host = new GroupHost(membership.Node, options, Time, _random.Fork()) { Listener = this, RouteWatcher = RouteMoved };
         JournalOptions journal = _options.Journal with
         {
@@ -312,6 +315,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _link.Identify(membership.Cluster, membership.Node);
         Mailbox.Post(new ActionItem(execution => OpenReplicas(host, membership)));
     }
+
+    private void Warn(string text) => (Warner ?? Announcer)?.Invoke(text);
 
     private void EndTurn() => _host?.EndTurn();
 

@@ -46,6 +46,12 @@ public sealed record ClusterNodeOptions
     /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
     public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
 
+    /// <summary>
+    /// Free space that must be there after the disk was full before the node goes on: with less it would soon be full again,
+    /// and leadership move to and fro.
+    /// </summary>
+    public long RoomBytes { get; init; }
+
     public JournalOptions Journal { get; init; } = new();
 
     /// <summary>The same on all nodes.</summary>

@@ -43,6 +43,9 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         return PathOf(group, found);
     }
 
+    /// <summary>As <see cref="Find"/>, and removes nothing.</summary>
+    public string Locate(GroupId group, LogIndex logBase) => PathOf(group, Current(group, logBase));
+
     /// <summary>A folder for a replica that was never here, empty.</summary>
     public string Begin(GroupId group)
     {

@@ -51,6 +51,6 @@ internal static partial class HostLog
     [LoggerMessage(15, LogLevel.Information, "{Text}")]
     public static partial void Announced(ILogger logger, string text);
 
-    [LoggerMessage(16, LogLevel.Error, "{Reason}")]
-    public static partial void NotLetIn(ILogger logger, string reason);
+    [LoggerMessage(16, LogLevel.Warning, "{Text}")]
+    public static partial void Warned(ILogger logger, string text);
 }

@@ -24,7 +24,7 @@ public static class KvasirServer
 
     /// <summary>
     /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0. What stands in the way of
-    /// a start is a <see cref="StartupException"/> with one line.
+    /// a start, or comes of a cluster that does not let the node in, is a <see cref="StartupException"/> with one line.
     /// </summary>
     /// <param name="options">What to serve.</param>
     /// <param name="world">The disk, threads and engines to use.</param>
@@ -66,8 +66,9 @@ public static class KvasirServer
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, server.ShutdownRequested);
         TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
         await using CancellationTokenRegistration registration = any.Token.Register(() => stopped.TrySetResult());
-        await stopped.Task;
-        HostLog.Stopping(logger, server.ShutdownRequested.IsCancellationRequested ? "a client asked for it" : "told to");
+        Task<string> turnedAway = opened.TurnedAway;
+        await Task.WhenAny(stopped.Task, turnedAway);
+        HostLog.Stopping(logger, turnedAway.IsCompleted ? "the cluster will not have it" : server.ShutdownRequested.IsCancellationRequested ? "a client asked for it" : "told to");
 
         // Before the server goes, and its instruments with it, what was counted last is sent.
         exporter?.Shutdown(ExportPatienceMs);
@@ -76,6 +77,8 @@ public static class KvasirServer
         opened.Dispose();
         DeleteProcessId(processIdPath, logger);
         HostLog.Stopped(logger);
+        if (turnedAway.IsCompleted && !stopped.Task.IsCompleted)
+            throw new StartupException(await turnedAway);
         return 0;
     }
 

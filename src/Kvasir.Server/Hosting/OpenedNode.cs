@@ -8,6 +8,7 @@ using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Server.Peers;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 using Microsoft.Extensions.Logging;
 
 namespace Kvasir.Server.Hosting;
@@ -19,13 +20,17 @@ internal sealed class OpenedNode : IDisposable
 
     private readonly IDisposable[] _parts;
 
-    private OpenedNode(IServedNode node, params IDisposable[] parts)
+    private OpenedNode(IServedNode node, Task<string> turnedAway, params IDisposable[] parts)
     {
         Node = node;
+        TurnedAway = turnedAway;
         _parts = parts;
     }
 
     public IServedNode Node { get; }
+
+    /// <summary>Completes when its cluster will not have this node, with the reason; never otherwise.</summary>
+    public Task<string> TurnedAway { get; }
 
     /// <summary>Throws <see cref="StartupException"/>.</summary>
     public static OpenedNode Open(ServerOptions options, NodeEnvironment world, ILoggerFactory logging)
@@ -68,13 +73,23 @@ internal sealed class OpenedNode : IDisposable
             part.Dispose();
     }
 
-    /// <summary>Kept for deletions on a full disk: enough for a few tables, and little beside what is free.</summary>
+    /// <summary>
+    /// What a full disk needs to be worked with, enough for a few tables, and little beside what is free: a node that is alone
+    /// keeps it for deletions, one of a cluster waits for it before it goes on.
+    /// </summary>
     private static long ReserveBytes(IFileSystem files, string folder)
     {
         const long Least = 4L << 20;
         const long Most = 32L << 20;
         files.CreateFolder(folder);
         return Math.Clamp(files.FreeBytes(folder) / 20, Least, Most);
+    }
+
+    /// <summary>A journal is let go segment by segment: a small one is made of small ones.</summary>
+    private static JournalOptions JournalOf(ServerOptions options)
+    {
+        JournalOptions standard = new();
+        return standard with { SegmentBytes = Math.Clamp(options.JournalBytesMax / 16, standard.FirstSegmentBytes, standard.SegmentBytes) };
     }
 
     private static OpenedNode OpenAlone(ServerOptions options, NodeEnvironment world)
@@ -88,10 +103,12 @@ internal sealed class OpenedNode : IDisposable
                 DatabaseDurability = options.DatabaseDurability,
                 SyncInterval = options.Interval,
                 MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
+                JournalBytesMax = options.JournalBytesMax,
+                Journal = JournalOf(options),
                 ReserveBytes = ReserveBytes(world.Files, options.DataFolder),
             },
             world);
-        return new OpenedNode(node, node);
+        return new OpenedNode(node, new TaskCompletionSource<string>().Task, node);
     }
 
     private static OpenedNode OpenOfCluster(ServerOptions options, PeerOptions peer, NodeEnvironment world, ILoggerFactory logging)
@@ -115,19 +132,29 @@ internal sealed class OpenedNode : IDisposable
                     Seeds = [.. peer.Seeds.Select(static s => new PeerAddress(NodeId.None, s.Host, s.Port))],
                     DatabaseCount = options.Databases,
                     MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
+                    JournalBytesMax = options.JournalBytesMax,
+                    Journal = JournalOf(options),
+                    RoomBytes = ReserveBytes(world.Files, options.DataFolder),
                 },
                 world with { Seed = random.NextUInt64() },
                 transport);
+            TaskCompletionSource<string> turnedAway = new(TaskCreationOptions.RunContinuationsAsynchronously);
             node.Announcer = text =>
             {
                 if (text == node.Refused)
-                    HostLog.NotLetIn(logger, text);
+                    turnedAway.TrySetResult(text);
                 else
                     HostLog.Announced(logger, text);
             };
 
+            node.Warner = text => HostLog.Warned(logger, text);
+
+            // Before somebody listened it may have happened already.
+            if (node.Refused is { } refused)
+                turnedAway.TrySetResult(refused);
+
             // No message may come in for a node that is closed.
-            return new OpenedNode(node, transport, node);
+            return new OpenedNode(node, turnedAway.Task, transport, node);
         }
         catch
         {

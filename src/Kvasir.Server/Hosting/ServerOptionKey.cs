@@ -21,6 +21,8 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("database-durability", "N=WORD,...", "Databases with a durability of their own, for instance 3=none,5=interval", "as the server"),
         new("memory-mib", "N", $"Memory that the process stays within, clients' large values aside; at least {Text(MemoryShares.SmallestBytes >> 20)}",
             $"a quarter of the memory: {Text(s_standard.MemoryBytes >> 20)} here"),
+        new("journal-mib", "N", "Journal on disk, about, before engines flush what holds it back; in a cluster also what a node may miss and be brought up to date without a snapshot",
+            Text(s_standard.JournalBytesMax >> 20)),
         new("requirepass", "PASSWORD", "The password that clients must give; better in KVASIR_REQUIREPASS or the file", "no password"),
         new("protected-mode", "yes|no", "Without a password refuse clients of other hosts", "yes"),
         new("unixsocket", "FILE", "A socket file where Redis clients of this machine connect, beside resp", "none"),

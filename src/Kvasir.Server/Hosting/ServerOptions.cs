@@ -38,6 +38,9 @@ public sealed record ServerOptions
     /// <summary>What the process should stay within: <see cref="MemoryShares"/> says who gets how much.</summary>
     public long MemoryBytes { get; init; } = DefaultMemoryBytes;
 
+    /// <summary>Of the journal, before engines are made to flush what holds it back.</summary>
+    public long JournalBytesMax { get; init; } = 512L << 20;
+
     /// <summary>Null: no password, and then other addresses than loopback are refused unless protected-mode is off.</summary>
     public string? Password { get; init; }
 

@@ -182,6 +182,7 @@ public static class ServerOptionsReader
             DatabaseDurability = PerDatabase(settings["database-durability"], databases),
             Interval = TimeSpan.FromMilliseconds(Number(settings, "interval-ms", (long)defaults.Interval.TotalMilliseconds, 1, 3_600_000)),
             MemoryBytes = Number(settings, "memory-mib", defaults.MemoryBytes >> 20, 16, 1 << 24) << 20,
+            JournalBytesMax = Number(settings, "journal-mib", defaults.JournalBytesMax >> 20, 4, 1 << 20) << 20,
             Password = string.IsNullOrEmpty(settings["requirepass"]) ? null : settings["requirepass"],
             IoThreads = (int)Number(settings, "io-threads", defaults.IoThreads, 1, 128),
             Databases = databases,

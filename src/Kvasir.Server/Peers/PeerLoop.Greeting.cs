@@ -8,8 +8,10 @@ internal sealed partial class PeerLoop
 {
     private const long SameRefusalMs = 30_000;
 
-    private string? _lastRefusal;
-    private long _lastRefusalMs;
+    private const int RefusalsRemembered = 32;
+
+    // What was told of last, and when: several may be refused in turn, each for its reason.
+    private readonly SortedDictionary<string, long> _refusals = new(StringComparer.Ordinal);
 
     /// <summary>This node is a member now, with a number.</summary>
     public void Identify(ulong cluster, NodeId self)
@@ -270,9 +272,11 @@ internal sealed partial class PeerLoop
     /// <summary>Whoever is refused comes again and again: the same is told twice a minute.</summary>
     private void LogRefusal(string remote, string text)
     {
-        if (text == _lastRefusal && _nowMs - _lastRefusalMs < SameRefusalMs)
+        if (_refusals.TryGetValue(text, out long toldMs) && _nowMs - toldMs < SameRefusalMs)
             return;
-        (_lastRefusal, _lastRefusalMs) = (text, _nowMs);
+        if (_refusals.Count >= RefusalsRemembered)
+            _refusals.Clear();
+        _refusals[text] = _nowMs;
         PeerLog.Refused(_logger, remote, text);
     }
 

@@ -259,16 +259,23 @@ public sealed class ModelEngine : IOrderedEngine
             return new EngineStatistics { EstimatedKeys = _entries.Count, UserBytesWritten = _userBytes };
     }
 
-    public bool TryResume()
+    public void RequestResume()
     {
         lock (_lock)
         {
             if (BackgroundFailure is null)
-                return true;
+                return;
             BackgroundFailure = null;
         }
 
         Flush();
+    }
+
+    public bool TryResume()
+    {
+        if (BackgroundFailure is null)
+            return true;
+        RequestResume();
         try
         {
             WaitForFlush();

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
@@ -182,11 +183,20 @@ internal sealed class NodeMachine : ITransportListener
             reply(ClientReply.Refused(NodeId.None));
     }
 
-    /// <summary>Restarts a node that takes no more writes because its disk has failed, as its operator would.</summary>
+    /// <summary>
+    /// Restarts a node that takes no more writes because its disk has failed, as its operator would. One whose disk was full goes
+    /// on by itself.
+    /// </summary>
     public void Supervise()
     {
-        if (Process is not { Node.Log.Refusal: not null } || Link.IsPaused)
+        if (Process is not { Node.Log.Refusal: { } refusal } || Link.IsPaused)
             return;
+        if (refusal.Code == WriteRefusal.FullDisk)
+        {
+            World.Coverage.Add("seconds with a full disk");
+            return;
+        }
+
         World.Coverage.Add("restarts of nodes that refuse");
         Crash(CrashKind.ProcessKill);
         World.Events.After(s_restartPause, Start);

@@ -148,6 +148,9 @@ public interface IStorageEngine : IDisposable
 
     /// <summary>Tries the failed background work again, after space was freed. True when the failure is gone.</summary>
     bool TryResume();
+
+    /// <summary>As <see cref="TryResume"/>, in the background: <see cref="BackgroundFailure"/> is null until it fails again.</summary>
+    void RequestResume();
 }
 
 /// <summary>An engine whose keys are ordered by their unsigned bytes.</summary>

@@ -12,9 +12,11 @@ public static class JournalVerifier
 {
     /// <summary>
     /// What a start would refuse. A torn tail is none of it. Nobody may have the journal open.
-    /// <paramref name="expected"/>: what its owner knows of it.
+    /// <paramref name="expected"/>: what its owner knows of it. <paramref name="replay"/>: is given every record, and may throw what
+    /// is wrong with it.
     /// </summary>
-    public static IReadOnlyList<JournalFinding> Verify(IFileSystem files, string folder, JournalOptions? expected = null)
+    public static IReadOnlyList<JournalFinding> Verify(
+        IFileSystem files, string folder, JournalOptions? expected = null, JournalReplayHandler? replay = null)
     {
         expected ??= new JournalOptions();
         List<JournalFinding> findings = [];
@@ -42,7 +44,7 @@ public static class JournalVerifier
         {
             var recovery = new JournalRecovery(files, segments);
             recovery.Examine(sequences, LogPosition.Zero, expected);
-            recovery.Replay(LogPosition.Zero, static (_, _) => { });
+            recovery.Replay(LogPosition.Zero, replay ?? (static (_, _) => { }));
         }
         catch (CorruptionException exception)
         {

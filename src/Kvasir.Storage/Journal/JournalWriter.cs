@@ -256,6 +256,8 @@ public sealed partial class JournalWriter : IDisposable
         try
         {
             JournalFailure failure = Failure;
+            if (_closed)
+                return false;
             if (failure != JournalFailure.DiskFull)
                 return failure == JournalFailure.None;
             try

@@ -83,17 +83,23 @@ internal sealed class BackgroundWork
     /// <summary>Clears the failure and tries again; waits for the flush, if one is due, and says whether all is well.</summary>
     public bool TryResume()
     {
+        RequestResume();
+        _changed.WaitUntil(() => Failure is not null || IsStopped || (!IsFlushing && !_engine.FlushDue));
+        return Failure is null && !IsStopped;
+    }
+
+    /// <summary>Clears the failure and has everything tried again; returns at once.</summary>
+    public void RequestResume()
+    {
         lock (_lock)
         {
             if (_stopped)
-                return false;
+                return;
             Volatile.Write(ref _failure, null);
         }
 
         RequestFlush();
         RequestCompaction();
-        _changed.WaitUntil(() => Failure is not null || IsStopped || (!IsFlushing && !_engine.FlushDue));
-        return Failure is null;
     }
 
     /// <summary>No job starts any more, and a compaction is given up; returns when none runs.</summary>

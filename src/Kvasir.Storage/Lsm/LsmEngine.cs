@@ -110,6 +110,8 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
     public bool TryResume() => _background.TryResume();
 
+    public void RequestResume() => _background.RequestResume();
+
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
         _tables.CompactRange(

@@ -73,7 +73,7 @@ internal sealed class RunningServer : IDisposable
         Process process = KvasirProcess.StartUnder(
             under,
             new Dictionary<string, string>(StringComparer.Ordinal),
-            ["server", "--data", data, "--resp", "127.0.0.1:0", "--json", "--log-level", "error", .. flags]);
+            ["server", "--data", data, "--resp", "127.0.0.1:0", "--json", .. flags.Contains("--log-level") ? Array.Empty<string>() : ["--log-level", "error"], .. flags]);
         return new RunningServer(process) { ProcessId = process.Id };
     }
 

@@ -14,7 +14,7 @@ public sealed class NemesisTests
         for (ulong seed = 1; seed <= 40; seed++)
         {
             Watched cluster = new(nodes);
-            Nemesis nemesis = Make(cluster, TortureFaults.Every & ~TortureFaults.All, seed, out _);
+            Nemesis nemesis = Make(cluster, TortureFaults.All & ~TortureFaults.Power, seed, out _);
             for (int i = 0; i < 20; i++)
             {
                 nemesis.Step();
@@ -30,12 +30,14 @@ public sealed class NemesisTests
     public void EveryFaultHappens()
     {
         Watched cluster = new(5);
-        Nemesis nemesis = Make(cluster, TortureFaults.Every, seed: 7, out _);
-        for (int i = 0; i < 60; i++)
+        Nemesis nemesis = Make(cluster, TortureFaults.All, seed: 7, out _);
+        for (int i = 0; i < 300; i++)
             nemesis.Step();
-        Assert.Equal(["all", "cut", "kill", "leader", "restart", "stop"], nemesis.Done.Keys);
+        Assert.Equal(["disk", "kill", "leader", "links", "members", "pause", "power", "restart", "roll", "snapshot"], nemesis.Done.Keys);
         Assert.Equal(5, cluster.MostDisturbed);
         Assert.True(cluster.OneWayCuts > 0 && cluster.TwoWayCuts > 0);
+        Assert.Equal(Enum.GetValues<LinkCut>(), cluster.WaysOfCutting);
+        Assert.True(cluster.DisksFilled > 0 && cluster.Replaced > 0);
     }
 
     [Fact]
@@ -49,13 +51,21 @@ public sealed class NemesisTests
     }
 
     [Fact]
+    public void ANodeThatHidesThatItsDiskIsFullIsFoundOut()
+    {
+        Watched cluster = new(3) { HidesFullDisk = true };
+        BrokenPromiseException broken = Assert.Throws<BrokenPromiseException>(() => Make(cluster, TortureFaults.Disk, seed: 1, out _).Step());
+        Assert.Contains("node-3 says nothing of its disk", broken.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void AFollowersDeathAndTheDeathOfAllAreNoKillsOfALeader()
     {
         Watched cluster = new(3) { Shards = [[], [], []] };
         Make(cluster, TortureFaults.Kill, seed: 1, out AvailabilityMeter followers).Step();
         Assert.Empty(followers.Gaps());
         cluster.Shards = [[0], [1], [2]];
-        Make(cluster, TortureFaults.All, seed: 1, out AvailabilityMeter all).Step();
+        Make(cluster, TortureFaults.Power, seed: 1, out AvailabilityMeter all).Step();
         Assert.Empty(all.Gaps());
     }
 
@@ -71,6 +81,7 @@ public sealed class NemesisTests
         private readonly HashSet<int> _dead = [];
         private readonly HashSet<int> _frozen = [];
         private readonly HashSet<(int From, int To)> _cut = [];
+        private bool _isDiskFull;
 
         public int NodeCount => nodes;
 
@@ -84,12 +95,22 @@ public sealed class NemesisTests
 
         public int TwoWayCuts { get; private set; }
 
-        public bool IsWhole => _dead.Count + _frozen.Count + _cut.Count == 0;
+        public SortedSet<LinkCut> WaysOfCutting { get; } = [];
+
+        public int DisksFilled { get; private set; }
+
+        public int Replaced { get; private set; }
+
+        public bool IsWhole => _dead.Count + _frozen.Count + _cut.Count == 0 && !_isDiskFull;
+
+        public int? SmallDisk => nodes - 1;
 
         /// <summary>How many nodes must be left out for the rest to be whole.</summary>
         public void Look()
         {
             int[] broken = [.. _dead.Union(_frozen)];
+            if (_isDiskFull)
+                broken = [.. broken.Union([nodes - 1])];
             int fewest = Enumerable.Range(0, 1 << nodes)
                 .Where(set => Array.TrueForAll(broken, b => (set & (1 << b)) != 0) && _cut.All(c => (set & (1 << c.From)) != 0 || (set & (1 << c.To)) != 0))
                 .Min(set => int.PopCount(set));
@@ -98,7 +119,7 @@ public sealed class NemesisTests
             TwoWayCuts += _cut.Count(c => _cut.Contains((c.To, c.From)));
         }
 
-        public IReadOnlyList<IReadOnlyList<int>> Leads() => Shards;
+        public IReadOnlyList<IReadOnlyList<int>> Leads() => _isDiskFull ? [.. Shards.Select((s, n) => n == SmallDisk ? [] : s)] : Shards;
 
         public void Kill(int node)
         {
@@ -114,14 +135,41 @@ public sealed class NemesisTests
 
         public void Thaw(int node) => Assert.True(_frozen.Remove(node));
 
-        public void Cut(int from, int to)
+        public void Cut(int from, int to, LinkCut how)
         {
+            WaysOfCutting.Add(how);
             Assert.NotEqual(from, to);
             Assert.True(_cut.Add((from, to)));
         }
 
         public void HealLinks() => _cut.Clear();
 
+        public void FillDisk()
+        {
+            _isDiskFull = true;
+            DisksFilled++;
+        }
+
+        public void FreeDisk() => _isDiskFull = false;
+
+        public bool HidesFullDisk { get; init; }
+
+        public bool SaysDiskIsFull(int node) => _isDiskFull && node == SmallDisk && !HidesFullDisk;
+
+        public void Press(Func<bool> until, long bytesMax) => Look();
+
+        public bool IsReceivingSnapshot(int node) => !_dead.Contains(node);
+
+        public bool IsChangingMembers() => true;
+
+        public void Replace(int node)
+        {
+            Assert.Contains(node, _dead);
+            Replaced++;
+        }
+
         public void AwaitAll() => Assert.True(IsWhole);
+
+        public void AwaitWhole() => Assert.True(IsWhole);
     }
 }

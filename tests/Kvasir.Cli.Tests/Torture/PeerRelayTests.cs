@@ -62,6 +62,48 @@ public sealed class PeerRelayTests : IDisposable
     }
 
     [Fact]
+    public async Task WhatALossyLinkSwallowsEndsTheConnectionWhenItIsHealed()
+    {
+        (Socket here, Socket there) = await Connect();
+        using (here)
+        using (there)
+        {
+            _relay.Cut(Self, Other, LinkCut.Lossy);
+            await here.SendAsync(new byte[] { 1 });
+            await there.SendAsync(new byte[] { 2 });
+            Assert.Equal([2], await Read(here, 1));
+            Assert.Equal(0, there.Available);
+            _relay.HealAll();
+            Assert.Equal(0, await ReadEnd(there));
+        }
+    }
+
+    [Fact]
+    public async Task AResetEndsConnectionsAndLetsNobodyThrough()
+    {
+        (Socket here, Socket there) = await Connect();
+        using (here)
+        using (there)
+        {
+            _relay.Cut(Self, Other, LinkCut.Reset);
+            Assert.Equal(0, await ReadEnd(here));
+            Assert.Equal(0, await ReadEnd(there));
+            using Socket again = new(SocketType.Stream, ProtocolType.Tcp);
+            await again.ConnectAsync(IPAddress.Loopback, _relay.Ports[Other]);
+            Assert.Equal(0, await ReadEnd(again));
+        }
+
+        _relay.HealAll();
+        (Socket third, Socket itsOther) = await Connect();
+        using (third)
+        using (itsOther)
+        {
+            await third.SendAsync(new byte[] { 3 });
+            Assert.Equal([3], await Read(itsOther, 1));
+        }
+    }
+
+    [Fact]
     public async Task NobodyConnectsOverACutLinkBeforeItIsHealed()
     {
         _relay.Cut(Self, Other);
@@ -82,17 +124,7 @@ public sealed class PeerRelayTests : IDisposable
         using (there)
         {
             here.Dispose();
-            int? read = null;
-            try
-            {
-                read = await there.ReceiveAsync(new byte[1]).WaitAsync(TimeSpan.FromMinutes(1));
-            }
-            catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
-            {
-                read = 0;
-            }
-
-            Assert.Equal(0, read);
+            Assert.Equal(0, await ReadEnd(there));
         }
     }
 
@@ -103,6 +135,19 @@ public sealed class PeerRelayTests : IDisposable
         Task<Socket> accepting = _other.AcceptSocketAsync();
         await here.ConnectAsync(IPAddress.Loopback, _relay.Ports[Other]);
         return (here, await accepting.WaitAsync(TimeSpan.FromMinutes(1)));
+    }
+
+    /// <summary>0 when the other end has gone, in whatever way.</summary>
+    private static async Task<int> ReadEnd(Socket socket)
+    {
+        try
+        {
+            return await socket.ReceiveAsync(new byte[1]).WaitAsync(TimeSpan.FromMinutes(1));
+        }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
+        {
+            return 0;
+        }
     }
 
     private static async Task<byte[]> Read(Socket socket, int count)

@@ -101,6 +101,51 @@ public sealed class ClusterNodeTests
         world.RunUntil(world.IsWhole, "all is as it was");
     }
 
+    [Theory]
+    [InlineData(31)]
+    [InlineData(32)]
+    [InlineData(33)]
+    public void ANodeWhoseDiskIsFullLeadsNothingAndGoesOnByItselfWhenThereIsRoom(ulong seed)
+    {
+        ClusterWorld world = ClusterWorld.OfThree(seed, new LsmEngineFactory());
+        ClusterMember full = world.Members[(int)(seed % 3)];
+        for (int i = 0; i < 10; i++)
+            world.Put(0, $"before{i}", "1");
+        world.RunUntil(() => full.Node.Host!.Groups.Any(g => g.IsServing), "it leads something");
+
+        // The journal meets the end of the disk, and so does every flush.
+        full.Disk.Faults.Add(new FaultRule(DiskFault.Full, DiskOperationKind.Allocate));
+        full.Disk.Faults.Add(new FaultRule(DiskFault.Full, DiskOperationKind.Create));
+        string large = new('x', 10_000);
+        for (int i = 0; full.Node.Log.Refusal is null; i++)
+            world.Put(i % 2, $"during{i % 20}", large);
+        Assert.Equal(WriteRefusal.FullDisk, full.Node.Log.Refusal!.Code);
+        world.RunUntil(() => !full.Node.Host!.Groups.Any(g => g.IsServing), "it leads nothing");
+        for (int i = 0; i < 20; i++)
+            world.Put(i % 2, $"during{i}", $"{i}", seconds: 3);
+
+        // What another leads now it does not ask back from them.
+        world.Run(TimeSpan.FromSeconds(20));
+        Assert.DoesNotContain(full.Node.Host!.Groups, g => g.IsServing);
+        for (int i = 0; i < 20; i++)
+            world.Put(i % 2, $"during{i}", $"{i}", seconds: 3);
+
+        full.Disk.Faults.Clear();
+        world.RunUntil(() => full.Node.Log.Refusal is null, "it goes on");
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "it has all there is");
+        foreach (var group in world.Members[0].Node.View.Groups)
+            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
+
+        // What it holds now is on its disk.
+        foreach (ClusterMember member in world.Members)
+            member.Crash(CrashKind.LoseUnsynced);
+        foreach (ClusterMember member in world.Members)
+            member.Restart();
+        for (int i = 0; i < 20; i++)
+            Assert.Equal($"{i}", world.Get(i % 2, $"during{i}"));
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
+    }
+
     private static string? HealthOf(ClusterMember member) => member.IsDown ? null : ((IClusterTopology)member.Node).Health?.Word;
 
     [Fact]

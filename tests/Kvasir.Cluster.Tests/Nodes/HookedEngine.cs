@@ -76,6 +76,8 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public bool TryResume() => inner.TryResume();
 
+    public void RequestResume() => inner.RequestResume();
+
     public void Dispose() => inner.Dispose();
 }
 

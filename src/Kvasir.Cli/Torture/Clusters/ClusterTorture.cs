@@ -18,7 +18,7 @@ internal sealed record ClusterTortureOptions
 
     public ulong Seed { get; init; } = 1;
 
-    public TortureFaults Faults { get; init; } = TortureFaults.Every;
+    public TortureFaults Faults { get; init; } = TortureFaults.All;
 
     /// <summary>Null: a temporary one, removed when all is well.</summary>
     public string? Folder { get; init; }
@@ -43,7 +43,9 @@ internal static class ClusterTorture
     public static async Task<int> Run(ClusterTortureOptions options, CancellationToken stop)
     {
         string folder = options.Folder ?? Directory.CreateTempSubdirectory("kvasir-torture-").FullName;
-        using TorturedCluster cluster = new(folder, options.Nodes);
+        using TorturedCluster cluster = new(folder, options.Nodes, options.Faults.HasFlag(TortureFaults.Disk));
+        if (options.Faults.HasFlag(TortureFaults.Disk) && cluster.SmallDisk is null)
+            await Console.Error.WriteLineAsync("no disk is filled: this system does not let users make mount namespaces (unshare -rm)");
         SeededRandom random = new(options.Seed);
         TortureLane[] lanes = TortureLane.Make(LaneCount, OperationsPerKey);
         await cluster.Start(stop);
@@ -114,6 +116,8 @@ internal static class ClusterTorture
         TortureReport report = TortureReport.From(options, load, judge, meter, nemesis?.Done ?? new SortedDictionary<string, int>(StringComparer.Ordinal), broken);
         Console.WriteLine(options.Json ? JsonSerializer.Serialize(report) : report.ToText());
         bool isGood = broken is null && judge.Verdict == Verdict.Valid;
+        if (!isGood)
+            cluster.KeepSmallDisk();
         if (!isGood)
             Console.Error.WriteLine($"kvasir: seed {options.Seed}: {broken ?? judge.Explanation}. The data is in {folder}{Environment.NewLine}{cluster.LastWords}");
         else if (options.Folder is null)

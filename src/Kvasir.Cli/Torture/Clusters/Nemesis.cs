@@ -4,39 +4,21 @@ using Kvasir.Simulation.Histories;
 
 namespace Kvasir.Cli.Torture.Clusters;
 
-/// <summary>What a nemesis may do.</summary>
-[Flags]
-internal enum TortureFaults
-{
-    None = 0,
-
-    /// <summary>SIGKILL of the node that leads most.</summary>
-    Leader = 1,
-
-    /// <summary>SIGKILL of any.</summary>
-    Kill = 2,
-
-    /// <summary>SIGSTOP, and after a while SIGCONT.</summary>
-    Stop = 4,
-
-    /// <summary>SIGTERM, and a start again.</summary>
-    Restart = 8,
-
-    /// <summary>Links between nodes go silent: one node alone, one pair, or one direction.</summary>
-    Cut = 16,
-
-    /// <summary>SIGKILL of all nodes at one moment.</summary>
-    All = 32,
-
-    Every = Leader | Kill | Stop | Restart | Cut | All,
-}
-
 /// <summary>
 /// Breaks a cluster by a seed, heals it, and begins again. At any time it leaves a majority alone, but for the kill of all.
 /// When it does things depends on the clock, so a seed is a plan and not a replay.
 /// </summary>
 internal sealed class Nemesis
 {
+    private const int LookMs = 5;
+
+    // Enough for the segments that a journal has prepared, and some times the journal that a node of this cluster keeps.
+    private const long PressedBytesMax = 128L << 20;
+    private const long SnapshotBytes = 32L << 20;
+
+    private static readonly LinkCut[] s_cuts = Enum.GetValues<LinkCut>();
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
     private readonly ITorturedCluster _cluster;
     private readonly TortureFaults[] _faults;
     private readonly int _longestMs;
@@ -46,6 +28,7 @@ internal sealed class Nemesis
     private readonly Action<string> _say;
     private readonly Action<int> _sleepMs;
     private readonly SortedDictionary<string, int> _done = new(StringComparer.Ordinal);
+    private readonly List<TortureFaults> _next = [];
 
     /// <param name="cluster">Whom it breaks.</param>
     /// <param name="faults">What it may do.</param>
@@ -59,7 +42,7 @@ internal sealed class Nemesis
         ITorturedCluster cluster, TortureFaults faults, TimeSpan longest, SeededRandom random, HistoryClock clock, AvailabilityMeter meter, Action<string> say, Action<int> sleepMs)
     {
         _cluster = cluster;
-        _faults = [.. Enum.GetValues<TortureFaults>().Where(f => f is not (TortureFaults.None or TortureFaults.Every) && faults.HasFlag(f))];
+        _faults = [.. TortureFaultWords.Kinds(faults).Where(f => f != TortureFaults.Disk || cluster.SmallDisk is not null)];
         _longestMs = (int)longest.TotalMilliseconds;
         _random = random;
         _clock = clock;
@@ -74,42 +57,170 @@ internal sealed class Nemesis
     /// <summary>One fault from its beginning until all is whole again.</summary>
     public void Step()
     {
-        // A kill of the leader is what most is learnt from.
-        TortureFaults fault = _faults.Contains(TortureFaults.Leader) && _random.OneIn(3) ? TortureFaults.Leader : _faults[_random.Next(_faults.Length)];
+        TortureFaults fault = Next();
         string name = fault.ToString().ToLowerInvariant();
         _done[name] = _done.GetValueOrDefault(name) + 1;
-        int[] victims = Victims(fault);
         switch (fault)
         {
-            case TortureFaults.Stop:
-                _say($"stop {Names(victims)}");
-                Each(victims, _cluster.Freeze);
-                Last(mayBeLong: true);
-                Each(victims, _cluster.Thaw);
-                _say($"continue {Names(victims)}");
+            case TortureFaults.Pause:
+                Pause(Victims(fault));
                 break;
-            case TortureFaults.Cut:
-                Cut(victims);
+            case TortureFaults.Links:
+                Cut(Victims(fault));
                 Last(mayBeLong: true);
                 _cluster.HealLinks();
                 _say("all links are healed");
                 break;
             case TortureFaults.Restart:
-                _say($"terminate {Names(victims)}");
-                Each(victims, _cluster.Terminate);
-                Last(mayBeLong: false);
-                Each(victims, _cluster.Start);
+                Restart(Victims(fault));
+                break;
+            case TortureFaults.Disk:
+                FillDisk(_cluster.SmallDisk!.Value);
+                break;
+            case TortureFaults.Roll:
+                Roll();
+                break;
+            case TortureFaults.Snapshot:
+                KillUnderSnapshot();
+                break;
+            case TortureFaults.Members:
+                KillUnderChange();
                 break;
             default:
+                int[] victims = Victims(fault);
                 Kill(victims);
                 Last(mayBeLong: false);
-                Each(victims, _cluster.Start);
-                _say($"start {Names(victims)}");
+                Start(victims);
                 break;
         }
 
         _cluster.AwaitAll();
         _sleepMs(_random.Next(1500, 5000));
+    }
+
+    /// <summary>Every fault comes once before any comes again; kills of leaders more often, of which most is learnt.</summary>
+    private TortureFaults Next()
+    {
+        if (_faults.Contains(TortureFaults.Leader) && _random.OneIn(4))
+            return TortureFaults.Leader;
+        if (_next.Count == 0)
+            _next.AddRange(Shuffled(_faults));
+        TortureFaults next = _next[^1];
+        _next.RemoveAt(_next.Count - 1);
+        return next;
+    }
+
+    private void Pause(int[] victims)
+    {
+        _say($"stop {Names(victims)}");
+        Each(victims, _cluster.Freeze);
+        Last(mayBeLong: true);
+        Each(victims, _cluster.Thaw);
+        _say($"continue {Names(victims)}");
+    }
+
+    private void Restart(int[] victims)
+    {
+        _say($"terminate {Names(victims)}");
+        Each(victims, _cluster.Terminate);
+        Last(mayBeLong: false);
+        Start(victims);
+    }
+
+    private void Roll()
+    {
+        for (int node = 0; node < 2 * _cluster.NodeCount; node++)
+        {
+            int one = node % _cluster.NodeCount;
+            _say($"roll: restart {Name(one)}");
+            _cluster.Terminate(one);
+            _cluster.Start(one);
+            _cluster.AwaitAll();
+            _cluster.AwaitWhole();
+        }
+    }
+
+    private void FillDisk(int node)
+    {
+        _say($"the disk of {Name(node)} is full");
+        _cluster.FillDisk();
+        _cluster.Press(() => _cluster.SaysDiskIsFull(node), PressedBytesMax);
+        if (!_cluster.SaysDiskIsFull(node))
+            throw new BrokenPromiseException($"{Name(node)} says nothing of its disk, which is full since {PressedBytesMax >> 20} MiB were written");
+        _say($"{Name(node)} says so");
+        Await(() => _cluster.Leads()[node].Count == 0, $"{Name(node)} leads nothing while its disk is full");
+        Last(mayBeLong: true);
+        _cluster.FreeDisk();
+        _say($"there is room on the disk of {Name(node)}");
+        Await(() => !_cluster.SaysDiskIsFull(node), $"{Name(node)} goes on when there is room on its disk");
+        _cluster.AwaitWhole();
+    }
+
+    private void KillUnderSnapshot()
+    {
+        int away = LeastLeading();
+        _say($"kill {Name(away)}, and write more than the journals keep");
+        _cluster.Kill(away);
+        _cluster.Press(static () => false, SnapshotBytes);
+        _cluster.Start(away);
+        bool receives = Await(() => _cluster.IsReceivingSnapshot(away));
+        KillLeader(away, receives ? "snapshot" : "(no snapshot was seen)");
+        _cluster.AwaitWhole();
+    }
+
+    private void KillUnderChange()
+    {
+        int lost = _random.Next(_cluster.NodeCount);
+        _say($"kill {Name(lost)} and wipe its folder: it comes back as a new node");
+        _cluster.Kill(lost);
+        _cluster.Replace(lost);
+        _cluster.Start(lost);
+        bool changes = Await(_cluster.IsChangingMembers);
+        KillLeader(lost, changes ? "change of members" : "(no change of members was seen)");
+        _cluster.AwaitWhole();
+    }
+
+    /// <summary>Of the others; it is no measure of how soon writes go on: too few may be left that have everything.</summary>
+    private void KillLeader(int except, string why)
+    {
+        IReadOnlyList<IReadOnlyList<int>> leads = _cluster.Leads();
+        int leader = Enumerable.Range(0, _cluster.NodeCount).Where(n => n != except).MaxBy(n => leads[n].Count);
+        _say($"kill {Name(leader)} during it: {why}");
+        _cluster.Kill(leader);
+        Last(mayBeLong: false);
+        Start([leader]);
+        _cluster.AwaitAll();
+    }
+
+    private int LeastLeading()
+    {
+        IReadOnlyList<IReadOnlyList<int>> leads = _cluster.Leads();
+        return Enumerable.Range(0, _cluster.NodeCount).MinBy(n => leads[n].Count);
+    }
+
+    private void Start(int[] victims)
+    {
+        Each(victims, _cluster.Start);
+        _say($"start {Names(victims)}");
+    }
+
+    private void Await(Func<bool> holds, string what)
+    {
+        if (!Await(holds))
+            throw new BrokenPromiseException($"in {s_patience.TotalSeconds} s it is not so that {what}");
+    }
+
+    private static bool Await(Func<bool> holds)
+    {
+        long end = Environment.TickCount64 + (long)s_patience.TotalMilliseconds;
+        while (!holds())
+        {
+            if (Environment.TickCount64 > end)
+                return false;
+            Thread.Sleep(LookMs);
+        }
+
+        return true;
     }
 
     private void Kill(int[] victims)
@@ -129,27 +240,29 @@ internal sealed class Nemesis
     {
         int one = victims[0];
         int other = (one + 1 + _random.Next(_cluster.NodeCount - 1)) % _cluster.NodeCount;
+        LinkCut how = s_cuts[_random.Next(s_cuts.Length)];
+        string manner = how switch { LinkCut.Silent => "in silence", LinkCut.Lossy => "with loss", _ => "by resets" };
         switch (_random.Next(4))
         {
             case 0:
-                _say($"cut the link from {Name(one)} to {Name(other)}, one way");
-                _cluster.Cut(one, other);
+                _say($"cut the link from {Name(one)} to {Name(other)}, one way, {manner}");
+                _cluster.Cut(one, other, how);
                 break;
             case 1:
-                _say($"cut the link between {Name(one)} and {Name(other)}");
-                _cluster.Cut(one, other);
-                _cluster.Cut(other, one);
+                _say($"cut the link between {Name(one)} and {Name(other)}, {manner}");
+                _cluster.Cut(one, other, how);
+                _cluster.Cut(other, one, how);
                 break;
             default:
-                _say($"cut {Names(victims)} off from all others");
+                _say($"cut {Names(victims)} off from all others, {manner}");
                 foreach (int victim in victims)
                 {
                     for (int i = 0; i < _cluster.NodeCount; i++)
                     {
                         if (victims.Contains(i))
                             continue;
-                        _cluster.Cut(victim, i);
-                        _cluster.Cut(i, victim);
+                        _cluster.Cut(victim, i, how);
+                        _cluster.Cut(i, victim, how);
                     }
                 }
 
@@ -161,7 +274,7 @@ internal sealed class Nemesis
     private int[] Victims(TortureFaults fault)
     {
         int count = _cluster.NodeCount;
-        if (fault == TortureFaults.All)
+        if (fault == TortureFaults.Power)
             return [.. Enumerable.Range(0, count)];
         if (fault == TortureFaults.Leader)
         {
@@ -172,14 +285,19 @@ internal sealed class Nemesis
         }
 
         int minority = Math.Max(1, (count - 1) / 2);
-        int[] all = [.. Enumerable.Range(0, count)];
-        for (int i = count - 1; i > 0; i--)
+        return Shuffled([.. Enumerable.Range(0, count)])[..(1 + _random.Next(minority))];
+    }
+
+    private T[] Shuffled<T>(IReadOnlyCollection<T> items)
+    {
+        T[] all = [.. items];
+        for (int i = all.Length - 1; i > 0; i--)
         {
             int j = _random.Next(i + 1);
             (all[i], all[j]) = (all[j], all[i]);
         }
 
-        return all[..(1 + _random.Next(minority))];
+        return all;
     }
 
     private void Last(bool mayBeLong) => _sleepMs(

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -8,7 +9,8 @@ namespace Kvasir.Cli.Torture.Clusters;
 /// <summary>
 /// Stands between the nodes: each is told an address here for every other one, and what it sends there is passed on, or not.
 /// A cut link is silent, as a network's is: connections stay and nothing arrives, in one direction or in both, until it is
-/// healed and what waited goes on.
+/// healed and what waited goes on; or what was sent meanwhile is lost, and the connection with it, when it is healed; or it is
+/// reset, and nobody gets through.
 /// </summary>
 /// <remarks>
 /// Who is calling is read from the system's table of sockets: the calling port, whose socket it is, which node's process
@@ -23,7 +25,8 @@ internal sealed class PeerRelay : IDisposable
     private readonly Func<int, int> _processOf;
     private readonly Lock _gate = new();
     private readonly HashSet<Socket> _sockets = [];
-    private readonly TaskCompletionSource?[,] _cut;
+    private readonly CutLink?[,] _cut;
+    private readonly List<(int From, int To, Socket Incoming, Socket Outgoing)> _connections = [];
     private long _relayed;
     private bool _isDisposed;
 
@@ -33,7 +36,7 @@ internal sealed class PeerRelay : IDisposable
     {
         _processOf = processOf;
         _targets = new int[nodes];
-        _cut = new TaskCompletionSource?[nodes, nodes];
+        _cut = new CutLink?[nodes, nodes];
         _listeners = [.. Enumerable.Range(0, nodes).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
         foreach (TcpListener listener in _listeners)
             listener.Start();
@@ -57,18 +60,29 @@ internal sealed class PeerRelay : IDisposable
     }
 
     /// <summary>Nothing gets from one node to the other any more; the way back is another link.</summary>
-    public void Cut(int from, int to)
+    public void Cut(int from, int to, LinkCut how = LinkCut.Silent)
     {
+        (int From, int To, Socket Incoming, Socket Outgoing)[] reset = [];
         lock (_gate)
-            _cut[from, to] ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        {
+            _cut[from, to] ??= new CutLink(how);
+            if (how == LinkCut.Reset)
+                reset = [.. _connections.Where(c => (c.From, c.To) == (from, to) || (c.To, c.From) == (from, to))];
+        }
+
+        foreach ((int _, int _, Socket incoming, Socket outgoing) in reset)
+        {
+            Reset(incoming);
+            Reset(outgoing);
+        }
     }
 
     public void HealAll()
     {
         lock (_gate)
         {
-            foreach (TaskCompletionSource? link in _cut)
-                link?.TrySetResult();
+            foreach (CutLink? link in _cut)
+                link?.Healed.TrySetResult();
             Array.Clear(_cut);
         }
     }
@@ -115,8 +129,17 @@ internal sealed class PeerRelay : IDisposable
             incoming.NoDelay = true;
 
             // Even the first packet of a connection has to get through.
-            await Passable(from, to);
-            await Passable(to, from);
+            while (!TryPass(from, to, incoming, outgoing, out CutLink? link))
+            {
+                if (link.How == LinkCut.Reset)
+                {
+                    Reset(incoming);
+                    return;
+                }
+
+                await link.Healed.Task;
+            }
+
             await outgoing.ConnectAsync(IPAddress.Loopback, _targets[to]);
             await Task.WhenAny(Pump(incoming, outgoing, from, to), Pump(outgoing, incoming, to, from));
         }
@@ -130,6 +153,7 @@ internal sealed class PeerRelay : IDisposable
             {
                 _sockets.Remove(incoming);
                 _sockets.Remove(outgoing);
+                _connections.RemoveAll(c => c.Incoming == incoming);
             }
 
             incoming.Dispose();
@@ -147,7 +171,18 @@ internal sealed class PeerRelay : IDisposable
                 int read = await source.ReceiveAsync(buffer.AsMemory());
                 if (read == 0)
                     return;
-                await Passable(from, to);
+                if (OnWay(from, to) is { } link)
+                {
+                    if (link.How == LinkCut.Lossy)
+                    {
+                        // What is lost of a stream is lost with all of it.
+                        await Swallow(source, buffer, link);
+                        return;
+                    }
+
+                    await link.Healed.Task;
+                }
+
                 for (int sent = 0; sent < read;)
                     sent += await destination.SendAsync(buffer.AsMemory(sent, read - sent));
                 Interlocked.Add(ref _relayed, read);
@@ -159,10 +194,49 @@ internal sealed class PeerRelay : IDisposable
         }
     }
 
-    private Task Passable(int from, int to)
+    /// <summary>Takes what is sent, as a network does that loses it, until the link is healed.</summary>
+    private static async Task Swallow(Socket source, byte[] buffer, CutLink link)
+    {
+        while (!link.Healed.Task.IsCompleted)
+        {
+            Task<int> reading = source.ReceiveAsync(buffer.AsMemory()).AsTask();
+            await Task.WhenAny(reading, link.Healed.Task);
+            if (!reading.IsCompleted || await reading == 0)
+                return;
+        }
+    }
+
+    /// <summary>What stands in the way of bytes; null: nothing.</summary>
+    private CutLink? OnWay(int from, int to)
     {
         lock (_gate)
-            return _cut[from, to]?.Task ?? Task.CompletedTask;
+            return _cut[from, to];
+    }
+
+    /// <summary>A new connection, unless something stands in its way, in either direction. From then on a reset finds it.</summary>
+    private bool TryPass(int from, int to, Socket incoming, Socket outgoing, [NotNullWhen(false)] out CutLink? link)
+    {
+        lock (_gate)
+        {
+            link = _cut[from, to] ?? _cut[to, from];
+            if (link is null)
+                _connections.Add((from, to, incoming, outgoing));
+            return link is null;
+        }
+    }
+
+    private static void Reset(Socket socket)
+    {
+        try
+        {
+            socket.LingerState = new LingerOption(enable: true, seconds: 0);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It has ended already.
+        }
+
+        socket.Dispose();
     }
 
     private bool Remember(Socket one, Socket other)
@@ -185,6 +259,24 @@ internal sealed class PeerRelay : IDisposable
 
         return -1;
     }
+}
+
+/// <summary>How a link between two nodes is cut.</summary>
+internal enum LinkCut
+{
+    /// <summary>What is sent waits, and arrives when the link is healed.</summary>
+    Silent,
+
+    /// <summary>What is sent is lost; so the connection ends when the link is healed.</summary>
+    Lossy,
+
+    /// <summary>Connections are reset, and new ones, too, at once.</summary>
+    Reset,
+}
+
+internal sealed record CutLink(LinkCut How)
+{
+    public TaskCompletionSource Healed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
 
 /// <summary>The system's table of sockets, as proc(5) shows it.</summary>

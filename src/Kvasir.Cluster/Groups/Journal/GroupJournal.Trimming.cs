@@ -67,7 +67,7 @@ internal sealed partial class GroupJournal
         Volatile.Write(ref _trimState, TrimState.Described);
 
         // It may have become durable before this was said.
-        TrimWhenDurable(_journal.DurablePosition);
+        TrimWhenDurable(DurablePosition);
         RequestSync();
         return holder;
     }
@@ -79,7 +79,7 @@ internal sealed partial class GroupJournal
             GatherHardState(log, SectionKind.Removal);
         else
             GatherDescriptor(log, SectionKind.Descriptor);
-        Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
+        Note(log, LogChangeKinds.None, anchors: true);
     }
 
     private void TrimWhenDurable(LogPosition durable)

@@ -18,7 +18,8 @@ namespace Kvasir.Cluster.Groups.Journal;
 /// from the thread that commits.
 /// </para>
 /// <para>
-/// <b>Failure.</b> After any failure of the disk nothing is written or reported durable until the journal is opened anew.
+/// <b>Failure.</b> After any failure of the disk nothing is written or reported durable. When the disk was full it goes on
+/// with <see cref="Resume"/>, once <see cref="TryMakeRoom"/> has found room; else not before the journal is opened anew.
 /// </para>
 /// </summary>
 internal sealed partial class GroupJournal : IJournalListener, IDisposable
@@ -41,6 +42,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     private readonly List<Gathered> _gathered = [];
     private ulong _recordNumber = 1;
     private LogPosition _lastWritten;
+    private ulong _durableTo;
     private bool _isProbing;
     private volatile bool _stopped;
 
@@ -60,10 +62,15 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         _journal = journal;
         _walk = new EntryWalk(journal);
         _lastWritten = journal.AppendedPosition;
+        _durableTo = journal.DurablePosition.Value;
         _trimJob = new TrimJob(this);
         Recovered = recovered;
         foreach (GroupLog log in logs)
+        {
             Keep(log);
+            log.OnDisk.Recovered(log);
+        }
+
         journal.Listener = this;
     }
 
@@ -78,11 +85,14 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
 
     public LogPosition AppendedPosition => _journal.AppendedPosition;
 
-    /// <summary>Any thread.</summary>
-    public LogPosition DurablePosition => _journal.DurablePosition;
+    /// <summary>All that was written up to here is on stable storage. Any thread.</summary>
+    public LogPosition DurablePosition => new(Volatile.Read(ref _durableTo));
 
     /// <summary>Any thread.</summary>
     public JournalFailure Failure => _journal.Failure;
+
+    /// <summary>Nothing is written: the disk has failed, or was full. Any thread.</summary>
+    public bool IsStopped => _stopped;
 
     /// <summary>Any thread.</summary>
     public long RetainedBytes => _journal.RetainedBytes;
@@ -147,7 +157,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         log.Remove(log.HardState);
         GatherGeneration(log);
         GatherHardState(log, SectionKind.Removal);
-        Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
+        Note(log, LogChangeKinds.Ends, anchors: true);
     }
 
     /// <summary>
@@ -194,16 +204,17 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
             GatherTruncation(log, request.TruncateFrom);
         }
 
+        LogChangeKinds kinds = request.ResetsLog ? LogChangeKinds.Resets : LogChangeKinds.None;
         if (!request.HasEntries)
         {
-            Note(log, anchors, LogIndex.Zero, LogIndex.Zero, 0);
+            Note(log, kinds, anchors, cutFrom: request.TruncateFrom);
             return;
         }
 
         Check.That(request.First == log.LastIndex.Next, $"group {group}: entries from {request.First} on behind {log.LastIndex}");
         int bytes = EntriesSection.Append(_record, group, request.First, request.Last, entries);
         log.Append(request.Last);
-        Note(log, anchors, request.First, request.Last, bytes);
+        Note(log, kinds, anchors, request.TruncateFrom, request.First, bytes);
     }
 
     /// <summary>
@@ -220,33 +231,39 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     {
         if (_record.Length == 0 && !_isProbing)
             return _stopped ? LogPosition.Max : _lastWritten;
+        LogPosition position = TryAppend();
+        ulong start = JournalReader.StartOf(position, _record.Length).Value;
+        LogPosition durable = DurablePosition;
+        foreach (Gathered gathered in _gathered)
+        {
+            gathered.Log.OnDisk.Changed(new LogChange(position, gathered.Kinds, gathered.From, gathered.Last, gathered.Generation), durable);
+            if (position == LogPosition.Max)
+                continue;
+            if (gathered.Anchors)
+                gathered.Log.AnchoredAt(start);
+            if (gathered.First > LogIndex.Zero)
+                gathered.Log.Written(gathered.First, gathered.Last, start, gathered.Bytes);
+        }
+
+        _record.ClearAndTrim(RecordBytesWanted * 2);
+        _gathered.Clear();
+        _recordNumber++;
+        _isProbing = false;
+        return position;
+    }
+
+    private LogPosition TryAppend()
+    {
+        if (_stopped)
+            return LogPosition.Max;
         try
         {
-            if (_stopped)
-                return LogPosition.Max;
-            _lastWritten = _journal.Append(_record.WrittenSpan);
-            ulong start = JournalReader.StartOf(_lastWritten, _record.Length).Value;
-            foreach (Gathered gathered in _gathered)
-            {
-                if (gathered.Anchors)
-                    gathered.Log.AnchoredAt(start);
-                if (gathered.First > LogIndex.Zero)
-                    gathered.Log.Written(gathered.First, gathered.Last, start, gathered.Bytes);
-            }
-
-            return _lastWritten;
+            return _lastWritten = _journal.Append(_record.WrittenSpan);
         }
         catch (WritesStoppedException)
         {
             // The failure itself has been told.
             return LogPosition.Max;
-        }
-        finally
-        {
-            _record.ClearAndTrim(RecordBytesWanted * 2);
-            _gathered.Clear();
-            _recordNumber++;
-            _isProbing = false;
         }
     }
 
@@ -307,6 +324,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     {
         if (_stopped)
             return;
+        Volatile.Write(ref _durableTo, position.Value);
         TrimWhenDurable(position);
         _durable(position);
     }
@@ -330,7 +348,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         log.Describe(new LogDescriptor(log.HardState, LogIndex.Zero, Term.Zero, LogIndex.Zero, configuration));
         GatherGeneration(log);
         GatherDescriptor(log, SectionKind.Descriptor);
-        Note(log, anchors: true, LogIndex.Zero, LogIndex.Zero, 0);
+        Note(log, LogChangeKinds.Begins, anchors: true);
         return new RaftRecovery
         {
             Id = GroupMember.Of(_self, generation),
@@ -345,26 +363,39 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         _ordered.Add(log.Id, log);
     }
 
-    private void Note(GroupLog log, bool anchors, LogIndex first, LogIndex last, int bytes)
+    /// <summary>A section of the log is in the record that is gathered, or several.</summary>
+    /// <param name="log">As it is behind it.</param>
+    /// <param name="kinds">What happened to it as a whole.</param>
+    /// <param name="anchors">From here on it is known without what came before, but for its entries.</param>
+    /// <param name="cutFrom">Where it was truncated; zero: it was not.</param>
+    /// <param name="first">The first of its new entries; zero: there are none.</param>
+    /// <param name="bytes">Of these.</param>
+    private void Note(GroupLog log, LogChangeKinds kinds, bool anchors, LogIndex cutFrom = default, LogIndex first = default, int bytes = 0)
     {
         log.GatheredIn = _recordNumber;
-        if (anchors || bytes > 0)
-            _gathered.Add(new Gathered(log, anchors, first, last, bytes));
+        LogIndex from = cutFrom > LogIndex.Zero ? cutFrom : first > LogIndex.Zero ? first : LogIndex.Max;
+        _gathered.Add(new Gathered(log, kinds, anchors, from, first, log.LastIndex, log.Generation, bytes));
     }
 
-    private void GatherGeneration(GroupLog log)
+    private void GatherGeneration(GroupLog log) => GatherGeneration(log, log.Generation);
+
+    private void GatherGeneration(GroupLog log, uint generation)
     {
-        if (log.Generation == 0)
+        if (generation == 0)
             return;
         Span<byte> section = stackalloc byte[1 + Varint.MaxLength32];
         section[0] = (byte)SectionKind.Generation;
-        int at = 1 + Varint.Write(section[1..], log.Generation);
+        int at = 1 + Varint.Write(section[1..], generation);
         JournalPayload.AppendEntry(_record, log.Id.Value, section[..at]);
     }
 
     private void GatherDescriptor(GroupLog log, SectionKind kind)
     {
-        LogDescriptor descriptor = log.Descriptor;
+        GatherDescriptor(log, kind, log.Descriptor);
+    }
+
+    private void GatherDescriptor(GroupLog log, SectionKind kind, in LogDescriptor descriptor)
+    {
         Check.That(descriptor.IsSound, $"group {log.Id}: {descriptor}");
         _section.Clear();
         _section.Append((byte)kind);
@@ -390,5 +421,6 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     }
 
     /// <summary>What the record that is gathered means for a log, once its place is known.</summary>
-    private readonly record struct Gathered(GroupLog Log, bool Anchors, LogIndex First, LogIndex Last, int Bytes);
+    private readonly record struct Gathered(
+        GroupLog Log, LogChangeKinds Kinds, bool Anchors, LogIndex From, LogIndex First, LogIndex Last, uint Generation, int Bytes);
 }

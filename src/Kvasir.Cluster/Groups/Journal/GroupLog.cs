@@ -40,8 +40,14 @@ internal sealed class GroupLog(GroupId id)
     /// </summary>
     public ulong HeldFrom { get; private set; } = ulong.MaxValue;
 
+    /// <summary>What of all this is durable.</summary>
+    public LogOnDisk OnDisk { get; } = new();
+
     /// <summary>The gathered record, by its number, that has a section of this group.</summary>
     public ulong GatheredIn { get; set; }
+
+    /// <summary>A replica that has promised this and has nothing else.</summary>
+    public static LogDescriptor Nothing(HardState state) => new(state, LogIndex.Zero, Term.Zero, LogIndex.Zero, s_nobody);
 
     public LogDescriptor Descriptor => new(HardState, BaseIndex, BaseTerm, LastIndex, BaseConfiguration);
 

@@ -16,7 +16,8 @@ public sealed class GroupJournalCostTests
         for (uint group = 1; group <= 3; group++)
             world.Found(group);
         ulong next = 1;
-        for (int turn = 0; turn < 30; turn++)
+        // As many turns under one sync as will be measured: what remembers them is as large as it gets.
+        for (int turn = 0; turn < 60; turn++)
             next = Turn(world.Journal, entries, next);
         world.Journal.SyncInline();
 

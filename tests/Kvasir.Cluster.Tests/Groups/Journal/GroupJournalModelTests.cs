@@ -37,6 +37,23 @@ public sealed class GroupJournalModelTests
             $"seed {seed}: {run.CrashPoints} crash points, {run.Trims} trims, {run.Read} entries read, {run.Failures} failures");
     }
 
+    /// <summary>What was handed in before and while the disk was full is there once there was room, as if the disk had been slow.</summary>
+    [Theory]
+    [MemberData(nameof(Seeds))]
+    public void AfterAFullDiskAllIsThereThatWasHandedIn(ulong seed)
+    {
+        var run = new Run(seed);
+        for (int step = 0; step < 400; step++)
+        {
+            run.Step(step);
+            if (step % 4 == 0)
+                run.FillDisk($"seed {seed}, step {step}");
+        }
+
+        run.End();
+        Assert.True(run.Resumptions > 10, $"seed {seed}: {run.Resumptions} times the disk was full");
+    }
+
     private sealed class Run
     {
         private const int GroupsMax = 5;
@@ -66,6 +83,50 @@ public sealed class GroupJournalModelTests
         public int Read { get; private set; }
 
         public int Failures { get; private set; }
+
+        /// <summary>Times that the journal went on after a full disk.</summary>
+        public int Resumptions { get; private set; }
+
+        /// <summary>There is no room for another segment, for a while; then there is.</summary>
+        public void FillDisk(string where)
+        {
+            World.Files.Faults.Add(new FaultRule(DiskFault.Full, DiskOperationKind.Allocate));
+            for (int turn = 0; turn < 8; turn++)
+            {
+                for (int i = 0; i < 3; i++)
+                    Persist();
+                Write();
+                if (_random.OneIn(2))
+                    World.Journal.SyncInline();
+                if (_random.OneIn(3))
+                    World.Journal.TrimNow();
+                World.Scheduler.RunAll();
+            }
+
+            World.Journal.SyncInline();
+            Assert.DoesNotContain(JournalFailure.DiskFailed, World.Failures);
+            if (World.Failures.Count > 0)
+                GoOn(where);
+            World.Files.Faults.Clear();
+        }
+
+        private void GoOn(string where)
+        {
+            Write();
+            _moments.RemoveAll(moment => moment.Position > World.Durable);
+
+            // A spare segment may be room enough.
+            bool hasRoom = World.Journal.TryMakeRoom();
+            World.Files.Faults.Clear();
+            Assert.True(hasRoom || World.Journal.TryMakeRoom(), where);
+            Resumptions++;
+            LogPosition position = World.Resume();
+            Assert.NotEqual(LogPosition.Max, position);
+            _moments.Add((position, new SortedList<GroupId, LogModel>(World.Logs)));
+            World.Journal.SyncInline();
+            Assert.True(World.Durable >= position, $"{where}: {position} is not durable, only {World.Durable}");
+            TryRead();
+        }
 
         public void Step(int step)
         {

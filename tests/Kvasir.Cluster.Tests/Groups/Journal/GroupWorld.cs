@@ -147,6 +147,17 @@ internal sealed class GroupWorld : IDisposable
             snapshot?.Configuration);
     }
 
+    /// <summary>After a full disk: what was handed in is written again.</summary>
+    public LogPosition Resume()
+    {
+        Failures.Clear();
+        return Journal.Resume(id =>
+        {
+            _bytes.Log = Logs[id];
+            return _bytes;
+        });
+    }
+
     public void Compact(uint group, ulong index)
     {
         var id = new GroupId(group);

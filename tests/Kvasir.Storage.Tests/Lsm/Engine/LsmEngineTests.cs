@@ -135,6 +135,26 @@ public class LsmEngineTests : IDisposable
     }
 
     [Fact]
+    public void AskedToGoOnItTriesInTheBackground()
+    {
+        Put("k", "v");
+        _engine.MarkStable(new LogPosition(_position));
+        _tables.FlushFailure = new DiskFullException("no space");
+        _engine.Flush();
+        _scheduler.RunAll();
+        Assert.NotNull(_engine.BackgroundFailure);
+        _engine.RequestResume();
+        Assert.Null(_engine.BackgroundFailure);
+        _scheduler.RunAll();
+        Assert.Same(_tables.FlushFailure, _engine.BackgroundFailure);
+        _tables.FlushFailure = null;
+        _engine.RequestResume();
+        _scheduler.RunAll();
+        Assert.Null(_engine.BackgroundFailure);
+        Assert.Equal(new LogPosition(_position), _engine.FlushedPosition);
+    }
+
+    [Fact]
     public void WithMemoryFullAndTheDiskFullWritesAreRefusedWhole()
     {
         _tables.FlushFailure = new DiskFullException("no space");

@@ -1,0 +1,97 @@
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// What a node does about a disk that is full: it leads nothing, follows as far as its memory goes, and looks again and again
+/// whether there is room.
+/// </summary>
+public sealed partial class ClusterNode
+{
+    // A second chance may need a moment to fail, too.
+    private const int LooksUntilFit = 3;
+
+    // Inside the mailbox, like all below. Of engines that could not write their files when they were last looked at.
+    private readonly SortedList<GroupId, string> _engineFailures = [];
+    private int _looksWithoutFailure;
+    private string? _saidOfDisk;
+    private bool _isMakingRoom;
+
+    private void LookAfterDisk()
+    {
+        LookAfterEngines();
+        if (_host!.Refusal?.Message is var refusal && refusal != _saidOfDisk)
+        {
+            Warn(refusal ?? "the disk takes what there is to write again: this node goes on");
+            _saidOfDisk = refusal;
+        }
+
+        if (_isMakingRoom || _journal!.Failure != JournalFailure.DiskFull)
+            return;
+        _isMakingRoom = true;
+        _environment.Scheduler.Schedule(new RoomJob(this, _host, _journal), JobPriority.Upkeep);
+    }
+
+    /// <summary>
+    /// Has every engine try again that could not flush or compact. Where that holds up writes the node leads nothing meanwhile:
+    /// others can take them.
+    /// </summary>
+    private void LookAfterEngines()
+    {
+        WriteRefusal? stuck = null;
+        _engineFailures.Clear();
+        foreach (RaftGroup group in _host!.Groups)
+        {
+            IOrderedEngine engine = group.Replica.Engine;
+            if (engine.BackgroundFailure is not { } failure)
+                continue;
+            string text = $"shard {group.Id} cannot write its files, and tries again: {failure.Message}";
+            _engineFailures.Add(group.Id, text);
+            if (engine.SuggestWriteDelay(0) > TimeSpan.Zero)
+                stuck ??= new WriteRefusal(WriteRefusal.FullDisk, text);
+            engine.RequestResume();
+        }
+
+        _looksWithoutFailure = _engineFailures.Count == 0 ? _looksWithoutFailure + 1 : 0;
+        if (stuck is not null)
+            _host.Suspend(stuck);
+        else if (_looksWithoutFailure == LooksUntilFit)
+            _host.Suspend(reason: null);
+    }
+
+    private void RoomMade(GroupHost host, bool isThere)
+    {
+        _isMakingRoom = false;
+        if (!isThere || _host != host)
+            return;
+        host.Resume();
+    }
+
+    /// <summary>Makes a file, and syncs it: not for the mailbox.</summary>
+    private sealed class RoomJob(ClusterNode node, GroupHost host, GroupJournal journal) : IBackgroundJob
+    {
+        public string Name => "looking for room on a full disk";
+
+        public void Run()
+        {
+            bool isThere = false;
+            try
+            {
+                isThere = (node._options.RoomBytes == 0 || node.Files.FreeBytes(node._options.Folder) >= node._options.RoomBytes) && journal.TryMakeRoom();
+            }
+            catch (StorageException)
+            {
+                // Not yet.
+            }
+
+            if (!node._disposed)
+                node.Mailbox.Post(new ActionItem(_ => node.RoomMade(host, isThere)));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Cli.Shell;
+
+namespace Kvasir.Cli.Tests.Processes;
+
+/// <summary><c>kvasir up</c> in a process of its own.</summary>
+internal sealed partial class RunningCluster : IDisposable
+{
+    private readonly Process _process;
+    private readonly string _folder;
+    private readonly List<string> _errors = [];
+    private readonly List<string> _ports = [];
+    private int _seen;
+
+    private RunningCluster(Process process, string folder)
+    {
+        _process = process;
+        _folder = folder;
+        _process.ErrorDataReceived += (_, line) =>
+        {
+            lock (_errors)
+                _errors.Add(line.Data ?? "");
+        };
+        _process.BeginErrorReadLine();
+    }
+
+    public static async Task<RunningCluster> Start(string folder, params string[] flags)
+    {
+        RunningCluster cluster = new(KvasirProcess.Start(["up", "--nodes", "3", "--data", folder, "--resp-port", "0", .. flags]), folder);
+        using CancellationTokenSource patience = new(TimeSpan.FromMinutes(2));
+        while (await cluster.NextLine(patience.Token) is { } line)
+        {
+            if (RespAddress().Match(line) is { Success: true } match)
+                cluster._ports.Add(match.Groups[1].Value);
+            if (line.StartsWith("Ctrl-C", StringComparison.Ordinal))
+                return cluster;
+        }
+
+        cluster.Dispose();
+        lock (cluster._errors)
+            Assert.Fail("the cluster did not start: " + string.Join(Environment.NewLine, cluster._errors));
+        return cluster;
+    }
+
+    public string Port(int node) => _ports[node];
+
+    public HostPort Address(int node) => new("127.0.0.1", int.Parse(_ports[node], CultureInfo.InvariantCulture));
+
+    public RespConnection Connect(int node) => RespConnection.Open(Address(node));
+
+    /// <summary>As a client that tries again what surely did not happen, and only that.</summary>
+    public string Insist(int node, params string[] words) => Insist(_ports[node], words);
+
+    public static string Insist(string port, params string[] words)
+    {
+        string answer = "";
+        Tools.Until(
+            () =>
+            {
+                using RespConnection connection = RespConnection.Open(new HostPort("127.0.0.1", int.Parse(port, CultureInfo.InvariantCulture)));
+                answer = connection.Ask(words);
+                return !answer.StartsWith("-TRYAGAIN", StringComparison.Ordinal) && !answer.StartsWith("-CLUSTERDOWN", StringComparison.Ordinal)
+                    && !answer.StartsWith("-NOTLEADER", StringComparison.Ordinal) && !answer.StartsWith("-TIMEOUT", StringComparison.Ordinal);
+            },
+            $"{string.Join(' ', words)}: {answer}");
+        return answer;
+    }
+
+    public string ProcessId(int node) => File.ReadAllText($"{_folder}/node-{node + 1}/kvasir.pid").Trim();
+
+    /// <summary>The next line on standard error that this is true of.</summary>
+    public Task<string> Error(Func<string, bool> wanted)
+    {
+        string found = "";
+        Tools.Until(
+            () =>
+            {
+                lock (_errors)
+                {
+                    while (_seen < _errors.Count)
+                    {
+                        found = _errors[_seen++];
+                        if (wanted(found))
+                            return true;
+                    }
+                }
+
+                return false;
+            },
+            "a line on standard error");
+        return Task.FromResult(found);
+    }
+
+    private async Task<string?> NextLine(CancellationToken cancellation)
+    {
+        try
+        {
+            return await _process.StandardOutput.ReadLineAsync(cancellation);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+    }
+
+    public void Kill()
+    {
+        Tools.Run("kill", "-KILL", _process.Id.ToString(CultureInfo.InvariantCulture));
+        _process.WaitForExit();
+    }
+
+    public async Task Terminate()
+    {
+        Tools.Run("kill", "-TERM", _process.Id.ToString(CultureInfo.InvariantCulture));
+        using CancellationTokenSource patience = new(TimeSpan.FromMinutes(1));
+        await _process.WaitForExitAsync(patience.Token);
+        Assert.Equal(0, _process.ExitCode);
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill(entireProcessTree: true);
+            _process.WaitForExit();
+        }
+
+        _process.Dispose();
+    }
+
+    [GeneratedRegex(@"RESP 127\.0\.0\.1:(\d+)")]
+    private static partial Regex RespAddress();
+}
