@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.LocalClusters;
 using Kvasir.Cli.Shell;
+using Kvasir.Cluster.Partitioning;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Cli.Bench.Clusters;
@@ -49,10 +51,15 @@ internal static class IdleBench
         await Task.Delay(s_rest, stop);
         double[] cpu = await Watch(cluster, seconds, stop);
         double[] memory = [.. cluster.Nodes.Select((n, i) => MemoryMib(cluster.ProcessIdOf(n)) - memoryBase[i])];
+        double files = cluster.Nodes.Max(n => Directory.EnumerateFiles($"/proc/{cluster.ProcessIdOf(n)}/fd").Count());
+        (double answeredMs, int refused) = WakeAfterAKill(cluster, shards);
         return new Dictionary<string, double>(StringComparer.Ordinal)
         {
             ["shards"] = shards,
             ["made_in_seconds"] = made,
+            ["files_open_max"] = files,
+            ["all_written_after_a_kill_ms"] = answeredMs,
+            ["errors_after_a_kill"] = refused,
             ["base_cpu_percent_max"] = cpuBase.Max(),
             ["cpu_percent_median"] = Percentile.Of(cpu, 0.5),
             ["cpu_percent_max"] = cpu.Max(),
@@ -60,6 +67,31 @@ internal static class IdleBench
             ["memory_beyond_base_mib_max"] = memory.Max(),
             ["memory_a_shard_kib"] = memory.Max() * 1024 / shards,
         };
+    }
+
+    /// <summary>
+    /// A node is killed that leads a third of what sleeps, and at once a client of another writes a key to every shard: until all
+    /// are answered.
+    /// </summary>
+    private static (double Ms, int Refused) WakeAfterAKill(ClusterUnderBench cluster, int shards)
+    {
+        byte[][] keys = new byte[shards][];
+        for (int i = 0, left = shards; left > 0; i++)
+        {
+            byte[] key = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"idle-{i}"));
+            ref byte[]? place = ref keys[Slot.OfKey(key).Value & (shards - 1)]!;
+            left -= place is null ? 1 : 0;
+            place ??= key;
+        }
+
+        using RespConnection connection = RespConnection.Open(ClusterUnderBench.AddressOf(cluster.Nodes[0]));
+        connection.Call("SELECT", Keyspace);
+        long killed = Stopwatch.GetTimestamp();
+        cluster.Kill(cluster.Nodes[^1]);
+        foreach (byte[] key in keys)
+            connection.Send(["SET"u8.ToArray(), key, "1"u8.ToArray()]);
+        int refused = keys.Count(_ => connection.Receive().Kind != RespReplyKind.SimpleString);
+        return (Stopwatch.GetElapsedTime(killed).TotalMilliseconds, refused);
     }
 
     /// <summary>Of each node, in percent of one core.</summary>
