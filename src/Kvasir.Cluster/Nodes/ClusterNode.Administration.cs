@@ -24,7 +24,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     IReadOnlyList<NodeDescription> IClusterTopology.Nodes =>
     [
         .. View.Nodes.Select(n => new NodeDescription(
-            n.Id, n.State == NodeState.Dead ? "down" : DirectoryOperations.WordOf(n.State), n.Id == Self || _reachable.Contains(n.Id),
+            n.Id, n.State == NodeState.Dead ? "down" : DirectoryOperations.WordOf(n.State), n.Id == Self || _reachable.ContainsKey(n.Id),
             n.PeerAddress, n.RespAddress, n.HttpAddress, n.Locality.ToString())),
     ];
 

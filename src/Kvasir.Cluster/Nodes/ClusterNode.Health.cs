@@ -24,7 +24,7 @@ public sealed partial class ClusterNode
         SortedDictionary<NodeId, TimeSpan> heard = HeardOf();
         TimeSpan since = _host!.Now() - s_silenceMax;
         var health = DirectoryHealth.Of(
-            View, node => node != Self && (!_reachable.Contains(node) || (heard.TryGetValue(node, out TimeSpan at) && at < since)));
+            View, node => node != Self && (!_reachable.ContainsKey(node) || (heard.TryGetValue(node, out TimeSpan at) && at < since)));
         DirectoryHealth? before = _health;
         Volatile.Write(ref _health, health);
         if (before is null ? health.IsWhole : (before.Word, before.NodesLost, before.NodesActive) == (health.Word, health.NodesLost, health.NodesActive))

@@ -29,8 +29,14 @@ public sealed partial class ClusterNode
     private static readonly TimeSpan s_handOverPauseMin = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_handOverPauseMax = TimeSpan.FromSeconds(8);
 
-    private readonly SortedSet<NodeId> _reachable = [];
     private readonly Dictionary<GroupId, (MemberId To, TimeSpan At, TimeSpan Pause)> _handOvers = [];
+
+    // A process that has just begun has other things to do than to lead; and not everything is handed over in one moment.
+    private static readonly TimeSpan s_settling = TimeSpan.FromSeconds(2);
+    private const int TransfersAtOnceMax = 4;
+
+    // And since when.
+    private readonly SortedList<NodeId, TimeSpan> _reachable = [];
     private readonly PostedItem _deskItem;
     private readonly PostedItem _rearrangeItem;
     private readonly PostedItem _transferItem;
@@ -88,6 +94,7 @@ public sealed partial class ClusterNode
         DirectoryView view = View;
         TimeSpan now = _host.Now();
         _reports.Clear();
+        int transfers = 0;
         foreach (RaftGroup group in _host.Groups)
         {
             if (!group.IsServing || view.Group(group.Id) is not { } record || IsAsItShallBe(group, record))
@@ -99,16 +106,19 @@ public sealed partial class ClusterNode
             ReconciliationStep step = Reconciliation.Next(target, GroupKnowledge.Of(group.Member, _options.Raft, now));
             if (step.Action == ReconciliationAction.Configure)
                 group.Configure(step.Voters.AsSpan(), step.Learners.AsSpan());
-            else if (step.Action == ReconciliationAction.Transfer && MayHandOver(group.Id, step.To, now))
-                group.TryTransfer(step.To);
+            else if (step.Action == ReconciliationAction.Transfer && transfers < TransfersAtOnceMax
+                && HasSettled(GroupMember.NodeOf(step.To), now) && MayHandOver(group.Id, step.To, now))
+                transfers += group.TryTransfer(step.To) ? 1 : 0;
             if (step.IsSettled && !record.IsSettled)
                 _reports.Add(new GroupReport(group.Id, record.Epoch));
         }
     }
 
+    private bool HasSettled(NodeId node, TimeSpan now) => _reachable.TryGetValue(node, out TimeSpan since) && now - since >= s_settling;
+
     /// <summary>There is a step that a sleeping group can take, once it has heard of its members again.</summary>
     private bool MayGoOn(RaftGroup group, GroupTarget target) =>
-        !group.Configuration.Equals(target.Configuration) || _reachable.Contains(target.Record.PreferredLeader) || View.Node(Self)?.State != NodeState.Active;
+        !group.Configuration.Equals(target.Configuration) || _reachable.ContainsKey(target.Record.PreferredLeader) || View.Node(Self)?.State != NodeState.Active;
 
     /// <summary>
     /// While leadership is handed over the group takes no writes; where it comes to nothing, because the other one's disk is full

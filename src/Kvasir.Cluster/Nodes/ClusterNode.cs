@@ -244,7 +244,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     {
         _host?.PeerConnected(peer);
         _forwarding.Connected(peer);
-        Mailbox.Post(new ActionItem(_ => _reachable.Add(peer)));
+        Mailbox.Post(new ActionItem(_ => _reachable[peer] = _host?.Now() ?? TimeSpan.Zero));
     }
 
     void ITransportListener.Disconnected(NodeId peer)
