@@ -221,7 +221,7 @@ public static partial class DirectoryOperations
     }
 
     // What it was drained for is over. One that was dead must catch up before it is given anything, and may go on with what it still has.
-    private static NodeState StateAfterStart(DirectoryView view, NodeRecord node) => node.State switch
+    internal static NodeState StateAfterStart(DirectoryView view, NodeRecord node) => node.State switch
     {
         NodeState.Draining => NodeState.Active,
         NodeState.Dead => view.Groups.Any(g => g.IsReplica(node.Id)) ? NodeState.Active : NodeState.Joining,

@@ -38,8 +38,14 @@ public static class DirectoryUpkeep
         var draft = new DirectoryDraft(view);
         foreach (NodeStanding standing in standings)
         {
-            if (standing.HasDirectory && standing.SilentFor <= settings.ArrivalSilenceMax && view.Node(standing.Node) is { State: NodeState.Joining } arrived)
-                draft.Put(arrived with { State = NodeState.Active });
+            if (!standing.HasDirectory || standing.SilentFor > settings.ArrivalSilenceMax || view.Node(standing.Node) is not { } heard)
+                continue;
+
+            // Who was only silent for too long is there again without a start.
+            if (heard.State == NodeState.Joining)
+                draft.Put(heard with { State = NodeState.Active });
+            else if (heard.State == NodeState.Dead && !HasSuccessor(view, heard))
+                draft.Put(heard with { State = DirectoryOperations.StateAfterStart(view, heard) });
         }
 
         if (FirstDead(view, standings, settings) is { } dead)
@@ -55,8 +61,10 @@ public static class DirectoryUpkeep
 
     /// <summary>Another folder is at its address, and nothing of a shard is wanted there any more: it does not come back.</summary>
     private static bool IsReplaced(DirectoryView view, NodeRecord dead) =>
-        view.Nodes.Any(n => n.Id > dead.Id && n.IsServing && n.PeerAddress == dead.PeerAddress)
-        && view.Groups.All(g => g.IsSettled && !g.IsReplica(dead.Id));
+        HasSuccessor(view, dead) && view.Groups.All(g => g.IsSettled && !g.IsReplica(dead.Id));
+
+    private static bool HasSuccessor(DirectoryView view, NodeRecord node) =>
+        view.Nodes.Any(n => n.Id > node.Id && n.PeerAddress == node.PeerAddress && (n.IsServing || n.State == NodeState.Joining));
 
     /// <summary>
     /// One at a time, and only while most are heard of: when half of a cluster is silent, it is the network or the listener. Nodes

@@ -37,7 +37,7 @@ public sealed class GroupTarget
         MemberId[] voters = [.. record.Members];
         MemberId[] learners = group != GroupId.Directory
             ? []
-            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && n.State != NodeState.Dead && view.IsMember(n)).Select(n => GroupMember.Of(n.Id))];
+            : [.. view.Nodes.Where(n => !record.IsReplica(n.Id) && view.IsMember(n)).Select(n => GroupMember.Of(n.Id))];
         return new GroupTarget(record, new Configuration(voters, learners),
             [.. record.Replicas.Where(id => view.Node(id)?.State == NodeState.Active).Select(record.MemberOn).Order()]);
     }

@@ -114,6 +114,10 @@ public sealed class DirectoryOperationsTests
         cluster.Do(DirectoryOperations.Join(cluster.View, emptied, out NodeId id));
         Assert.Equal(new NodeId(4), id);
         Assert.Equal(NodeState.Dead, cluster.View.Node(new NodeId(3))?.State);
+
+        // It was heard of a moment ago, before its folder was emptied.
+        cluster.Do(DirectoryUpkeep.Next(cluster.View, [new NodeStanding(new NodeId(3), TimeSpan.Zero, HasDirectory: true)], new UpkeepSettings()));
+        Assert.Equal(NodeState.Dead, cluster.View.Node(new NodeId(3))?.State);
         cluster.Do(DirectoryOperations.Activate(cluster.View, id));
         cluster.Settle();
         Assert.All(cluster.View.Groups, g => Assert.Equal([1UL, 2, 4], g.Replicas.Select(n => n.Value)));
@@ -121,6 +125,27 @@ public sealed class DirectoryOperationsTests
         // Nobody waits for it any more.
         Assert.Equal(NodeState.Decommissioned, cluster.View.Node(new NodeId(3))?.State);
         Assert.False(cluster.View.IsMember(cluster.View.Node(new NodeId(3))!));
+    }
+
+    [Fact]
+    public void ANodeThatWasTakenForDeadIsThereAgainWhenItIsHeardOf()
+    {
+        Clusters cluster = new();
+        for (int i = 0; i < 3; i++)
+            cluster.Join();
+        cluster.Settle();
+        cluster.Do(DirectoryOperations.Dead(cluster.View, new NodeId(3)));
+        cluster.Settle();
+        Assert.All(cluster.View.Groups, g => Assert.False(g.IsReplica(new NodeId(3))));
+        NodeStanding silent = new(new NodeId(3), TimeSpan.FromMinutes(9), HasDirectory: true);
+        Assert.Empty(DirectoryUpkeep.Next(cluster.View, [silent], new UpkeepSettings()).Changes);
+        NodeStanding behind = new(new NodeId(3), TimeSpan.Zero, HasDirectory: false);
+        Assert.Empty(DirectoryUpkeep.Next(cluster.View, [behind], new UpkeepSettings()).Changes);
+        NodeStanding there = new(new NodeId(3), TimeSpan.Zero, HasDirectory: true);
+        cluster.Do(DirectoryUpkeep.Next(cluster.View, [there], new UpkeepSettings()));
+        Assert.Equal(NodeState.Joining, cluster.View.Node(new NodeId(3))?.State);
+        cluster.Do(DirectoryUpkeep.Next(cluster.View, [there], new UpkeepSettings()));
+        Assert.Equal(NodeState.Active, cluster.View.Node(new NodeId(3))?.State);
     }
 
     [Fact]
