@@ -48,22 +48,29 @@ internal static class KvasirProcess
 
     public static Task<Outcome> Run(params string[] arguments) => RunWithInput("", arguments);
 
+    /// <summary>For what takes its time: on a busy machine nodes of a cluster need theirs to come back after each fault.</summary>
+    public static async Task<Outcome> RunLong(TimeSpan patience, params string[] arguments)
+    {
+        using Process process = Start(arguments);
+        return await Finish(process, patience: patience);
+    }
+
     public static async Task<Outcome> RunWithInput(string input, params string[] arguments)
     {
         using Process process = Start(arguments);
         return await Finish(process, input);
     }
 
-    public static async Task<Outcome> Finish(Process process, string input = "")
+    public static async Task<Outcome> Finish(Process process, string input = "", TimeSpan? patience = null)
     {
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> error = process.StandardError.ReadToEndAsync();
         await process.StandardInput.WriteAsync(input);
         process.StandardInput.Close();
-        using var patience = new CancellationTokenSource(s_patience);
+        using var limit = new CancellationTokenSource(patience ?? s_patience);
         try
         {
-            await process.WaitForExitAsync(patience.Token);
+            await process.WaitForExitAsync(limit.Token);
         }
         catch (OperationCanceledException)
         {

@@ -21,8 +21,8 @@ public sealed class ClusterFaultTests : IDisposable
     public async Task WhatClientsSawCanBe(int nodes, string minutes, string faults)
     {
         string seed = faults.Length.ToString(CultureInfo.InvariantCulture);
-        Outcome outcome = await KvasirProcess.Run(
-            "torture", "--nodes", $"{nodes}", "--minutes", minutes, "--clients", "4", "--faults", faults, "--seed", seed, "--json");
+        Outcome outcome = await KvasirProcess.RunLong(
+            TimeSpan.FromMinutes(8), "torture", "--nodes", $"{nodes}", "--minutes", minutes, "--clients", "4", "--faults", faults, "--seed", seed, "--json");
         Assert.True(outcome.ExitCode == 0, outcome.Output + outcome.Error);
         JsonElement report = JsonDocument.Parse(outcome.Output).RootElement;
         Assert.Equal("valid", report.GetProperty("verdict").GetString());
