@@ -231,7 +231,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     public bool TryReadStale(TimeSpan ageMax, out TimeSpan age)
     {
         age = TimeSpan.MaxValue;
-        return !_serves && Difference is null && _member.Role != RaftRole.Leader && _member.TryAge(_host.Now(), out age) && age <= ageMax;
+        return !_serves && !IsOut && Damage is null && _member.Role != RaftRole.Leader && _member.TryAge(_host.Now(), out age) && age <= ageMax;
     }
 
     internal void Attach(Replica replica)

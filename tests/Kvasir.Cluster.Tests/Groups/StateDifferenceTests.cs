@@ -42,6 +42,7 @@ public sealed class StateDifferenceTests
         Assert.Contains(difference.Own.ToString(), wrong.Group(s_group).ApplyFailure, StringComparison.Ordinal);
         Assert.Contains(difference.Leaders.ToString(), wrong.Group(s_group).Refusal!.Message, StringComparison.Ordinal);
         Assert.True(write.IsAcknowledged);
+        Assert.False(wrong.Group(s_group).TryReadStale(TimeSpan.FromHours(1), out _));
 
         // Its other replicas live, and it leads this one never again, whoever is gone.
         TestWrite more = leader.Write(s_group);
