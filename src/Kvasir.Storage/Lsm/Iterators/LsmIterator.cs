@@ -72,7 +72,7 @@ internal sealed class LsmIterator : EngineIterator
 
     public override void SeekToLast()
     {
-        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        BeginMove();
         if (_upper.Length == 0)
             _source.SeekToLast();
         else
@@ -82,7 +82,7 @@ internal sealed class LsmIterator : EngineIterator
 
     public override void Seek(ReadOnlySpan<byte> key)
     {
-        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        BeginMove();
         if (key.SequenceCompareTo(_lower) < 0)
             key = _lower;
         _source.Seek(key, Trailer.Seek(_sequence));
@@ -91,7 +91,7 @@ internal sealed class LsmIterator : EngineIterator
 
     public override void SeekForPrevious(ReadOnlySpan<byte> key)
     {
-        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        BeginMove();
         if (_upper.Length != 0 && key.SequenceCompareTo(_upper) >= 0)
         {
             SeekToLast();
@@ -106,6 +106,8 @@ internal sealed class LsmIterator : EngineIterator
     {
         if (!_valid)
             return;
+        BeginMove();
+
         // Going backwards the source may have left covered ranges, so it is not one step away: past the current key.
         if (!_forward)
             _source.Seek(_key.WrittenSpan, default);
@@ -117,6 +119,7 @@ internal sealed class LsmIterator : EngineIterator
     {
         if (!_valid)
             return;
+        BeginMove();
         if (_forward)
             _source.SeekForPrevious(_key.WrittenSpan, new Trailer(ulong.MaxValue));
         FindBackward();
@@ -127,6 +130,13 @@ internal sealed class LsmIterator : EngineIterator
         _valid = false;
         _source.Dispose();
         _resources.Dispose();
+    }
+
+    // A source that throws on the way, at a damaged block, stands on nothing: what it showed before may be gone.
+    private void BeginMove()
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        _valid = false;
     }
 
     private void FindForward()
