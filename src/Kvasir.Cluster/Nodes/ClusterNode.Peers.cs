@@ -14,6 +14,9 @@ public sealed partial class ClusterNode
     private readonly SortedList<NodeId, string> _peers = [];
     private NodeAddress[] _remembered = [];
 
+    /// <summary>This node speaks with it. Inside the mailbox.</summary>
+    internal bool IsReachable(NodeId peer) => peer == Self || _reachable.ContainsKey(peer);
+
     /// <summary>At the start, before anything was heard.</summary>
     private void RecallPeers()
     {

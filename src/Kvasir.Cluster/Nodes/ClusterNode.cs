@@ -244,7 +244,11 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     {
         _host?.PeerConnected(peer);
         _forwarding.Connected(peer);
-        Mailbox.Post(new ActionItem(_ => _reachable[peer] = _host?.Now() ?? TimeSpan.Zero));
+        Mailbox.Post(new ActionItem(_ =>
+        {
+            _reachable[peer] = _host?.Now() ?? TimeSpan.Zero;
+            _router.PeersMoved();
+        }));
     }
 
     void ITransportListener.Disconnected(NodeId peer)
@@ -254,6 +258,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         Mailbox.Post(new ActionItem(_ =>
         {
             _reachable.Remove(peer);
+            _router.PeersMoved();
             _snapshots?.PeerLost(peer);
         }));
     }

@@ -73,8 +73,22 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
     {
         if (node.Host is { } host && host.TryFind(record.Id, out RaftGroup? group) && !group.IsOut)
             return group.Leader;
-        return !record.PreferredLeader.IsNone ? record.PreferredLeader : record.Replicas[0];
+
+        // A copy that is there tells who leads; one that is away is waited for in vain.
+        NodeId likely = !record.PreferredLeader.IsNone ? record.PreferredLeader : record.Replicas[0];
+        if (node.IsReachable(likely))
+            return likely;
+        foreach (NodeId replica in record.Replicas)
+        {
+            if (node.IsReachable(replica))
+                return replica;
+        }
+
+        return likely;
     }
+
+    /// <summary>A peer has come or gone: who is likely to lead may be another.</summary>
+    public void PeersMoved() => _version++;
 
     /// <summary>Of a group's leader, or of reads that may be answered without its lease.</summary>
     public void Moved(RaftGroup group, bool isOfLeader)

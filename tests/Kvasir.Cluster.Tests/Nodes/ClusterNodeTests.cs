@@ -72,6 +72,26 @@ public sealed class ClusterNodeTests
         world.RunUntil(() => world.Members.TrueForAll(m => HealthOf(m) == "ok"), "it is back");
     }
 
+    [Fact]
+    public void WhoKeepsNoCopyOfAShardDoesNotWaitForOneThatIsAway()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(4);
+        world.Add();
+        world.RunUntil(
+            () => world.Members[3].Node.View.Groups is { Length: > 1 } groups && groups.All(g => g.IsSettled) && groups.Any(g => !g.IsReplica(new NodeId(4)) || !g.IsReplica(new NodeId(3))),
+            "copies lie on three of four nodes");
+        GroupRecord record = world.Members[3].Node.View.Groups.First(g => g.Replicas.Length == 3 && g.Id != GroupId.Directory);
+        ClusterMember outsider = world.Members.Single(m => !record.IsReplica(m.Id));
+        NodeId likely = outsider.Node.Router.Route(record.Id).Leader;
+        Assert.True(record.IsReplica(likely));
+        world.Members[(int)likely.Value - 1].Crash(CrashKind.LoseUnsynced);
+
+        // As soon as the connection is lost, and before anybody else can lead: one that is there will know.
+        world.RunUntil(() => !outsider.Node.IsReachable(likely), "the loss is noticed");
+        NodeId asked = outsider.Node.Router.Route(record.Id).Leader;
+        Assert.True(asked != likely && record.IsReplica(asked), $"node {asked} is asked instead of {likely}");
+    }
+
     [Theory]
     [InlineData(11)]
     [InlineData(12)]
