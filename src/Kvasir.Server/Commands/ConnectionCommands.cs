@@ -94,7 +94,10 @@ internal static class ConnectionCommands
         server.Monitors.Remove(session);
         server.Tracking.Disable(session);
         session.Client.IsMonitor = false;
-        session.Client.ReplyMode = ReplyMode.On;
+
+        // A reply that was to be skipped is skipped, this one, too.
+        if (session.Client.ReplyMode != ReplyMode.Skip)
+            session.Client.ReplyMode = ReplyMode.On;
         session.Client.Name = [];
         session.Client.NoEvict = false;
         session.DatabaseIndex = 0;

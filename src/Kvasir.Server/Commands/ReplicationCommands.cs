@@ -11,7 +11,7 @@ internal static class ReplicationCommands
 
     public static IEnumerable<CommandDefinition> All =>
     [
-        Row("failover", -1, Administrating | CommandFlags.Stale, static c => c.Reply.Error("ERR FAILOVER requires connected replicas.")),
+        Row("failover", -1, Administrating | CommandFlags.Stale, FailOver),
         Row("psync", -3, Administrating | CommandFlags.NoAsyncLoading | CommandFlags.NoMulti, Refuse),
         Row("replconf", -1, Administrating | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.AllowBusy, Configure),
         Row("replicaof", 3, Administrating | CommandFlags.Stale | CommandFlags.NoAsyncLoading, ReplicaOf),
@@ -25,6 +25,53 @@ internal static class ReplicationCommands
 
     private static void Refuse(CommandContext context) => context.Reply.Error(
         "ERR this server does not send Redis's replication stream; BGSAVE makes a checkpoint, and DUMP tells single values");
+
+    /// <summary>There is no replica to hand over to, and so nothing under way; what is wrong with a request is told first.</summary>
+    private static void FailOver(CommandContext context)
+    {
+        if (context.ArgumentCount == 2 && Ascii.EqualsIgnoreCase(context.Argument(1), "abort"u8))
+        {
+            context.Reply.Error("ERR No failover in progress.");
+            return;
+        }
+
+        long timeoutMs = 0;
+        bool hasTarget = false;
+        bool forced = false;
+        for (int i = 1; i < context.ArgumentCount; i++)
+        {
+            ReadOnlySpan<byte> option = context.Argument(i);
+            int rest = context.ArgumentCount - i - 1;
+            if (rest >= 1 && timeoutMs == 0 && Ascii.EqualsIgnoreCase(option, "timeout"u8))
+            {
+                if (!NumberText.TryArgument(context, ++i, out timeoutMs))
+                    return;
+                if (timeoutMs <= 0)
+                {
+                    context.Reply.Error("ERR FAILOVER timeout must be greater than 0");
+                    return;
+                }
+            }
+            else if (rest >= 2 && !hasTarget && Ascii.EqualsIgnoreCase(option, "to"u8))
+            {
+                i += 2;
+                if (!NumberText.TryArgument(context, i, out _))
+                    return;
+                hasTarget = true;
+            }
+            else if (!forced && Ascii.EqualsIgnoreCase(option, "force"u8))
+            {
+                forced = true;
+            }
+            else
+            {
+                context.Reply.Error("ERR syntax error");
+                return;
+            }
+        }
+
+        context.Reply.Error("ERR FAILOVER requires connected replicas.");
+    }
 
     private static void Configure(CommandContext context)
     {

@@ -65,10 +65,11 @@ internal static class TrackingCommands
             return;
         }
 
-        if (context.Session.Client.Tracking is { Broadcast: true } current)
-            state.Prefixes.AddRange(current.Prefixes.Where(p => !state.Prefixes.Exists(q => q.AsSpan().SequenceEqual(p))));
+        // To name no prefix is to ask for every key, also beside prefixes named before.
         if (state.Broadcast && state.Prefixes.Count == 0)
             state.Prefixes.Add([]);
+        if (context.Session.Client.Tracking is { Broadcast: true } current)
+            state.Prefixes.AddRange(current.Prefixes.Where(p => !state.Prefixes.Exists(q => q.AsSpan().SequenceEqual(p))));
         state.Prefixes.Sort(static (a, b) => a.AsSpan().SequenceCompareTo(b));
         context.Server.Tracking.Enable(context.Session, state);
         context.Server.Events.Tracking = context.Server.Tracking;

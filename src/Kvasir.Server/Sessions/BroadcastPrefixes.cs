@@ -13,14 +13,15 @@ internal sealed class BroadcastPrefixes
 
     public bool HasChanges { get; private set; }
 
-    /// <summary>An empty prefix is that of every key.</summary>
+    /// <summary>An empty prefix is that of every key. Prefixes that the session has already are left as they are.</summary>
     public void Add(RespSession session, List<byte[]> prefixes)
     {
         foreach (byte[] prefix in prefixes)
         {
             if (!_prefixes.TryGetValue(prefix, out BroadcastPrefix? entry))
                 _prefixes.Add(prefix, entry = new BroadcastPrefix(new SortedDictionary<byte[], RespSession?>(s_byBytes)));
-            entry.Sessions.Add(session);
+            if (!entry.Sessions.Contains(session))
+                entry.Sessions.Add(session);
         }
     }
 

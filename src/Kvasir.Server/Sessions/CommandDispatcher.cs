@@ -73,7 +73,8 @@ internal sealed class CommandDispatcher
             }
         }
 
-        if ((flags & CommandFlags.Write) != 0 && RefusalOf(context) is { } refusal && !MayWriteAllTheSame(session, entry))
+        WriteRefusal? refusal = (flags & CommandFlags.Write) != 0 ? RefusalOf(context) : null;
+        if (refusal is not null && !MayWriteAllTheSame(session, entry))
         {
             if (_server.Router?.WaitsOut(session, refusal) == true)
                 return false;
@@ -92,7 +93,8 @@ internal sealed class CommandDispatcher
         }
         else
         {
-            if ((flags & CommandFlags.Write) != 0 && !MayWriteNow(context))
+            // What is taken though writes are refused does not wait for work that has no room to be done.
+            if ((flags & CommandFlags.Write) != 0 && (refusal is null || context.Database.Engine.BackgroundFailure is null) && !MayWriteNow(context))
                 return false;
             if (entry.SharesRecord)
             {

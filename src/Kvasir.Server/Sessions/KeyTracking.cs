@@ -36,9 +36,12 @@ internal sealed class KeyTracking(ClientRegistry clients)
 
     public void Enable(RespSession session, TrackingState state)
     {
-        Disable(session);
+        // What broadcasts had before stays as it was, with the changes below it that were not told yet.
+        if (session.Client.Tracking is not { Broadcast: true } || !state.Broadcast)
+            Disable(session);
+        if (session.Client.Tracking is null)
+            ClientCount++;
         session.Client.Tracking = state;
-        ClientCount++;
         if (state.Broadcast)
             _broadcasts.Add(session, state.Prefixes);
     }
@@ -156,7 +159,7 @@ internal sealed class KeyTracking(ClientRegistry clients)
             message.PushHeader(2);
             message.BulkString("invalidate"u8);
         }
-        else if (redirect != 0 && target.Subscriptions.Channels.Contains("__redis__:invalidate"u8.ToArray()))
+        else if (redirect != 0 && target.Subscriptions.Any)
         {
             message.PushHeader(3);
             message.BulkString("message"u8);

@@ -332,6 +332,14 @@ internal sealed class RespSession : IMailboxItem
             }
 
             Executed(consumed);
+
+            // What a client that caches is to forget comes behind the reply that made it so, as from Redis. Not inside of a
+            // group: what becomes of its replies is no matter of the message's.
+            if (HasPush && Server.Events.Tracking is not null)
+            {
+                Group.End(execution);
+                TakePushes();
+            }
         }
     }
 

@@ -435,6 +435,61 @@ internal static partial class Scenarios
             CLIENT TRACKING ON BCAST => +OK
             CLIENT TRACKINGINFO => ["flags" ["on" "bcast"] "redirect" :0 "prefixes" [""]]
             """,
+        ["every key beside prefixes named before"] = """
+            CLIENT TRACKING ON BCAST PREFIX a => +OK
+            CLIENT TRACKING ON BCAST => +OK
+            CLIENT TRACKINGINFO => ["flags" ["on" "bcast"] "redirect" :0 "prefixes" ["" "a"]]
+            CLIENT TRACKING ON BCAST PREFIX b => -ERR Prefix 'b' overlaps with an existing prefix ''. Prefixes for a single client must not overlap.
+            CLIENT TRACKING ON BCAST NOLOOP => +OK
+            CLIENT TRACKINGINFO => ["flags" ["on" "bcast" "noloop"] "redirect" :0 "prefixes" ["" "a"]]
+            """,
+        ["deadlines at the end of time"] = """
+            SET o 1 PXAT 9223372036854775807 => +OK
+            EXPIRETIME o => :9223372036854776
+            PEXPIRETIME o => :9223372036854775807
+            SET p 1 EXAT 9223372036854775 => +OK
+            EXPIRETIME p => :9223372036854775
+            PEXPIRETIME p => :9223372036854775000
+            SET p 1 EXAT 9223372036854776 => -ERR invalid expire time in 'set' command
+            GETEX p PXAT 9223372036854775807 => "1"
+            EXPIRETIME p => :9223372036854776
+            GETEX p EXAT 9223372036854776 => -ERR invalid expire time in 'getex' command
+            GETEX p PX 9223372036854775807 => -ERR invalid expire time in 'getex' command
+            PEXPIREAT p 9223372036854775807 => :1
+            EXPIRETIME p => :9223372036854776
+            PEXPIRE p 9223372036854775807 => -ERR invalid expire time in 'pexpire' command
+            EXPIREAT p 9223372036854776 => -ERR invalid expire time in 'expireat' command
+            EXPIREAT p 9223372036854775 => :1
+            EXPIRETIME p => :9223372036854775
+            EXPIREAT p -9223372036854776 => -ERR invalid expire time in 'expireat' command
+            EXPIREAT p -9223372036854775 => :1
+            EXISTS p => :0
+            PEXPIREAT o -9223372036854775808 => :1
+            EXISTS o => :0
+            RESTORE r 9223372036854775807 "\x00\x03\x62\x61\x72\x0a\x00\xe6\xbe\x49\x60\xee\x66\xfd\x17" ABSTTL => +OK
+            EXPIRETIME r => :9223372036854776
+            COPY r s => :1
+            EXPIRETIME s => :9223372036854776
+            """,
+        ["longest common subsequences of long strings"] = """
+            CONFIG SET proto-max-bulk-len 1048576 => +OK
+            SETRANGE long 509 x => :510
+            LCS long long LEN => :510
+            SETRANGE long 511 x => :512
+            LCS long long LEN => -ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len
+            LCS long long => -ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len
+            LCS long none LEN => :0
+            """,
+        ["failover where there is nobody to take over"] = """
+            FAILOVER => -ERR FAILOVER requires connected replicas.
+            FAILOVER ABORT => -ERR No failover in progress.
+            FAILOVER ABORT x => -ERR syntax error
+            FAILOVER TO 127.0.0.1 1 FORCE TIMEOUT 10 => -ERR FAILOVER requires connected replicas.
+            FAILOVER TO 127.0.0.1 x => -ERR value is not an integer or out of range
+            FAILOVER TO 127.0.0.1 => -ERR syntax error
+            FAILOVER TIMEOUT 0 => -ERR FAILOVER timeout must be greater than 0
+            FAILOVER FORCE FORCE => -ERR syntax error
+            """,
         ["settings that are hidden, of which one is wrong, and that are undone"] = """
             CONFIG GET key-load-delay => ["key-load-delay" "0"]
             CONFIG GET key-load-dela? => []

@@ -98,6 +98,87 @@ public sealed partial class SeveralClientsTests : IDisposable
     }
 
     [Fact]
+    public void ChangesOfEveryKeyAreToldBesidePrefixesNamedBefore()
+    {
+        SessionPeer reader = _world.Connect();
+        reader.Execute("HELLO 3");
+        reader.Execute("CLIENT TRACKING on BCAST PREFIX a");
+        reader.Execute("CLIENT TRACKING on BCAST");
+        _world.Execute("SET", "zz", "1");
+        Assert.Equal(">2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\nzz\r\n", Encoding.Latin1.GetString(reader.Receive()));
+        const string Below = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\na1\r\n";
+        _world.Execute("SET", "a1", "1");
+        Assert.Equal(Below + Below, Encoding.Latin1.GetString(reader.Receive()));
+    }
+
+    [Fact]
+    public void ChangesAreToldThatCameBeforeMorePrefixesWereAsked()
+    {
+        const string Invalidated = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\na1\r\n";
+        SessionPeer reader = _world.Connect();
+        reader.Execute("HELLO 3");
+        reader.Execute("CLIENT TRACKING on BCAST PREFIX a");
+        Assert.Equal(
+            "+OK\r\n+OK\r\n" + Invalidated,
+            Encoding.Latin1.GetString(reader.Send("SET a1 1\r\nCLIENT TRACKING on BCAST PREFIX b\r\n"u8)));
+    }
+
+    [Fact]
+    public void WhatAClientItselfMadeInvalidComesRightBehindTheReply()
+    {
+        const string Invalidated = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+        SessionPeer reader = _world.Connect();
+        reader.Execute("HELLO 3");
+        reader.Execute("CLIENT TRACKING on");
+        Assert.Equal(
+            "_\r\n+OK\r\n" + Invalidated + "+PONG\r\n$1\r\n1\r\n+OK\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n+PONG\r\n",
+            Encoding.Latin1.GetString(reader.Send("GET k\r\nSET k 1\r\nPING\r\nGET k\r\nFLUSHALL\r\nPING\r\n"u8)));
+        Assert.Equal(
+            "_\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n+PONG\r\n" + Invalidated + "+PONG\r\n",
+            Encoding.Latin1.GetString(reader.Send("GET k\r\nMULTI\r\nSET k 1\r\nPING\r\nEXEC\r\nPING\r\n"u8)));
+    }
+
+    [Theory]
+    [InlineData("GET k")]
+    [InlineData("GETDEL k")]
+    [InlineData("GETEX k")]
+    [InlineData("GETSET k v")]
+    public void OnesOwnMissIsToldBeforeTheReply(string line)
+    {
+        SessionPeer client = _world.Connect();
+        client.Execute("HELLO 3");
+        client.Execute("CONFIG SET notify-keyspace-events Em");
+        client.Execute("SUBSCRIBE __keyevent@0__:keymiss");
+        Assert.Equal(">3\r\n$7\r\nmessage\r\n$22\r\n__keyevent@0__:keymiss\r\n$1\r\nk\r\n_\r\n", client.Execute(line));
+    }
+
+    [Fact]
+    public void AResetWhoseReplyIsSkippedIsNotAnswered()
+    {
+        SessionPeer client = _world.Connect();
+        Assert.Equal("", client.Execute("CLIENT REPLY SKIP"));
+        Assert.Equal("", client.Execute("RESET"));
+        Assert.Equal("+PONG\r\n", client.Execute("PING"));
+        Assert.Equal("", client.Execute("CLIENT REPLY OFF"));
+        Assert.Equal("+RESET\r\n", client.Execute("RESET"));
+    }
+
+    [Fact]
+    public void InvalidationsAreRedirectedToAnyWhoListens()
+    {
+        SessionPeer listener = _world.Connect();
+        string id = listener.Execute("CLIENT ID").Trim(':', '\r', '\n');
+        listener.Execute("SUBSCRIBE other");
+        SessionPeer reader = _world.Connect();
+        Assert.Equal("+OK\r\n", reader.Execute("CLIENT TRACKING on REDIRECT " + id));
+        reader.Execute("GET k");
+        _world.Execute("SET", "k", "1");
+        Assert.Equal(
+            "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$1\r\nk\r\n",
+            Encoding.Latin1.GetString(listener.Receive()));
+    }
+
+    [Fact]
     public void SaveInsideATransactionBeginsAfterIt()
     {
         SessionPeer client = _world.Connect();

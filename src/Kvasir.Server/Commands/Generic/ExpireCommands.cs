@@ -171,5 +171,6 @@ internal static class ExpireCommands
         context.Reply.Integer(seconds ? RoundToSeconds(value) : value);
     }
 
-    private static long RoundToSeconds(long milliseconds) => unchecked(milliseconds + 500) / 1000;
+    // Unsigned: the last half second before the end of time is rounded up, too.
+    private static long RoundToSeconds(long milliseconds) => (long)(((ulong)milliseconds + 500) / 1000);
 }

@@ -6,12 +6,9 @@ using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands.Strings;
 
-/// <summary>LCS: the longest common subsequence of two strings, by the usual table of lengths of prefixes.</summary>
+/// <summary>LCS: the longest common subsequence of two strings, by the usual table of lengths of prefixes, which may be as large as a string.</summary>
 internal static class LcsCommand
 {
-    /// <summary>Cells of the table, four bytes each, that one command may ask for.</summary>
-    private const long CellsMax = 1L << 28;
-
     public static void Lcs(CommandContext context)
     {
         BytesBuffer bufferB = context.Scratch;
@@ -63,9 +60,9 @@ internal static class LcsCommand
 
         ReadOnlySpan<byte> a = KeyAccess.Content(context.Value);
         ReadOnlySpan<byte> b = KeyAccess.Content(bufferB);
-        if ((a.Length + 1L) * (b.Length + 1L) > CellsMax)
+        if ((a.Length + 1L) * (b.Length + 1L) > StringLimits.BytesMax(context) / sizeof(uint))
         {
-            context.Reply.Error("ERR Insufficient memory, failed allocating transient memory for LCS");
+            context.Reply.Error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
             return;
         }
 

@@ -143,9 +143,11 @@ internal static class KeyAccess
         }
 
         reply.Buffer.Truncate(mark);
-        reply.Null();
+
+        // Before the reply: a client that listens to events itself hears of the miss first, as from Redis.
         found = Absent(context, context.DatabaseIndex, key, info);
         CountRead(context, key, found);
+        reply.Null();
         return true;
     }
 
