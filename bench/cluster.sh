@@ -8,10 +8,15 @@
 # victim leads; the time from the kill until a write that began after it is answered. transfer: LEADER TRANSFER, then SIGTERM
 # and a start of each node, while clients write: how long they take no answer. idle: what a keyspace of 1,024 empty shards, three
 # copies each, costs every node: processor over 30 s, and memory beyond what the node took before. catch-up: a node is away for a
-# million writes and comes back while clients write: how fast it gets them, beside disk and loopback. (kvasir bench cluster)
+# million writes and comes back while clients write: how fast it applies them, in MiB of keys and values a second, beside what the
+# disk carries (a mebibyte at a time, each synced before the next: the follower, too, says that it has something when it is on the disk)
+# and loopback, both measured under the same load; what it writes for that (journal, tables); and the clients' p99 before and
+# meanwhile, from its start on, and from its first answer on. The clients are closed loops with a pause of 1 ms, and nodes, clients
+# and probes share the machine. (kvasir bench cluster)
 #
 # Environment (defaults): ROUNDS=3 CLIENTS=50 VALUE=100 KEYS=1000000 PIPELINES="1 16" REQUESTS=100000 (of a cell at pipeline
-#   1; others do four times as many) KILLS=50 TRANSFERS=50 SHARDS=1024 SECONDS_IDLE=30 MISSED=1000000; DIR: where data goes (artifacts/bench).
+#   1; others do four times as many) KILLS=50 TRANSFERS=50 SHARDS=1024 SECONDS_IDLE=30 MISSED=1000000 MISSED_VALUE=100;
+#   DIR: where data goes (artifacts/bench).
 # Needs Debian's package redis-tools for writes.
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,6 +24,7 @@ cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 rounds=${ROUNDS:-3} clients=${CLIENTS:-50} value=${VALUE:-100} keys=${KEYS:-1000000}
 pipelines=${PIPELINES:-1 16} requests=${REQUESTS:-100000}
 kills=${KILLS:-50} transfers=${TRANSFERS:-50} shards=${SHARDS:-1024} idle_seconds=${SECONDS_IDLE:-30} missed=${MISSED:-1000000}
+missed_value=${MISSED_VALUE:-100}
 json= parts=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -123,7 +129,7 @@ measure() {  # PART FLAG...
 failover() { measure failover --rounds "$kills"; }
 transfer() { measure transfer --rounds "$transfers"; }
 idle() { measure idle --shards "$shards" --seconds "$idle_seconds"; }
-catch-up() { measure catch-up --writes "$missed"; }
+catch-up() { measure catch-up --writes "$missed" --value "$missed_value"; }
 
 for part in "${parts[@]}"; do "$part"; done
 if [ -n "$json" ]; then

@@ -35,6 +35,8 @@ internal sealed class Leadership
 
     public ProgressTable Peers => _peers;
 
+    public Replicator Replicator => _replicator;
+
     /// <summary>A leader knows what is committed once an entry of its own term is (paper, 8).</summary>
     public bool KnowsCommit => _core.Commit >= _termStart;
 
@@ -186,11 +188,11 @@ internal sealed class Leadership
     }
 
     /// <summary>What is best done once for all events of a turn: a read round, and the appends.</summary>
-    public void Flush()
+    public void Flush(long oldBytesMax)
     {
         if (_reads.WantsRound && KnowsCommit)
             StartRound();
-        _replicator.Flush();
+        _replicator.Flush(oldBytesMax);
     }
 
     /// <summary>Passes leadership to the follower with the longest log, if there is one, and steps down at once.</summary>

@@ -317,11 +317,21 @@ public sealed class RaftMember
     }
 
     /// <summary>Moves what there is to do into <paramref name="ready"/>, which forgets what it held.</summary>
-    public void TakeReady(Ready ready)
+    /// <param name="ready">To be filled.</param>
+    /// <param name="oldBytesMax">
+    /// As many bytes of entries, and one append more at most, go to followers that lag behind; <see cref="Ready.HoldsBack"/> says when
+    /// there was more, and then the driver comes again soon.
+    /// </param>
+    public void TakeReady(Ready ready, long oldBytesMax = long.MaxValue)
     {
         ready.Clear();
         HasReady = false;
-        _core.Leadership?.Flush();
+        if (_core.Leadership is { } leader)
+        {
+            leader.Flush(oldBytesMax);
+            (ready.OldBytes, ready.HoldsBack) = (leader.Replicator.OldBytes, leader.Replicator.HoldsBack);
+        }
+
         _core.Following.Acknowledge();
         _core.MoveOwnEntries(ready.OwnEntryList);
         if (_core.Writes.HasWork(_core.Log.LastIndex))

@@ -31,6 +31,12 @@ public sealed record RaftSettings
     /// <summary>Bytes on their way to one follower; one append always fits.</summary>
     public long InflightBytesMax { get; init; } = 4 * 1024 * 1024;
 
+    /// <summary>
+    /// Followers hear at once that an entry is committed, by an append without entries, and not by the next append or heartbeat:
+    /// where what they have applied matters as soon as it is true, and entries are rare.
+    /// </summary>
+    public bool TellsCommits { get; init; }
+
     /// <summary>Entries that a leader accepts beyond what is committed.</summary>
     public long UncommittedEntriesMax { get; init; } = 64 * 1024;
 

@@ -27,6 +27,12 @@ public sealed class Ready
 
     public PersistRequest Persist { get; internal set; }
 
+    /// <summary>Of the entries in <see cref="Messages"/>, those for followers that lag behind, in bytes.</summary>
+    public long OldBytes { get; internal set; }
+
+    /// <summary>More could go to followers that lag behind than the driver wanted: the next time, and nothing else need happen before.</summary>
+    public bool HoldsBack { get; internal set; }
+
     /// <summary>The commit index has grown since the last time.</summary>
     public bool CommitAdvanced { get; internal set; }
 
@@ -58,7 +64,8 @@ public sealed class Ready
         _ownEntries.Clear();
         _snapshotsWanted.Clear();
         Persist = default;
-        CommitAdvanced = RoleChanged = false;
+        OldBytes = 0;
+        CommitAdvanced = RoleChanged = HoldsBack = false;
         Reads = null;
         SnapshotOffered = null;
     }

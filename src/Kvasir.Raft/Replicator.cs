@@ -1,3 +1,4 @@
+using Kvasir.Primitives;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
@@ -10,27 +11,67 @@ namespace Kvasir.Raft;
 /// room the next append does not wait for the answer to the last. An append holds entries of one term, and one that holds a
 /// configuration holds nothing else, so that a message needs no list of terms and kinds.
 /// </summary>
+/// <remarks>
+/// Entries that could have gone with an earlier turn are <i>old</i>: whoever lacks them lags behind, and the driver says how much of
+/// that it bears in one turn, since it must read them, and others wait meanwhile.
+/// </remarks>
 internal sealed class Replicator(MemberCore core, ProgressTable peers)
 {
-    public void Flush()
+    // Where the log ended when the last turn did.
+    private LogIndex _seenLast;
+
+    // Who lags is served in turn.
+    private int _firstServed;
+
+    /// <summary>Bytes of old entries that the last <see cref="Flush"/> sent.</summary>
+    public long OldBytes { get; private set; }
+
+    /// <summary>The last <see cref="Flush"/> held back old entries that a window had room for.</summary>
+    public bool HoldsBack { get; private set; }
+
+    public void Flush(long oldBytesMax)
     {
-        foreach (Progress peer in peers.Others)
-        {
-            if (peer.DoubtsNext)
-                SendOne(peer, withEntries: false);
-            while (peer.HasRoom(core.Settings.InflightMessagesMax, core.Settings.InflightBytesMax)
-                && (peer.State == ReplicationState.Probe || peer.NextIndex <= core.Log.LastIndex))
-                SendOne(peer, withEntries: true);
-        }
+        (OldBytes, HoldsBack) = (0, false);
+        ReadOnlySpan<Progress> others = peers.Others;
+        int first = _firstServed;
+        for (int i = 0; i < others.Length; i++)
+            Flush(others[(first + i) % others.Length], oldBytesMax);
+        _seenLast = core.Log.LastIndex;
+        if (HoldsBack)
+            _firstServed = (first + 1) % others.Length;
     }
 
-    private void SendOne(Progress peer, bool withEntries)
+    private void Flush(Progress peer, long oldBytesMax)
+    {
+        if (peer.DoubtsNext)
+            SendOne(peer, withEntries: false);
+        while (peer.HasRoom(core.Settings.InflightMessagesMax, core.Settings.InflightBytesMax)
+            && (peer.State == ReplicationState.Probe || peer.NextIndex <= core.Log.LastIndex))
+        {
+            bool isOld = peer.NextIndex <= _seenLast;
+            if (isOld && OldBytes >= oldBytesMax)
+            {
+                HoldsBack = true;
+                break;
+            }
+
+            long bytes = SendOne(peer, withEntries: true);
+            OldBytes += isOld ? bytes : 0;
+        }
+
+        if (core.Settings.TellsCommits && peer.State == ReplicationState.Replicate
+            && peer.CommitSent < LogIndex.Least(core.Commit, peer.MatchIndex))
+            SendOne(peer, withEntries: false);
+    }
+
+    /// <summary>Gives the bytes of the entries in it.</summary>
+    private long SendOne(Progress peer, bool withEntries)
     {
         LogIndex previous = peer.NextIndex.Previous;
         if (!core.Log.TryTermAt(previous, out Term previousTerm))
         {
             peer.BecomeSnapshot();
-            return;
+            return 0;
         }
 
         var message = new RaftMessage
@@ -58,10 +99,12 @@ internal sealed class Replicator(MemberCore core, ProgressTable peers)
             message.LastIndex = own == first
                 ? first
                 : core.Sizes.Fit(first, LogIndex.Least(last, own.Previous), core.Settings.AppendBytesMax, out bytes);
-            Primitives.Check.That(message.LastIndex >= first && message.LastIndex <= last && bytes >= 0);
+            Check.That(message.LastIndex >= first && message.LastIndex <= last && bytes >= 0);
         }
 
         core.Send(message);
         peer.Sent(message.LastIndex, bytes, core.Now);
+        peer.CommitSent = core.Commit;
+        return bytes;
     }
 }

@@ -195,8 +195,8 @@ public sealed class ServerCommandTests : IDisposable
         Assert.Contains("has 2 databases", fewer, StringComparison.Ordinal);
         JsonElement report = JsonDocument.Parse((await KvasirProcess.Run("verify", "--json", Data)).AssertSuccess().Output).RootElement;
 
-        // NODE, a segment of the journal, and CURRENT and a manifest of the system keyspace and of two databases.
-        Assert.Equal(8, report.GetProperty("files").GetInt32());
+        // NODE, FLUSHED, a segment of the journal, and CURRENT and a manifest of the system keyspace and of two databases.
+        Assert.Equal(9, report.GetProperty("files").GetInt32());
     }
 
     [Theory]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
@@ -16,12 +17,17 @@ internal static class ChildProcess
     {
         switch (arguments)
         {
-            case ["lock", var path]:
+            case ["lock", var path, .. var mebibytes]:
                 try
                 {
+                    // So much that the system is not done with it at once when this process is killed.
+                    byte[][] touched = [.. mebibytes.Select(static m => new byte[int.Parse(m, CultureInfo.InvariantCulture) << 20])];
+                    foreach (byte[] memory in touched)
+                        memory.AsSpan().Fill(1);
                     using IDisposable held = new PosixFileSystem().Lock(path);
                     Console.WriteLine("locked");
                     Console.In.ReadToEnd();
+                    GC.KeepAlive(touched);
                     return 0;
                 }
                 catch (FolderInUseException exception)

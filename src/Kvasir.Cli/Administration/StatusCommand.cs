@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
+using Kvasir.Primitives;
 
 namespace Kvasir.Cli.Administration;
 
@@ -37,7 +38,7 @@ internal static class StatusCommand
     {
         TextTable table = new("keyspace", "shard", "group", "node", "role", "term", "commit", "applied", "lag", "bytes", "ms", "lease", "disk");
         foreach (GroupEntry group in survey.First.Groups.Where(g => only is null || g.Keyspace == only)
-            .OrderBy(g => g.Keyspace, StringComparer.Ordinal).ThenBy(g => g.Shard))
+            .OrderBy(g => g.Keyspace, NaturalOrder.Instance).ThenBy(g => g.Shard))
         {
             foreach (NodeFound found in survey.Nodes)
             {

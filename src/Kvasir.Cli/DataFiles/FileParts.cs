@@ -32,7 +32,9 @@ internal static class FileParts
             return [ClusterInspector.InspectMembership(files, path)];
         if (name == Path.GetFileName(ClusterInspector.PeersPath("")))
             return [ClusterInspector.InspectPeers(files, path)];
-        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, NODE, CLUSTER, PEERS)");
+        if (name == FlushedFile.Name)
+            return [FlushedFile.Inspect(files, path)];
+        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, NODE, FLUSHED, CLUSTER, PEERS)");
     }
 
     private static List<InspectedPart> Segment(IFileSystem files, string path, bool entries)

@@ -1,5 +1,6 @@
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cluster.Nodes;
+using Kvasir.Primitives;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Tables;
@@ -65,7 +66,9 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             InspectedPart part = NodeInspector.Inspect(files, identity);
             progress(identity, part.Length);
             required = NodeInspector.RequiredKeyspaces(files, folder);
-            CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, path => TableVerifier.FlushedPosition(files, path)));
+            TellOfFlushed(folder);
+            _findings.AddRange(NodeInspector.VerifyFlushed(files, folder, FlushedPosition));
+            CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, FlushedPosition));
         }
         catch (StorageException e)
         {
@@ -78,6 +81,8 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         foreach (string engine in NodeInspector.ListKeyspaces(files, folder).Except(required, StringComparer.Ordinal))
             CheckEngine(engine, mustExist: false);
     }
+
+    private LogPosition FlushedPosition(string engine) => TableVerifier.FlushedPosition(files, engine);
 
     private void CheckNodeOfCluster(string folder)
     {
@@ -120,8 +125,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         string identity = folder + "/STORE";
         try
         {
+            TellOfFlushed(folder);
+            LogPosition flushed = FlushedPosition(folder + "/engine");
+            if (files.FileExists(identity) && StoreInspector.FindMissing(files, folder, flushed) is { } missing)
+                _findings.Add(missing);
             CheckJournal(folder + "/journal", files.FileExists(identity)
-                ? StoreInspector.ExpectedJournal(files, folder, TableVerifier.FlushedPosition(files, folder + "/engine"))
+                ? StoreInspector.ExpectedJournal(files, folder, flushed)
                 : new JournalOptions());
         }
         catch (StorageException e)
@@ -139,6 +148,13 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, expected))
             _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         TellOfSegments(folder);
+    }
+
+    private void TellOfFlushed(string folder)
+    {
+        string path = FlushedFile.PathIn(folder);
+        if (files.FileExists(path))
+            progress(path, LengthOf(path));
     }
 
     private void TellOfSegments(string folder)

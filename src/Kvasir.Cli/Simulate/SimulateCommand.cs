@@ -3,6 +3,7 @@ using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.DataFiles;
 using Kvasir.Simulation.Clusters;
 using Kvasir.Simulation.Nodes;
+using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
 using Kvasir.Storage.Lsm;
 
@@ -11,97 +12,67 @@ namespace Kvasir.Cli.Simulate;
 /// <summary><c>kvasir simulate</c>: the real code on imagined hardware that fails by a seed.</summary>
 internal static class SimulateCommand
 {
-    public static Command Create()
+    public static Command Create() => new("simulate", "Runs the real code on imagined hardware that fails by a seed.")
     {
-        Option<long> seeds = CommandFlag.Count("--seeds", "N", "Runs, with consecutive seeds.", fallback: 20);
-        Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; with --seeds 1 or alone, the only one.", fallback: 1, min: 0);
+        CreateDisk(), CreateModel(), CreateDamage(), CreateRaft(), CreateCluster(),
+    };
+
+    private static Command CreateDisk()
+    {
+        var flags = new SeedFlags<DiskWorkloadFaults>("What goes wrong beside crashes");
         Option<int> steps = CommandFlag.Number("--steps", "N", "Transactions and other steps of a run.", fallback: 120);
         Option<int> crashEvery = CommandFlag.Number("--crash-every", "N", "Crash before one in N disk operations on average; 1 for all.", fallback: 1);
-        Option<string?> faults = CommandFlag.Text(
-            "--faults", "LIST", $"What goes wrong beside crashes: all, none, or of {string.Join(", ", DiskWorkloadFaultNames.All)}; -NAME leaves one out.", fallback: "all");
-        Option<int> jobs = CommandFlag.Number("--jobs", "N", "Seeds that run at once.", fallback: 1, max: 256);
-        Option<bool> json = CommandFlag.Json();
-        Command disk = new("disk", "Crashes a node at every disk operation, recovers it, and compares it with what was promised.")
-        {
-            seeds, seed, steps, crashEvery, faults, jobs, json,
-        };
+        Command disk = flags.AddTo(
+            new Command("disk", "Crashes a node at every disk operation, recovers it, and compares it with what was promised."), steps, crashEvery);
         disk.SetAction((result, stop) => Task.FromResult(DiskSimulation.Run(
             new DiskWorkloadOptions
             {
-                Seed = (ulong)result.GetValue(seed),
+                Seed = flags.Seed(result),
                 Engine = new LsmEngineFactory(LsmOptions.Tiny),
                 Steps = result.GetValue(steps),
                 CrashEvery = result.GetValue(crashEvery),
-                Faults = DiskWorkloadFaultNames.Parse(result.GetValue(faults)!)
-                    ?? throw new UsageException($"--faults wants all, none, or of {string.Join(", ", DiskWorkloadFaultNames.All)}, not '{result.GetValue(faults)}'"),
+                Faults = flags.Faults(result),
                 Verify = static (files, folder) => new FolderCheck(files, static (_, _) => { }).Run(folder),
             },
-            result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
-            result.GetValue(jobs), result.GetValue(json), stop)));
-        return new Command("simulate", "Runs the real code on imagined hardware that fails by a seed.") { disk, CreateModel(), CreateDamage(), CreateRaft(), CreateCluster() };
+            flags.Count(result), flags.Jobs(result), flags.Json(result), stop)));
+        return disk;
     }
 
     private static Command CreateRaft()
     {
-        Option<long> seeds = CommandFlag.Count("--seeds", "N", "Runs, with consecutive seeds.", fallback: 20);
-        Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; with --seeds 1 or alone, the only one.", fallback: 1, min: 0);
         Option<int> members = CommandFlag.Number("--members", "N", "Members that the group begins with.", fallback: 5, max: 9);
-        Option<double> minutes = CommandFlag.Decimal("--minutes", "N", "Of the group's time, in each run.", fallback: 1, min: 0.001, max: 10_000);
-        Option<string?> faults = CommandFlag.Text(
-            "--faults", "LIST", $"What goes wrong: all, none, or of {string.Join(", ", RaftFaultNames.All)}; -NAME leaves one out.", fallback: "all");
-        Option<int> jobs = CommandFlag.Number("--jobs", "N", "Seeds that run at once.", fallback: 1, max: 256);
-        Option<bool> trace = CommandFlag.Switch("--trace", "Print all that happens; for one seed.");
-        Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of the last seed saw: .edn for Jepsen's notation, else JSON lines.");
-        Option<bool> json = CommandFlag.Json();
-        Command raft = new("raft", "A Raft group on a network, disks and clocks that fail; every promise is watched and what clients saw is judged.")
-        {
-            seeds, seed, members, minutes, faults, jobs, trace, history, json,
-        };
-        raft.SetAction((result, stop) => Task.FromResult(RaftGroupSimulation.Run(
-            new RaftSimulationOptions
-            {
-                Seed = (ulong)result.GetValue(seed),
-                Members = result.GetValue(members),
-                Time = TimeSpan.FromMinutes(result.GetValue(minutes)),
-                Faults = RaftFaultNames.Parse(result.GetValue(faults)!)
-                    ?? throw new UsageException($"--faults wants all, none, or of {string.Join(", ", RaftFaultNames.All)}, not '{result.GetValue(faults)}'"),
-                Trace = result.GetValue(trace) ? Console.WriteLine : null,
-            },
-            result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
-            result.GetValue(trace) ? 1 : result.GetValue(jobs), result.GetValue(history), result.GetValue(json), stop)));
-        return raft;
+        return CreateTimed<RaftFaults>(
+            "raft", "A Raft group on a network, disks and clocks that fail; every promise is watched and what clients saw is judged.", members,
+            static (seed, count) => new RaftSimulationOptions { Seed = seed, Members = count });
     }
 
     private static Command CreateCluster()
     {
-        Option<long> seeds = CommandFlag.Count("--seeds", "N", "Runs, with consecutive seeds.", fallback: 20);
-        Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; with --seeds 1 or alone, the only one.", fallback: 1, min: 0);
         Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes of the cluster.", fallback: 3, max: 9);
-        Option<double> minutes = CommandFlag.Decimal("--minutes", "N", "Of the cluster's time, in each run.", fallback: 1, min: 0.001, max: 10_000);
-        Option<string?> faults = CommandFlag.Text(
-            "--faults", "LIST", $"What goes wrong: all, none, or of {string.Join(", ", ClusterFaultNames.All)}; -NAME leaves one out.", fallback: "all");
-        Option<int> jobs = CommandFlag.Number("--jobs", "N", "Seeds that run at once.", fallback: 1, max: 256);
+        return CreateTimed<ClusterFaults>(
+            "cluster", "Whole nodes on networks, disks and clocks that fail; what clients saw is judged, and replicas are compared.", nodes,
+            static (seed, count) => new ClusterSimulationOptions { Seed = seed, Nodes = count, Engine = new LsmEngineFactory(LsmOptions.Tiny) });
+    }
+
+    private static Command CreateTimed<TFaults>(
+        string name, string description, Option<int> population, Func<ulong, int, SimulationOptions<TFaults>> options)
+        where TFaults : struct, Enum
+    {
+        var flags = new SeedFlags<TFaults>();
+        Option<double> minutes = CommandFlag.Decimal("--minutes", "N", "Of the simulated clock, in each run.", fallback: 1, min: 0.001, max: 10_000);
         Option<bool> trace = CommandFlag.Switch("--trace", "Print all that happens; for one seed.");
         Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of the last seed saw: .edn for Jepsen's notation, else JSON lines.");
-        Option<bool> json = CommandFlag.Json();
-        Command cluster = new("cluster", "Whole nodes on networks, disks and clocks that fail; what clients saw is judged, and replicas are compared.")
-        {
-            seeds, seed, nodes, minutes, faults, jobs, trace, history, json,
-        };
-        cluster.SetAction((result, stop) => Task.FromResult(ClusterNodesSimulation.Run(
-            new ClusterSimulationOptions
+        Command command = flags.AddTo(new Command(name, description), population, minutes, trace, history);
+        command.SetAction((result, stop) => Task.FromResult(new TimedSimulation<TFaults>(
+            options(flags.Seed(result), result.GetValue(population)) with
             {
-                Seed = (ulong)result.GetValue(seed),
-                Engine = new LsmEngineFactory(LsmOptions.Tiny),
-                Nodes = result.GetValue(nodes),
                 Time = TimeSpan.FromMinutes(result.GetValue(minutes)),
-                Faults = ClusterFaultNames.Parse(result.GetValue(faults)!)
-                    ?? throw new UsageException($"--faults wants all, none, or of {string.Join(", ", ClusterFaultNames.All)}, not '{result.GetValue(faults)}'"),
+                Faults = flags.Faults(result),
                 Trace = result.GetValue(trace) ? Console.WriteLine : null,
             },
-            result.GetResult(seed) is { Implicit: false } && result.GetResult(seeds) is not { Implicit: false } ? 1 : result.GetValue(seeds),
-            result.GetValue(trace) ? 1 : result.GetValue(jobs), result.GetValue(history), result.GetValue(json), stop)));
-        return cluster;
+            flags.Count(result))
+            .Run(result.GetValue(trace) ? 1 : flags.Jobs(result), result.GetValue(history), flags.Json(result), stop)));
+        return command;
     }
 
     private static Command CreateDamage()

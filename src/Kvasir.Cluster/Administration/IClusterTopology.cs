@@ -16,7 +16,7 @@ public interface IClusterTopology
     /// <summary>In the order of their numbers.</summary>
     IReadOnlyList<NodeDescription> Nodes { get; }
 
-    /// <summary>In the order of their names.</summary>
+    /// <summary>In the order of their names, with digits as numbers: db2 comes before db10.</summary>
     IReadOnlyList<KeyspaceDescription> Keyspaces { get; }
 
     /// <summary>In the order of their numbers; with what this node believes of their leaders.</summary>

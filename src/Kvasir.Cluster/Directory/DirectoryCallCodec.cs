@@ -12,6 +12,8 @@ public enum DirectoryCallKind : byte
     JoinRequest = 1,
     JoinReply = 2,
     GroupReports = 3,
+    WhereaboutsRequest = 4,
+    StoppedCopies = 5,
 }
 
 /// <summary>
@@ -27,7 +29,7 @@ public static class DirectoryCallCodec
 
     /// <summary>What a message claims to be.</summary>
     public static DirectoryCallKind KindOf(ReadOnlySpan<byte> message) =>
-        message.Length > 0 && message[0] is >= (byte)DirectoryCallKind.JoinRequest and <= (byte)DirectoryCallKind.GroupReports
+        message.Length > 0 && message[0] is >= (byte)DirectoryCallKind.JoinRequest and <= (byte)DirectoryCallKind.StoppedCopies
             ? (DirectoryCallKind)message[0]
             : DirectoryCallKind.None;
 
@@ -67,6 +69,24 @@ public static class DirectoryCallCodec
             fields.Number(report.Group.Value);
             fields.Number(report.Epoch);
         }
+    }
+
+    public static void Write(BytesBuffer destination, IReadOnlyList<StoppedCopy> copies)
+    {
+        FieldWriter fields = Begin(destination, DirectoryCallKind.StoppedCopies);
+        fields.Number((ulong)copies.Count);
+        foreach (StoppedCopy copy in copies)
+        {
+            fields.Number(copy.Group.Value);
+            fields.Number(copy.Generation);
+        }
+    }
+
+    public static void Write(BytesBuffer destination, WhereaboutsRequest request)
+    {
+        FieldWriter fields = Begin(destination, DirectoryCallKind.WhereaboutsRequest);
+        fields.Number(request.ClusterId);
+        fields.Number(request.Node.Value);
     }
 
     public static bool TryRead(ReadOnlySpan<byte> message, [NotNullWhen(true)] out JoinRequest? request)
@@ -113,6 +133,27 @@ public static class DirectoryCallCodec
 
         reports = fields.IsWhole ? read : null;
         return reports is not null;
+    }
+
+    public static bool TryRead(ReadOnlySpan<byte> message, [NotNullWhen(true)] out IReadOnlyList<StoppedCopy>? copies)
+    {
+        FieldReader fields = Begin(message, DirectoryCallKind.StoppedCopies);
+        var read = new StoppedCopy[Count(ref fields, ReportsMax, message.Length)];
+        for (int i = 0; i < read.Length; i++)
+        {
+            var group = new GroupId((uint)fields.Number(1, uint.MaxValue));
+            read[i] = new StoppedCopy(group, (uint)fields.Number(uint.MaxValue));
+        }
+
+        copies = fields.IsWhole ? read : null;
+        return copies is not null;
+    }
+
+    public static bool TryRead(ReadOnlySpan<byte> message, out WhereaboutsRequest request)
+    {
+        FieldReader fields = Begin(message, DirectoryCallKind.WhereaboutsRequest);
+        request = new WhereaboutsRequest(fields.Number(1, ulong.MaxValue), new NodeId(fields.Number(1, ulong.MaxValue)));
+        return fields.IsWhole;
     }
 
     private static NodeAddress[] ReadNodes(ref FieldReader fields)

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -30,6 +32,9 @@ public sealed record DirectoryHealth
     /// <summary>Shards whose copies are being made or moved.</summary>
     public int ShardsMoving { get; private init; }
 
+    /// <summary>Copies that are known here to be stopped: damaged, or different from their leaders'.</summary>
+    public int CopiesStopped { get; private init; }
+
     /// <summary>One sentence each, the worst first; empty when all is well.</summary>
     public ImmutableArray<string> Problems { get; private init; }
 
@@ -41,16 +46,19 @@ public sealed record DirectoryHealth
 
     /// <param name="view">The directory.</param>
     /// <param name="isSilent">Nodes that are not heard of now, whatever the directory says of them.</param>
-    public static DirectoryHealth Of(DirectoryView view, Func<NodeId, bool> isSilent)
+    /// <param name="isStopped">Copies that are stopped, as far as that is known here.</param>
+    public static DirectoryHealth Of(DirectoryView view, Func<NodeId, bool> isSilent, Func<GroupId, MemberId, bool>? isStopped = null)
     {
         var present = new SortedSet<NodeId>(view.Nodes.Where(n => n.IsServing && !isSilent(n.Id)).Select(n => n.Id));
-        int under = 0, unavailable = 0, moving = 0, fewest = int.MaxValue, promisedMost = 0;
+        int under = 0, unavailable = 0, moving = 0, stopped = 0, fewest = int.MaxValue, promisedMost = 0;
         foreach (GroupRecord group in view.Groups)
         {
             if (view.Keyspace(group.Keyspace) is not { } keyspace)
                 continue;
             int promised = keyspace.Record.Replicas;
-            int copies = group.Replicas.Count(present.Contains);
+            int lost = isStopped is null ? 0 : group.Members.Count(m => present.Contains(GroupMember.NodeOf(m)) && isStopped(group.Id, m));
+            int copies = group.Replicas.Count(present.Contains) - lost;
+            stopped += lost;
             promisedMost = Math.Max(promisedMost, promised);
             moving += group.IsSettled ? 0 : 1;
             if (copies < promised || !group.IsSettled)
@@ -73,6 +81,7 @@ public sealed record DirectoryHealth
             ShardsUnderReplicated = under,
             ShardsUnavailable = unavailable,
             ShardsMoving = moving,
+            CopiesStopped = stopped,
         };
         return health with { Problems = [.. Sentences(health, present.Count, fewest, promisedMost, view, isSilent)] };
     }
@@ -82,13 +91,19 @@ public sealed record DirectoryHealth
     {
         if (health.ShardsUnavailable > 0)
             yield return $"{health.ShardsUnavailable} of {health.Shards} shards have lost their majority and take no writes";
+        if (health.CopiesStopped > 0)
+        {
+            yield return $"{health.CopiesStopped} {(health.CopiesStopped == 1 ? "copy is" : "copies are")} stopped, damaged or different from "
+                + "what their leaders have; they are made anew, one after another, where most copies of the shard are good";
+        }
+
         int lacking = promised - present;
         if (health.ShardsUnderReplicated > 0 && lacking > 0)
         {
             yield return $"{health.ShardsUnderReplicated} of {health.Shards} shards have fewer copies than promised (down to {fewest} of {promised}): "
                 + $"{present} {(present == 1 ? "node is" : "nodes are")} there and {promised} are needed; start {lacking} more, with --join";
         }
-        else if (health.ShardsUnderReplicated > 0)
+        else if (health.ShardsUnderReplicated > health.CopiesStopped)
         {
             yield return $"{health.ShardsUnderReplicated} of {health.Shards} shards have copies that are still being made";
         }

@@ -1,4 +1,6 @@
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -7,6 +9,12 @@ namespace Kvasir.Cluster.Directory;
 /// <param name="SilentFor">Since it was last heard of, or since this leader began to listen.</param>
 /// <param name="HasDirectory">It has all of the directory but the latest.</param>
 public readonly record struct NodeStanding(NodeId Node, TimeSpan SilentFor, bool HasDirectory);
+
+/// <summary>A copy that is stopped is made anew.</summary>
+/// <param name="Group">Of which it is a copy.</param>
+/// <param name="Stopped">Which one.</param>
+/// <param name="On">Where the next one is made.</param>
+public readonly record struct CopyReplacement(GroupId Group, MemberId Stopped, NodeId On);
 
 public sealed record UpkeepSettings
 {
@@ -21,6 +29,9 @@ public sealed record UpkeepSettings
 
     /// <summary>Leaderships handed over at once for balance alone.</summary>
     public int HandOversMax { get; init; } = 64;
+
+    /// <summary>Copies that are stopped, since they are damaged or differ, are made anew.</summary>
+    public bool ReplacesStopped { get; init; } = true;
 }
 
 /// <summary>
@@ -31,8 +42,14 @@ public sealed record UpkeepSettings
 public static class DirectoryUpkeep
 {
     /// <summary>Never refused; without changes when there is nothing to do.</summary>
-    public static DirectoryDecision Next(DirectoryView view, IReadOnlyList<NodeStanding> standings, UpkeepSettings settings)
+    public static DirectoryDecision Next(DirectoryView view, IReadOnlyList<NodeStanding> standings, UpkeepSettings settings) =>
+        Next(view, standings, settings, new StoppedCopies(), TimeSpan.Zero, out _);
+
+    /// <inheritdoc cref="Next(DirectoryView, IReadOnlyList{NodeStanding}, UpkeepSettings)"/>
+    public static DirectoryDecision Next(
+        DirectoryView view, IReadOnlyList<NodeStanding> standings, UpkeepSettings settings, StoppedCopies stopped, TimeSpan now, out CopyReplacement? replacement)
     {
+        replacement = null;
         if (view.Cluster is null)
             return DirectoryDecision.Grant([]);
         var draft = new DirectoryDraft(view);
@@ -52,11 +69,55 @@ public static class DirectoryUpkeep
             draft.Put(dead with { State = NodeState.Dead });
         foreach (NodeRecord replaced in draft.View.Nodes.Where(n => n.State == NodeState.Dead && IsReplaced(draft.View, n)).ToArray())
             draft.Put(replaced with { State = NodeState.Decommissioned });
-        new Placement(draft.View).Heal(draft);
+        var placement = new Placement(draft.View, stopped);
+        placement.Heal(draft);
+        if (settings.ReplacesStopped && FirstStopped(draft.View, standings, settings, stopped, now) is (var group, var member))
+            replacement = placement.Replace(draft, group, member);
         int underWay = draft.View.Groups.Count(g => !g.IsSettled);
         Rebalance.Apply(draft, settings.MovesMax - underWay);
         LeaderSpread.Apply(draft, settings.HandOversMax);
         return draft.Grant();
+    }
+
+    /// <summary>
+    /// The next copy to make anew: one at a time, and only where most copies of the shard are good and heard of. So no more is lost
+    /// with what a stopped copy has than is lost already. Shards that wait for those who are away hold up no others.
+    /// </summary>
+    internal static (GroupRecord Group, MemberId Member)? FirstStopped(
+        DirectoryView view, IReadOnlyList<NodeStanding> standings, UpkeepSettings settings, StoppedCopies stopped, TimeSpan now)
+    {
+        if (stopped.IsEmpty)
+            return null;
+        var heard = new SortedSet<NodeId>(standings.Where(s => s.SilentFor <= settings.ArrivalSilenceMax).Select(s => s.Node));
+        (GroupRecord, MemberId)? first = null;
+        foreach (GroupRecord group in view.Groups)
+        {
+            bool IsGood(MemberId member) => heard.Contains(GroupMember.NodeOf(member)) && !stopped.IsStopped(group.Id, member);
+
+            // Those who are to go have what those who are to come have not got yet.
+            bool hasMajority = IsMajority(group.Members, IsGood) || IsMajority(group.Members.Concat(group.Leaving), IsGood);
+            if (group.Id == GroupId.Directory || !hasMajority)
+                continue;
+            MemberId lost = group.Members.FirstOrDefault(m => stopped.IsStopped(group.Id, m));
+            if (lost.IsNone && !group.IsSettled)
+                return null;
+            if (first is null && !lost.IsNone && stopped.IsDue(group.Id, now) && view.Node(GroupMember.NodeOf(lost)) is { State: NodeState.Active })
+                first = (group, lost);
+        }
+
+        return first;
+    }
+
+    private static bool IsMajority(IEnumerable<MemberId> members, Func<MemberId, bool> counts)
+    {
+        int all = 0, counted = 0;
+        foreach (MemberId member in members)
+        {
+            all++;
+            counted += counts(member) ? 1 : 0;
+        }
+
+        return 2 * counted > all;
     }
 
     /// <summary>Another folder is at its address, and nothing of a shard is wanted there any more: it does not come back.</summary>

@@ -5,7 +5,8 @@ namespace Kvasir.Cluster.Directory;
 /// <summary>
 /// Who should lead which group: as many on each node as can be, with as few changes as that takes. Those who lead go on unless a
 /// chain of hand-overs, each to another copy of the same group, leads from a node to one with at least two fewer; without such a
-/// chain no other choice is more even. What a person chose stays, while that node can lead.
+/// chain no other choice is more even. Of several groups one goes of whose keyspace the giver leads more than the taker: one keyspace may
+/// have all the work. What a person chose stays, while that node can lead.
 /// </summary>
 internal sealed class LeaderSpread
 {
@@ -83,7 +84,10 @@ internal sealed class LeaderSpread
         return false;
     }
 
-    /// <summary>Breadth first over "leads a group that the other could lead"; of the nearest, the one with the fewest.</summary>
+    /// <summary>
+    /// Breadth first over "leads a group that the other could lead"; of the nearest, the one with the fewest, and to each by the group
+    /// whose keyspace that evens most.
+    /// </summary>
     private List<(LeaderChoice LeaderChoice, NodeId To)>? FindChain(NodeId start)
     {
         var cameBy = new Dictionary<NodeId, LeaderChoice>();
@@ -97,8 +101,12 @@ internal sealed class LeaderSpread
                     continue;
                 foreach (NodeId id in choice.Able)
                 {
-                    if (id != start && cameBy.TryAdd(id, choice))
+                    if (id == start)
+                        continue;
+                    if (cameBy.TryAdd(id, choice))
                         next.Add(id);
+                    else if (next.Contains(id) && Surplus(choice, id) > Surplus(cameBy[id], id))
+                        cameBy[id] = choice;
                 }
             }
 
@@ -116,6 +124,9 @@ internal sealed class LeaderSpread
 
         return null;
     }
+
+    private int Surplus(LeaderChoice choice, NodeId to) =>
+        _leads.Of(choice.Leader, choice.Group.Keyspace) - _leads.Of(to, choice.Group.Keyspace);
 
     private sealed class LeaderChoice(GroupRecord group, NodeId[] able)
     {

@@ -17,14 +17,15 @@ internal sealed class Placement
     private const int ManyDirectoryVoters = 5;
 
     private readonly DirectoryView _view;
+    private readonly StoppedCopies? _stopped;
     private readonly CopyCounts _copies = new();
 
     // Who may be given copies.
     private readonly NodeRecord[] _takers;
 
-    public Placement(DirectoryView view)
+    public Placement(DirectoryView view, StoppedCopies? stopped = null)
     {
-        _view = view;
+        (_view, _stopped) = (view, stopped);
         _takers = [.. view.Nodes.Where(n => n.State == NodeState.Active)];
         foreach (GroupRecord group in view.Groups)
         {
@@ -38,7 +39,12 @@ internal sealed class Placement
         view.Nodes.Count(n => n.IsServing) >= ManyDirectoryVoters ? ManyDirectoryVoters : FewDirectoryVoters;
 
     /// <summary>The group's record with other replicas.</summary>
-    public static GroupRecord Moved(GroupRecord group, IEnumerable<NodeId> replicas)
+    /// <param name="group">As it is.</param>
+    /// <param name="replicas">Where its copies shall be.</param>
+    /// <param name="isLost">
+    /// Of members that are there or leaving: never to be named again. Where their nodes are named, another copy is meant.
+    /// </param>
+    public static GroupRecord Moved(GroupRecord group, IEnumerable<NodeId> replicas, Func<MemberId, bool>? isLost = null)
     {
         ImmutableArray<NodeId> sorted = [.. replicas.Order()];
         bool leads = sorted.Contains(group.PreferredLeader);
@@ -47,7 +53,8 @@ internal sealed class Placement
         bool isDirectory = group.Id == GroupId.Directory;
         uint next = isDirectory ? 0 : checked((uint)group.Epoch);
         MemberId[] known = [.. group.Members, .. group.Leaving];
-        uint[] generations = [.. sorted.Select(id => known.Where(m => GroupMember.NodeOf(m) == id).Select(m => m.Generation).FirstOrDefault(next))];
+        uint[] generations = [.. sorted.Select(
+            id => known.Where(m => GroupMember.NodeOf(m) == id && (isDirectory || isLost?.Invoke(m) != true)).Select(m => m.Generation).FirstOrDefault(next))];
         return group with
         {
             Replicas = sorted,
@@ -111,8 +118,27 @@ internal sealed class Placement
         if (replicas.Count < wanted)
             replicas.AddRange(dead.Take(wanted - replicas.Count));
         if (replicas.Count != group.Replicas.Length || !replicas.TrueForAll(group.IsReplica))
-            draft.Put(Moved(group, replicas));
+            draft.Put(Moved(group, replicas, m => group.Leaving.Contains(m) && IsStopped(group.Id, m)));
     }
+
+    /// <summary>
+    /// A copy that is stopped is made anew: on another node where that keeps the copies as far apart (a disk that has damaged one file
+    /// may damage more), else where it was, as another member. Its node removes it when it hears of that: it has nothing that
+    /// anybody could ask for.
+    /// </summary>
+    public CopyReplacement? Replace(DirectoryDraft draft, GroupRecord group, MemberId stopped)
+    {
+        NodeId node = GroupMember.NodeOf(stopped);
+        List<NodeRecord> kept = [.. group.Replicas.Where(id => id != node).Select(_view.Node).OfType<NodeRecord>()];
+        Count(node, group.Keyspace, -1);
+        if (Best(kept, group.Keyspace, last: node) is not { } best)
+            return null;
+        Count(best.Id, group.Keyspace, 1);
+        draft.Put(Moved(group, kept.Select(n => n.Id).Append(best.Id), m => m == stopped));
+        return new CopyReplacement(group.Id, stopped, best.Id);
+    }
+
+    private bool IsStopped(GroupId group, MemberId member) => _stopped?.IsStopped(group, member) == true;
 
     private void Fill(List<NodeRecord> chosen, KeyspaceRecord keyspace, int wanted)
     {
@@ -123,10 +149,10 @@ internal sealed class Placement
         }
     }
 
-    private NodeRecord? Best(List<NodeRecord> chosen, KeyspaceId keyspace) =>
+    private NodeRecord? Best(List<NodeRecord> chosen, KeyspaceId keyspace, NodeId last = default) =>
         _takers.Where(n => !chosen.Contains(n))
             .OrderByDescending(n => chosen.Sum(c => c.Locality.DistanceTo(n.Locality)))
-            .ThenBy(n => _copies.Of(n.Id)).ThenBy(n => _copies.Of(n.Id, keyspace)).ThenBy(n => n.Id)
+            .ThenBy(n => n.Id == last).ThenBy(n => _copies.Of(n.Id)).ThenBy(n => _copies.Of(n.Id, keyspace)).ThenBy(n => n.Id)
             .FirstOrDefault();
 
     private void Drop(List<NodeRecord> kept, KeyspaceId keyspace)

@@ -156,8 +156,6 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         {
             // The other databases are swept as ever, and here what was found before the damage.
             progress.RestsUntil = EndOfRest();
-            if (e is CorruptionException corruption)
-                replica.Log.Damaged(corruption);
             string place = e is CorruptionException { Path: not null } damage ? $"{damage.Path}:{damage.Offset}" : e.Message;
             if (!string.Equals(progress.FailedAt, place, StringComparison.Ordinal))
                 _listener.Failed(database, e);

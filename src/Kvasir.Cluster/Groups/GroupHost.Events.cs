@@ -18,7 +18,9 @@ internal sealed partial class GroupHost
     private readonly TickItem _tick;
     private readonly DurableItem _durableItem;
     private readonly GoOnItem _goOnItem;
+    private bool _goingOnPosted;
     private readonly ITimer _timer;
+    private readonly ITimer _goOnTimer;
     private ReceivedItem? _gathering;
     private WriteRefusal? _journalRefusal;
     private WriteRefusal? _suspension;
@@ -112,6 +114,12 @@ internal sealed partial class GroupHost
     {
         if (!_disposed)
             _mailbox?.Post(_tick);
+    }
+
+    private void PostGoOn()
+    {
+        if (!_disposed)
+            _mailbox?.Post(_goOnItem);
     }
 
     private void Tick()
@@ -268,6 +276,7 @@ internal sealed partial class GroupHost
     {
         public void Run(Execution execution)
         {
+            host._goingOnPosted = false;
             foreach (RaftGroup group in host._goingOn)
                 host.Touch(group);
             host._goingOn.Clear();

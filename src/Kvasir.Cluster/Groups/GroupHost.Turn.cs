@@ -13,6 +13,14 @@ internal sealed partial class GroupHost
     private bool _hasSent;
     private TimeSpan _wake;
     private bool _leads;
+    private long _oldBytesLeft;
+    private long _applyBytesLeft;
+
+    /// <summary>What may still be applied from the log in this turn.</summary>
+    public long ApplyBytesLeft => _applyBytesLeft;
+
+    /// <summary>What may still go to followers that lag behind, in this turn.</summary>
+    public long OldBytesLeft => _oldBytesLeft;
 
     /// <summary>
     /// Called when an item of the mailbox ends. What the touched groups want goes into one journal record and one batch for
@@ -29,6 +37,7 @@ internal sealed partial class GroupHost
         }
 
         (_wake, _leads) = (TimeSpan.MaxValue, false);
+        (_oldBytesLeft, _applyBytesLeft) = (Options.OldBytesPerTurn, Options.ApplyBytesPerTurn);
         do
             Round();
         while (_touched.Count > 0);
@@ -60,13 +69,34 @@ internal sealed partial class GroupHost
             Flush(outbox);
     }
 
-    /// <summary>There is more to apply than fits in a turn: another follows, behind what waits in the mailbox.</summary>
-    public void GoOn(RaftGroup group)
+    /// <summary>
+    /// There is more to do than fits in a turn: another follows, behind what waits in the mailbox; first of all for those who got nothing
+    /// of this one.
+    /// </summary>
+    public void GoOn(RaftGroup group, bool isStarved)
     {
-        _goingOn.Add(group);
-        if (_goingOn.Count == 1)
-            _mailbox!.Post(_goOnItem);
+        if (isStarved)
+            _goingOn.Insert(0, group);
+        else
+            _goingOn.Add(group);
+        if (_goingOnPosted)
+            return;
+        _goingOnPosted = true;
+
+        // By another thread: whoever happens to run the mailbox, a loop that has connections for example, would not get away from it
+        // before all of it is done.
+        _goOnTimer.Change(TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
+
+    /// <summary>Followers of the group got so much of what they lack.</summary>
+    public void SentOld(RaftGroup group, long bytes, bool holdsBack)
+    {
+        _oldBytesLeft -= bytes;
+        if (holdsBack)
+            GoOn(group, isStarved: bytes == 0);
+    }
+
+    public void AppliedBytes(long bytes) => _applyBytesLeft -= bytes;
 
     private void Round()
     {

@@ -56,6 +56,7 @@ internal sealed partial class GroupHost : IDisposable
         _tick = new TickItem(this);
         _durableItem = new DurableItem(this);
         _goOnItem = new GoOnItem(this);
+        _goOnTimer = time.CreateTimer(static host => ((GroupHost)host!).PostGoOn(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _timer = time.CreateTimer(static host => ((GroupHost)host!).PostTick(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
@@ -227,6 +228,7 @@ internal sealed partial class GroupHost : IDisposable
     {
         _disposed = true;
         _timer.Dispose();
+        _goOnTimer.Dispose();
     }
 }
 

@@ -13,6 +13,15 @@ internal sealed record GroupHostOptions
     /// <summary>A batch to a peer leaves when it has so many bytes, and another is begun.</summary>
     public int BatchBytesMax { get; init; } = 1 << 20;
 
+    /// <summary>
+    /// Bytes of entries that go to followers which lag behind, in one turn, of all groups: they are read back from the journal, and
+    /// whoever waits for the mailbox waits for that.
+    /// </summary>
+    public long OldBytesPerTurn { get; init; } = 512 << 10;
+
+    /// <summary>Bytes of entries that are applied from the log in one turn, of all groups.</summary>
+    public long ApplyBytesPerTurn { get; init; } = 256 << 10;
+
     /// <summary>Free space that ends the time of a full disk; for people, who have to make it.</summary>
     public long RoomBytes { get; init; }
 

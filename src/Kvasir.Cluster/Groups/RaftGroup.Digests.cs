@@ -46,12 +46,14 @@ public sealed partial class RaftGroup
         Stop(difference.ToString());
     }
 
-    /// <inheritdoc cref="StayStopped"/>
-    internal void StayDamaged()
+    /// <summary>It was stopped in an earlier life of the process, or is not fit to begin this one.</summary>
+    internal void StayDamaged(string reason)
     {
-        Damage = "its files were found to be damaged before: this replica is stopped, and serves nothing";
+        Damage = $"{reason}: this replica is stopped, and serves nothing";
         Stop(Damage);
     }
+
+    public bool HeedsDamage => true;
 
     /// <summary>It stops at the end of the turn: what runs on it now runs to its end.</summary>
     public void Damaged(CorruptionException cause)

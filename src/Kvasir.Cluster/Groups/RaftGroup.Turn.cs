@@ -15,10 +15,7 @@ namespace Kvasir.Cluster.Groups;
 /// <summary>What a group does at the end of a turn: what its member asks for, and the application of what is committed.</summary>
 public sealed partial class RaftGroup
 {
-    // Bytes applied from the log in one turn, and then others have theirs.
-    private const long ApplyBytesMax = 1 << 20;
-
-    // Read from the journal at a time.
+    // Read from the journal in one turn.
     private const long ReadBackBytes = 256 << 10;
 
     private static readonly TimeSpan s_applyRetry = TimeSpan.FromMilliseconds(100);
@@ -35,7 +32,9 @@ public sealed partial class RaftGroup
         if (IsOut)
             return false;
         CompareWhenDue(now);
-        _member.TakeReady(ready);
+        _member.TakeReady(ready, _host.OldBytesLeft);
+        if (ready.OldBytes > 0 || ready.HoldsBack)
+            _host.SentOld(this, ready.OldBytes, ready.HoldsBack);
         if (ready.RoleChanged)
             ChangeRole(ready);
         foreach (OwnEntry own in ready.OwnEntries)
@@ -72,10 +71,16 @@ public sealed partial class RaftGroup
         if (_entries.Weight > DoneBytesMax)
             ShedDone();
         _leaseEnd = _member.LeaseEnd;
+        SetWake();
+        return moved;
+    }
+
+    /// <summary>Whichever comes first: what the member waits for, an engine that was not willing to take more, a comparison.</summary>
+    private void SetWake()
+    {
         WakeAt = _applyAt > TimeSpan.MinValue && _applyAt < _member.WakeAt ? _applyAt : _member.WakeAt;
         if (_compareAt < WakeAt)
             WakeAt = _compareAt;
-        return moved;
     }
 
     private void ChangeRole(Ready ready)
@@ -176,7 +181,8 @@ public sealed partial class RaftGroup
 
     private void ApplyFromLog(TimeSpan now, LogIndex commit)
     {
-        _apply.Begin(now, ApplyBytesMax);
+        _apply.Begin(now, _host.ApplyBytesLeft);
+        bool isStarved = !_apply.GoesOn;
         while (_applied < commit && _apply.GoesOn)
         {
             LogIndex next = _applied.Next;
@@ -187,27 +193,30 @@ public sealed partial class RaftGroup
             }
 
             LogIndex last = LogIndex.Least(commit, _entries.First.Previous);
-            if (!_host.TryReadBack(this, next, last, _apply, ReadBackBytes) || _applied < next)
-            {
-                if (_apply.GoesOn)
-                    _apply.Fail($"entries from {next} on cannot be read from the journal");
-                break;
-            }
+            if ((!_host.TryReadBack(this, next, last, _apply, ReadBackBytes) || _applied < next) && _apply.GoesOn)
+                _apply.Fail($"entries from {next} on cannot be read from the journal");
+
+            // Other groups' entries lie between these in the journal: their turns come first, while what was read is at hand.
+            break;
         }
 
+        _host.AppliedBytes(_apply.Bytes);
         ApplyFailure = _apply.Failure;
         _applyAt = _apply.ResumeAt;
         if (_applied < commit && _apply.Failure is null && _applyAt == TimeSpan.MinValue)
-            _host.GoOn(this);
+            _host.GoOn(this, isStarved);
     }
 
     /// <summary>Gives committed entries to the engine, in order, until it has had enough for a turn.</summary>
     private sealed class EntryApply(RaftGroup group) : IEntrySink
     {
         private TimeSpan _now;
-        private long _bytesLeft;
+        private long _bytesMax;
 
-        public bool GoesOn => _bytesLeft > 0 && Failure is null && ResumeAt == TimeSpan.MinValue;
+        /// <summary>Applied since it began, about.</summary>
+        public long Bytes { get; private set; }
+
+        public bool GoesOn => Bytes < _bytesMax && Failure is null && ResumeAt == TimeSpan.MinValue;
 
         public string? Failure { get; private set; }
 
@@ -215,7 +224,7 @@ public sealed partial class RaftGroup
 
         public void Begin(TimeSpan now, long bytesMax)
         {
-            (_now, _bytesLeft) = (now, bytesMax);
+            (_now, _bytesMax, Bytes) = (now, bytesMax, 0);
             (Failure, ResumeAt) = (null, TimeSpan.MinValue);
         }
 
@@ -234,7 +243,10 @@ public sealed partial class RaftGroup
             if (kind == EntryKind.Normal && !group._serves)
             {
                 TimeSpan delay = group.Replica.Engine.SuggestWriteDelay(bytes.Length);
-                if (delay > TimeSpan.Zero)
+
+                // The clock goes in steps, so a short pause would take a whole one. The engine counts what it is owed: a little later
+                // it asks for a pause that is worth it.
+                if (delay >= group._host.Options.TickStep)
                     ResumeAt = _now + delay;
                 if (!TryPublish(index, bytes))
                     return;
@@ -242,7 +254,7 @@ public sealed partial class RaftGroup
 
             if (kind == EntryKind.Normal)
                 group.Watcher?.Invoke(index, bytes);
-            _bytesLeft -= bytes.Length + 64;
+            Bytes += bytes.Length + 64;
             group._applied = index;
         }
 

@@ -79,8 +79,10 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         _entries = new EntryStore(host.Memory, this);
         _entries.Reset(recovery.LastIndex);
 
-        // What nodes know of each other comes by the directory's heartbeats.
-        RaftSettings settings = id == GroupId.Directory ? host.Settings with { QuiesceAfter = TimeSpan.MaxValue } : host.Settings;
+        // What nodes know of each other comes by the directory's heartbeats; and what it wants of them, they do when they have applied it.
+        RaftSettings settings = id == GroupId.Directory
+            ? host.Settings with { QuiesceAfter = TimeSpan.MaxValue, TellsCommits = true }
+            : host.Settings;
         _member = new RaftMember(settings, recovery, _entries, random, now);
         _apply = new EntryApply(this);
         _applied = _stable = recovery.AppliedIndex;
@@ -328,7 +330,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         // One that this member has not read of yet.
         if (_member.Leader.Keeper == peer.Value && !_member.Configuration.IsMember(_member.Leader))
             _member.PeerSuspected(now, _member.Leader);
-        WakeAt = _member.WakeAt;
+        SetWake();
     }
 
     /// <summary>The node is about to stop: it leads this group no more once leadership was handed over.</summary>

@@ -4,6 +4,7 @@ using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
 using KeyspaceWish = Kvasir.Cluster.Administration.KeyspaceRequest;
@@ -30,7 +31,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
 
     IReadOnlyList<KeyspaceDescription> IClusterTopology.Keyspaces =>
     [
-        .. View.Keyspaces.Where(k => !k.Record.IsSystem).OrderBy(k => k.Record.Name, StringComparer.Ordinal).Select(k => k.Record).Select(k => new KeyspaceDescription(
+        .. View.Keyspaces.Where(k => !k.Record.IsSystem).OrderBy(k => k.Record.Name, NaturalOrder.Instance).Select(k => k.Record).Select(k => new KeyspaceDescription(
             k.Name, _router.NumberOf(k), k.Engine, Word(k.Partitioning), k.Shards, Word(k.Replication), k.Replicas, Word(k.Durability))),
     ];
 

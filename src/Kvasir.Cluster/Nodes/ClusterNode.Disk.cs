@@ -49,7 +49,7 @@ public sealed partial class ClusterNode
         foreach (RaftGroup group in _host!.Groups)
         {
             IOrderedEngine engine = group.Replica.Engine;
-            if (engine.BackgroundFailure is not { } failure)
+            if (group.IsOut || engine.BackgroundFailure is not { } failure)
                 continue;
             string text = $"shard {group.Id} cannot write its files, and tries again: {failure.Message}";
             _engineFailures.Add(group.Id, text);

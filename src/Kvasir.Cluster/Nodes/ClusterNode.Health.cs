@@ -21,10 +21,13 @@ public sealed partial class ClusterNode
     {
         if (View.Cluster is null)
             return;
+        GroupHost host = _host!;
         SortedDictionary<NodeId, TimeSpan> heard = HeardOf();
-        TimeSpan since = _host!.Now() - s_silenceMax;
+        TimeSpan since = host.Now() - s_silenceMax;
+        _stoppedCopies.Forget(host.Now());
         var health = DirectoryHealth.Of(
-            View, node => node != Self && (!_reachable.ContainsKey(node) || (heard.TryGetValue(node, out TimeSpan at) && at < since)));
+            View, node => node != Self && (!_reachable.ContainsKey(node) || (heard.TryGetValue(node, out TimeSpan at) && at < since)),
+            (group, member) => _stoppedCopies.IsStopped(group, member) || (host.TryFind(group, out RaftGroup? own) && own.IsOut && own.Member.Id == member));
         DirectoryHealth? before = _health;
         Volatile.Write(ref _health, health);
         if (before is null ? health.IsWhole : (before.Word, before.NodesLost, before.NodesActive) == (health.Word, health.NodesLost, health.NodesActive))

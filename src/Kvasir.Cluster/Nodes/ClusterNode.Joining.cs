@@ -88,7 +88,9 @@ public sealed partial class ClusterNode
         if (_directory is { Leader.IsNone: false } directory && View.Node(directory.Leader) is { } leader
             && PeerAddress.TryParse(leader.PeerAddress, leader.Id, out PeerAddress leaderAddress))
             known.Insert(0, leaderAddress);
-        known.AddRange(KnownPeers());
+
+        // Whoever is there now: another node may live at the address of one that is gone.
+        known.AddRange(KnownPeers().Select(static p => p with { Node = NodeId.None }));
         address = known.Count == 0 ? default : known[_nextSeed++ % known.Count];
         return known.Count > 0;
     }
@@ -100,8 +102,8 @@ public sealed partial class ClusterNode
             SayWhyNot(asked, answer);
         if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply))
             return;
-        if (reply.Outcome != JoinOutcome.Accepted && _membership is { } member && member.Cluster == reply.ClusterId && !_arrangedFresh)
-            Learn(reply.Nodes);
+        if (reply.Outcome != JoinOutcome.Accepted && _membership is { } member && member.Cluster == reply.ClusterId)
+            LearnFrom(reply);
         switch (reply.Outcome)
         {
             case JoinOutcome.Accepted:
@@ -136,8 +138,7 @@ public sealed partial class ClusterNode
         }
 
         // The directory's own list follows.
-        if (!_arrangedFresh)
-            Learn(reply.Nodes);
+        LearnFrom(reply);
     }
 
     /// <summary>Somebody, perhaps from outside, asks the directory; only its leader can answer.</summary>
@@ -146,6 +147,8 @@ public sealed partial class ClusterNode
         DirectoryCallKind kind = DirectoryCallCodec.KindOf(request);
         if (kind == DirectoryCallKind.JoinRequest && DirectoryCallCodec.TryRead(request, out JoinRequest? join))
             Mailbox.Post(new ActionItem(execution => AskedToJoin(execution, call, join)));
+        else if (kind == DirectoryCallKind.WhereaboutsRequest && DirectoryCallCodec.TryRead(request, out WhereaboutsRequest whereabouts))
+            Mailbox.Post(new ActionItem(_ => AskedForWhereabouts(call, whereabouts)));
         else if (AdministrationCall.TryRead(request, out AdministrationCall? administration))
             Mailbox.Post(new ActionItem(execution => Administrate(execution, administration, error => Transport.Answer(call, AdministrationCall.WriteReply(error)))));
         else
@@ -160,10 +163,7 @@ public sealed partial class ClusterNode
             if (_membership is { } membership && request.ClusterId == membership.Cluster && _peers.ContainsKey(request.Node)
                 && (View.Node(request.Node) is not { } record || record.Identity == request.Identity))
                 Learn([new NodeAddress(request.Node, request.PeerAddress)]);
-            JoinReply reply = _directory is { Leader: { IsNone: false } leader } && leader != Self && View.Node(leader) is { } node
-                ? JoinReply.Redirect(node.PeerAddress)
-                : JoinReply.PutOff("nobody leads the directory at the moment");
-            Reply(call, reply with { ClusterId = _membership?.Cluster ?? 0, Nodes = Neighbours() });
+            Reply(call, WhoLeads());
             return;
         }
 
@@ -184,6 +184,15 @@ public sealed partial class ClusterNode
             }));
     }
 
+    /// <summary>For whoever asks somebody that does not lead the directory.</summary>
+    private JoinReply WhoLeads()
+    {
+        JoinReply reply = _directory is { Leader: { IsNone: false } leader } && leader != Self && View.Node(leader) is { } node
+            ? JoinReply.Redirect(node.PeerAddress)
+            : JoinReply.PutOff("nobody leads the directory at the moment");
+        return reply with { ClusterId = _membership?.Cluster ?? 0, Nodes = Neighbours() };
+    }
+
     private void Reply(CallTicket call, JoinReply reply)
     {
         var bytes = new BytesBuffer();
@@ -191,9 +200,15 @@ public sealed partial class ClusterNode
         Transport.Answer(call, bytes.WrittenSpan);
     }
 
-    /// <summary>Leaders of groups tell the directory's leader how far they are.</summary>
-    private void ReceivedReports(ReadOnlySpan<byte> message)
+    /// <summary>Leaders of groups tell the directory's leader how far they are, and nodes what is stopped there.</summary>
+    private void ReceivedReports(NodeId from, ReadOnlySpan<byte> message)
     {
+        if (DirectoryCallCodec.KindOf(message) == DirectoryCallKind.StoppedCopies && DirectoryCallCodec.TryRead(message, out IReadOnlyList<StoppedCopy>? copies))
+        {
+            Mailbox.Post(new ActionItem(_ => TakeNoteOfStopped(from, copies)));
+            return;
+        }
+
         if (!DirectoryCallCodec.TryRead(message, out IReadOnlyList<GroupReport>? reports))
             throw new MalformedMessageException("reports of groups that make no sense");
         Mailbox.Post(new ActionItem(execution => Settle(execution, reports)));

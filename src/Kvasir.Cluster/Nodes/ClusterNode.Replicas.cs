@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Groups.Journal;
@@ -28,7 +27,6 @@ public sealed partial class ClusterNode
     // With the record that says so.
     private readonly List<(GroupId Group, LogPosition Position)> _leaving = [];
     private SnapshotCourier? _snapshots;
-    private StoppedReplica[] _stopped = [];
     private DirectoryView? _arranged;
     private bool _arrangedFresh;
     private TimeSpan _startedAt;
@@ -168,44 +166,41 @@ public sealed partial class ClusterNode
         return group;
     }
 
+    /// <summary>
+    /// A replica that was here before. One whose files are damaged is stopped, and the others serve: what it has, others have, too. But
+    /// not the directory's: without it the node knows nothing, and does not start.
+    /// </summary>
     private RaftGroup Reopen(GroupId id, RaftRecovery recovery, KeyspaceOptions keyspace)
     {
-        string folder = _folders.Find(id, recovery.SnapshotIndex);
-        if (FactoryOf(keyspace.Engine).FindMissing(Files, folder) is { } missing)
-            throw new FileMissingException($"{missing} is missing, though the replica was there; let a new node join in the place of this one", inner: null);
-        RaftGroup group = _host!.Open(id, recovery, keyspace, OpenEngine(folder, keyspace.Engine));
-        if (_folders.ReadStopped(folder) is { } difference)
+        StateDifference? difference = null;
+        string? damage = null;
+        IOrderedEngine engine;
+        try
+        {
+            string folder = _folders.Find(id, recovery.SnapshotIndex);
+            difference = _folders.ReadStopped(folder);
+            if (difference is null && _folders.IsDamaged(folder))
+                damage = "its files were found to be damaged before";
+            engine = id != GroupId.Directory && (difference?.ToString() ?? damage) is { } reason ? new UnopenedEngine(reason) : OpenFormer(folder, keyspace.Engine);
+        }
+        catch (StorageException e) when (id != GroupId.Directory && e is CorruptionException or FileMissingException)
+        {
+            (difference, damage) = (null, e.Message);
+            engine = new UnopenedEngine(damage);
+        }
+
+        RaftGroup group = _host!.Open(id, recovery, keyspace, engine);
+        if (difference is not null)
             group.StayStopped(difference);
-        else if (_folders.IsDamaged(folder))
-            group.StayDamaged();
+        else if (damage is not null)
+            group.StayDamaged(damage);
         return group;
     }
 
-    /// <summary>
-    /// A replica has made something else of its log than its leader, or its files are damaged. They stay as they are, for those who want to know why;
-    /// what it would need of the journal does not.
-    /// </summary>
-    private void ReplicaStopped(RaftGroup group)
-    {
-        string reason = group.StopReason!;
-        Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id), new StoppedReplica(group.Id, group.Difference, reason)]);
-        Announcer?.Invoke($"shard {group.Id}: {reason}; let another node take its place");
-        try
-        {
-            if (group.Difference is { } difference)
-                _folders.MarkStopped(group.Id, group.BaseIndex, difference);
-            else
-                _folders.MarkDamaged(group.Id, group.BaseIndex);
-            group.ReleaseLog();
-        }
-        catch (StorageException e)
-        {
-            // The log is still whole: the next start finds the difference, or the damage, anew.
-            Announcer?.Invoke($"shard {group.Id}: that it is stopped cannot be written down: {e.Message}");
-        }
-
-        _router.Rebuild(View);
-    }
+    private IOrderedEngine OpenFormer(string folder, string name) =>
+        FactoryOf(name).FindMissing(Files, folder) is { } missing
+            ? throw new FileMissingException($"{missing} is missing, though the replica was there", inner: null)
+            : OpenEngine(folder, name);
 
     private IOrderedEngine OpenEngine(string folder, string name)
     {
@@ -243,6 +238,7 @@ public sealed partial class ClusterNode
         group.Replica.Engine.Dispose();
         if (group.IsOut)
             Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id)]);
+        _unmarked.Remove(group.Id);
         _leaving.Add((group.Id, position));
     }
 

@@ -57,13 +57,18 @@ public sealed partial class ClusterNode
         if (_host is null || _directory is null)
             return;
         _round++;
+        SearchDirectory();
         SweepFolders();
         Rearrange();
         _snapshots?.Tick();
         Reconcile();
         LookAfterTransfers();
         if (_round % RoundsOfReports == 0)
+        {
             Report(execution);
+            TellOfStopped();
+        }
+
         if (_round % RoundsOfDirectory == 0 && _directory.IsServing && _desk!.IsIdle)
             KeepDirectory(execution);
         if (_round % RoundsOfJournal == 0)
@@ -187,7 +192,16 @@ public sealed partial class ClusterNode
             }
         }
 
-        _desk!.Ask(execution, view => DirectoryUpkeep.Next(view, standings, _options.Upkeep), static (_, _) => { });
+        _stoppedCopies.Forget(now);
+        CopyReplacement? replacement = null;
+        _desk!.Ask(
+            execution,
+            view => DirectoryUpkeep.Next(view, standings, _options.Upkeep, _stoppedCopies, now, out replacement),
+            (outcome, _) =>
+            {
+                if (outcome == DeskOutcome.Done && replacement is { } made)
+                    SayReplaced(made);
+            });
     }
 
     /// <summary>What flushes and compactions have met.</summary>

@@ -2,6 +2,7 @@ using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
@@ -125,6 +126,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
 
     internal GroupHost? Host => _host;
 
+    internal SnapshotCourier? Snapshots => _snapshots;
+
     internal DirectoryView View => _records?.View ?? DirectoryView.Empty;
 
     private IFileSystem Files => _environment.Files;
@@ -227,7 +230,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
                 _host?.Gather(from, message);
                 break;
             case Channel.Calls:
-                ReceivedReports(message[1..]);
+                ReceivedReports(from, message[1..]);
                 break;
             case Channel.Requests or Channel.Replies or Channel.Published:
                 _forwarding.Received(from, message);
@@ -248,6 +251,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         {
             _reachable[peer] = _host?.Now() ?? TimeSpan.Zero;
             _router.PeersMoved();
+            _snapshots?.PeerFound(peer);
         }));
     }
 
@@ -259,7 +263,6 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         {
             _reachable.Remove(peer);
             _router.PeersMoved();
-            _snapshots?.PeerLost(peer);
         }));
     }
 
@@ -300,7 +303,13 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     /// <summary>It has a number: opens what there is under it.</summary>
     private void Serve(ClusterMembership membership)
     {
-        var options = new GroupHostOptions { Raft = _options.Raft, EntryBytesMax = _options.EntryBytesMax, RoomBytes = _options.RoomBytes };
+        var options = new GroupHostOptions
+        {
+            Raft = _options.Raft,
+            EntryBytesMax = _options.EntryBytesMax,
+            OldBytesPerTurn = _options.OldBytesPerTurn,
+            RoomBytes = _options.RoomBytes,
+        };
         var host = new GroupHost(membership.Node, options, Time, _random.Fork()) { Listener = this, RouteWatcher = RouteMoved };
         JournalOptions journal = _options.Journal with
         {

@@ -43,6 +43,9 @@ public sealed record ClusterNodeOptions
     /// <summary>Memory for the newest entries of all groups.</summary>
     public long EntryBytesMax { get; init; } = 64L << 20;
 
+    /// <summary>Of entries, to followers that lag behind, between two other pieces of work.</summary>
+    public long OldBytesPerTurn { get; init; } = 512 << 10;
+
     /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
     public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
 

@@ -76,11 +76,12 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
 
         // A copy that is there tells who leads; one that is away is waited for in vain.
         NodeId likely = !record.PreferredLeader.IsNone ? record.PreferredLeader : record.Replicas[0];
-        if (node.IsReachable(likely))
+        if (likely != node.Self && node.IsReachable(likely))
             return likely;
         foreach (NodeId replica in record.Replicas)
         {
-            if (node.IsReachable(replica))
+            // A copy of this node's own would have said so: it is stopped, or not there yet.
+            if (replica != node.Self && node.IsReachable(replica))
                 return replica;
         }
 

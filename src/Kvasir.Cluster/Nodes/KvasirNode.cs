@@ -37,6 +37,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     private readonly SpaceReserve _reserve;
     private ILogListener? _listener;
     private NodeIdentity _identity;
+    private FlushedFile? _flushed;
 
     // Held while files are copied, and while they are closed and opened again.
     private readonly Lock _filesLock = new();
@@ -115,6 +116,9 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
             node = new KvasirNode(options, environment, folderLock, identity);
             node.OpenStorageOnAnyDisk();
             node.RecordWhatWasMade();
+
+            // So that it is there when the disk is full.
+            node.TrySaveFlushed(LogPosition.Zero);
             node._upkeep.Start();
             return node;
         }
@@ -231,6 +235,10 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     {
         if (_log.Refusal is not { Code: WriteRefusal.FullDisk } || HasDiscardsPending)
             return false;
+
+        // An engine whose memory is full takes nothing more before it could flush. Nothing is let go for what is not taken.
+        if (_memory.DeletionLimitReached && Array.Exists(_replicas, static r => r.Engine.BackgroundFailure is not null))
+            return false;
         try
         {
             _reserve.TryLetGo();
@@ -242,8 +250,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
             return false;
         }
 
-        // An engine whose memory is full takes nothing more before it could flush.
-        return Array.TrueForAll(_replicas, static r => r.Engine.BackgroundFailure is null || r.Engine.SuggestWriteDelay(0) == TimeSpan.Zero);
+        return true;
     }
 
     internal bool HasDiscardsPending => Volatile.Read(ref _discardsPending) != 0;
@@ -332,6 +339,37 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         }
     }
 
+    /// <summary>Before any engine is opened: it would remove the files that a manifest without its end does not name.</summary>
+    private FlushedFile OpenFlushedFile()
+    {
+        FlushedFile flushed = FlushedFile.Open(_environment.Files, _options.Folder, _identity.JournalId);
+        int stream = 0;
+        foreach (string path in KeyspaceFolders.PathsOf(_options.Folder, Math.Max(0, flushed.Marks.Flushed.Count - 1)))
+        {
+            LogPosition held = FactoryOf(OptionsOf(stream)).ReadFlushedPosition(_environment.Files, path);
+            if (flushed.Marks.Missing(stream++, held) is { } missing)
+                throw new CorruptionException(path, 0, missing);
+        }
+
+        return flushed;
+    }
+
+    /// <summary>What is durable in every replica's own files is written down as such; false when that cannot be done now.</summary>
+    private bool TrySaveFlushed(LogPosition end)
+    {
+        try
+        {
+            // Read before the journal's own files are asked for anything more: a flush that ends meanwhile is said next time.
+            LogPosition[] positions = [.. _replicas.Select(static r => r.Engine.FlushedPosition)];
+            _flushed!.Save(_log.Journal.JournalId, positions, end);
+            return true;
+        }
+        catch (StorageException)
+        {
+            return false;
+        }
+    }
+
     private IEngineFactory FactoryOf(KeyspaceOptions keyspace) =>
         _environment.Engines.FirstOrDefault(e => e.Name == keyspace.Engine)
             ?? throw new StorageException($"keyspace {keyspace.Name} wants the engine {keyspace.Engine}, which this program does not have");
@@ -359,6 +397,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     {
         RefuseMissingKeyspaces();
         IFileSystem files = _environment.Files;
+        FlushedFile flushed = OpenFlushedFile();
         string keyspaces = _options.Folder + "/" + KeyspacesFolder;
         files.CreateFolder(keyspaces);
         EngineEnvironment shared = new(files, _environment.Scheduler, _memory) { StabilityWanted = _log.RequestSync };
@@ -384,12 +423,14 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
             {
                 MustExist = _identity.HasJournal,
                 JournalId = _identity.JournalId,
-                MustReach = _identity is { HasJournal: true, HasUnsynced: false } ? replay.FlushedMax : LogPosition.Zero,
+                MustReach = MustReach(_identity, replay.FlushedMax, flushed.Marks),
                 BeginAfter = replay.FlushedMax,
                 PendingBytesMax = (int)Math.Min(_options.Journal.PendingBytesMax, Math.Max(PendingBytesMin, _options.MemoryBytes / 16)),
             },
             LogPosition.Zero,
             replay.Apply);
+        journal.BeforeLettingGo = () => TrySaveFlushed(LogPosition.Zero);
+        _flushed = flushed;
         _log.Attach(journal);
         foreach (Replica replica in _replicas)
         {
@@ -417,6 +458,13 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         };
     }
 
+    /// <summary>Up to where the journal must go; where it may have lost what was not synced, up to where it was at a clean stop.</summary>
+    internal static LogPosition MustReach(NodeIdentity identity, LogPosition flushedMax, FlushedMarks marks)
+    {
+        LogPosition flushed = identity is { HasJournal: true, HasUnsynced: false } ? flushedMax : LogPosition.Zero;
+        return flushed > marks.End ? flushed : marks.End;
+    }
+
     /// <summary>Closes everything, whatever happens; returns what kept the last writes from being saved.</summary>
     private StorageException? CloseStorage()
     {
@@ -425,7 +473,10 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         {
             // The engines are not flushed: the journal has everything, and a stop should take no longer than a sync.
             if (!_log.IsStopped)
+            {
                 _log.Journal.Commit(sync: true);
+                TrySaveFlushed(_log.Journal.DurablePosition);
+            }
         }
         catch (StorageException e)
         {

@@ -39,7 +39,32 @@ public static class NodeInspector
                 reached = new LogPosition(Math.Max(reached.Value, flushedOf(keyspace).Value));
         }
 
-        return new JournalOptions { MustExist = identity.HasJournal, JournalId = identity.JournalId, MustReach = reached };
+        FlushedMarks marks = FlushedFile.Open(files, folder, identity.JournalId).Marks;
+        return new JournalOptions
+        {
+            MustExist = identity.HasJournal,
+            JournalId = identity.JournalId,
+            MustReach = KvasirNode.MustReach(identity, reached, marks),
+        };
+    }
+
+    /// <summary>
+    /// Keyspaces whose files hold less than they did before the journal let go of it; <paramref name="flushedOf"/> as with
+    /// <see cref="ExpectedJournal"/>. Throws where what tells of it is damaged.
+    /// </summary>
+    public static IReadOnlyList<DamageFinding> VerifyFlushed(IFileSystem files, string folder, Func<string, LogPosition> flushedOf)
+    {
+        NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
+        FlushedMarks marks = FlushedFile.Open(files, folder, identity.JournalId).Marks;
+        List<DamageFinding> findings = [];
+        int stream = 0;
+        foreach (string keyspace in KeyspaceFolders.PathsOf(folder, Math.Max(0, marks.Flushed.Count - 1)))
+        {
+            if (marks.Missing(stream++, flushedOf(keyspace)) is { } missing)
+                findings.Add(new DamageFinding(keyspace, 0, missing));
+        }
+
+        return findings;
     }
 
     /// <summary>The identity file's one part; throws where it is damaged.</summary>

@@ -95,8 +95,20 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     }
 
     /// <summary>The files of the replica in its newest folder are damaged, so that it is stopped for good; a start keeps to that.</summary>
-    public void MarkDamaged(GroupId group, LogIndex logBase) =>
-        WriteMark(PathOf(group, Current(group, logBase)) + DamageSuffix, DamageMagic, logBase);
+    public void MarkDamaged(GroupId group, LogIndex logBase)
+    {
+        int number = 0;
+        try
+        {
+            number = Current(group, logBase);
+        }
+        catch (CorruptionException)
+        {
+            // A mark that says which folder it is is what is damaged: every start finds that again.
+        }
+
+        WriteMark(PathOf(group, number) + DamageSuffix, DamageMagic, logBase);
+    }
 
     /// <summary>It was found before that the files in this folder are damaged.</summary>
     public bool IsDamaged(string folder) => TryReadMark(folder + DamageSuffix, DamageMagic, out _);

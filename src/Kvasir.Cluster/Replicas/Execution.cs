@@ -80,7 +80,17 @@ public sealed class Execution
     public EngineIterator CreateIterator(Replica replica, in IteratorOptions options)
     {
         SeeAll(replica);
-        return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
+        if (!replica.Log.HeedsDamage)
+            return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
+        try
+        {
+            return new GuardedIterator(replica.Engine.CreateIterator(options with { View = ReadView.Applied }), replica.Log);
+        }
+        catch (CorruptionException e)
+        {
+            replica.Log.Damaged(e);
+            throw;
+        }
     }
 
     /// <summary>

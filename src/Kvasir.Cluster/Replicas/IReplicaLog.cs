@@ -29,6 +29,9 @@ public interface IReplicaLog
     /// </summary>
     LogPosition Append(ReadOnlySpan<byte> payload, Durability durability);
 
+    /// <summary>It wants to be told of damage.</summary>
+    bool HeedsDamage => false;
+
     /// <summary>The replica's files are found to be damaged: where there are other copies, this one is served no more.</summary>
     void Damaged(CorruptionException cause)
     {

@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Replicas;
 
@@ -79,7 +80,7 @@ public sealed class KeyCensus
             if (_looksLeft > 0)
             {
                 _looksLeft--;
-                EntryInfo info = _replica.Engine.Get(key, ReadView.Applied, value: null);
+                EntryInfo info = Look(key);
                 // A value that the engine hides still counts, if its deadline had not passed when the keys were counted.
                 bool counted = info.Found || info.ExpiresAtMs > _countedAtMs;
                 Put(counted, info.ExpiresAtMs, expiresAtMs);
@@ -90,6 +91,19 @@ public sealed class KeyCensus
         }
 
         NoteDeadline(expiresAtMs);
+    }
+
+    private EntryInfo Look(ReadOnlySpan<byte> key)
+    {
+        try
+        {
+            return _replica.Engine.Get(key, ReadView.Applied, value: null);
+        }
+        catch (CorruptionException e)
+        {
+            _replica.Log.Damaged(e);
+            throw;
+        }
     }
 
     /// <summary>A put over what a look-up found.</summary>

@@ -41,6 +41,9 @@ internal sealed class Progress(MemberId id)
     /// <summary>In Replicate: an append without entries is owed, to find out whether one was lost.</summary>
     public bool DoubtsNext { get; set; }
 
+    /// <summary>The commit index of the last append that was sent, unless it may be lost.</summary>
+    public LogIndex CommitSent { get; set; }
+
     /// <summary>Where match stood at the last heartbeat's answer.</summary>
     public LogIndex MatchAtHeartbeat { get; set; }
 
@@ -83,7 +86,7 @@ internal sealed class Progress(MemberId id)
     {
         State = ReplicationState.Probe;
         ProbeSent = DoubtsNext = WantsSnapshot = false;
-        _probeLast = LogIndex.Zero;
+        _probeLast = CommitSent = LogIndex.Zero;
         _inflight.Clear();
     }
 

@@ -21,6 +21,9 @@ internal static partial class HostLog
     [LoggerMessage(5, LogLevel.Information, "stopped, everything is on disk")]
     public static partial void Stopped(ILogger logger);
 
+    [LoggerMessage(17, LogLevel.Warning, "stopped; the disk had failed or was full: what was answered is on disk as far as the durability promises, but whether writes are that were not, only a start can tell")]
+    public static partial void StoppedInDoubt(ILogger logger);
+
     [LoggerMessage(6, LogLevel.Error, "the log cannot make writes durable: {Reason}")]
     public static partial void LogFailed(ILogger logger, string reason);
 

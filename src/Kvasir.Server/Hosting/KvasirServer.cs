@@ -23,7 +23,8 @@ public static class KvasirServer
     private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0. What stands in the way of
+    /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0, unless the log says that the
+    /// disk had failed. What stands in the way of
     /// a start, or comes of a cluster that does not let the node in, is a <see cref="StartupException"/> with one line.
     /// </summary>
     /// <param name="options">What to serve.</param>
@@ -74,9 +75,13 @@ public static class KvasirServer
         exporter?.Shutdown(ExportPatienceMs);
         await opened.HandOver(s_handOverPatience);
         await server.DisposeAsync();
+        bool failed = server.State.LogFailures.Current;
         opened.Dispose();
         DeleteProcessId(processIdPath, logger);
-        HostLog.Stopped(logger);
+        if (failed || server.State.LogFailures.Current)
+            HostLog.StoppedInDoubt(logger);
+        else
+            HostLog.Stopped(logger);
         if (turnedAway.IsCompleted && !stopped.Task.IsCompleted)
             throw new StartupException(await turnedAway);
         return 0;

@@ -43,6 +43,9 @@ internal sealed class KnownPeer(NodeId id)
 
     public ulong LastIncarnation { get; set; }
 
+    /// <summary>Since when it says that it does not know this node, or belongs to no cluster; 0: it says nothing like that.</summary>
+    public long StrangeSinceMs { get; set; }
+
     /// <summary>What was logged last about attempts that fail: the same is not logged again and again.</summary>
     public string? LastTrouble { get; set; }
 

@@ -227,7 +227,7 @@ internal sealed partial class PeerLoop
         connection.Link = link;
         connection.HeardMs = _nowMs;
         connection.Input.Trust();
-        (peer.LastLink, peer.LastIncarnation, peer.LinkedMs, peer.LastTrouble) = (link, connection.Incarnation, _nowMs, null);
+        (peer.LastLink, peer.LastIncarnation, peer.LinkedMs, peer.LastTrouble, peer.StrangeSinceMs) = (link, connection.Incarnation, _nowMs, null, 0);
         peer.Counters.Linked();
         SweepBy(_nowMs + (long)_options.SilenceMax.TotalMilliseconds);
         peer.Link = connection;
@@ -255,8 +255,22 @@ internal sealed partial class PeerLoop
             peer.Attempt = null;
             BackOff(peer);
         }
+        else if (connection.Peer is { } stranger && stranger.Attempt == connection && IsNotKnownYet(stranger, refusal.Reason))
+        {
+            stranger.Attempt = null;
+            BackOff(stranger);
+        }
 
         Close(connection, reason);
+    }
+
+    private bool IsNotKnownYet(KnownPeer peer, PeerRefusalReason reason)
+    {
+        if (reason is not (PeerRefusalReason.NoMember or PeerRefusalReason.UnknownNode))
+            return false;
+        if (peer.StrangeSinceMs == 0)
+            peer.StrangeSinceMs = _nowMs;
+        return _nowMs - peer.StrangeSinceMs < _options.AcquaintanceMax.TotalMilliseconds;
     }
 
     private void Refuse(PeerConnection connection, PeerRefusalReason reason, string text)

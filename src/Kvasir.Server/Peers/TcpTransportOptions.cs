@@ -43,6 +43,11 @@ public sealed record TcpTransportOptions
     /// <summary>The longest. Half of each pause is drawn.</summary>
     public TimeSpan BackoffMax { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// A node that was just let in is not known to all others yet, and turned away by them: for so long nothing is said of it.
+    /// </summary>
+    public TimeSpan AcquaintanceMax { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>How long the transport's thread looks for what comes next before it sleeps.</summary>
     public TimeSpan BusyPoll { get; init; } = TimeSpan.Zero;
 

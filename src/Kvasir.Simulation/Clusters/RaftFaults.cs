@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace Kvasir.Simulation.Clusters;
 
 /// <summary>What goes wrong in a simulated Raft group. Each has chances of its own, so that leaving one out leaves the others as they were.</summary>
@@ -48,37 +46,4 @@ public enum RaftFaults
     Snapshots = 4096,
 
     All = 8191,
-}
-
-/// <summary>Their names on a command line.</summary>
-public static class RaftFaultNames
-{
-    public static IReadOnlyList<RaftFaults> Kinds { get; } =
-        [.. Enum.GetValues<RaftFaults>().Where(f => BitOperations.IsPow2((int)f))];
-
-    public static IReadOnlyList<string> All { get; } = [.. Kinds.Select(Name)];
-
-    public static string Format(RaftFaults faults) => faults switch
-    {
-        RaftFaults.None => "none",
-        RaftFaults.All => "all",
-        _ => string.Join(',', Kinds.Where(f => faults.HasFlag(f)).Select(Name)),
-    };
-
-    /// <summary>Names with commas between; <c>all</c>, <c>none</c>; <c>-name</c> takes one away from all. Null when one is unknown.</summary>
-    public static RaftFaults? Parse(string text)
-    {
-        string[] words = text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        RaftFaults faults = words.Length > 0 && words[0].StartsWith('-') ? RaftFaults.All : RaftFaults.None;
-        foreach (string word in words)
-        {
-            if (!Enum.TryParse(word.TrimStart('-'), ignoreCase: true, out RaftFaults fault) || char.IsAsciiDigit(word[^1]))
-                return null;
-            faults = word.StartsWith('-') ? faults & ~fault : faults | fault;
-        }
-
-        return faults;
-    }
-
-    private static string Name(RaftFaults fault) => fault.ToString().ToLowerInvariant();
 }

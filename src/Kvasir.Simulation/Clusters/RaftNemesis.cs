@@ -2,6 +2,7 @@ using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
+using Kvasir.Simulation.Workloads;
 
 namespace Kvasir.Simulation.Clusters;
 
@@ -15,7 +16,7 @@ internal sealed class RaftNemesis
     {
         _world = world;
         _end = end;
-        foreach (RaftFaults kind in RaftFaultNames.Kinds)
+        foreach (RaftFaults kind in FaultNames.Kinds<RaftFaults>())
         {
             // Drawn for all of them, whichever are wanted.
             SeededRandom random = dice.Fork();

@@ -5,6 +5,7 @@ using Kvasir.Raft.Membership;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Checkers;
 using Kvasir.Simulation.Histories;
+using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
 
 namespace Kvasir.Simulation.Clusters;
@@ -51,7 +52,7 @@ public sealed class RaftSimulation
     }
 
     /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
-    public static RaftSimulationResult Run(RaftSimulationOptions options)
+    public static SimulationResult Run(RaftSimulationOptions options)
     {
         RaftSimulation? simulation = null;
         try
@@ -67,7 +68,7 @@ public sealed class RaftSimulation
         }
     }
 
-    private RaftSimulationResult Run()
+    private SimulationResult Run()
     {
         _world.Events.RunUntil(_options.Time);
         Heal();
@@ -77,7 +78,7 @@ public sealed class RaftSimulation
         _world.Coverage.Add("messages doubled", _world.Network.Duplicated);
         foreach (SimulatedRaftNode node in _world.Nodes)
             _world.Trace.Add(node.StateHash);
-        return new RaftSimulationResult(
+        return new SimulationResult(
             _options.Seed, _world.Trace.Value, _world.Network.Sent, (long)_world.Invariants.Committed.Value, history, _world.Coverage);
     }
 

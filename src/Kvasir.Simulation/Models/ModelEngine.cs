@@ -558,4 +558,7 @@ public sealed class ModelEngineFactory : IEngineFactory
     public IStorageEngine Open(string folder, EngineEnvironment environment) => ModelEngine.Open(folder, environment);
 
     public string? FindMissing(IFileSystem files, string folder) => files.FolderExists(folder) ? null : folder;
+
+    public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
+        files.FolderExists(folder) ? new ModelFile(files, folder).Load().Position : LogPosition.Zero;
 }

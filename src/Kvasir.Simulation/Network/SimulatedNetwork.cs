@@ -26,7 +26,7 @@ public sealed class SimulatedNetwork
     public NetworkConditions Behaviour { get; set; } = new();
 
     /// <summary>As connections are: of two nodes one at least must have been told of the other before they can talk.</summary>
-    public bool NeedsIntroduction { get; init; }
+    public bool NeedsIntroduction { get; set; }
 
     public long Sent { get; private set; }
 

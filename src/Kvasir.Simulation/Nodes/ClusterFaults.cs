@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace Kvasir.Simulation.Nodes;
 
 /// <summary>What may go wrong in a simulated cluster. Each has dice of its own, so that leaving one out leaves the others as they were.</summary>
@@ -53,41 +51,8 @@ public enum ClusterFaults
     /// <summary>Nodes join, are drained, leave for good, are away for long, and lose their disks, one after another.</summary>
     Membership = 16384,
 
-    /// <summary>Files of replicas rot where they lie; their node is replaced after a while.</summary>
+    /// <summary>Files of replicas rot where they lie; after a while what is damaged is found and replaced by the cluster, or their node by its operator.</summary>
     Rot = 32768,
 
     All = 65535,
-}
-
-/// <summary>Their names on a command line.</summary>
-public static class ClusterFaultNames
-{
-    public static IReadOnlyList<ClusterFaults> Kinds { get; } =
-        [.. Enum.GetValues<ClusterFaults>().Where(f => BitOperations.IsPow2((int)f))];
-
-    public static IReadOnlyList<string> All { get; } = [.. Kinds.Select(Name)];
-
-    public static string Format(ClusterFaults faults) => faults switch
-    {
-        ClusterFaults.None => "none",
-        ClusterFaults.All => "all",
-        _ => string.Join(',', Kinds.Where(f => faults.HasFlag(f)).Select(Name)),
-    };
-
-    /// <summary>Names with commas between; <c>all</c>, <c>none</c>; <c>-name</c> takes one away from all. Null when one is unknown.</summary>
-    public static ClusterFaults? Parse(string text)
-    {
-        string[] words = text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        ClusterFaults faults = words.Length > 0 && words[0].StartsWith('-') ? ClusterFaults.All : ClusterFaults.None;
-        foreach (string word in words)
-        {
-            if (!Enum.TryParse(word.TrimStart('-'), ignoreCase: true, out ClusterFaults fault) || char.IsAsciiDigit(word[^1]))
-                return null;
-            faults = word.StartsWith('-') ? faults & ~fault : faults | fault;
-        }
-
-        return faults;
-    }
-
-    private static string Name(ClusterFaults fault) => fault.ToString().ToLowerInvariant();
 }

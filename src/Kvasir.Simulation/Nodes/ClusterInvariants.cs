@@ -37,6 +37,10 @@ internal sealed class ClusterInvariants(ClusterWorld world)
             _traces.Add((self, group.Id), trace = new GroupTrace());
         trace.Synced = group.Member.SyncedIndex;
         Hold(group.Difference is null, machine, group, $"{group.Difference}");
+        Hold(group.Damage is null || machine.WasRotten, machine, group, $"{group.Damage}");
+        if (group.IsOut && !trace.IsOut)
+            world.Coverage.Add("replicas stopped");
+        trace.IsOut = group.IsOut;
         if (group.IsQuiet && !trace.IsQuiet)
             world.Coverage.Add(group.Role == RaftRole.Leader ? "leaders gone quiet" : "followers gone quiet");
         trace.IsQuiet = group.IsQuiet;
@@ -97,6 +101,8 @@ internal sealed class ClusterInvariants(ClusterWorld world)
         public LogIndex Commit { get; set; }
 
         public bool IsQuiet { get; set; }
+
+        public bool IsOut { get; set; }
 
         /// <summary>Also of a node that is down: what it had durable last.</summary>
         public LogIndex Synced { get; set; }

@@ -2,6 +2,7 @@ using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Workloads;
 
 namespace Kvasir.Simulation.Nodes;
 
@@ -20,7 +21,7 @@ internal sealed class ClusterNemesis
         _world = world;
         _operator = upkeep;
         _end = end;
-        foreach (ClusterFaults kind in ClusterFaultNames.Kinds)
+        foreach (ClusterFaults kind in FaultNames.Kinds<ClusterFaults>())
         {
             // Drawn for all of them, whichever are wanted.
             SeededRandom random = dice.Fork();

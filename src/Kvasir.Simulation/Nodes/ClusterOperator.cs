@@ -64,7 +64,10 @@ internal sealed class ClusterOperator(ClusterWorld world)
         if (!IsIdle || !IsWhole())
             return;
         NodeMachine machine = world.Machines[random.Next(world.Machines.Count)];
-        Begin("rot", machine, Rot(machine, random, TimeSpan.FromSeconds(random.NextDouble() * 20)));
+        TimeSpan time = TimeSpan.FromSeconds(random.NextDouble() * 20);
+        machine.Rot(random);
+        bool healsItself = machine.MayHealItself && random.OneIn(2);
+        Begin(healsItself ? "rot that is found" : "rot", machine, healsItself ? Scrub(machine, time) : Discard(machine, time));
     }
 
     private void Begin(string what, NodeMachine? machine, IEnumerable<Func<bool>> work)
@@ -172,10 +175,20 @@ internal sealed class ClusterOperator(ClusterWorld world)
         return Replace(machine, lost);
     }
 
-    private IEnumerable<Func<bool>> Rot(NodeMachine machine, SeededRandom random, TimeSpan time)
+    /// <summary>After a while it is started anew, and all of its files are read: what is damaged the cluster replaces by itself.</summary>
+    private IEnumerable<Func<bool>> Scrub(NodeMachine machine, TimeSpan time)
+    {
+        TimeSpan seen = Now + time;
+        yield return () => Now >= seen;
+        machine.Crash(CrashKind.ProcessKill);
+        machine.Start();
+        yield return () => machine.TryScrub() && IsWhole();
+        world.Coverage.Add("disks that healed");
+    }
+
+    private IEnumerable<Func<bool>> Discard(NodeMachine machine, TimeSpan time)
     {
         NodeId lost = machine.Id;
-        machine.Rot(random);
         TimeSpan seen = Now + time;
         yield return () => Now >= seen;
         machine.Crash(CrashKind.ProcessKill);

@@ -10,6 +10,7 @@ using Kvasir.Simulation.Checkers;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Histories;
 using Kvasir.Simulation.Network;
+using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
 using Kvasir.Storage.Engines;
 
@@ -59,7 +60,7 @@ public sealed class ClusterSimulation
     }
 
     /// <summary>Runs one seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
-    public static ClusterSimulationResult Run(ClusterSimulationOptions options)
+    public static SimulationResult Run(ClusterSimulationOptions options)
     {
         ClusterSimulation? simulation = null;
         try
@@ -79,7 +80,7 @@ public sealed class ClusterSimulation
         }
     }
 
-    private ClusterSimulationResult Run()
+    private SimulationResult Run()
     {
         Begin();
         TimeSpan end = _world.Events.Now + _options.Time;
@@ -114,7 +115,7 @@ public sealed class ClusterSimulation
                 _world.Coverage.Add("states compared", group.DigestsCompared);
         }
 
-        return new ClusterSimulationResult(
+        return new SimulationResult(
             _options.Seed, _world.Trace.Value, _world.Network.Sent, _world.Invariants.Committed, history, _world.Coverage);
     }
 

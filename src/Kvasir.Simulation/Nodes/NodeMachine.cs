@@ -1,3 +1,5 @@
+using System.Globalization;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
@@ -19,6 +21,9 @@ internal sealed class NodeMachine : ITransportListener
     private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
     private readonly SeededRandom _random;
+
+    // Groups with copies whose files were damaged, and which copies that were; none: nobody knows whose file it is.
+    private readonly SortedList<GroupId, uint> _rotten = [];
     private bool _isFounder;
 
     /// <param name="world">Where it is.</param>
@@ -63,6 +68,12 @@ internal sealed class NodeMachine : ITransportListener
     /// <summary>Bits of its files were flipped.</summary>
     public bool IsRotten { get; private set; }
 
+    /// <summary>They were at some time since its disk was emptied.</summary>
+    public bool WasRotten { get; private set; }
+
+    /// <summary>What is damaged are copies of shards that are known, and not the directory.</summary>
+    public bool MayHealItself => _rotten.Count > 0 && !_rotten.ContainsKey(GroupId.Directory) && !_rotten.ContainsKey(GroupId.None);
+
     public IReadOnlyList<PeerAddress> Seeds =>
         _isFounder ? [] : [.. World.Machines.Where(m => m != this).Select(m => m.Link.Address with { Node = NodeId.None })];
 
@@ -97,7 +108,8 @@ internal sealed class NodeMachine : ITransportListener
         if (World.IsTold)
             World.Tell($"the disk of node {Id} is emptied");
         Disk = new SimulatedFileSystem(_random.Fork());
-        (IsRotten, _isFounder) = (false, false);
+        (IsRotten, WasRotten, _isFounder) = (false, false, false);
+        _rotten.Clear();
         Link.Rename(World.NextUnknown());
     }
 
@@ -107,16 +119,43 @@ internal sealed class NodeMachine : ITransportListener
         string[] paths = [.. Disk.Paths.Where(p => p.StartsWith("/data/replicas/", StringComparison.Ordinal) && Disk.FileLength(p) > 0)];
         if (paths.Length == 0)
             return;
-        IsRotten = true;
+        IsRotten = WasRotten = true;
         for (int i = random.Next(1, 30); i > 0; i--)
         {
             string path = paths[random.Next(paths.Length)];
             Disk.FlipBit(path, random.Next((int)Disk.FileLength(path)), random.Next(8));
+            if (uint.TryParse(path.Split('/')[3].Split('.')[0], NumberStyles.None, CultureInfo.InvariantCulture, out uint number)
+                && Process is { Node.Host: { } host } && host.TryFind(new GroupId(number), out RaftGroup? group))
+                _rotten[group.Id] = group.Member.Id.Generation;
+            else
+                _rotten[GroupId.None] = 0;
         }
 
         World.Coverage.Add("disks that rot");
         if (World.IsTold)
             World.Tell($"files of node {Id} rot");
+    }
+
+    /// <summary>
+    /// All of its files are read, and what is damaged is found; true when nothing is damaged any more, since the cluster has put other
+    /// copies in the place of those that were.
+    /// </summary>
+    public bool TryScrub()
+    {
+        if (Process is not { Node.Host: { } host } process || Link.IsPaused)
+            return false;
+        foreach ((GroupId id, uint generation) in _rotten)
+        {
+            if (!host.TryFind(id, out RaftGroup? group) || group.Member.Id.Generation > generation)
+                continue;
+            if (!group.IsOut)
+                Happen(process, () => process.Node!.Mailbox.Post(new FoundDamage(group)));
+            return false;
+        }
+
+        IsRotten = false;
+        _rotten.Clear();
+        return true;
     }
 
     /// <summary>The process ends, or the machine with it. Not from inside of the process.</summary>
@@ -281,6 +320,11 @@ internal sealed class NodeMachine : ITransportListener
         Process = null;
         Link.Crash();
         process.End();
+    }
+
+    private sealed class FoundDamage(RaftGroup group) : IMailboxItem
+    {
+        public void Run(Execution execution) => group.Damaged(new CorruptionException($"files of shard {group.Id}", 0, "so a scrub says"));
     }
 
     private static void Bury(NodeProcess process)

@@ -63,6 +63,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             ShardsPerDatabase = 2,
             MemoryBytes = MemoryBudget.MinimumBytes,
             JournalBytesMax = world.JournalBytesMax,
+            OldBytesPerTurn = 1 << 10,
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
             Raft = world.Settings,
             Upkeep = new UpkeepSettings { DeadAfter = world.DeadAfter },

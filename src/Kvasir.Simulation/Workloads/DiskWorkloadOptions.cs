@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
@@ -28,7 +27,7 @@ public sealed record DiskWorkloadOptions
     /// <summary>The command line that runs exactly this seed again.</summary>
     public string ReplayCommand =>
         string.Create(CultureInfo.InvariantCulture, $"./kvasir simulate disk --seed {Seed} --steps {Steps} --crash-every {CrashEvery}")
-        + (Faults == DiskWorkloadFaults.All ? "" : $" --faults {DiskWorkloadFaultNames.Format(Faults)}");
+        + (Faults == DiskWorkloadFaults.All ? "" : $" --faults {FaultNames.Format(Faults)}");
 }
 
 /// <summary>What goes wrong in a disk workload beside crashes; each can be left out to corner a failure.</summary>
@@ -65,37 +64,6 @@ public enum DiskWorkloadFaults
     Weak = 256,
 
     All = 511,
-}
-
-/// <summary>Their names on a command line.</summary>
-public static class DiskWorkloadFaultNames
-{
-    public static IReadOnlyList<string> All { get; } =
-        [.. Enum.GetValues<DiskWorkloadFaults>().Where(f => BitOperations.IsPow2((int)f)).Select(Name)];
-
-    public static string Format(DiskWorkloadFaults faults) => faults switch
-    {
-        DiskWorkloadFaults.None => "none",
-        DiskWorkloadFaults.All => "all",
-        _ => string.Join(',', Enum.GetValues<DiskWorkloadFaults>().Where(f => BitOperations.IsPow2((int)f) && faults.HasFlag(f)).Select(Name)),
-    };
-
-    /// <summary>Names with commas between; <c>all</c>, <c>none</c>; <c>-name</c> takes one away from all. Null when one is unknown.</summary>
-    public static DiskWorkloadFaults? Parse(string text)
-    {
-        string[] words = text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        DiskWorkloadFaults faults = words.Length > 0 && words[0].StartsWith('-') ? DiskWorkloadFaults.All : DiskWorkloadFaults.None;
-        foreach (string word in words)
-        {
-            if (!Enum.TryParse(word.TrimStart('-'), ignoreCase: true, out DiskWorkloadFaults fault) || char.IsAsciiDigit(word[^1]))
-                return null;
-            faults = word.StartsWith('-') ? faults & ~fault : faults | fault;
-        }
-
-        return faults;
-    }
-
-    private static string Name(DiskWorkloadFaults fault) => fault.ToString().ToLowerInvariant();
 }
 
 /// <summary>What a run did.</summary>

@@ -1,3 +1,4 @@
+using Kvasir.Primitives;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Scheduling;
 
@@ -20,6 +21,12 @@ public interface IEngineFactory
     /// it is there. For owners who know that there was an engine, and for whom a new one would hide a loss.
     /// </summary>
     string? FindMissing(IFileSystem files, string folder);
+
+    /// <summary>
+    /// Up to where the files in <paramref name="folder"/> hold the log, without opening the engine or changing anything;
+    /// zero where there are none. Throws where what says so is damaged.
+    /// </summary>
+    LogPosition ReadFlushedPosition(IFileSystem files, string folder);
 }
 
 /// <summary>What an engine shares with the other engines of its process.</summary>

@@ -149,7 +149,10 @@ public interface IStorageEngine : IDisposable
     /// <summary>Tries the failed background work again, after space was freed. True when the failure is gone.</summary>
     bool TryResume();
 
-    /// <summary>As <see cref="TryResume"/>, in the background: <see cref="BackgroundFailure"/> is null until it fails again.</summary>
+    /// <summary>
+    /// As <see cref="TryResume"/>, in the background: <see cref="BackgroundFailure"/> is null until it fails again, but for work that
+    /// has failed again and again: that is told until it has ended well.
+    /// </summary>
     void RequestResume();
 }
 

@@ -14,6 +14,7 @@ public sealed class MemoryBudget
     private readonly MemoryFrames _cacheChunks;
     private long _writeBytes;
     private long _writeBytesPeak;
+    private long _frozenBytes;
     private long _cacheBytes;
 
     /// <param name="totalBytes">For everything.</param>
@@ -62,6 +63,21 @@ public sealed class MemoryBudget
     public bool WriteLimitReached => WriteBytes >= WriteLimitBytes;
 
     /// <summary>
+    /// A little above: where nothing can be flushed, writers are held back before it, and what is left is for deletions, which are what
+    /// makes room on the disk.
+    /// </summary>
+    public bool DeletionLimitReached => WriteBytes >= WriteLimitBytes + (WriteLimitBytes / 16);
+
+    /// <summary>
+    /// What the memtables that are being filled take together, of all engines: where it reaches this, one of them is due to be
+    /// flushed, so that there is room while that lasts. One engine alone sees to it by the size of its memtables.
+    /// </summary>
+    public bool ActiveLimitReached => WriteBytes - Interlocked.Read(ref _frozenBytes) >= ActiveLimitBytes;
+
+    /// <summary>One fills, one is flushed, and there is room to wait.</summary>
+    public long ActiveLimitBytes => WriteLimitBytes / 5 * 2;
+
+    /// <summary>
     /// Has caches give back what is above <see cref="CacheLimitBytes"/>. Called by whoever takes memory, whatever locks it
     /// holds: it takes none but the caches' own.
     /// </summary>
@@ -82,6 +98,9 @@ public sealed class MemoryBudget
             peak = seen;
         }
     }
+
+    /// <summary>Of the write memory, so much waits for a flush or for readers to let go; less, when it is negative.</summary>
+    public void AddFrozen(long bytes) => Interlocked.Add(ref _frozenBytes, bytes);
 
     public void AddCache(long bytes)
     {

@@ -19,10 +19,23 @@ public class DiskFailedException : StorageException
 
     public DiskFailedException(string message, Exception? inner) : base(message, inner) { }
 
-    public DiskFailedException(string operation, string path, string reason)
-        : base($"{operation} of {path} failed: {reason}") => Path = path;
+    public DiskFailedException(string operation, string path, string reason, Exception? inner = null)
+        : base($"{operation} of {path} failed: {reason}", inner)
+    {
+        Operation = operation;
+        Path = path;
+        Reason = reason;
+    }
 
     public string? Path { get; }
+
+    protected string? Operation { get; }
+
+    protected string? Reason { get; }
+
+    /// <summary>The same failure, of a file that has had another name since it was opened.</summary>
+    public virtual DiskFailedException Under(string path) =>
+        Operation is null || Reason is null ? this : new DiskFailedException(Operation, path, Reason, this);
 }
 
 /// <summary>No space left for a write or a reservation (ENOSPC, EDQUOT). Nothing was promised; space may come back.</summary>
@@ -34,7 +47,11 @@ public sealed class DiskFullException : DiskFailedException
 
     public DiskFullException(string message, Exception? inner) : base(message, inner) { }
 
-    public DiskFullException(string operation, string path, string reason) : base(operation, path, reason) { }
+    public DiskFullException(string operation, string path, string reason, Exception? inner = null)
+        : base(operation, path, reason, inner) { }
+
+    public override DiskFailedException Under(string path) =>
+        Operation is null || Reason is null ? this : new DiskFullException(Operation, path, Reason, this);
 }
 
 /// <summary>A file that a folder must have is not there.</summary>

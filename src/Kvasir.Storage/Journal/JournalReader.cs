@@ -9,19 +9,30 @@ namespace Kvasir.Storage.Journal;
 /// serves was handed to the system, durable or not, and has the checksum of its place; a segment that is let go while it
 /// is read ends the reading (<see cref="IsTrimmed"/>). One thread at a time.
 /// </summary>
+/// <remarks>
+/// Many readings may go over the same stretch, each for other parts of its records: what was read last is kept, until
+/// <see cref="Forget"/>. A place never gets another content, so it stays right; checksums are looked at each time.
+/// </remarks>
 public sealed class JournalReader : IDisposable
 {
     private const int WindowBytes = 64 << 10;
 
+    // Of all windows; one record always fits.
+    private const long BytesMax = 8 << 20;
+
     // A window that one large record needed is not kept for the next reading.
     private const int KeptBytesMax = 1 << 20;
 
+    private static readonly ReadWindow s_nothing = new(0);
+
     private readonly JournalWriter _journal;
     private readonly uint _seed;
-    private byte[] _window = [];
-    private ulong _windowStart;
-    private int _windowLength;
+    private readonly List<ReadWindow> _windows = [];
+    private long _windowBytes;
+    private ReadWindow _window = s_nothing;
+    private long _uses;
     private IFile? _file;
+    private bool _isSought;
     private RetainedSegment _segment;
     private ulong _next;
     private int _payloadLength;
@@ -39,8 +50,10 @@ public sealed class JournalReader : IDisposable
     public LogPosition Position { get; private set; }
 
     /// <summary>Valid until the next move.</summary>
-    public ReadOnlySpan<byte> Payload =>
-        _window.AsSpan((int)(Start.Value - _windowStart) + JournalFormat.RecordHeaderBytes, _payloadLength);
+    public ReadOnlySpan<byte> Payload => _window.From(Start.Value, JournalFormat.RecordHeaderBytes + _payloadLength)[JournalFormat.RecordHeaderBytes..];
+
+    /// <summary>How often it went to a file, and how many bytes came from there.</summary>
+    public (long Times, long Bytes) Readings { get; private set; }
 
     /// <summary>The last call failed because the journal has let go of the place, not because its end was reached.</summary>
     public bool IsTrimmed { get; private set; }
@@ -60,17 +73,17 @@ public sealed class JournalReader : IDisposable
             return false;
         if (segment.BasePosition > start.Value)
             return Trimmed();
-        if (!TryOpen(segment))
+        if (!TryEnter(segment, start.Value))
             return false;
         _next = start.Value;
-        return true;
+        return _isSought = true;
     }
 
     /// <summary>The next record; false at the end of what was handed to the system, or when it was trimmed.</summary>
     public bool MoveNext()
     {
         IsTrimmed = false;
-        Check.That(_file is not null, $"a place must be sought first");
+        Check.That(_isSought, $"a place must be sought first");
         while (true)
         {
             while (_next >= _segment.EndPosition)
@@ -95,12 +108,24 @@ public sealed class JournalReader : IDisposable
     {
         _file?.Dispose();
         _file = null;
-        _windowLength = 0;
-        if (_window.Length > KeptBytesMax)
-            _window = [];
+        _isSought = false;
+        _window = s_nothing;
+        for (int i = _windows.Count - 1; i >= 0; i--)
+        {
+            if (_windows[i].Capacity > KeptBytesMax)
+                Drop(_windows[i]);
+        }
     }
 
-    public void Dispose() => Close();
+    /// <summary>Lets go of what was read, too.</summary>
+    public void Forget()
+    {
+        Close();
+        _windows.Clear();
+        _windowBytes = 0;
+    }
+
+    public void Dispose() => Forget();
 
     /// <summary>Behind the segment's end: it has grown, or there is a next one.</summary>
     private bool TryGoOn()
@@ -112,31 +137,34 @@ public sealed class JournalReader : IDisposable
         if (!_journal.IsRetained(_segment.Sequence))
             return Trimmed();
         bool isNew = next.Sequence != _segment.Sequence;
-        if (!TryOpen(next))
+        if (!TryEnter(next, isNew ? next.BasePosition : _next))
             return false;
         if (isNew)
             _next = next.BasePosition;
         return true;
     }
 
-    private bool TryOpen(in RetainedSegment segment)
+    /// <summary>From now on in this segment, as it is now; its file is opened unless what is wanted of it is here.</summary>
+    private bool TryEnter(in RetainedSegment segment, ulong place)
     {
-        if (_file is not null && segment.Sequence == _segment.Sequence)
+        if (segment.Sequence != _segment.Sequence)
         {
-            _segment = segment;
-            return true;
+            _file?.Dispose();
+            _file = null;
         }
 
-        _file?.Dispose();
-        _file = null;
-        _windowLength = 0;
         _segment = segment;
+        return _file is not null || TryFind(place, JournalFormat.RecordHeaderBytes) || TryOpen();
+    }
+
+    private bool TryOpen()
+    {
         try
         {
-            _file = _journal.OpenSegment(segment.Sequence);
+            _file = _journal.OpenSegment(_segment.Sequence);
             return true;
         }
-        catch (FileMissingException) when (!_journal.IsRetained(segment.Sequence))
+        catch (FileMissingException) when (!_journal.IsRetained(_segment.Sequence))
         {
             return Trimmed();
         }
@@ -151,7 +179,7 @@ public sealed class JournalReader : IDisposable
             return Damaged();
         if (!TryFill(JournalFormat.RecordHeaderBytes))
             return false;
-        ReadOnlySpan<byte> header = _window.AsSpan((int)(_next - _windowStart), JournalFormat.RecordHeaderBytes);
+        ReadOnlySpan<byte> header = _window.From(_next, JournalFormat.RecordHeaderBytes);
         length = BinaryPrimitives.ReadInt32LittleEndian(header[4..]);
         kind = (JournalEntryKind)header[8];
         if (length < 0 || (ulong)length > left - JournalFormat.RecordHeaderBytes)
@@ -159,28 +187,69 @@ public sealed class JournalReader : IDisposable
         int total = JournalFormat.RecordHeaderBytes + length;
         if (!TryFill(total))
             return false;
-        ReadOnlySpan<byte> entry = _window.AsSpan((int)(_next - _windowStart), total);
+        ReadOnlySpan<byte> entry = _window.From(_next, total);
         return JournalFormat.ChecksumOf(_seed, _next, entry[4..]) == BinaryPrimitives.ReadUInt32LittleEndian(entry) || Damaged();
     }
 
     /// <summary>Makes the window hold this many bytes from the next entry on, all of them before the segment's end.</summary>
     private bool TryFill(int count)
     {
-        Check.That(_file is not null);
-        if (_next >= _windowStart && _next + (ulong)count <= _windowStart + (ulong)_windowLength)
+        if (TryFind(_next, count))
             return true;
+        if (_file is null && !TryOpen())
+            return false;
         int wanted = (int)Math.Min((ulong)Math.Max(count, WindowBytes), _segment.EndPosition - _next);
-        if (_window.Length < wanted)
-            _window = new byte[wanted];
-        _windowLength = 0;
-        int read = _file.Read(_window.AsSpan(0, wanted), JournalFormat.SegmentHeaderBytes + (long)(_next - _segment.BasePosition));
+        _window = Room(Math.Max(wanted, WindowBytes));
+        int read = _file!.Read(_window.Empty(wanted), JournalFormat.SegmentHeaderBytes + (long)(_next - _segment.BasePosition));
+        Readings = (Readings.Times + 1, Readings.Bytes + read);
 
         // Asked after the reading: what was let go before it may have been overwritten.
         if (!_journal.IsRetained(_segment.Sequence))
             return Trimmed();
-        _windowStart = _next;
-        _windowLength = read;
+        _window.Filled(_next, read, ++_uses);
         return read >= count || Damaged();
+    }
+
+    /// <summary>A place lies in one segment only, so it names the content.</summary>
+    private bool TryFind(ulong place, int count)
+    {
+        if (_window.Holds(place, count))
+            return true;
+        foreach (ReadWindow window in _windows)
+        {
+            if (!window.Holds(place, count))
+                continue;
+            window.UsedAt = ++_uses;
+            _window = window;
+            return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>A window for so many bytes, in the place of those that were not used for longest.</summary>
+    private ReadWindow Room(int bytes)
+    {
+        ReadWindow? spare = null;
+        while (_windowBytes + bytes > BytesMax && _windows.Count > 0)
+        {
+            spare = _windows[0];
+            foreach (ReadWindow window in _windows)
+                spare = window.UsedAt < spare.UsedAt ? window : spare;
+            Drop(spare);
+        }
+
+        // All but those of large records have one size.
+        ReadWindow room = spare?.Capacity == bytes ? spare : new ReadWindow(bytes);
+        _windows.Add(room);
+        _windowBytes += room.Capacity;
+        return room;
+    }
+
+    private void Drop(ReadWindow window)
+    {
+        _windows.Remove(window);
+        _windowBytes -= window.Capacity;
     }
 
     private bool Trimmed()
@@ -192,12 +261,36 @@ public sealed class JournalReader : IDisposable
 
     private bool Damaged()
     {
-        Check.That(_file is not null);
-        if (!_journal.IsRetained(_segment.Sequence))
+        if (!_journal.IsRetained(_segment.Sequence) || (_file is null && !TryOpen()))
             return Trimmed();
-        string path = _file.Path;
+        string path = _file!.Path;
         long offset = JournalFormat.SegmentHeaderBytes + (long)(_next - _segment.BasePosition);
-        Close();
+        Forget();
         throw new CorruptionException(path, offset, $"the entry at position {_next} is not what was written there");
+    }
+
+    /// <summary>Bytes of the journal from one place on.</summary>
+    private sealed class ReadWindow(int capacity)
+    {
+        private readonly byte[] _bytes = new byte[capacity];
+        private ulong _start;
+        private int _length;
+
+        public int Capacity => _bytes.Length;
+
+        public long UsedAt { get; set; }
+
+        public bool Holds(ulong place, int count) => place >= _start && place + (ulong)count <= _start + (ulong)_length;
+
+        public ReadOnlySpan<byte> From(ulong place, int count) => _bytes.AsSpan((int)(place - _start), count);
+
+        /// <summary>Holds nothing until it is filled.</summary>
+        public Span<byte> Empty(int count)
+        {
+            _length = 0;
+            return _bytes.AsSpan(0, count);
+        }
+
+        public void Filled(ulong start, int length, long usedAt) => (_start, _length, UsedAt) = (start, length, usedAt);
     }
 }

@@ -158,8 +158,12 @@ public sealed partial class JournalWriter
             count = TrimmableLocked();
             if (count == 0 || _closed)
                 return false;
-            _oldestNeeded = _letGoBefore = count < _retained.Count ? _retained[count].Sequence : _segment.Sequence;
         }
+
+        if (BeforeLettingGo is { } asked && !asked())
+            return false;
+        lock (_lock)
+            _oldestNeeded = _letGoBefore = count < _retained.Count ? _retained[count].Sequence : _segment.Sequence;
 
         // First it is durable that they may be missing: a start finds out otherwise that they are.
         EnterCommit();

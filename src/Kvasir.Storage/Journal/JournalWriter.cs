@@ -118,6 +118,12 @@ public sealed partial class JournalWriter : IDisposable
     /// <summary>Set before the first append.</summary>
     public IJournalListener? Listener { get; set; }
 
+    /// <summary>
+    /// Asked before segments are let go, by whoever trims: what they held must be durable in the engines' files, and known to be.
+    /// False: not now. Set before the first append.
+    /// </summary>
+    public Func<bool>? BeforeLettingGo { get; set; }
+
     public LogPosition AppendedPosition => new(Volatile.Read(ref _appended));
 
     /// <summary>Everything up to here has been handed to the system: it survives the process, not the machine.</summary>

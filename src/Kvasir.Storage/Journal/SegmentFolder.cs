@@ -247,9 +247,29 @@ internal sealed class SegmentFolder
 
         public int Read(Span<byte> destination, long offset) => inner.Read(destination, offset);
 
-        public void Write(ReadOnlySpan<byte> source, long offset) => inner.Write(source, offset);
+        public void Write(ReadOnlySpan<byte> source, long offset)
+        {
+            try
+            {
+                inner.Write(source, offset);
+            }
+            catch (DiskFailedException e)
+            {
+                throw e.Under(Path);
+            }
+        }
 
-        public void Sync(SyncMode mode) => inner.Sync(mode);
+        public void Sync(SyncMode mode)
+        {
+            try
+            {
+                inner.Sync(mode);
+            }
+            catch (DiskFailedException e)
+            {
+                throw e.Under(Path);
+            }
+        }
 
         public void SetLength(long length) => inner.SetLength(length);
 

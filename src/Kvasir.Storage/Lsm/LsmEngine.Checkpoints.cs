@@ -45,8 +45,8 @@ internal sealed partial class LsmEngine
 
     private void WaitUntilFlushed(ulong target)
     {
-        _background.WaitUntil(() => _disposed || BackgroundFailure is not null || !HoldsInMemory(target));
-        if (BackgroundFailure is { } failure)
+        _background.WaitUntil(() => _disposed || _background.FlushFailure is not null || !HoldsInMemory(target));
+        if (_background.FlushFailure is { } failure)
             throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
         ObjectDisposedException.ThrowIf(_disposed, this);
     }

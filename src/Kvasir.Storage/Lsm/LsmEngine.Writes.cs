@@ -47,7 +47,7 @@ internal sealed unsafe partial class LsmEngine
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
     // One fills, one is flushed, and there is room to wait.
-    private long MemTableBytesMax => Math.Min(_options.MemTableBytes, _budget.WriteLimitBytes / 5 * 2);
+    private long MemTableBytesMax => Math.Min(_options.MemTableBytes, _budget.ActiveLimitBytes);
 
     public void Stage(ReadOnlySpan<byte> batch)
     {
@@ -264,6 +264,14 @@ internal sealed unsafe partial class LsmEngine
         return true;
     }
 
+    internal bool DropCovered()
+    {
+        if (!_tables.DropCovered(() => _snapshots.Boundaries(this)))
+            return false;
+        RefreshTables();
+        return true;
+    }
+
     // What is flushed stays in the memtable, too, until the rest of it is stable: reads look there first, and later
     // flushes begin above it.
     private bool FlushPart(in StablePoint limit)
@@ -347,12 +355,17 @@ internal sealed unsafe partial class LsmEngine
         {
             MemTable[] memTables = _state!.MemTables;
             long bytes = 0;
+
+            // Where a flush found no room: with the newest range tombstones nothing need be written of what they cover.
+            int coveringAt = memTables.Length;
+            if (_background.FlushFailsAgain)
+                coveringAt = Array.FindIndex(memTables, 1, static m => m.RangeTombstoneCount > 0) is var at and > 0 ? at : coveringAt;
             for (int i = memTables.Length - 1; i > 0; i--)
             {
                 bytes += memTables[i].UsedBytes;
                 if (memTables[i].LastPosition > limit)
                     break;
-                if (taken.Count != 0 && bytes > 2 * _options.MemTableBytes)
+                if (taken.Count != 0 && bytes > 2 * _options.MemTableBytes && i < coveringAt)
                     break;
                 memTables[i].AddReference();
                 taken.Add(memTables[i]);
@@ -457,9 +470,10 @@ internal sealed unsafe partial class LsmEngine
     private bool MaybeFreeze()
     {
         long used = _active.UsedBytes;
-        // Another engine may have used up the budget: then what is in this one goes too, unless it would hardly help.
+        // Other engines use the same budget: together they fill as much as one may, and then what is in this one goes, unless it
+        // would hardly help.
         bool full = used >= MemTableBytesMax
-            || (_budget.WriteLimitReached && used >= MemTableBytesMax / 8)
+            || (used >= MemTableBytesMax / 8 && (_budget.ActiveLimitReached || _budget.WriteLimitReached))
             || _active.RangeTombstoneCount >= RangeTombstonesPerMemTableMax;
         if (!full && !(_freezeRequested && _active.FirstPosition is not null))
         {
@@ -480,8 +494,9 @@ internal sealed unsafe partial class LsmEngine
         ReadState state = Enter(out int stripe);
         try
         {
-            // Frozen memtables may cover the same, or become tables that are covered: it is weighed when they are flushed.
-            if (state.MemTables.Length > 1)
+            // Frozen memtables may cover the same, or become tables that are covered: it is weighed when they are flushed. Where
+            // they cannot be, what these free may be the room for it.
+            if (state.MemTables.Length > 1 && !_background.FlushFailsAgain)
                 return;
             var tombstones = new List<RangeTombstone>();
             _active.AddRangeTombstones(tombstones, Math.Max(_rangesWeighedTo, _active.FlushedSequence), _published);
@@ -534,6 +549,7 @@ internal sealed unsafe partial class LsmEngine
         _rangesFree = 0;
         _active.LastPosition = new LogPosition(_publishedPosition);
         _active.LastDigest = _digest;
+        _active.Freeze();
         _publications.Seal();
         var next = new MemTable(_budget, _active.KeyCount);
         lock (_stateLock)
@@ -567,7 +583,7 @@ internal sealed unsafe partial class LsmEngine
 
     private void ThrowIfWritesStopped()
     {
-        if (_background.Failure is { } failure && _budget.WriteLimitReached)
+        if (_background.FlushFailure is { } failure && _budget.DeletionLimitReached)
         {
             throw new WritesStoppedException(
                 $"memory is full and cannot be flushed: {failure.Message} Writes go on when that is put right.", failure);

@@ -1,5 +1,7 @@
+using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm;
@@ -29,6 +31,9 @@ public sealed class LsmEngineFactory : IEngineFactory
         string current = TableFiles.Join(folder, TableFiles.CurrentName);
         return files.FileExists(current) ? null : current;
     }
+
+    public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
+        FindMissing(files, folder) is null ? ManifestLog.Load(files, folder).FlushedPosition : LogPosition.Zero;
 
     /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
     public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)

@@ -8,6 +8,10 @@ namespace Kvasir.Storage.Machine;
 /// <summary>The machine's own disk, through libc.</summary>
 public sealed class PosixFileSystem : IFileSystem
 {
+    // For a holder that was killed and is being taken down by the system.
+    private const int LockWaitMs = 5000;
+    private const int LockLookMs = 5;
+
     private const uint FileMode = 0b110_100_100;
 
     public IFile Open(string path, FileOpenMode mode)
@@ -132,15 +136,19 @@ public sealed class PosixFileSystem : IFileSystem
     private static PosixFile LockOpened(string path, int number)
     {
         var file = new PosixFile(path, number);
+        int waitedMs = 0;
         try
         {
             while (LibC.Lock(number, LibC.LockExclusive | LibC.LockNonBlocking) != 0)
             {
                 if (PosixErrors.WasInterrupted())
                     continue;
-                if (Marshal.GetLastPInvokeError() == LibC.TryAgain)
+                if (Marshal.GetLastPInvokeError() != LibC.TryAgain)
+                    throw PosixErrors.Last("flock", path);
+                if (waitedMs >= LockWaitMs || !LockHolder.IsEnding(HolderOf(file)))
                     throw InUse(file);
-                throw PosixErrors.Last("flock", path);
+                Thread.Sleep(LockLookMs);
+                waitedMs += LockLookMs;
             }
 
             return file;
@@ -180,10 +188,15 @@ public sealed class PosixFileSystem : IFileSystem
 
     private static FolderInUseException InUse(PosixFile file)
     {
-        Span<byte> holder = stackalloc byte[20];
-        string process = Encoding.ASCII.GetString(holder[..file.Read(holder, 0)]).Trim();
+        string process = HolderOf(file);
         string who = process.Length == 0 ? "another store" : $"process {process}";
         return new FolderInUseException($"{Path.GetDirectoryName(Path.GetFullPath(file.Path))} is in use by {who}");
+    }
+
+    private static string HolderOf(PosixFile file)
+    {
+        Span<byte> holder = stackalloc byte[20];
+        return Encoding.ASCII.GetString(holder[..file.Read(holder, 0)]).Trim();
     }
 
     private static List<string> List(string folder, Func<string, IEnumerable<string>> entries)

@@ -45,7 +45,8 @@ public sealed class DurableStore : IDisposable
         DurableStoreOptions options,
         IDisposable folderLock,
         JournalWriter journal,
-        IStorageEngine engine)
+        IStorageEngine engine,
+        FlushedFile flushed)
     {
         _files = files;
         _scheduler = scheduler;
@@ -54,7 +55,7 @@ public sealed class DurableStore : IDisposable
         _journal = journal;
         Engine = engine;
         _idle = scheduler.CreateWaitPoint();
-        _keeper = new JournalKeeper(journal, engine, scheduler, options);
+        _keeper = new JournalKeeper(journal, engine, scheduler, options, flushed);
     }
 
     /// <summary>The engine below, for reading; writes come through <see cref="Write"/>.</summary>
@@ -80,18 +81,23 @@ public sealed class DurableStore : IDisposable
             {
                 StabilityWanted = () => journal?.RequestCommit(sync: true),
             };
+
+            // Before the engine is opened: it would remove the files that a manifest without its end does not name.
+            FlushedFile flushed = FlushedFile.Open(files, folder, known.JournalId);
+            if (flushed.Marks.Missing(0, engines.ReadFlushedPosition(files, folder + "/engine")) is { } missing)
+                throw new CorruptionException(folder + "/engine", 0, missing);
             engine = engines.Open(folder + "/engine", environment);
             IStorageEngine target = engine;
             journal = JournalWriter.Open(
                 files,
                 scheduler,
                 folder + "/journal",
-                known,
+                known with { MustReach = flushed.Marks.End },
                 engine.FlushedPosition,
                 (position, payload) => Replay(target, scheduler, position, payload));
             if (!known.MustExist)
                 StoreIdentity.Write(files, folder, engines.Name, journal.JournalId);
-            return new DurableStore(files, scheduler, options, folderLock, journal, engine);
+            return new DurableStore(files, scheduler, options, folderLock, journal, engine, flushed);
         }
         catch
         {
@@ -199,6 +205,7 @@ public sealed class DurableStore : IDisposable
         });
         _keeper.Stop();
         _journal.Dispose();
+        _keeper.SaveEnd();
         Engine.Dispose();
         _folderLock.Dispose();
     }

@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Scheduling;
 
@@ -20,6 +21,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     private readonly IStorageEngine _engine;
     private readonly IScheduler _scheduler;
     private readonly DurableStoreOptions _options;
+    private readonly FlushedFile _flushed;
     private readonly ITimer _syncTimer;
     private readonly IWaitPoint _trimDone;
     private readonly Lock _lock = new();
@@ -35,8 +37,9 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
 
     private volatile bool _journalLost;
 
-    public JournalKeeper(JournalWriter journal, IStorageEngine engine, IScheduler scheduler, DurableStoreOptions options)
+    public JournalKeeper(JournalWriter journal, IStorageEngine engine, IScheduler scheduler, DurableStoreOptions options, FlushedFile flushed)
     {
+        _flushed = flushed;
         _journal = journal;
         _engine = engine;
         _scheduler = scheduler;
@@ -46,6 +49,10 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
             static keeper => ((JournalKeeper)keeper!).SyncNow(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         engine.MarkStable(journal.DurablePosition);
         journal.Listener = this;
+        journal.BeforeLettingGo = () => TrySaveFlushed(LogPosition.Zero);
+
+        // So that it is there when the disk is full.
+        TrySaveFlushed(LogPosition.Zero);
     }
 
     public string Name => "journal trim";
@@ -127,6 +134,26 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
             _stopped = true;
         _syncTimer.Dispose();
         WaitForTrim();
+    }
+
+    /// <summary>After the journal was closed: what it reached then it must reach for ever.</summary>
+    public void SaveEnd()
+    {
+        if (_journal.Failure == JournalFailure.None)
+            TrySaveFlushed(_journal.DurablePosition);
+    }
+
+    private bool TrySaveFlushed(LogPosition end)
+    {
+        try
+        {
+            _flushed.Save(_journal.JournalId, [_engine.FlushedPosition], end);
+            return true;
+        }
+        catch (StorageException)
+        {
+            return false;
+        }
     }
 
     private void WaitForTrim() => _trimDone.WaitUntil(() =>

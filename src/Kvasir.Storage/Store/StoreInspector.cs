@@ -10,6 +10,20 @@ public static class StoreInspector
     /// <summary>
     /// What the journal must be, given up to where the engine's files hold it. Throws when the store's identity is damaged.
     /// </summary>
-    public static JournalOptions ExpectedJournal(IFileSystem files, string folder, LogPosition flushed) =>
-        new() { MustExist = true, JournalId = StoreIdentity.ReadJournalId(files, folder), MustReach = flushed };
+    public static JournalOptions ExpectedJournal(IFileSystem files, string folder, LogPosition flushed)
+    {
+        ulong journal = StoreIdentity.ReadJournalId(files, folder);
+        FlushedMarks marks = FlushedFile.Open(files, folder, journal).Marks;
+        return new() { MustExist = true, JournalId = journal, MustReach = flushed > marks.End ? flushed : marks.End };
+    }
+
+    /// <summary>
+    /// What the engine's files lack that the journal has let go of, given up to where they hold it; null for nothing.
+    /// Throws where what tells of it is damaged.
+    /// </summary>
+    public static DamageFinding? FindMissing(IFileSystem files, string folder, LogPosition flushed)
+    {
+        FlushedMarks marks = FlushedFile.Open(files, folder, StoreIdentity.ReadJournalId(files, folder)).Marks;
+        return marks.Missing(0, flushed) is { } missing ? new DamageFinding(folder + "/engine", 0, missing) : null;
+    }
 }

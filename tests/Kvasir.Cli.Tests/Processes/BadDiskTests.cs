@@ -100,7 +100,7 @@ public sealed class BadDiskTests : IDisposable
         string[] under = ["strace", "-f", "-qq", "-o", _folder + "/trace", "-P", segment, "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=6+"];
         int written = 0;
         string refused;
-        using (RunningServer server = await RunningServer.StartUnder(under, Data))
+        using (RunningServer server = await RunningServer.StartUnder(under, Data, "--log-level", "info"))
         {
             using RespConnection client = server.Connect();
             refused = FillUp(client, "v", ref written);
@@ -116,6 +116,9 @@ public sealed class BadDiskTests : IDisposable
             Assert.Equal("PONG", client.Ask("PING"));
             server.Signal("TERM");
             await server.End();
+            Assert.DoesNotContain("everything is on disk", server.Errors, StringComparison.Ordinal);
+            Assert.Contains("stopped; the disk had failed", server.Errors, StringComparison.Ordinal);
+            Assert.Contains($" of {segment} failed: ", server.Errors, StringComparison.Ordinal);
         }
 
         Assert.Equal(1, File.ReadLines(_folder + "/trace").Count(l => l.Contains("INJECTED", StringComparison.Ordinal)));

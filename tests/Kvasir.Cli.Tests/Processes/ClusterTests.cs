@@ -1,5 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
+using Kvasir.Cli.Administration;
+using Kvasir.Cli.CommandLine;
+using Kvasir.Cli.Shell;
 
 namespace Kvasir.Cli.Tests.Processes;
 
@@ -86,6 +89,55 @@ public sealed class ClusterTests : IDisposable
         await alone.WaitForExitAsync();
         Assert.Equal(0, alone.ExitCode);
         Assert.Contains("is not the folder of a cluster's node", (await KvasirProcess.Run("recover", _folder)).AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task WithMoreNodesThanCopiesWhatOneNodeHasGoesOnAndTheRestSaysThatItIsLost()
+    {
+        string port;
+        SortedDictionary<string, long> shardOf = new(StringComparer.Ordinal);
+        using (RunningCluster cluster = await RunningCluster.StartOf(4, _folder))
+        {
+            ClusterSurvey survey = ClusterSurvey.Ask(cluster.Address(1), password: null, TimeSpan.FromSeconds(10));
+            GroupEntry[] shards = [.. survey.GroupsOf("db0")];
+            for (int i = 0; i < 40; i++)
+            {
+                Assert.Equal("OK", cluster.Insist(i % 4, "SET", $"key{i}", $"value{i}"));
+                using RespConnection connection = cluster.Connect(0);
+                int slot = int.Parse(connection.Ask("CLUSTER", "KEYSLOT", $"key{i}"), CultureInfo.InvariantCulture);
+                shardOf[$"{i}"] = shards[slot % shards.Length].Id;
+            }
+
+            port = cluster.Port(1);
+            await cluster.Terminate();
+        }
+
+        foreach (int gone in new[] { 1, 3, 4 })
+            Directory.Delete($"{_folder}/node-{gone}", recursive: true);
+        string told = (await KvasirProcess.Run("recover", $"{_folder}/node-2", "--yes")).AssertSuccess().Output;
+        Assert.Contains("cluster of one", told, StringComparison.Ordinal);
+        long[] here = [.. told.Split('\n').Where(l => l.StartsWith("  group ", StringComparison.Ordinal) && !l.Contains(':', StringComparison.Ordinal))
+            .Select(l => long.Parse(l.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture))];
+        string[] kept = [.. shardOf.Keys.Where(i => here.Contains(shardOf[i]))], lost = [.. shardOf.Keys.Except(kept)];
+        Assert.NotEmpty(kept);
+        using Process alone = KvasirProcess.Start("server", "--config", $"{_folder}/node-2.conf", "--json");
+        Assert.NotNull(await alone.StandardOutput.ReadLineAsync());
+        foreach (string i in kept)
+        {
+            Assert.Equal($"value{i}", RunningCluster.Insist(port, "GET", $"key{i}"));
+            Assert.Equal("OK", RunningCluster.Insist(port, "SET", $"key{i}", "afterwards"));
+        }
+
+        // Not "it is not there".
+        foreach (string i in lost.Take(2))
+        {
+            using RespConnection connection = RespConnection.Open(new HostPort("127.0.0.1", int.Parse(port, CultureInfo.InvariantCulture)));
+            Assert.Matches("^-(CLUSTERDOWN|TRYAGAIN) ", connection.Ask("GET", $"key{i}"));
+        }
+
+        Tools.Run("kill", "-TERM", alone.Id.ToString(CultureInfo.InvariantCulture));
+        await alone.WaitForExitAsync();
+        Assert.Equal(0, alone.ExitCode);
     }
 
     [Fact]

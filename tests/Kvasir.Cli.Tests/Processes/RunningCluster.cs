@@ -27,9 +27,11 @@ internal sealed partial class RunningCluster : IDisposable
         _process.BeginErrorReadLine();
     }
 
-    public static async Task<RunningCluster> Start(string folder, params string[] flags)
+    public static Task<RunningCluster> Start(string folder, params string[] flags) => StartOf(3, folder, flags);
+
+    public static async Task<RunningCluster> StartOf(int nodes, string folder, params string[] flags)
     {
-        RunningCluster cluster = new(KvasirProcess.Start(["up", "--nodes", "3", "--data", folder, "--resp-port", "0", .. flags]), folder);
+        RunningCluster cluster = new(KvasirProcess.Start(["up", "--nodes", $"{nodes}", "--data", folder, "--resp-port", "0", .. flags]), folder);
         using CancellationTokenSource patience = new(TimeSpan.FromMinutes(2));
         while (await cluster.NextLine(patience.Token) is { } line)
         {

@@ -18,7 +18,9 @@ public sealed class DirectoryCallCodecTests
             Nodes = [new NodeAddress(new NodeId(1), "a:1"), new NodeAddress(new NodeId(3), "b:1")],
         }),
         ["join reply: ask another"] = Bytes(JoinReply.Redirect("a:1")),
-        ["group reports"] = Bytes([new GroupReport(new GroupId(5), 7), new GroupReport(new GroupId(9), 1)]),
+        ["group reports"] = Bytes((IReadOnlyList<GroupReport>)[new GroupReport(new GroupId(5), 7), new GroupReport(new GroupId(9), 1)]),
+        ["stopped copies"] = Bytes((IReadOnlyList<StoppedCopy>)[new StoppedCopy(new GroupId(5), 0), new StoppedCopy(new GroupId(9), 300)]),
+        ["whereabouts request"] = Bytes(new WhereaboutsRequest(300, new NodeId(3))),
     };
 
     [Fact]
@@ -72,6 +74,10 @@ public sealed class DirectoryCallCodecTests
 
     private static byte[] Bytes(JoinReply reply) => Written(b => DirectoryCallCodec.Write(b, reply));
 
+    private static byte[] Bytes(IReadOnlyList<StoppedCopy> copies) => Written(b => DirectoryCallCodec.Write(b, copies));
+
+    private static byte[] Bytes(WhereaboutsRequest request) => Written(b => DirectoryCallCodec.Write(b, request));
+
     private static byte[] Bytes(IReadOnlyList<GroupReport> reports) => Written(b => DirectoryCallCodec.Write(b, reports));
 
     private static byte[] Written(Action<BytesBuffer> write)
@@ -86,6 +92,8 @@ public sealed class DirectoryCallCodecTests
         DirectoryCallKind.JoinRequest => DirectoryCallCodec.TryRead(bytes, out JoinRequest? request) ? Bytes(request) : null,
         DirectoryCallKind.JoinReply => DirectoryCallCodec.TryRead(bytes, out JoinReply? reply) ? Bytes(reply) : null,
         DirectoryCallKind.GroupReports => DirectoryCallCodec.TryRead(bytes, out IReadOnlyList<GroupReport>? reports) ? Bytes(reports) : null,
+        DirectoryCallKind.WhereaboutsRequest => DirectoryCallCodec.TryRead(bytes, out WhereaboutsRequest whereabouts) ? Bytes(whereabouts) : null,
+        DirectoryCallKind.StoppedCopies => DirectoryCallCodec.TryRead(bytes, out IReadOnlyList<StoppedCopy>? copies) ? Bytes(copies) : null,
         _ => null,
     };
 }

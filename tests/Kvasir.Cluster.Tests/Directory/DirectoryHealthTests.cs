@@ -1,5 +1,7 @@
 using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Tests.Directory;
 
@@ -32,6 +34,21 @@ public sealed class DirectoryHealthTests
         DirectoryHealth health = DirectoryHealth.Of(cluster.View, _ => false);
         Assert.Equal(("ok", true, 0), (health.Word, health.IsWhole, health.ShardsMoving));
         Assert.Empty(health.Problems);
+    }
+
+    [Fact]
+    public void StoppedCopiesCountForNothing()
+    {
+        Clusters cluster = new();
+        cluster.Join();
+        cluster.Join();
+        cluster.Settle();
+        MemberId stopped = cluster.Group(7).MemberOn(new NodeId(2));
+        DirectoryHealth health = DirectoryHealth.Of(cluster.View, _ => false, (group, member) => group == new GroupId(7) && member == stopped);
+        Assert.Equal(("degraded", 1, 1, 0), (health.Word, health.CopiesStopped, health.ShardsUnderReplicated, health.ShardsUnavailable));
+        Assert.Contains("1 copy is stopped", Assert.Single(health.Problems), StringComparison.Ordinal);
+        health = DirectoryHealth.Of(cluster.View, node => node == new NodeId(3), (group, member) => group == new GroupId(7) && member == stopped);
+        Assert.Equal(1, health.ShardsUnavailable);
     }
 
     [Fact]

@@ -10,7 +10,7 @@ namespace Kvasir.Cluster.Tests.Directory;
 /// <summary>
 /// One group as Raft would have it, without its messages: a configuration in force, committed or not, a leader, and nodes that
 /// have the data or not. Leaders follow the rule; nodes crash, lag, die for good, remove copies as soon as they may and are given new
-/// ones; the target changes, and leaders and nodes may know an old one. Whatever happens, a majority of each configuration in force has
+/// ones; copies stop, and others are put in their place; the target changes, and leaders and nodes may know an old one. Whatever happens, a majority of each configuration in force has
 /// the data, and no member that was removed comes back.
 /// </summary>
 internal sealed class GroupInModel
@@ -26,6 +26,9 @@ internal sealed class GroupInModel
     private readonly MemberId[] _copies = new MemberId[Nodes + 1];
     private readonly MemberId[] _lastCopies = new MemberId[Nodes + 1];
     private readonly SortedSet<MemberId> _gone = [];
+
+    // Copies that are there and take part in nothing, for ever.
+    private readonly SortedSet<MemberId> _stopped = [];
     private readonly bool[] _lags = new bool[Nodes + 1];
 
     // What each node has applied of the directory.
@@ -83,7 +86,7 @@ internal sealed class GroupInModel
     private void Disturb()
     {
         int node = _random.Next(1, Nodes + 1);
-        switch (_random.Next(12))
+        switch (_random.Next(13))
         {
             case 0:
                 Crash(node);
@@ -107,6 +110,10 @@ internal sealed class GroupInModel
                 if (!_leader.IsNone && _random.OneIn(2))
                     Note($"{_leader} resigns", () => _leader = MemberId.None);
                 break;
+            case 6:
+                if (_random.OneIn(4))
+                    Stop(node);
+                break;
             default:
                 GoOn();
                 break;
@@ -117,8 +124,11 @@ internal sealed class GroupInModel
     private void GoOn()
     {
         int node = _random.Next(1, Nodes + 1);
-        switch (_random.Next(5))
+        switch (_random.Next(6))
         {
+            case 5:
+                Replace();
+                break;
             case 0:
                 _known[node] = _cluster.View;
                 MayRemove(node, _known[node]);
@@ -173,6 +183,32 @@ internal sealed class GroupInModel
         _cluster.Do(DirectoryUpkeep.Next(_cluster.View, [], new UpkeepSettings()));
     }
 
+    /// <summary>Its files are damaged, or differ: as many as a promise can bear.</summary>
+    private void Stop(int node)
+    {
+        MemberId copy = _copies[node];
+        if (copy.IsNone || _stopped.Contains(copy) || !Bears(_inForce, node) || !Bears(_committed, node))
+            return;
+        if (_leader == copy)
+            _leader = MemberId.None;
+        Note($"{copy} is stopped", () => _stopped.Add(copy));
+    }
+
+    /// <summary>The directory's leader has heard of copies that are stopped.</summary>
+    private void Replace()
+    {
+        var stopped = new StoppedCopies();
+        foreach (MemberId member in _stopped.Where(m => _copies[m.Keeper] == m && _up[m.Keeper]))
+            stopped.Tell(Id((int)member.Keeper), [new StoppedCopy(s_group, member.Generation)], TimeSpan.Zero);
+        NodeStanding[] standings = [.. Enumerable.Range(1, Nodes).Where(i => _up[i]).Select(i => new NodeStanding(Id(i), TimeSpan.Zero, HasDirectory: true))];
+        if (DirectoryUpkeep.FirstStopped(_cluster.View, standings, new UpkeepSettings(), stopped, TimeSpan.Zero) is not (var group, var lost))
+            return;
+        var draft = new DirectoryDraft(_cluster.View);
+        new Placement(_cluster.View, stopped).Replace(draft, group, lost);
+        _cluster.Do(draft.Grant());
+        _trace.Add($"{lost} is replaced: {Record}");
+    }
+
     private bool Bears(Configuration configuration, int death) =>
         IsMajority(configuration.Voters, id => HasData(id) && id.Keeper != death)
         && (!configuration.IsJoint || IsMajority(configuration.Outgoing, id => HasData(id) && id.Keeper != death));
@@ -189,7 +225,7 @@ internal sealed class GroupInModel
 
         int count = Math.Min(alive.Length, 1 + (2 * _random.Next(3)));
         var draft = new DirectoryDraft(_cluster.View);
-        draft.Put(Placement.Moved(Record, alive[..count].Select(Id)));
+        draft.Put(Placement.Moved(Record, alive[..count].Select(Id), _stopped.Contains));
         foreach (int node in alive)
         {
             // Somebody can always lead.
@@ -314,7 +350,7 @@ internal sealed class GroupInModel
 
     private bool Serves(MemberId member) => !member.IsNone && _up[member.Keeper] && HasData(member);
 
-    private bool HasData(MemberId member) => _copies[member.Keeper] == member;
+    private bool HasData(MemberId member) => _copies[member.Keeper] == member && !_stopped.Contains(member);
 
     private void Note(string what, Action change)
     {

@@ -117,6 +117,25 @@ public sealed class PlacementTests
     }
 
     [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void EveryKeyspaceIsLedByAllNodes(bool oneByOne)
+    {
+        Clusters cluster = new();
+        cluster.Join();
+        if (oneByOne)
+            cluster.Settle();
+        cluster.Join();
+        cluster.Settle();
+        foreach (KeyspaceShards keyspace in cluster.View.Keyspaces.Where(k => !k.Record.IsSystem))
+        {
+            GroupRecord?[] groups = keyspace.Groups.ToArray();
+            int[] leads = [.. cluster.View.Nodes.Select(n => groups.Count(g => g!.PreferredLeader == n.Id))];
+            Assert.True(leads.Order().SequenceEqual([1, 1, 2]), $"{keyspace.Record.Name}: {string.Join(" ", leads)}");
+        }
+    }
+
+    [Theory]
     [InlineData("zone=a", "zone=a", "zone=b", "zone=c")]
     [InlineData("zone=a", "zone=a", "zone=a", "zone=b", "zone=c", "zone=c")]
     [InlineData("region=eu,zone=a", "region=eu,zone=b", "region=us,zone=a", "region=us,zone=b", "region=us,zone=b", "region=asia,zone=a")]

@@ -18,14 +18,19 @@ internal sealed class GroupCluster
 {
     private static readonly TimeSpan s_step = TimeSpan.FromMicroseconds(500);
 
-    public GroupCluster(ulong seed, int nodes, int groups, IEngineFactory? engines = null, RaftSettings? settings = null)
+    public GroupCluster(
+        ulong seed, int nodes, int groups, IEngineFactory? engines = null, RaftSettings? settings = null, long oldBytesPerTurn = 512 << 10)
     {
         Random = new SeededRandom(seed);
         Clock = new SimulatedClock(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         Events = new EventQueue(Clock);
         Network = new SimulatedNetwork(Events, Random.Fork(), new TraceHash());
         Engines = engines ?? new Simulation.Models.ModelEngineFactory();
-        Options = new GroupHostOptions { Raft = settings ?? new RaftSettings { QuiesceAfter = TimeSpan.MaxValue } };
+        Options = new GroupHostOptions
+        {
+            Raft = settings ?? new RaftSettings { QuiesceAfter = TimeSpan.MaxValue },
+            OldBytesPerTurn = oldBytesPerTurn,
+        };
         GroupIds = [.. Enumerable.Range(1, groups).Select(i => new GroupId((uint)i))];
         Founders = new Configuration([.. Enumerable.Range(1, nodes).Select(i => new MemberId((ulong)i))]);
         for (int i = 1; i <= nodes; i++)

@@ -51,6 +51,9 @@ internal sealed class GroupNode : ITransportListener, ILogListener
 
     public bool IsDown => Transport.IsDown;
 
+    /// <summary>Of the messages that came, in bytes.</summary>
+    public int LargestReceived { get; private set; }
+
     /// <summary>Its disk answers nothing.</summary>
     public bool IsStalled { get; set; }
 
@@ -153,7 +156,11 @@ internal sealed class GroupNode : ITransportListener, ILogListener
         _open.RemoveAll(w => w.IsLost);
     }
 
-    public void Received(NodeId from, ReadOnlySpan<byte> message) => Host.Gather(from, message);
+    public void Received(NodeId from, ReadOnlySpan<byte> message)
+    {
+        LargestReceived = Math.Max(LargestReceived, message.Length);
+        Host.Gather(from, message);
+    }
 
     public void Settled() => Host.Settled();
 

@@ -157,10 +157,13 @@ public sealed class RaftGroupTests
         cluster.Verify();
     }
 
-    [Fact]
-    public void AFollowerThatWasAwayCatchesUpFromTheJournal()
+    [Theory]
+    [InlineData(1 << 20)]
+    [InlineData(3000)]
+    [InlineData(1)]
+    public void AFollowerThatWasAwayCatchesUpFromTheJournal(long oldBytesPerTurn)
     {
-        var cluster = new GroupCluster(41, nodes: 3, groups: 2);
+        var cluster = new GroupCluster(41, nodes: 3, groups: 2, oldBytesPerTurn: oldBytesPerTurn);
         GroupNode away = cluster.Nodes.First(n => n != cluster.Leader(s_group));
         away.Crash(CrashKind.LoseUnsynced);
         for (int i = 0; i < 600; i++)
@@ -179,6 +182,75 @@ public sealed class RaftGroupTests
         cluster.Settle();
         Assert.True(cluster.Writes.TrueForAll(w => w.IsAcknowledged));
         cluster.Verify();
+    }
+
+    [Fact]
+    public void WhatALaggingFollowerIsSentComesInTurnsWithOtherWork()
+    {
+        const int AppendBytes = 4 << 10, OldBytes = 8 << 10;
+        var settings = new RaftSettings { QuiesceAfter = TimeSpan.MaxValue, AppendBytesMax = AppendBytes };
+        var cluster = new GroupCluster(42, nodes: 3, groups: 4, settings: settings, oldBytesPerTurn: OldBytes);
+        GroupNode leader = cluster.Leader(s_group);
+        GroupNode away = cluster.Nodes.First(n => n != leader);
+        away.Crash(CrashKind.LoseUnsynced);
+        for (int i = 0; i < 400; i++)
+        {
+            cluster.Write(cluster.GroupIds[i % 4], bytes: 1000);
+            cluster.Run(TimeSpan.FromMilliseconds(1));
+        }
+
+        cluster.Run(TimeSpan.FromMilliseconds(100));
+        Assert.InRange(away.LargestReceived, 0, AppendBytes);
+        away.Restart();
+        cluster.Settle();
+        cluster.Verify();
+
+        // One append more than is left may always go.
+        Assert.InRange(away.LargestReceived, AppendBytes, OldBytes + AppendBytes + 1024);
+    }
+
+    [Theory]
+    [InlineData(2, 0, 500)]
+    [InlineData(20, 4000, 8000)]
+    public void AFollowerPausesAsItsEngineAsksWhereThatIsWorthAStepOfTheClock(int pauseMs, double leastMs, double mostMs)
+    {
+        const int Entries = 200;
+        var engines = new Nodes.HookedEngineFactory(new Simulation.Models.ModelEngineFactory());
+        var cluster = new GroupCluster(43, nodes: 3, groups: 1, engines);
+        GroupNode away = cluster.Nodes.First(n => n != cluster.Leader(s_group));
+        away.Crash(CrashKind.LoseUnsynced);
+        TestWrite? last = null;
+        for (int i = 0; i < Entries; i++)
+            last = cluster.Write(s_group);
+        cluster.RunUntil(() => last!.IsAcknowledged, "all is written");
+        engines.WriteDelay = TimeSpan.FromMilliseconds(pauseMs);
+        away.Restart();
+        TimeSpan began = cluster.Events.Now;
+        cluster.RunUntil(() => away.Group(s_group).AppliedIndex.Value >= last!.Position.Value, "it has applied what it missed");
+        Assert.InRange((cluster.Events.Now - began).TotalMilliseconds, leastMs, mostMs);
+        engines.WriteDelay = null;
+        cluster.Settle();
+        cluster.Verify();
+    }
+
+    [Fact]
+    public void WhatIsCommittedInTheDirectoryIsAppliedEverywhereBeforeTheNextHeartbeat()
+    {
+        for (ulong seed = 44; seed < 54; seed++)
+        {
+            var cluster = new GroupCluster(seed, nodes: 3, groups: 1);
+            GroupNode leader = cluster.Leader(GroupId.Directory);
+            cluster.Run(TimeSpan.FromMilliseconds(500 + cluster.Random.Next(100)));
+            TestWrite write = leader.Write(GroupId.Directory);
+            cluster.RunUntil(() => write.IsAcknowledged, "the write is acknowledged");
+            TimeSpan began = cluster.Events.Now;
+            cluster.RunUntil(
+                () => cluster.Nodes.TrueForAll(n => n.Group(GroupId.Directory).AppliedIndex.Value >= write.Position.Value),
+                "all have applied it");
+
+            // An acknowledgement may still be on its way from the slower one, behind its disk; then the news of the commit.
+            Assert.InRange((cluster.Events.Now - began).TotalMilliseconds, 0, 30);
+        }
     }
 
     [Fact]

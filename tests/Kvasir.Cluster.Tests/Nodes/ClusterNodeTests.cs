@@ -17,6 +17,8 @@ namespace Kvasir.Cluster.Tests.Nodes;
 
 public sealed class ClusterNodeTests
 {
+    private static readonly UpkeepSettings s_noReplacements = new() { ReplacesStopped = false };
+
     [Fact]
     public void AnEmptyFolderFoundsAClusterAndComesBack()
     {
@@ -274,7 +276,8 @@ public sealed class ClusterNodeTests
     [Fact]
     public void AReplicaWhoseFilesRotIsStoppedAndTheOthersServe()
     {
-        ClusterWorld world = ClusterWorld.OfThree(44, new LsmEngineFactory());
+        ClusterWorld world = new(44, new LsmEngineFactory()) { Upkeep = s_noReplacements };
+        world.MakeThree();
         for (int i = 0; i < 200; i++)
             world.Put(0, $"key{i}", new string('x', 2000) + i);
         world.RunUntil(world.IsLevel, "all have it");
@@ -330,7 +333,8 @@ public sealed class ClusterNodeTests
     [Fact]
     public void AReplicaThatDiffersStaysStoppedUntilAnotherTakesItsPlace()
     {
-        ClusterWorld world = ClusterWorld.OfThree(43, new LsmEngineFactory());
+        ClusterWorld world = new(43, new LsmEngineFactory()) { Upkeep = s_noReplacements };
+        world.MakeThree();
         world.Put(0, "a", "1");
         world.Run(TimeSpan.FromSeconds(3));
         GroupId shard = world.Members[0].Route(0, "a").Group;

@@ -1,4 +1,5 @@
 using System.Text;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Partitioning;
@@ -43,6 +44,11 @@ internal sealed class ClusterWorld
 
     public long JournalBytesMax { get; }
 
+    /// <summary>Of nodes that start from now on, like those below.</summary>
+    public UpkeepSettings Upkeep { get; set; } = new();
+
+    public long SnapshotBytesPerSecond { get; set; } = 64 << 20;
+
     public List<ClusterMember> Members { get; } = [];
 
     /// <summary>Another node: the first founds a cluster, others ask the first; nodes get their numbers in this order.</summary>
@@ -58,10 +64,15 @@ internal sealed class ClusterWorld
     public static ClusterWorld OfThree(ulong seed, IEngineFactory? engines = null, long journalBytesMax = 512 << 20)
     {
         var world = new ClusterWorld(seed, engines, journalBytesMax);
-        for (int i = 0; i < 3; i++)
-            world.Add();
-        world.RunUntil(world.IsWhole, "every shard has three voters");
+        world.MakeThree();
         return world;
+    }
+
+    public void MakeThree()
+    {
+        for (int i = 0; i < 3; i++)
+            Add();
+        RunUntil(IsWhole, "every shard has three voters");
     }
 
     /// <summary>Every shard that the directory knows has its voters where it wants them, on three nodes.</summary>
@@ -144,6 +155,8 @@ internal sealed class ModelEnginesAsLsm : IEngineFactory
     public IStorageEngine Open(string folder, EngineEnvironment environment) => _model.Open(folder, environment);
 
     public string? FindMissing(Storage.Files.IFileSystem files, string folder) => _model.FindMissing(files, folder);
+
+    public LogPosition ReadFlushedPosition(Storage.Files.IFileSystem files, string folder) => _model.ReadFlushedPosition(files, folder);
 }
 
 internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLink, ITransport
@@ -198,6 +211,8 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             ShardsPerDatabase = 2,
             MemoryBytes = MemoryBudget.MinimumBytes,
             JournalBytesMax = _world.JournalBytesMax,
+            SnapshotBytesPerSecond = _world.SnapshotBytesPerSecond,
+            Upkeep = _world.Upkeep,
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
         };
         Node = ClusterNode.Open(options, new NodeEnvironment(Disk, _scheduler, [_world.Engines], _random.NextUInt64()), this, this);
@@ -218,6 +233,13 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
     {
         Link.Restart();
         Start();
+    }
+
+    /// <summary>What was flushed of this group is in files, and nothing else was.</summary>
+    public void Flush(GroupId group)
+    {
+        Do(_ => Group(group).Replica.Engine.Flush());
+        _world.RunUntil(() => Group(group).Replica.Engine.OldestUnflushedPosition is null, "it is in files");
     }
 
     public void Stop()

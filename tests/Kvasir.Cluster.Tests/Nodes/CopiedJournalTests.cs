@@ -10,6 +10,8 @@ namespace Kvasir.Cluster.Tests.Nodes;
 /// <summary>A whole journal in the place of another: every checksum in it is right.</summary>
 public sealed class CopiedJournalTests
 {
+    private const string Journal = "/data/journal/";
+
     [Fact]
     public void TheJournalOfAnotherNodeStopsTheStart()
     {
@@ -20,7 +22,7 @@ public sealed class CopiedJournalTests
         using NodeInMemory other = new();
         other.Scheduler.Clock.Elapse(TimeSpan.FromSeconds(1));
         other.Restart();
-        foreach (string path in Journal(other.Disk).Keys)
+        foreach (string path in other.CopyOf(Journal).Keys)
             other.Disk.Delete(path);
         NodeIdentity unborn = IdentityFile.Read(other.Disk, "/data/NODE") with { HasJournal = false, JournalId = 0 };
         IdentityFile.Write(other.Disk, "/data", unborn);
@@ -28,7 +30,7 @@ public sealed class CopiedJournalTests
         other.Put(0, "a", "theirs");
         other.Node.Dispose();
 
-        Replace(world.Disk, Journal(other.Disk));
+        world.Replace(Journal, other.CopyOf(Journal));
         Assert.Contains("belongs here", Assert.Throws<CorruptionException>(world.Restart).Message, StringComparison.Ordinal);
         Assert.NotEmpty(Findings(world));
     }
@@ -40,7 +42,7 @@ public sealed class CopiedJournalTests
         world.Put(0, "a", "1");
         world.Restart();
         world.Node.Dispose();
-        SortedDictionary<string, byte[]> older = Journal(world.Disk);
+        SortedDictionary<string, byte[]> older = world.CopyOf(Journal);
         world.Restart();
         world.Put(0, "b", "2");
         world.Settle();
@@ -51,7 +53,7 @@ public sealed class CopiedJournalTests
         world.Node.Dispose();
         Assert.Empty(Findings(world));
 
-        Replace(world.Disk, older);
+        world.Replace(Journal, older);
         Assert.Contains("older copy", Assert.Throws<CorruptionException>(world.Restart).Message, StringComparison.Ordinal);
         Assert.NotEmpty(Findings(world));
     }
@@ -111,18 +113,6 @@ public sealed class CopiedJournalTests
         Assert.Equal((4, true, 0UL, true), (read.DatabaseCount, read.HasJournal, read.JournalId, read.HasUnsynced));
         world.Restart();
         Assert.NotEqual(0UL, IdentityFile.Read(world.Disk, "/data/NODE").JournalId);
-    }
-
-    private static SortedDictionary<string, byte[]> Journal(SimulatedFileSystem disk) => new(
-        disk.Paths.Where(path => path.StartsWith("/data/journal/", StringComparison.Ordinal)).ToDictionary(path => path, disk.ReadAll),
-        StringComparer.Ordinal);
-
-    private static void Replace(SimulatedFileSystem disk, SortedDictionary<string, byte[]> journal)
-    {
-        foreach (string path in Journal(disk).Keys)
-            disk.Delete(path);
-        foreach ((string path, byte[] content) in journal)
-            disk.WriteAll(path, content);
     }
 
     private static IReadOnlyList<JournalFinding> Findings(NodeInMemory world)

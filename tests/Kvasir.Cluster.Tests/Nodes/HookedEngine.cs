@@ -52,7 +52,7 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void DiscardAfter(LogPosition position) => inner.DiscardAfter(position);
 
-    public TimeSpan SuggestWriteDelay(int bytes) => inner.SuggestWriteDelay(bytes);
+    public TimeSpan SuggestWriteDelay(int bytes) => factory.WriteDelay ?? inner.SuggestWriteDelay(bytes);
 
     public EntryInfo Get(ReadOnlySpan<byte> key, in ReadView view, BytesBuffer? value) => inner.Get(key, view, value);
 
@@ -87,10 +87,15 @@ internal sealed class HookedEngineFactory(IEngineFactory inner) : IEngineFactory
 
     public Action? BeforePublish { get; set; }
 
+    /// <summary>Writers shall wait so long, whoever asks; null: as the engine says.</summary>
+    public TimeSpan? WriteDelay { get; set; }
+
     public string Name => inner.Name;
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) =>
         new HookedEngine((IOrderedEngine)inner.Open(folder, environment), this);
 
     public string? FindMissing(IFileSystem files, string folder) => inner.FindMissing(files, folder);
+
+    public LogPosition ReadFlushedPosition(IFileSystem files, string folder) => inner.ReadFlushedPosition(files, folder);
 }

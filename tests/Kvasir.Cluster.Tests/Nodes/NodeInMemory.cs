@@ -23,7 +23,7 @@ internal sealed class NodeInMemory : IDisposable
 
     public NodeOptions Options { get; set; }
 
-    public SimulatedFileSystem Disk { get; private set; }
+    public SimulatedFileSystem Disk { get; set; }
 
     public SimulatedScheduler Scheduler { get; private set; }
 
@@ -61,6 +61,29 @@ internal sealed class NodeInMemory : IDisposable
     {
         Node.Log.Commit();
         Scheduler.RunAll();
+    }
+
+    /// <summary>So long without a write that the journal lets go of all that it can.</summary>
+    public void Idle()
+    {
+        for (int i = 0; i < 100; i++)
+        {
+            Scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            Scheduler.RunAll();
+        }
+    }
+
+    /// <summary>What lies below a folder, by path: to be put back later as an older copy.</summary>
+    public SortedDictionary<string, byte[]> CopyOf(string folder) => new(
+        Disk.Paths.Where(path => path.StartsWith(folder, StringComparison.Ordinal)).ToDictionary(path => path, Disk.ReadAll), StringComparer.Ordinal);
+
+    /// <summary>Nothing but the copy lies below the folder from now on.</summary>
+    public void Replace(string folder, SortedDictionary<string, byte[]> copy)
+    {
+        foreach (string path in CopyOf(folder).Keys)
+            Disk.Delete(path);
+        foreach ((string path, byte[] content) in copy)
+            Disk.WriteAll(path, content);
     }
 
     public void Restart()

@@ -1,10 +1,12 @@
 using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Journal;
+using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Cluster.Tests.Nodes;
 
@@ -137,6 +139,86 @@ public sealed class NodeUpkeepTests
         }
 
         Assert.True(most < options.JournalBytesMax / 2, $"{most} bytes of journal were kept");
+    }
+
+    /// <summary>Nobody is to wait for what has no room to be done.</summary>
+    [Fact]
+    public void WritesThatWaitForACompactionWithoutRoomAreRefusedAndDeletionsTaken()
+    {
+        NodeOptions options = new()
+        {
+            Folder = "/data",
+            Engine = "lsm",
+            DatabaseCount = 1,
+            MemoryBytes = MemoryBudget.MinimumBytes,
+            ReserveBytes = 256 << 10,
+            Journal = new JournalOptions { FirstSegmentBytes = 16 << 10, SegmentBytes = 16 << 10, SpareSegmentsMax = 0 },
+        };
+
+        // Each compaction rewrites all that there is.
+        LsmOptions tables = LsmOptions.Tiny with { LevelCount = 2, TableBytes = 1 << 20 };
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        SimulatedScheduler scheduler = new(new SeededRandom(2));
+        using KvasirNode node = KvasirNode.Open(options, new NodeEnvironment(disk, scheduler, [new LsmEngineFactory(tables)], Seed: 5));
+        IOrderedEngine engine = node.Database(0).Engine;
+        SeededRandom random = new(3);
+        int keys = 0;
+        while (keys < 2000)
+            PutRandom();
+
+        // What there is then, and a little more: no room to merge it.
+        disk.CapacityBytes = long.MaxValue - disk.FreeBytes("/data") + (160 << 10);
+        int rounds = 0;
+        for (; node.Refusal is null && rounds < 2000; rounds++)
+        {
+            if (engine.SuggestWriteDelay(0) == TimeSpan.Zero)
+                PutRandom();
+            Step();
+        }
+
+        Assert.True(node.Refusal is { Code: WriteRefusal.FullDisk }, $"no refusal after {rounds} rounds: {engine.BackgroundFailure?.Message}");
+        Assert.Contains("keyspace db0", node.Refusal.Message, StringComparison.Ordinal);
+        for (int i = 0; i < 100; i++)
+            Step();
+        Assert.NotNull(node.Refusal);
+        Assert.True(engine.Get([0, 0, 0, 0], ReadView.Published, value: null).Found);
+
+        long before = disk.FreeBytes("/data");
+        node.Mailbox.Post(new ActionItem(e =>
+        {
+            Assert.True(node.MakeRoomForDeletion());
+            e.DeleteRange(node.Database(0), [], []);
+            e.Commit();
+        }));
+        for (int i = 0; i < 100; i++)
+            Step();
+        Assert.True(disk.FreeBytes("/data") > before + (256 << 10), $"{before} bytes were free and {disk.FreeBytes("/data")} are");
+        Assert.Null(node.Refusal);
+        PutRandom();
+        Step();
+        Assert.Null(node.Refusal);
+
+        void PutRandom()
+        {
+            byte[] value = new byte[200];
+            random.NextBytes(value);
+            byte[] key = BitConverter.GetBytes(keys++);
+            node.Mailbox.Post(new ActionItem(e =>
+            {
+                e.Put(node.Database(0), key, [], value, 0);
+                e.Commit();
+            }));
+            node.Log.CommitInline();
+            if (keys % 20 == 0)
+                scheduler.RunAll();
+        }
+
+        void Step()
+        {
+            scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            node.Log.CommitInline();
+            scheduler.RunAll();
+        }
     }
 
     private static void Put(KvasirNode node, byte key, int bytes = 100, int database = 0) => node.Mailbox.Post(new ActionItem(e =>

@@ -88,6 +88,22 @@ public sealed class PeerGreetingTests
     }
 
     [Fact]
+    public void WhoIsNotKnownThereYetIsWorthAWarningOnlyWhenItLasts()
+    {
+        using PeerNode a = new(1), b = new(0);
+        a.Transport.SetPeers([b.Address with { Node = new NodeId(2) }]);
+        a.Log.Wait("it refuses: this node belongs to no cluster yet");
+        b.Transport.Identify(PeerNode.Cluster, new NodeId(2));
+        b.Transport.SetPeers([a.Address]);
+        a.WaitConnected(new NodeId(2));
+        Assert.DoesNotContain("Warning", a.Log.ToString(), StringComparison.Ordinal);
+
+        using PeerNode c = new(1, PeerNode.Options() with { AcquaintanceMax = TimeSpan.Zero }), d = new(0);
+        c.Transport.SetPeers([d.Address with { Node = new NodeId(2) }]);
+        c.Log.Wait("Warning: node 2 cannot be reached");
+    }
+
+    [Fact]
     public void NodesOfTwoClustersDoNotTalkAndSaySo()
     {
         using PeerNode a = new(1), b = new(2, cluster: 0xBAD);

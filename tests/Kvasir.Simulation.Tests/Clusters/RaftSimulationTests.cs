@@ -1,4 +1,5 @@
 using Kvasir.Simulation.Clusters;
+using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
 
 namespace Kvasir.Simulation.Tests.Clusters;
@@ -10,7 +11,7 @@ public sealed class RaftSimulationTests
         "configurations proposed", "configurations refused", "leaders elected", "lease reads", "logs compacted",
         "messages doubled", "messages lost", "operations answered", "operations asked again in doubt", "operations in doubt",
         "operations refused", "round reads", "snapshots installed", "snapshots sent", "stale reads",
-        .. RaftFaultNames.Kinds.Select(k => $"faults: {k}"),
+        .. FaultNames.Kinds<RaftFaults>().Select(k => $"faults: {k}"),
     ];
 
     // In parts, that run beside each other.
@@ -41,7 +42,7 @@ public sealed class RaftSimulationTests
     public void SameSeedSameRun(ulong seed, int members)
     {
         RaftSimulationOptions options = Options(seed) with { Members = members };
-        RaftSimulationResult first = RaftSimulation.Run(options), second = RaftSimulation.Run(options);
+        SimulationResult first = RaftSimulation.Run(options), second = RaftSimulation.Run(options);
         Assert.Equal(first.TraceHash, second.TraceHash);
         Assert.Equal(first.History, second.History);
         Assert.Equal(first.Coverage, second.Coverage);
@@ -56,7 +57,7 @@ public sealed class RaftSimulationTests
     [Fact]
     public void WithoutFaultsNothingIsLostAndOneLeaderStays()
     {
-        RaftSimulationResult result = RaftSimulation.Run(Options(5) with { Faults = RaftFaults.None });
+        SimulationResult result = RaftSimulation.Run(Options(5) with { Faults = RaftFaults.None });
         Assert.Equal(1, result.Coverage.Counts["leaders elected"]);
         Assert.Equal(0, result.Coverage.Counts.GetValueOrDefault("messages lost"));
         Assert.True(result.Coverage.Counts["operations answered"] > 1000);
@@ -71,9 +72,9 @@ public sealed class RaftSimulationTests
     [InlineData("3", null)]
     public void FaultsHaveNames(string text, RaftFaults? faults)
     {
-        Assert.Equal(faults, RaftFaultNames.Parse(text));
+        Assert.Equal(faults, FaultNames.Parse<RaftFaults>(text));
         if (faults is { } some)
-            Assert.Equal(faults, RaftFaultNames.Parse(RaftFaultNames.Format(some)));
+            Assert.Equal(faults, FaultNames.Parse<RaftFaults>(FaultNames.Format(some)));
     }
 
     private static RaftSimulationOptions Options(ulong seed) => new() { Seed = seed, Time = TimeSpan.FromSeconds(20) };

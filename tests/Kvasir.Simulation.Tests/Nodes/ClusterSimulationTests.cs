@@ -1,5 +1,6 @@
 using System.Globalization;
 using Kvasir.Simulation.Nodes;
+using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
 using Kvasir.Storage.Lsm;
 
@@ -45,7 +46,7 @@ public sealed class ClusterSimulationTests
         }
 
         foreach (string what in (string[])["disks emptied", "disks that rot", "operator: a decommission", "operator: a lost disk", "operator: a repave",
-            "operator: another machine", "absent nodes replaced"])
+            "operator: another machine", "absent nodes replaced", "replicas stopped", "disks that healed"])
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
@@ -55,7 +56,7 @@ public sealed class ClusterSimulationTests
     public void SameSeedSameRun(ulong seed, int nodes)
     {
         ClusterSimulationOptions options = Options(seed) with { Nodes = nodes, Time = TimeSpan.FromSeconds(10) };
-        ClusterSimulationResult first = ClusterSimulation.Run(options), second = ClusterSimulation.Run(options);
+        SimulationResult first = ClusterSimulation.Run(options), second = ClusterSimulation.Run(options);
         Assert.Equal(first.TraceHash, second.TraceHash);
         Assert.Equal(first.History, second.History);
         Assert.Equal(first.Coverage, second.Coverage);
@@ -70,7 +71,7 @@ public sealed class ClusterSimulationTests
     [Fact]
     public void WithoutFaultsNothingIsLost()
     {
-        ClusterSimulationResult result = ClusterSimulation.Run(Options(5) with { Faults = ClusterFaults.None });
+        SimulationResult result = ClusterSimulation.Run(Options(5) with { Faults = ClusterFaults.None });
         Assert.Equal(0, result.Coverage.Counts.GetValueOrDefault("messages lost"));
         Assert.True(result.Coverage.Counts["operations answered"] > 1000);
     }
@@ -94,9 +95,9 @@ public sealed class ClusterSimulationTests
     [InlineData("3", null)]
     public void FaultsHaveNames(string text, ClusterFaults? faults)
     {
-        Assert.Equal(faults, ClusterFaultNames.Parse(text));
+        Assert.Equal(faults, FaultNames.Parse<ClusterFaults>(text));
         if (faults is { } some)
-            Assert.Equal(faults, ClusterFaultNames.Parse(ClusterFaultNames.Format(some)));
+            Assert.Equal(faults, FaultNames.Parse<ClusterFaults>(FaultNames.Format(some)));
     }
 
     private static ClusterSimulationOptions Options(ulong seed) =>

@@ -65,6 +65,7 @@ public sealed class DiskWorkloadTests
         JournalOptions expected = new();
         try
         {
+            findings.AddRange(NodeInspector.VerifyFlushed(files, folder, keyspace => TableVerifier.FlushedPosition(files, keyspace)));
             expected = NodeInspector.ExpectedJournal(files, folder, keyspace => TableVerifier.FlushedPosition(files, keyspace));
         }
         catch (StorageException e)

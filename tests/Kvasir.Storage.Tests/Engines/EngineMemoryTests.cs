@@ -79,4 +79,45 @@ public sealed class EngineMemoryTests
             Assert.True(now <= budget.TotalBytes + SlackBytes, $"seed {seed}: {budget.WriteBytes} of writes and {budget.CacheBytes} of caches");
         }
     }
+
+    [Fact]
+    public void EnginesThatFillTogetherAreFlushedInTurnWhileThereIsRoom()
+    {
+        const int Engines = 4;
+        var random = new SeededRandom(5);
+        var budget = new MemoryBudget(4 * MemoryBudget.MinimumBytes);
+        var scheduler = new SimulatedScheduler(random.Fork());
+        var environment = new EngineEnvironment(new SimulatedFileSystem(random.Fork()), scheduler, budget);
+        IOrderedEngine[] engines = [.. Enumerable.Range(0, Engines).Select(i => new LsmEngineFactory().OpenOrdered($"/engine-{i}", environment))];
+        var batch = new WriteBatch();
+        byte[] value = new byte[1000];
+        Span<byte> key = stackalloc byte[16];
+        for (int i = 0; i < 60_000; i++)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(key[8..], i);
+            random.NextBytes(value);
+            batch.Clear();
+            batch.Put(key, value);
+            IOrderedEngine engine = engines[i % Engines];
+            engine.Stage(batch.Bytes);
+            var position = new LogPosition((ulong)i + 1);
+            engine.Publish(position);
+            engine.MarkStable(position);
+
+            // From there on writers are made to wait for memory.
+            Assert.InRange(budget.WriteBytes, 0, budget.WriteLimitBytes / 5 * 4);
+
+            // The background is as fast as a flush of what one engine holds takes while the others go on.
+            if (i % 1000 == 0)
+                scheduler.RunAll();
+        }
+
+        // Not all of them at once, and none for a little.
+        Assert.All(engines, e => Assert.InRange(e.GetStatistics().FlushBytesWritten, 1L << 20, long.MaxValue));
+        foreach (IOrderedEngine engine in engines)
+            engine.Dispose();
+        scheduler.RunAll();
+        Assert.Equal(0, budget.WriteBytes);
+        Assert.False(budget.ActiveLimitReached);
+    }
 }

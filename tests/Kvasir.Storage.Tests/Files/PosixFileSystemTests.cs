@@ -122,6 +122,17 @@ public sealed class PosixFileSystemTests : IDisposable
         _files.Lock(path).Dispose();
     }
 
+    [Fact]
+    public void WhoWasKilledNeedNotBeWaitedForByHand()
+    {
+        string path = $"{_folder}/LOCK";
+        using Process holder = ChildProcess.Start(tracer: null, "lock", path, "512");
+        Assert.Equal("locked", holder.StandardOutput.ReadLine());
+        holder.Kill();
+        _files.Lock(path).Dispose();
+        holder.WaitForExit();
+    }
+
     /// <summary>
     /// The platform's own classes fail this test: their flush returns normally. Injected from outside the process, since
     /// nothing inside it can make the system's fsync fail.

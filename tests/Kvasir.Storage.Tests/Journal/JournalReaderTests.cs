@@ -92,6 +92,41 @@ public sealed class JournalReaderTests
     }
 
     [Fact]
+    public void WhatWasReadIsKeptWithinBoundsUntilItIsForgotten()
+    {
+        var world = new JournalWorld(8);
+        using JournalWriter journal = world.Open(options: JournalWorld.SmallOptions with { FirstSegmentBytes = 16 << 20, SegmentBytes = 16 << 20 });
+        List<(LogPosition Start, string Payload)> few = Fill(journal, 60, 900);
+        using JournalReader reader = journal.CreateReader();
+        ReadAll(few);
+        (long Times, long Bytes) once = reader.Readings;
+        for (int i = 0; i < 5; i++)
+            ReadAll(few);
+        Assert.Equal(once, reader.Readings);
+        reader.Forget();
+        ReadAll(few);
+        Assert.Equal(2 * once.Bytes, reader.Readings.Bytes);
+
+        // More than is kept: the first of it was let go when the last was read.
+        List<(LogPosition Start, string Payload)> many = Fill(journal, 100, 100_000);
+        ReadAll(many);
+        once = reader.Readings;
+        ReadAll(many[..5]);
+        Assert.True(reader.Readings.Bytes > once.Bytes);
+
+        void ReadAll(List<(LogPosition Start, string Payload)> records)
+        {
+            foreach ((LogPosition start, string payload) in records)
+            {
+                Assert.True(reader.TrySeek(start));
+                Assert.True(reader.MoveNext());
+                Assert.Equal(payload, Encoding.UTF8.GetString(reader.Payload));
+                reader.Close();
+            }
+        }
+    }
+
+    [Fact]
     public void ASegmentThatIsRecycledUnderAReaderIsNoticedAndNeverServed()
     {
         var world = new JournalWorld(4);

@@ -1,76 +1,94 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Kvasir.Cli.Administration;
+using Kvasir.Cli.Bench.Engines;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.LocalClusters;
 using Kvasir.Cli.Shell;
 using Kvasir.Primitives;
-using Kvasir.Storage.Files;
-using Kvasir.Storage.Machine;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Cli.Bench.Clusters;
 
 /// <summary>
 /// A follower is away while many writes are made, and comes back: how fast it gets them, beside what this machine's disk and loopback
-/// could carry, and what clients notice meanwhile.
+/// carry under the same load, and what clients notice meanwhile.
 /// </summary>
+/// <remarks>
+/// What counts is what the follower has applied, by its own word. Its rate is that of keys and values, from its first answer on, when
+/// some may be there already, which are left out (if it is more than half, all count, and from its start on), until it has all that was missed; entries are alike, so their number stands for their bytes.
+/// What it wrote to the disk for that is counted by the system: journal and tables, and what it prepared.
+/// </remarks>
 internal static class CatchUpBench
 {
-    private const int ValueBytes = 100;
     private const int Pipeline = 500;
     private const int WritersPerNode = 4;
-    private const long ProbeBytes = 256L << 20;
+    private const double Mib = 1024 * 1024;
 
     private static readonly TimeSpan s_watch = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_answerPatience = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
 
-    public static async Task<IReadOnlyDictionary<string, double>> Run(ClusterUnderBench cluster, string folder, int writes, CancellationToken stop)
+    public static async Task<IReadOnlyDictionary<string, double>> Run(
+        ClusterUnderBench cluster, string folder, int writes, int valueBytes, CancellationToken stop)
     {
         NodePlace away = cluster.Nodes[^1];
         NodePlace[] there = [.. cluster.Nodes.Take(cluster.Nodes.Count - 1)];
         string[] keys = cluster.KeysOfShards();
-        double disk = DiskMibPerSecond(folder), loopback = LoopbackMibPerSecond();
 
         SteadyWriter[] writers = Begin();
         await Task.Delay(s_watch, stop);
         double[] usual = End(writers, since: 0);
 
+        Dictionary<long, long> before = Commits(cluster);
         cluster.Kill(away);
-        long bytes = Fill(ClusterUnderBench.AddressOf(there[0]), writes, stop);
+        long bytes = Fill(ClusterUnderBench.AddressOf(there[0]), writes, valueBytes, stop);
+        Dictionary<long, long> missed = Commits(cluster);
 
         writers = Begin();
+        MachineSpeed machine = MachineSpeed.Measure(folder);
         await Task.Delay(s_watch / 5, stop);
         long began = Stopwatch.GetTimestamp();
+        double cpu = CpuSeconds(cluster, there);
         cluster.Begin(away);
-        await cluster.UntilAnswers(away, stop);
-        double answered = Stopwatch.GetElapsedTime(began).TotalSeconds;
-        while (!HasAll(cluster, away))
-        {
-            if (Stopwatch.GetElapsedTime(began) > s_patience)
-                throw new UsageException($"the node that was away has not caught up after {s_patience.TotalMinutes} minutes");
-            await Task.Delay(s_look, stop);
-        }
-
+        (double answered, double part) = await FirstAnswer(away, before, missed, began, stop);
+        long answeredAt = Stopwatch.GetTimestamp();
+        ProcessUsage atFirst = ProcessUsage.Of(cluster.ProcessIdOf(away));
+        await UntilHas(away, missed, began, stop);
         double caughtUp = Stopwatch.GetElapsedTime(began).TotalSeconds;
+        long writtenBytes = ProcessUsage.Of(cluster.ProcessIdOf(away)).DiskWriteBytes - atFirst.DiskWriteBytes;
+        double cpuAway = CpuSeconds(cluster, [away]), cpuThere = CpuSeconds(cluster, there) - cpu;
         double[] meanwhile = End(writers, began);
-        double rate = bytes / (1024.0 * 1024) / Math.Max(caughtUp - answered, s_look.TotalSeconds);
+        double[] afterAnswer = [.. writers.SelectMany(w => w.Latencies(answeredAt))];
+        await UntilFollows(cluster, away, began, stop);
+
+        // Of what little is left the rate would say little.
+        bool isMostThere = part > 0.5;
+        double seconds = Math.Max(caughtUp - answered, s_look.TotalSeconds);
+        double rate = isMostThere ? bytes / Mib / caughtUp : bytes / Mib * (1 - part) / seconds;
+        double written = writtenBytes / Mib / seconds;
         return new Dictionary<string, double>(StringComparer.Ordinal)
         {
             ["writes_missed"] = writes,
-            ["mib_missed"] = bytes / (1024.0 * 1024),
+            ["mib_missed"] = bytes / Mib,
             ["answers_after_seconds"] = answered,
+            ["part_there_by_then"] = part,
             ["caught_up_after_seconds"] = caughtUp,
             ["mib_per_second"] = rate,
-            ["disk_mib_per_second"] = disk,
-            ["loopback_mib_per_second"] = loopback,
-            ["part_of_the_slower"] = rate / Math.Min(disk, loopback),
+            ["written_mib_per_second"] = written,
+            ["disk_at_once_mib_per_second"] = machine.DiskAtOnce,
+            ["disk_by_pieces_mib_per_second"] = machine.DiskByPieces,
+            ["loopback_mib_per_second"] = machine.Loopback,
+            ["part_of_the_slower"] = rate / Math.Min(machine.DiskByPieces, machine.Loopback),
+            ["written_part_of_the_disk"] = written / machine.DiskByPieces,
+            ["core_seconds_of_the_node"] = cpuAway,
+            ["core_seconds_of_the_others"] = cpuThere,
             ["usual_p99_ms"] = Percentile.Of(usual, 0.99),
             ["meanwhile_p99_ms"] = Percentile.Of(meanwhile, 0.99),
+            ["meanwhile_from_its_answer_p99_ms"] = afterAnswer.Length == 0 ? 0 : Percentile.Of(afterAnswer, 0.99),
         };
 
         SteadyWriter[] Begin() => [.. there.SelectMany(n => Enumerable.Range(0, WritersPerNode)
@@ -86,11 +104,11 @@ internal static class CatchUpBench
     }
 
     /// <summary>Different keys over all shards; the bytes of keys and values.</summary>
-    private static long Fill(HostPort address, int writes, CancellationToken stop)
+    private static long Fill(HostPort address, int writes, int valueBytes, CancellationToken stop)
     {
         var random = new SeededRandom(1);
-        byte[] value = new byte[ValueBytes];
-        var requests = new BytesBuffer(Pipeline * (ValueBytes + 64));
+        byte[] value = new byte[valueBytes];
+        var requests = new BytesBuffer(Pipeline * (valueBytes + 64));
         using RespConnection connection = RespConnection.Open(address);
         long bytes = 0;
         for (int done = 0; done < writes;)
@@ -120,65 +138,75 @@ internal static class CatchUpBench
         return bytes;
     }
 
-    /// <summary>It has applied what the leaders had committed a moment before it was asked.</summary>
-    private static bool HasAll(ClusterUnderBench cluster, NodePlace away)
+    /// <summary>How far the shards' leaders have come, by group.</summary>
+    private static Dictionary<long, long> Commits(ClusterUnderBench cluster)
     {
-        if (cluster.Survey() is not { } survey)
-            return false;
-        NodeAnswer? answer = survey.Nodes.FirstOrDefault(n => n.Node.Resp == ClusterUnderBench.AddressOf(away).ToString())?.Answer;
-        if (answer is null)
-            return false;
-        foreach (GroupEntry group in survey.GroupsOf(ClusterUnderBench.Keyspace))
+        ClusterSurvey survey = cluster.Survey() ?? throw new UsageException("no node answers STATUS");
+        return survey.GroupsOf(ClusterUnderBench.Keyspace).ToDictionary(
+            g => g.Id,
+            g => survey.LeaderOf(g.Id)?.Replica.CommitIndex ?? throw new UsageException($"shard {g.Shard} has no leader"));
+    }
+
+    /// <summary>After how many seconds it answers, and the part of what it missed that it has by then.</summary>
+    private static async Task<(double After, double Part)> FirstAnswer(
+        NodePlace away, Dictionary<long, long> before, Dictionary<long, long> missed, long began, CancellationToken stop)
+    {
+        while (true)
         {
-            // Writers go on meanwhile: a few entries are always under way.
-            ReplicaEntry? replica = answer.Replicas.FirstOrDefault(r => r.Group == group.Id);
-            if (replica?.AppliedIndex is not { } applied || survey.LeaderOf(group.Id)?.Replica.CommitIndex is not { } commit || applied + 20 < commit)
-                return false;
+            if (Applied(away, before) is { } applied)
+            {
+                double all = before.Sum(g => missed[g.Key] - g.Value);
+                double has = before.Sum(g => Math.Clamp(applied[g.Key], g.Value, missed[g.Key]) - g.Value);
+                return (Stopwatch.GetElapsedTime(began).TotalSeconds, all > 0 ? has / all : 0);
+            }
+
+            await Pause(began, stop);
         }
-
-        return true;
     }
 
-    /// <summary>Written one after another and synced at the end, as large files are.</summary>
-    private static double DiskMibPerSecond(string folder)
+    private static async Task UntilHas(NodePlace away, Dictionary<long, long> missed, long began, CancellationToken stop)
     {
-        var files = new PosixFileSystem();
-        string path = Path.Combine(folder, "probe");
-        byte[] block = new byte[1 << 20];
-        new SeededRandom(2).NextBytes(block);
-        long began = Stopwatch.GetTimestamp();
-        using (IFile file = files.Open(path, FileOpenMode.CreateNew))
+        while (Applied(away, missed) is not { } applied || missed.Any(g => applied[g.Key] < g.Value))
+            await Pause(began, stop);
+    }
+
+    /// <summary>What was written since it has, too, as far as it was committed a moment ago.</summary>
+    private static async Task UntilFollows(ClusterUnderBench cluster, NodePlace away, long began, CancellationToken stop)
+    {
+        while (true)
         {
-            for (long at = 0; at < ProbeBytes; at += block.Length)
-                file.Write(block, at);
-            file.Sync(SyncMode.Full);
+            Dictionary<long, long> commits = Commits(cluster);
+            if (Applied(away, commits) is { } applied && commits.All(g => applied[g.Key] >= g.Value))
+                return;
+            await Pause(began, stop);
         }
-
-        double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-        files.Delete(path);
-        return ProbeBytes / (1024.0 * 1024) / seconds;
     }
 
-    private static double LoopbackMibPerSecond()
+    private static async Task Pause(long began, CancellationToken stop)
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        using var sender = new TcpClient();
-        sender.Connect((IPEndPoint)listener.LocalEndpoint);
-        using TcpClient receiver = listener.AcceptTcpClient();
-        var sending = new Thread(() =>
-        {
-            byte[] block = new byte[1 << 20];
-            for (long at = 0; at < ProbeBytes; at += block.Length)
-                sender.Client.Send(block);
-        });
-        long began = Stopwatch.GetTimestamp();
-        sending.Start();
-        byte[] buffer = new byte[1 << 20];
-        for (long left = ProbeBytes; left > 0;)
-            left -= receiver.Client.Receive(buffer);
-        double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-        sending.Join();
-        return ProbeBytes / (1024.0 * 1024) / seconds;
+        if (Stopwatch.GetElapsedTime(began) > s_patience)
+            throw new UsageException($"the node that was away has not caught up after {s_patience.TotalMinutes} minutes");
+        await Task.Delay(s_look, stop);
     }
+
+    /// <summary>How far a node has applied these groups; null when it does not answer yet.</summary>
+    private static Dictionary<long, long>? Applied(NodePlace place, Dictionary<long, long> groups)
+    {
+        try
+        {
+            NodeAnswer answer = ClusterSurvey.AskOne(ClusterUnderBench.AddressOf(place), password: null, s_answerPatience);
+            Dictionary<long, long> applied = answer.Replicas.Where(r => groups.ContainsKey(r.Group)).ToDictionary(r => r.Group, r => r.AppliedIndex ?? 0);
+            return applied.Count == groups.Count ? applied : null;
+        }
+        catch (Exception e) when (e is UsageException or RefusedException or SocketException or IOException or RespFormatException)
+        {
+            return null;
+        }
+    }
+
+    private static double CpuSeconds(ClusterUnderBench cluster, NodePlace[] places) => places.Sum(place =>
+    {
+        using Process process = Process.GetProcessById(cluster.ProcessIdOf(place));
+        return process.TotalProcessorTime.TotalSeconds;
+    });
 }

@@ -18,11 +18,12 @@ internal static class ClusterBenchCommand
         Option<int> shards = CommandFlag.Number("--shards", "N", "Of the keyspace that idles; a power of two.", 1024, 1, 16384);
         Option<int> seconds = CommandFlag.Number("--seconds", "N", "How long the processor is watched.", 30, 1, 3600);
         Option<int> writes = CommandFlag.Number("--writes", "N", "Made while a node is away.", 1_000_000, 1, 1_000_000_000);
+        Option<int> value = CommandFlag.Number("--value", "BYTES", "Of the values that are written meanwhile.", 100, 1, 1 << 20);
         Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the nodes' data goes; removed afterwards.", "artifacts/bench/cluster");
         Option<bool> json = CommandFlag.Json();
         Command command = new("cluster", "Start three nodes and measure fail-over, hand-over, catching up or what idle shards cost.")
         {
-            part, rounds, shards, seconds, writes, data, json,
+            part, rounds, shards, seconds, writes, value, data, json,
         };
         command.SetAction(async (result, stop) =>
         {
@@ -37,7 +38,7 @@ internal static class ClusterBenchCommand
                 {
                     "transfer" => await TransferBench.Run(cluster, result.GetValue(rounds), stop),
                     "idle" => await IdleBench.Run(cluster, result.GetValue(shards), result.GetValue(seconds), stop),
-                    "catch-up" => await CatchUpBench.Run(cluster, folder, result.GetValue(writes), stop),
+                    "catch-up" => await CatchUpBench.Run(cluster, folder, result.GetValue(writes), result.GetValue(value), stop),
                     _ => await FailoverBench.Run(cluster, result.GetValue(rounds), stop),
                 };
                 Print(figures, result.GetValue(json));

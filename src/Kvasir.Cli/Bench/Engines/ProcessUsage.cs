@@ -2,13 +2,16 @@ using System.Globalization;
 
 namespace Kvasir.Cli.Bench.Engines;
 
-/// <summary>What the system says this process has used; zeros where it does not say (only Linux does).</summary>
+/// <summary>What the system says a process has used; zeros where it does not say (only Linux does).</summary>
 /// <param name="PeakMemoryBytes">The most memory that was resident at once (VmHWM).</param>
 /// <param name="DiskWriteBytes">Bytes the process caused to be sent to storage (write_bytes).</param>
 internal readonly record struct ProcessUsage(long PeakMemoryBytes, long DiskWriteBytes)
 {
-    public static ProcessUsage Read() => new(
-        Field("/proc/self/status", "VmHWM:") * 1024, Field("/proc/self/io", "write_bytes:"));
+    public static ProcessUsage Read() => Read("/proc/self");
+
+    public static ProcessUsage Of(int processId) => Read(string.Create(CultureInfo.InvariantCulture, $"/proc/{processId}"));
+
+    private static ProcessUsage Read(string folder) => new(Field(folder + "/status", "VmHWM:") * 1024, Field(folder + "/io", "write_bytes:"));
 
     private static long Field(string path, string name)
     {

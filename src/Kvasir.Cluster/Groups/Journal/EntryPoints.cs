@@ -14,6 +14,12 @@ internal sealed class EntryPoints
     private const int BytesApart = 4 << 10;
     private const ulong DistanceApart = 1 << 20;
 
+    /// <summary>
+    /// Of the journal, walked for one message, or for one turn's entries to apply: records of other logs lie between, which are read in
+    /// their turns, while they are at hand.
+    /// </summary>
+    public const ulong SpanMax = 1 << 20;
+
     private Point[] _points = [];
     private int _count;
     private ulong _bytes;
@@ -105,8 +111,11 @@ internal sealed class EntryPoints
         bytes = 0;
         LogIndex fitting = first;
         LogIndex next = first;
-        for (int at = StretchOf(first); at >= 0 && at < _count && next <= last; at++)
+        int begin = StretchOf(first);
+        for (int at = begin; at >= 0 && at < _count && next <= last; at++)
         {
+            if (_points[at].Start - _points[begin].Start > SpanMax)
+                break;
             LogIndex end = EndOf(at);
             ulong bytesBehind = at + 1 < _count ? _points[at + 1].BytesBefore : _bytes;
             long mean = (long)Math.Max(1, (bytesBehind - _points[at].BytesBefore) / (end - _points[at].First));

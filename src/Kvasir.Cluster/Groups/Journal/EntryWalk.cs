@@ -8,19 +8,23 @@ namespace Kvasir.Cluster.Groups.Journal;
 internal sealed class EntryWalk(JournalWriter journal) : IDisposable
 {
     private readonly JournalReader _reader = journal.CreateReader();
+    private bool _isUsed;
 
     /// <summary>As <see cref="GroupJournal.TryRead"/>, for indexes that the log has.</summary>
     public bool TryRead(GroupLog log, LogIndex first, LogIndex last, long bytesMax, IEntrySink sink)
     {
         LogIndex next = first;
         long left = bytesMax;
+        ulong? begin = null;
+        _isUsed = true;
         try
         {
-            while (next <= last && (left > 0 || next == first) && log.Points.TryFind(next, out ulong start, out LogIndex end)
+            while (next <= last && GoesOn() && log.Points.TryFind(next, out ulong start, out LogIndex end)
                 && _reader.TrySeek(new LogPosition(start)))
             {
+                begin ??= start;
                 LogIndex stretchLast = LogIndex.Least(last, end.Previous);
-                while (next <= stretchLast && (left > 0 || next == first))
+                while (next <= stretchLast && GoesOn())
                 {
                     if (!_reader.MoveNext())
                         return next > first;
@@ -34,7 +38,22 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
         {
             _reader.Close();
         }
+
+        // Who wants so many bytes and no more reads on another time, beside others who want what lies between.
+        bool GoesOn() => next == first
+            || (left > 0 && (bytesMax == long.MaxValue || _reader.Position.Value < begin + EntryPoints.SpanMax));
     }
+
+    /// <summary>Gives memory back when nothing was read since the last time.</summary>
+    public void Rest()
+    {
+        if (!_isUsed)
+            _reader.Forget();
+        _isUsed = false;
+    }
+
+    /// <summary>As <see cref="JournalReader.Readings"/>.</summary>
+    public (long Times, long Bytes) Readings => _reader.Readings;
 
     public void Dispose() => _reader.Dispose();
 

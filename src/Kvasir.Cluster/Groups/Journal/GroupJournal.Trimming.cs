@@ -38,6 +38,7 @@ internal sealed partial class GroupJournal
     /// </summary>
     public GroupId TrimNow()
     {
+        _walk.Rest();
         Write();
         GroupId holder = GroupId.None;
         ulong needed = _journal.AppendedPosition.Value;

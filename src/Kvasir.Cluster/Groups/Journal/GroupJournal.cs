@@ -97,6 +97,9 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     /// <summary>Any thread.</summary>
     public long RetainedBytes => _journal.RetainedBytes;
 
+    /// <summary>How often entries that were read back came from the files, and how many bytes were read for them.</summary>
+    public (long Times, long Bytes) Readings => _walk.Readings;
+
     /// <summary>Any thread.</summary>
     public JournalStatistics Statistics => _journal.Statistics;
 
@@ -290,8 +293,8 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     }
 
     /// <summary>
-    /// Gives the entries from <paramref name="first"/> on to the sink, as far as <paramref name="last"/> or until they have
-    /// <paramref name="bytesMax"/> bytes, but at least one. False, and none given, when that entry is compacted away or has
+    /// Gives the entries from <paramref name="first"/> on to the sink, as far as <paramref name="last"/>; with a bound, until they have
+    /// <paramref name="bytesMax"/> bytes or lie far apart, but at least one. False, and none given, when that entry is compacted away or has
     /// not been handed to the system yet.
     /// </summary>
     public bool TryRead(GroupId group, LogIndex first, LogIndex last, long bytesMax, IEntrySink sink)

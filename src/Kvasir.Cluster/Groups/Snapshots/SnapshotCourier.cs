@@ -11,13 +11,18 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 
 /// <summary>
 /// Moves snapshots between nodes: streams them to followers that need one, as fast as they take it and as the node's rate
-/// allows, and stages those that come. A stream that breaks comes to nothing and is begun anew by whoever still needs it.
+/// allows, and stages those that come. A stream whose link breaks goes on where it was when there is another; one whose sender leads
+/// no more comes to nothing, and another is begun by whoever leads.
 /// Belongs to the mailbox, but for <see cref="Post"/>.
 /// </summary>
 internal sealed class SnapshotCourier(
     GroupHost host, ITransport transport, ISnapshotFolders folders, ReplicaMailbox mailbox, SeededRandom random, long bytesPerSecond) : ISnapshotCourier
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+    // A link may be away for so long, and the stream goes on.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
+    // What is on its way for so long is lost.
+    private static readonly TimeSpan s_lostAfter = TimeSpan.FromSeconds(5);
 
     // For those who read of the engine that a snapshot took the place of, outside of the mailbox.
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
@@ -29,6 +34,12 @@ internal sealed class SnapshotCourier(
     private readonly BytesBuffer _acknowledgement = new(64);
     private TimeSpan _filledAt;
     private long _bytesLeft;
+
+    /// <summary>Those that are under way from here.</summary>
+    public IEnumerable<ulong> Streams => _senders.Select(static s => s.Stream);
+
+    /// <summary>Of all streams, with what was sent again.</summary>
+    public long BytesSent { get; private set; }
 
     public bool IsIdle => _senders.Count == 0 && _receivers.Count == 0 && _retired.Count == 0;
 
@@ -77,6 +88,8 @@ internal sealed class SnapshotCourier(
         {
             if (now - sender.HeardAt > s_patience || sender.Group.Role != RaftRole.Leader)
                 Finish(sender, LogIndex.Zero, now);
+            else if (now - sender.MovedAt > s_lostAfter)
+                GoBack(sender, now);
         }
 
         foreach (SnapshotReceiver receiver in _receivers.Values.ToArray())
@@ -89,6 +102,8 @@ internal sealed class SnapshotCourier(
                 Acknowledge(receiver, SnapshotProgress.Receiving);
             else if (now - receiver.HeardAt > s_patience)
                 GiveUp(receiver);
+            else if (receiver.OwesAcknowledgement)
+                AcknowledgeWhenReady(receiver);
         }
 
         foreach (Retired retired in _retired.Where(r => IsDone(r, now)).ToArray())
@@ -98,14 +113,14 @@ internal sealed class SnapshotCourier(
         }
     }
 
-    /// <summary>What was on its way to or from this node is lost.</summary>
-    public void PeerLost(NodeId peer)
+    /// <summary>There is a link again: what was on its way on the last one is lost.</summary>
+    public void PeerFound(NodeId peer)
     {
         TimeSpan now = host.Now();
         foreach (SnapshotSender sender in _senders.Where(s => s.To == peer).ToArray())
-            Finish(sender, LogIndex.Zero, now);
-        foreach (SnapshotReceiver receiver in _receivers.Values.Where(r => r.From == peer && !r.IsWhole).ToArray())
-            Drop(receiver);
+            GoBack(sender, now);
+        if (_senders.Exists(s => s.To == peer))
+            Pump(now);
     }
 
     /// <summary>The group is no longer this node's.</summary>
@@ -149,15 +164,34 @@ internal sealed class SnapshotCourier(
         {
             try
             {
+                long before = _bytesLeft;
                 sender.Send(transport, ref _bytesLeft);
+                BytesSent += before - _bytesLeft;
             }
             catch (CorruptionException e)
             {
-                // Whoever leads next sends what it has.
-                sender.Group.Damaged(e);
-                Finish(sender, LogIndex.Zero, now);
+                Damaged(sender, e, now);
             }
         }
+    }
+
+    private void GoBack(SnapshotSender sender, TimeSpan now)
+    {
+        try
+        {
+            sender.GoBack(now);
+        }
+        catch (CorruptionException e)
+        {
+            Damaged(sender, e, now);
+        }
+    }
+
+    /// <summary>Whoever leads next sends what it has.</summary>
+    private void Damaged(SnapshotSender sender, CorruptionException cause, TimeSpan now)
+    {
+        sender.Group.Damaged(cause);
+        Finish(sender, LogIndex.Zero, now);
     }
 
     private void Receive(NodeId from, ReadOnlySpan<byte> message)
@@ -170,22 +204,34 @@ internal sealed class SnapshotCourier(
 
     private void Arrived(NodeId from, GroupId id, ulong stream, ulong number, SnapshotChunkFlags flags, ReadOnlySpan<byte> content)
     {
-        if ((flags & SnapshotChunkFlags.First) != 0)
+        if ((flags & SnapshotChunkFlags.First) != 0 && !IsUnderWay(from, id, stream))
             Begin(from, id, stream, ref content);
-        if (!_receivers.TryGetValue(id, out SnapshotReceiver? receiver) || receiver.Stream != stream || receiver.From != from)
+        if (!IsUnderWay(from, id, stream))
         {
             Acknowledge(from, id, stream, 0, SnapshotProgress.Failed);
             return;
         }
 
-        if (number < receiver.Chunks || receiver.IsWhole)
-            return;
+        SnapshotReceiver receiver = _receivers[id];
         receiver.HeardAt = host.Now();
-        if (number > receiver.Chunks || !receiver.TryTake(content, (flags & SnapshotChunkFlags.Last) != 0))
+
+        // It was here before, or one before it was lost: the sender goes back to what is lacking.
+        if (number == receiver.Chunks && !receiver.IsWhole && !receiver.TryTake(content, (flags & SnapshotChunkFlags.Last) != 0))
             GiveUp(receiver);
-        else if (receiver.Engine.SuggestWriteDelay(content.Length) <= TimeSpan.Zero)
+        else
+            AcknowledgeWhenReady(receiver);
+    }
+
+    /// <summary>At once, or when the engine takes more.</summary>
+    private void AcknowledgeWhenReady(SnapshotReceiver receiver)
+    {
+        receiver.OwesAcknowledgement = receiver.Engine.SuggestWriteDelay(SnapshotSender.ChunkBytes) > TimeSpan.Zero;
+        if (!receiver.OwesAcknowledgement)
             Acknowledge(receiver, SnapshotProgress.Receiving);
     }
+
+    private bool IsUnderWay(NodeId from, GroupId id, ulong stream) =>
+        _receivers.TryGetValue(id, out SnapshotReceiver? receiver) && receiver.Stream == stream && receiver.From == from;
 
     private void Begin(NodeId from, GroupId id, ulong stream, ref ReadOnlySpan<byte> content)
     {

@@ -35,6 +35,9 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
 
     public TimeSpan HeardAt { get; set; }
 
+    /// <summary>More has come than the engine takes at the moment.</summary>
+    public bool OwesAcknowledgement { get; set; }
+
     /// <summary>Takes the rows of the next chunk; false when they make no sense, or the engine refuses them.</summary>
     public bool TryTake(ReadOnlySpan<byte> content, bool isLast)
     {

@@ -11,10 +11,13 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// </summary>
 internal sealed class SnapshotSender : IDisposable
 {
-    private const int ChunkBytes = 256 << 10;
+    public const int ChunkBytes = 256 << 10;
     private const ulong Window = 8;
 
     private readonly EngineIterator _rows;
+
+    // Where the last few chunks began: the same view cut into the same pieces again.
+    private readonly BytesBuffer?[] _beginnings = new BytesBuffer?[Window];
     private readonly BytesBuffer _chunk = new(ChunkBytes + 4096);
     private ulong _made;
     private ulong _arrived;
@@ -22,7 +25,7 @@ internal sealed class SnapshotSender : IDisposable
 
     public SnapshotSender(RaftGroup group, MemberId member, ulong stream, SnapshotHead head, TimeSpan now)
     {
-        (Group, Member, Stream, Head, HeardAt) = (group, member, stream, head, now);
+        (Group, Member, Stream, Head, HeardAt, MovedAt) = (group, member, stream, head, now, now);
         _rows = group.Replica.Engine.CreateIterator(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
         try
         {
@@ -49,13 +52,38 @@ internal sealed class SnapshotSender : IDisposable
     /// <summary>When something of it was last heard.</summary>
     public TimeSpan HeardAt { get; private set; }
 
+    /// <summary>When more of it was last known to have arrived; and when all has, when that was last heard.</summary>
+    public TimeSpan MovedAt { get; private set; }
+
     /// <summary>All of it has left.</summary>
     public bool IsAllMade { get; private set; }
 
     public void Arrived(ulong chunks, TimeSpan now)
     {
+        bool isNews = Math.Min(chunks, _made) > _arrived;
         _arrived = Math.Max(_arrived, Math.Min(chunks, _made));
         HeardAt = now;
+        if (isNews || (IsAllMade && _arrived == _made))
+            MovedAt = now;
+    }
+
+    /// <summary>
+    /// What is on its way is lost: it is made and sent again, from behind what is known to have arrived. Where all has, the last of it:
+    /// what became of it was not heard.
+    /// </summary>
+    public void GoBack(TimeSpan now)
+    {
+        MovedAt = now;
+        if (_made == 0)
+            return;
+        ulong from = Math.Min(_arrived, _made - 1);
+        if (from == _made - 1 && _arrived == _made && !IsAllMade)
+            return;
+        if (from == 0)
+            _rows.SeekToFirst();
+        else
+            _rows.Seek(_beginnings[from % Window]!.WrittenSpan);
+        (_made, _arrived, _isHeld, IsAllMade) = (from, from, false, false);
     }
 
     /// <summary>Sends what may be sent; takes it from what is left of the rate.</summary>
@@ -82,6 +110,10 @@ internal sealed class SnapshotSender : IDisposable
 
     private void Make()
     {
+        BytesBuffer beginning = _beginnings[_made % Window] ??= new BytesBuffer(64);
+        beginning.Clear();
+        if (_rows.Valid)
+            beginning.Append(_rows.Key);
         SnapshotCodec.BeginChunk(_chunk, Group.Id, Stream, _made);
         int headBytes = _chunk.Length;
         SnapshotChunkFlags flags = SnapshotChunkFlags.None;

@@ -13,6 +13,7 @@ namespace Kvasir.Storage.Lsm.MemTables;
 /// </summary>
 internal sealed unsafe class MemTable
 {
+    private readonly MemoryBudget _budget;
     private readonly NativeArena _arena;
     private readonly HashIndex _index;
     private readonly KeyOrder _order;
@@ -23,10 +24,12 @@ internal sealed unsafe class MemTable
     private ulong _lastSequence;
     private ulong _sequenceLimit = ulong.MaxValue;
     private ulong _flushedSequence;
+    private long _frozenBytes;
     private ReferenceCount _references = new(1);
 
     public MemTable(MemoryBudget budget, int expectedKeys = 0)
     {
+        _budget = budget;
         _arena = new NativeArena(budget);
         _index = new HashIndex(_arena, expectedKeys);
         _order = new KeyOrder(budget);
@@ -217,6 +220,13 @@ internal sealed unsafe class MemTable
         return taken == 0 ? 0 : (long)((double)UsedBytes * inside / taken);
     }
 
+    /// <summary>Nothing is added any more. By the writer, once.</summary>
+    public void Freeze()
+    {
+        _frozenBytes = AllocatedBytes;
+        _budget.AddFrozen(_frozenBytes);
+    }
+
     public void AddReference() => _references.Add();
 
     public void Release()
@@ -225,6 +235,7 @@ internal sealed unsafe class MemTable
             return;
         _order.Free();
         _arena.Free();
+        _budget.AddFrozen(-_frozenBytes);
     }
 
     private static void Fill(

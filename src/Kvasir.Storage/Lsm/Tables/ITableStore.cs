@@ -43,6 +43,12 @@ internal interface ITableStore : IDisposable
     /// </summary>
     bool RunCompaction(Func<ulong[]> snapshots, CancellationToken cancellation = default);
 
+    /// <summary>
+    /// Lets go of what range tombstones cover whole, as <see cref="RunCompaction"/> does before anything else: that takes no room on
+    /// the disk but for an edit of the manifest. False when there was nothing to look at.
+    /// </summary>
+    bool DropCovered(Func<ulong[]> snapshots);
+
     /// <summary>Whether range tombstones wait for older snapshots to go, before what they cover can.</summary>
     bool WaitsForSnapshots { get; }
 

@@ -32,6 +32,8 @@ internal sealed partial class TableStore
         return true;
     }
 
+    public bool DropCovered(Func<ulong[]> snapshots) => TryDropCovered(new SnapshotStripes(snapshots()).Oldest, snapshots);
+
     public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots)
     {
         var range = new KeyBounds(start ?? [], end, EndInclusive: false);

@@ -62,6 +62,40 @@ public sealed class GroupJournalTests
     }
 
     [Fact]
+    public void ManyLogsAreReadTogetherWithoutReadingTheJournalOnceForEach()
+    {
+        const uint Groups = 32;
+        const ulong Entries = 500;
+        using var world = new GroupWorld(5, options: new JournalOptions { FirstSegmentBytes = 1 << 20, SegmentBytes = 4 << 20 });
+        for (uint group = 1; group <= Groups; group++)
+            world.Found(group);
+        for (ulong i = 1; i <= Entries; i++)
+        {
+            for (uint group = 1; group <= Groups; group++)
+                world.Append(group, Normal(1, $"{group} {i} {new string('x', 500)}"));
+            world.Journal.Write();
+        }
+
+        world.Sync();
+        ulong[] next = [.. Enumerable.Repeat(1UL, (int)Groups + 1)];
+        while (next[Groups] <= Entries)
+        {
+            for (uint group = 1; group <= Groups; group++)
+            {
+                var id = new GroupId(group);
+                LogIndex last = world.Journal.Fit(id, new LogIndex(next[group]), new LogIndex(Entries), 256 << 10, out _);
+                (bool found, ReadEntries read) = world.Read(group, next[group], last.Value);
+                Assert.True(found);
+                read.Match(world[group], new LogIndex(next[group]), $"group {group}");
+                next[group] = last.Value + 1;
+            }
+        }
+
+        Assert.All(next[1..], n => Assert.Equal(Entries + 1, n));
+        Assert.InRange(world.Journal.Readings.Bytes, world.Journal.RetainedBytes / 2, 2 * world.Journal.RetainedBytes);
+    }
+
+    [Fact]
     public void ATurnIsThereAsAWholeOrNotAtAll()
     {
         using var world = new GroupWorld(4);

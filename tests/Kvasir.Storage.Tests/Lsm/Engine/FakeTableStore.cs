@@ -51,6 +51,11 @@ internal sealed class FakeTableStore : ITableStore
     /// <summary>Thrown by the next flushes while set.</summary>
     public Exception? FlushFailure { get; set; }
 
+    /// <summary>Thrown by the next compactions while set.</summary>
+    public Exception? CompactionFailure { get; set; }
+
+    public int CompactionsBegun { get; private set; }
+
     public Action? DuringFlush { get; set; }
 
     public int Flushes { get; private set; }
@@ -118,10 +123,15 @@ internal sealed class FakeTableStore : ITableStore
     {
         if (!CompactionDue)
             return false;
+        CompactionsBegun++;
+        if (CompactionFailure is { } failure)
+            throw failure;
         _flushesSinceCompaction = 0;
         Compact(snapshots);
         return true;
     }
+
+    public bool DropCovered(Func<ulong[]> snapshots) => false;
 
     public void NoteOldestSnapshot(ulong oldest) { }
 

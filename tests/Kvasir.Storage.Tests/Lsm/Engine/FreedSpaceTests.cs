@@ -44,6 +44,42 @@ public sealed class FreedSpaceTests : IDisposable
     }
 
     [Fact]
+    public void DeletingEverythingEmptiesTheFolderOfADiskThatIsFull()
+    {
+        Fill('a');
+        Fill('b');
+        int full = Tables.Count;
+        _files.CapacityBytes = long.MaxValue - _files.FreeBytes("/db") + (16 << 10);
+        for (char prefix = 'c'; prefix < 'h'; prefix++)
+        {
+            Write(prefix);
+            _engine.Flush();
+            Resume();
+        }
+
+        Assert.IsType<DiskFullException>(_engine.BackgroundFailure);
+        Assert.True(Tables.Count >= full);
+        PublishRange([], []);
+        StableAndIdle();
+        Resume();
+        Assert.Empty(Tables);
+        Assert.Null(_engine.BackgroundFailure);
+        Assert.False(Found('a'));
+        Assert.False(Found('g'));
+
+        void Resume()
+        {
+            for (int i = 0; i < 5; i++)
+            {
+                _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+                _scheduler.RunAll();
+                _engine.TryResume();
+                _scheduler.RunAll();
+            }
+        }
+    }
+
+    [Fact]
     public void DeletingARangeEmptiesItsTablesOnly()
     {
         Fill('a');

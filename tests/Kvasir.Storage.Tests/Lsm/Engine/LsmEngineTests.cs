@@ -155,6 +155,54 @@ public class LsmEngineTests : IDisposable
     }
 
     [Fact]
+    public void ACompactionThatKeepsFailingIsToldUntilOneEndsWellAndTriedMoreAndMoreRarely()
+    {
+        _tables.CompactionFailure = new DiskFullException("no space");
+        for (int i = 0; i < 4; i++)
+            PutAndFlush();
+        Assert.Same(_tables.CompactionFailure, _engine.BackgroundFailure);
+
+        // The first time it may have been mended meanwhile.
+        Assert.True(_engine.TryResume());
+        _scheduler.RunAll();
+        Assert.Equal(2, _tables.CompactionsBegun);
+        for (int i = 0; i < 600; i++)
+        {
+            _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            Assert.False(_engine.TryResume());
+            _scheduler.RunAll();
+        }
+
+        Assert.InRange(_tables.CompactionsBegun, 20, 40);
+
+        // Flushes are not held up.
+        PutAndFlush();
+        Assert.Null(_engine.OldestUnflushedPosition);
+        Assert.Same(_tables.CompactionFailure, _engine.BackgroundFailure);
+
+        _tables.CompactionFailure = null;
+        for (int i = 0; i < 21 && _engine.BackgroundFailure is not null; i++)
+        {
+            _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
+            _engine.RequestResume();
+            _scheduler.RunAll();
+        }
+
+        Assert.Null(_engine.BackgroundFailure);
+        Assert.False(_tables.CompactionDue);
+        Assert.True(_engine.TryResume());
+
+        void PutAndFlush()
+        {
+            Put("k", "v");
+            _engine.MarkStable(new LogPosition(_position));
+            _engine.Flush();
+            _engine.WaitForFlush();
+            _scheduler.RunAll();
+        }
+    }
+
+    [Fact]
     public void WithMemoryFullAndTheDiskFullWritesAreRefusedWhole()
     {
         _tables.FlushFailure = new DiskFullException("no space");

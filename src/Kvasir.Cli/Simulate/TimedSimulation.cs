@@ -3,15 +3,16 @@ using System.Globalization;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Simulation.Histories;
-using Kvasir.Simulation.Nodes;
+using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
 
 namespace Kvasir.Cli.Simulate;
 
-/// <summary>Many seeds of a simulated cluster, one after another or several at once, and what they came to together.</summary>
-internal sealed class ClusterNodesSimulation
+/// <summary>Many seeds of a simulated group or cluster, one after another or several at once, and what they came to together.</summary>
+internal sealed class TimedSimulation<TFaults>
+    where TFaults : struct, Enum
 {
-    private readonly ClusterSimulationOptions _options;
+    private readonly SimulationOptions<TFaults> _options;
     private readonly long _count;
     private readonly Stopwatch _watch = Stopwatch.StartNew();
     private readonly DiskWorkloadCoverage _coverage = new();
@@ -19,36 +20,39 @@ internal sealed class ClusterNodesSimulation
     private long _messages;
     private long _entries;
     private ulong _traceHash;
-    private ClusterSimulationResult? _last;
+    private SimulationResult? _last;
 
-    private ClusterNodesSimulation(ClusterSimulationOptions options, long count)
+    /// <summary>For <paramref name="count"/> seeds, from that of <paramref name="options"/> on.</summary>
+    public TimedSimulation(SimulationOptions<TFaults> options, long count)
     {
         _options = options;
         _count = count;
     }
 
-    /// <summary>Runs seeds from that of <paramref name="options"/> on; stops at the first broken promise.</summary>
-    public static int Run(ClusterSimulationOptions options, long count, int jobs, string? history, bool json, CancellationToken stop)
+    private double Minutes => _done * _options.Time.TotalMinutes;
+
+    /// <summary>Runs the seeds; stops at the first broken promise.</summary>
+    public int Run(int jobs, string? history, bool json, CancellationToken stop)
     {
-        ClusterNodesSimulation simulation = new(options, count);
-        ClusterSimulationOptions WithSeed(long number) => options with { Seed = options.Seed + (ulong)number };
-        if (SeedRuns.Run(count, jobs, n => ClusterSimulation.Run(WithSeed(n)), simulation.Add, stop) is (var number, { } failure))
+        SimulationOptions<TFaults> WithSeed(long number) => _options with { Seed = _options.Seed + (ulong)number };
+        if (SeedRuns.Run(_count, jobs, n => WithSeed(n).Run(), Add, stop) is (var number, { } failure))
             return Explain(WithSeed(number), failure);
-        if (history is not null && simulation._last is { } last)
+        if (history is not null && _last is { } last)
             Write(history, last.History);
         if (json)
-            simulation.WriteJson();
+            WriteJson();
         else
-            simulation.WriteText();
+            WriteText();
         return ExitCode.Success;
     }
 
-    private static int Explain(ClusterSimulationOptions options, WorkloadFailedException failure)
+    private static int Explain(SimulationOptions<TFaults> options, WorkloadFailedException failure)
     {
         Console.Error.WriteLine("kvasir: " + failure.Message);
         if (options.Trace is not null)
             return ExitCode.Negative;
-        (ClusterSimulationOptions shortest, WorkloadFailedException how, IReadOnlyCollection<string> lines) = ClusterFailure.Shorten(options, failure);
+        (SimulationOptions<TFaults> shortest, WorkloadFailedException how, IReadOnlyCollection<string> lines) =
+            FailureShortening.Shorten(options, failure);
         Console.Error.WriteLine($"The shortest run of this seed that fails, and the last of what happens in it:");
         foreach (string line in lines)
             Console.Error.WriteLine(line);
@@ -64,7 +68,7 @@ internal sealed class ClusterNodesSimulation
         HistoryFiles.Write(writer, file.EndsWith(".edn", StringComparison.OrdinalIgnoreCase) ? HistoryFormat.Edn : HistoryFormat.Json, history);
     }
 
-    private void Add(ClusterSimulationResult result)
+    private void Add(SimulationResult result)
     {
         _done++;
         _messages += result.Messages;
@@ -84,20 +88,20 @@ internal sealed class ClusterNodesSimulation
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count,14:N0}  {what}"));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{_done} seeds from {_options.Seed} on, {_options.Nodes} nodes, {_done * _options.Time.TotalMinutes:N0} minutes of their time, {_messages:N0} messages, "
-            + $"{_entries:N0} entries committed, no promise broken; {_watch.Elapsed.TotalSeconds:F0} s; trace {_traceHash:x16}"));
+            $"{_done} seeds from {_options.Seed} on, {_options.Population.Count} {_options.Population.Name}, {Minutes:N0} minutes of their time, "
+            + $"{_messages:N0} messages, {_entries:N0} entries committed, no promise broken; {_watch.Elapsed.TotalSeconds:F0} s; trace {_traceHash:x16}"));
     }
 
-    private void WriteJson() => Console.WriteLine(JsonSerializer.Serialize(new
+    private void WriteJson() => Console.WriteLine(JsonSerializer.Serialize(new Dictionary<string, object>(StringComparer.Ordinal)
     {
-        seeds = _done,
-        firstSeed = _options.Seed,
-        nodes = _options.Nodes,
-        minutes = _done * _options.Time.TotalMinutes,
-        messages = _messages,
-        entries = _entries,
-        coverage = _coverage.Counts,
-        trace = _traceHash.ToString("x16", CultureInfo.InvariantCulture),
-        seconds = _watch.Elapsed.TotalSeconds,
+        ["seeds"] = _done,
+        ["firstSeed"] = _options.Seed,
+        [_options.Population.Name] = _options.Population.Count,
+        ["minutes"] = Minutes,
+        ["messages"] = _messages,
+        ["entries"] = _entries,
+        ["coverage"] = _coverage.Counts,
+        ["trace"] = _traceHash.ToString("x16", CultureInfo.InvariantCulture),
+        ["seconds"] = _watch.Elapsed.TotalSeconds,
     }));
 }

@@ -1,20 +1,21 @@
 using Kvasir.Simulation.Workloads;
 
-namespace Kvasir.Simulation.Clusters;
+namespace Kvasir.Simulation.Runs;
 
 /// <summary>Corners a failure: the same seed with fewer faults and less time, as long as something fails.</summary>
-public static class RaftFailure
+public static class FailureShortening
 {
     private const int LinesKept = 40;
 
     /// <summary>The shortest run found that fails, how it fails, and the last lines of what happened in it.</summary>
-    public static (RaftSimulationOptions Options, WorkloadFailedException Failure, IReadOnlyCollection<string> Lines) Shorten(
-        RaftSimulationOptions options, WorkloadFailedException failure)
+    public static (SimulationOptions<TFaults> Options, WorkloadFailedException Failure, IReadOnlyCollection<string> Lines) Shorten<TFaults>(
+        SimulationOptions<TFaults> options, WorkloadFailedException failure)
+        where TFaults : struct, Enum
     {
-        foreach (RaftFaults kind in RaftFaultNames.Kinds)
+        foreach (TFaults kind in FaultNames.Kinds<TFaults>())
         {
             if (options.Faults.HasFlag(kind))
-                Try(options with { Faults = options.Faults & ~kind });
+                Try(options with { Faults = FaultNames.Without(options.Faults, kind) });
         }
 
         while (options.Time > TimeSpan.FromSeconds(1) && Try(options with { Time = options.Time / 2 }))
@@ -33,7 +34,7 @@ public static class RaftFailure
         });
         return (options, failure, lines);
 
-        bool Try(RaftSimulationOptions shorter)
+        bool Try(SimulationOptions<TFaults> shorter)
         {
             if (Fails(shorter) is not { } shorterFailure)
                 return false;
@@ -42,11 +43,12 @@ public static class RaftFailure
         }
     }
 
-    private static WorkloadFailedException? Fails(RaftSimulationOptions options)
+    private static WorkloadFailedException? Fails<TFaults>(SimulationOptions<TFaults> options)
+        where TFaults : struct, Enum
     {
         try
         {
-            RaftSimulation.Run(options);
+            options.Run();
             return null;
         }
         catch (WorkloadFailedException e)

@@ -1,0 +1,73 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// A member that hears nothing of the directory any more asks where it is. While it was cut off the directory may have moved to nodes
+/// that it never heard of, at addresses that were others' when it heard last: it knows nobody who would speak with it, and nobody
+/// who leads knows more of it than that it is silent.
+/// </summary>
+public sealed partial class ClusterNode
+{
+    // Elections take less.
+    private static readonly TimeSpan s_lostAfter = TimeSpan.FromSeconds(3);
+
+    // Inside the mailbox.
+    private TimeSpan _directoryHeardAt;
+
+    /// <summary>For some seconds.</summary>
+    private bool HearsNothing => _host is { } host && host.Now() - _directoryHeardAt >= s_lostAfter;
+
+    /// <summary>Asks one after another, seeds and those it knows of, until the directory is heard of.</summary>
+    private void SearchDirectory()
+    {
+        RaftGroup directory = _directory!;
+        if (directory.IsServing || (!directory.Leader.IsNone && directory.TryAge(out TimeSpan age) && age < s_lostAfter))
+        {
+            _directoryHeardAt = _host!.Now();
+            return;
+        }
+
+        // Who has not announced itself yet asks the same in doing so.
+        if (!HearsNothing || !_isAnnounced || _isCalling || directory.IsOut || Time.GetElapsedTime(_announcedAt) < s_announcePause
+            || !TryNextToAsk(out PeerAddress address))
+            return;
+        _announcedAt = Time.GetTimestamp();
+        var request = new BytesBuffer();
+        DirectoryCallCodec.Write(request, new WhereaboutsRequest(_membership!.Value.Cluster, Self));
+        _isCalling = true;
+        Transport.Call(address with { Node = NodeId.None }, request.WrittenSpan, s_callPatience, answer => Mailbox.Post(new ActionItem(_ => ToldWhereabouts(answer))));
+    }
+
+    private void ToldWhereabouts(CallReply answer)
+    {
+        _isCalling = false;
+        if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply)
+            || reply.ClusterId != _membership!.Value.Cluster)
+            return;
+        LearnFrom(reply);
+        if (reply.Outcome == JoinOutcome.Redirect)
+            (_redirect, _announcedAt) = (reply.Text, 0);
+    }
+
+    /// <summary>
+    /// Where others say that everybody is: all of it while nothing better is known. Who hears nothing of the directory that it heard of
+    /// believes whoever does; of others it takes what is new, for they may know less of the rest.
+    /// </summary>
+    private void LearnFrom(JoinReply reply)
+    {
+        if (!_arrangedFresh || (HearsNothing && reply.Outcome is JoinOutcome.Accepted or JoinOutcome.Redirect))
+            Learn(reply.Nodes);
+        else if (HearsNothing)
+            Learn([.. reply.Nodes.Where(n => !_peers.ContainsKey(n.Node))]);
+    }
+
+    private void AskedForWhereabouts(CallTicket call, WhereaboutsRequest request)
+    {
+        bool leads = _directory is { IsServing: true } && _membership is { } membership && membership.Cluster == request.ClusterId;
+        Reply(call, leads ? JoinReply.Accept(View, request.Node) : WhoLeads());
+    }
+}
