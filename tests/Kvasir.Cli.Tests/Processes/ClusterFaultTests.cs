@@ -42,14 +42,14 @@ public sealed class ClusterFaultTests : IDisposable
             int other = (paused + 1) % 3;
             using RespConnection late = cluster.Connect(paused);
             Assert.Equal("before", late.Ask("GET", key));
-            Tools.Run("kill", "-STOP", cluster.ProcessId(paused));
+            cluster.Pause(paused);
 
             // What waits in its socket is the first that it sees when it goes on, before any message of the others.
             late.Send("GET", key);
             late.Send("SET", key, "late");
             late.Send("GET", key);
             Assert.Equal("OK", cluster.Insist(other, "SET", key, "after"));
-            Tools.Run("kill", "-CONT", cluster.ProcessId(paused));
+            cluster.Continue(paused);
             string first = Answer(late), written = Answer(late), second = Answer(late);
 
             // It may have asked who leads now, and done it there; it may not answer from what it believed.
