@@ -82,7 +82,7 @@ internal sealed class Following(MemberCore core)
             Round = message.Round,
             SentAt = message.SentAt,
             Echo = _freshness.Answering(core.Now),
-            Flags = (quiesces ? MessageFlags.Quiesce : MessageFlags.None) | (core.Retires || core.DiskStalled ? MessageFlags.Declines : MessageFlags.None),
+            Flags = (quiesces ? MessageFlags.Quiesce : MessageFlags.None) | (core.Retires || core.DiskStalled || core.LagsBehind ? MessageFlags.Declines : MessageFlags.None),
         });
         if (!quiesces)
             return;

@@ -99,6 +99,12 @@ internal sealed class MemberCore
     /// <summary>The disk hangs: no campaign before it shows a sign of life.</summary>
     public bool DiskStalled { get; set; }
 
+    /// <summary>
+    /// So much is known to be committed, and not applied, that this member had better not lead. Applying it needs no leader, so this
+    /// ends by itself, whoever else is alive.
+    /// </summary>
+    public bool LagsBehind => Commit - Applied > (ulong)Settings.ApplyLagMax;
+
     public bool Quiesced { get; set; }
 
     /// <summary>The node is about to stop: this member leads nothing any more.</summary>

@@ -99,7 +99,7 @@ public sealed class RaftMember
         HasReady = true;
         if (_core.Leadership is { } leadership)
             leadership.Tick();
-        else if (_core.DiskStalled)
+        else if (_core.DiskStalled || _core.LagsBehind)
             _core.Clock.Restart(now, _core.Random);
         else
             Candidacy.PreCampaign(_core);
@@ -109,7 +109,7 @@ public sealed class RaftMember
     public void Campaign(TimeSpan now)
     {
         _core.Advance(now);
-        if (_core.Leadership is not null || !_core.MayCampaign || _core.Clock.KeepsFaith(now) || _core.DiskStalled)
+        if (_core.Leadership is not null || !_core.MayCampaign || _core.Clock.KeepsFaith(now) || _core.DiskStalled || _core.LagsBehind)
             return;
         HasReady = true;
         Candidacy.PreCampaign(_core);
@@ -448,7 +448,7 @@ public sealed class RaftMember
                 _core.Following.OnSnapshotOffer(message);
                 break;
             case MessageKind.TimeoutNow:
-                if (_core.Role == RaftRole.Follower && _core.MayCampaign && !_core.DiskStalled)
+                if (_core.Role == RaftRole.Follower && _core.MayCampaign && !_core.DiskStalled && !_core.LagsBehind)
                     Candidacy.Campaign(_core, MessageFlags.Force, message.Round);
                 break;
             case MessageKind.AppendResponse:

@@ -43,6 +43,12 @@ public sealed record RaftSettings
     /// <summary>A learner may become a voter when its durable log ends at most this many entries before the leader's.</summary>
     public long PromotionLagMax { get; init; } = 1024;
 
+    /// <summary>
+    /// A member that knows of more entries that are committed, and has not applied them, campaigns not and lets nobody hand it
+    /// leadership: clients would wait for it to apply them.
+    /// </summary>
+    public long ApplyLagMax { get; init; } = 16 * 1024;
+
     /// <summary>After this long without work a group goes quiet; <see cref="TimeSpan.MaxValue"/> for never.</summary>
     public TimeSpan QuiesceAfter { get; init; } = TimeSpan.FromSeconds(2);
 
@@ -53,7 +59,7 @@ public sealed record RaftSettings
         Check.That(ClockDriftMax is >= 0 and < 0.5);
         Check.That(LeaseDiskSilenceMax > TimeSpan.Zero && DiskStallMax > TimeSpan.Zero && QuiesceAfter > TimeSpan.Zero);
         Check.That(AppendBytesMax > 0 && InflightMessagesMax > 0 && InflightBytesMax > 0);
-        Check.That(UncommittedEntriesMax > 0 && PromotionLagMax >= 0);
+        Check.That(UncommittedEntriesMax > 0 && PromotionLagMax >= 0 && ApplyLagMax >= 0);
         return this;
     }
 }

@@ -61,6 +61,32 @@ public sealed class ElectionRuleTests
     }
 
     [Fact]
+    public void AMemberWithMuchToApplyDoesNotLeadBeforeThatIsDone()
+    {
+        var bench = new Bench(term: 1, settings: s_settings with { ApplyLagMax = 3 });
+        bench.Member.HoldsApply = true;
+        bench.Append(2, 1, 0, 0, entries: 6, commit: 3);
+        Assert.Equal(MessageFlags.None, bench.Receive(MessageKind.Heartbeat, 2, 1, commit: 3, round: 1)!.Value.Flags);
+        Assert.Equal(MessageFlags.Declines, bench.Receive(MessageKind.Heartbeat, 2, 1, commit: 4, round: 2)!.Value.Flags);
+        bench.Receive(MessageKind.TimeoutNow, 2, 1, round: 2);
+        Assert.Equal(RaftRole.Follower, bench.Raft.Role);
+
+        // Nobody is heard any more; it keeps looking, and goes on as soon as it may.
+        for (int i = 0; i < 3; i++)
+        {
+            bench.AdvanceTo(bench.Raft.WakeAt);
+            Assert.Equal(RaftRole.Follower, bench.Raft.Role);
+            Assert.InRange(bench.Raft.WakeAt, bench.Now + s_settings.ElectionTimeout, bench.Now + (2 * s_settings.ElectionTimeout));
+        }
+
+        bench.Raft.Campaign(bench.Now);
+        Assert.Equal(RaftRole.Follower, bench.Raft.Role);
+        bench.Raft.Applied(bench.Now, new LogIndex(1));
+        bench.AdvanceTo(bench.Raft.WakeAt);
+        Assert.Equal(RaftRole.PreCandidate, bench.Raft.Role);
+    }
+
+    [Fact]
     public void OnlyAMajorityOfPreVotesLetsAMemberIncrementItsTerm()
     {
         var bench = new Bench(configuration: new(World.Ids(1, 2, 3, 4, 5)));

@@ -38,7 +38,7 @@ public enum MessageFlags : byte
     /// <summary>Heartbeat of a leader that is handing over.</summary>
     Transferring = 8,
 
-    /// <summary>Response to a heartbeat: this member will not lead: its node is about to stop, or its disk takes nothing.</summary>
+    /// <summary>Response to a heartbeat: this member will not lead: its node is about to stop, its disk takes nothing, or it has too much to apply first.</summary>
     Declines = 16,
 }
 

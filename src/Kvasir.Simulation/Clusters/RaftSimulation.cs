@@ -36,6 +36,7 @@ public sealed class RaftSimulation
             InflightMessagesMax = 1 + random.Next(16),
             UncommittedEntriesMax = 500,
             PromotionLagMax = random.OneIn(2) ? 5 : 1000,
+            ApplyLagMax = random.OneIn(2) ? 5 : 1000,
             QuiesceAfter = random.OneIn(2) ? TimeSpan.FromMilliseconds(500) : TimeSpan.MaxValue,
         };
         SeededRandom dice = random.Fork();
