@@ -131,6 +131,13 @@ internal sealed class CommandRouter
 
         if (definition.OverShards is not { } overShards)
         {
+            if (session.RepliesOwed != 0 && entry is { Parent: null, Definition.Name: "hello" or "reset" })
+            {
+                // A stream to another node speaks one protocol: what comes next takes another, and must not come in before.
+                Suspend(session);
+                return Direction.Waits;
+            }
+
             if ((definition.Flags & CommandFlags.Write) == 0)
                 return Direction.Runs;
             context.Reply.Error($"ERR {entry.FullName.ToUpperInvariant()} is not possible in a cluster");

@@ -44,6 +44,28 @@ public sealed class ForwardingTests
         Assert.Equal("+OK\r\n+PONG\r\n", client.Receive());
     }
 
+    [Theory]
+    [InlineData("HELLO 3")]
+    [InlineData("RESET")]
+    public void WhatFollowsAChangeOfProtocolWaitsForWhatWentBefore(string change)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string far = cluster.KeyLedBy(2);
+        if (change == "RESET")
+            client.Send("HELLO 3");
+        GroupInMemory shard = cluster.GroupOf(far);
+        shard.CommitsAtOnce = false;
+        client.Send($"INCR {far}", change, $"INCR {far}");
+        Assert.Equal(1, shard.Records);
+        shard.CommitsAtOnce = true;
+        Assert.True(shard.TryCommit());
+        cluster[2].Exchange.LogMoved();
+        string replies = Pumped(cluster, client) + client.Wait(20);
+        Assert.StartsWith(":1\r\n", replies);
+        Assert.EndsWith(":2\r\n", replies);
+    }
+
     [Fact]
     public void QuitWaitsForRepliesUnderWay()
     {
