@@ -1,6 +1,7 @@
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Tables;
@@ -61,11 +62,13 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         string identity = NodeInspector.IdentityPath(folder);
         IReadOnlyList<string> required = [];
+        IReadOnlyList<EngineOwner> owners = [];
         try
         {
             InspectedPart part = NodeInspector.Inspect(files, identity);
             progress(identity, part.Length);
             required = NodeInspector.RequiredKeyspaces(files, folder);
+            owners = NodeInspector.OwnersOfKeyspaces(files, folder);
             TellOfFlushed(folder);
             _findings.AddRange(NodeInspector.VerifyFlushed(files, folder, FlushedPosition));
             CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, FlushedPosition));
@@ -76,8 +79,8 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             CheckJournal(NodeInspector.JournalFolder(folder), new JournalOptions());
         }
 
-        foreach (string engine in required)
-            CheckEngine(engine, mustExist: true);
+        for (int i = 0; i < required.Count; i++)
+            CheckEngine(required[i], mustExist: true, owners.Count > i ? owners[i] : default);
         foreach (string engine in NodeInspector.ListKeyspaces(files, folder).Except(required, StringComparer.Ordinal))
             CheckEngine(engine, mustExist: false);
     }
@@ -181,12 +184,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         }
     }
 
-    private void CheckEngine(string folder, bool mustExist)
+    private void CheckEngine(string folder, bool mustExist, EngineOwner owner = default)
     {
         if (mustExist && !files.FolderExists(folder))
             _findings.Add(new DamageFinding(folder, 0, "the folder is missing"));
         else
-            _findings.AddRange(TableVerifier.Verify(files, folder, progress, mustExist));
+            _findings.AddRange(TableVerifier.Verify(files, folder, progress, mustExist, owner));
     }
 
     private static DamageFinding Finding(StorageException e, string path) => e is CorruptionException { Path: not null } damage

@@ -31,7 +31,11 @@ internal static class IdentityFile
             return Read(files, path);
         }
 
-        if (files.FolderExists(folder + "/" + KvasirNode.KeyspacesFolder))
+        if (files.FileExists(folder + "/STORE"))
+            throw new StorageException($"{folder} is the folder of an embedded store (it has STORE): give the server one of its own");
+
+        // It is there before anything else is.
+        if (files.FolderExists(folder + "/" + KvasirNode.KeyspacesFolder) || files.FolderExists(folder + "/" + KvasirNode.JournalFolder))
             throw new FileMissingException(path);
         NodeIdentity created = new(newIdentity, HasJournal: false, DatabaseCount: 0, JournalId: 0, HasUnsynced: false);
         Write(files, folder, created);

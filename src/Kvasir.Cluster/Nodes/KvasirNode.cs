@@ -354,6 +354,9 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         return flushed;
     }
 
+    /// <summary>Whose the engine of a stream is.</summary>
+    internal static EngineOwner OwnerOf(NodeIdentity identity, int stream) => new(identity.Id, (ulong)stream);
+
     /// <summary>What is durable in every replica's own files is written down as such; false when that cannot be done now.</summary>
     private bool TrySaveFlushed(LogPosition end)
     {
@@ -404,7 +407,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         for (int i = 0; i < _replicas.Length; i++)
         {
             KeyspaceOptions keyspace = OptionsOf(i);
-            IStorageEngine engine = FactoryOf(keyspace).Open(keyspaces + "/" + keyspace.Name, shared);
+            IStorageEngine engine = FactoryOf(keyspace).Open(keyspaces + "/" + keyspace.Name, shared with { Owner = OwnerOf(_identity, i) });
             if (engine is not IOrderedEngine ordered)
             {
                 engine.Dispose();

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
@@ -65,6 +66,13 @@ public static class NodeInspector
         }
 
         return findings;
+    }
+
+    /// <summary>Whose the engine in each required folder is, in the same order. Throws when the identity is damaged.</summary>
+    public static IReadOnlyList<EngineOwner> OwnersOfKeyspaces(IFileSystem files, string folder)
+    {
+        NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
+        return [.. Enumerable.Range(0, RequiredKeyspaces(files, folder).Count).Select(stream => KvasirNode.OwnerOf(identity, stream))];
     }
 
     /// <summary>The identity file's one part; throws where it is damaged.</summary>

@@ -41,6 +41,12 @@ public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, 
     /// </summary>
     public Action? StabilityWanted { get; init; }
 
+    /// <summary>
+    /// Whose engine it is to be. One that says that it is somebody else's is not opened; one that says nothing becomes this owner's. With
+    /// none nothing is compared.
+    /// </summary>
+    public EngineOwner Owner { get; init; }
+
     /// <summary>The engine keeps a <see cref="StateDigest"/> of what it publishes.</summary>
     public bool KeepsDigest { get; init; }
 }

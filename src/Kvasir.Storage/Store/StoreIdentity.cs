@@ -18,11 +18,26 @@ internal static class StoreIdentity
     public static JournalOptions Check(IFileSystem files, string folder, string engineName, JournalOptions journal)
     {
         if (!files.FileExists(PathIn(folder)))
+        {
+            RefuseUnlessOwn(files, folder);
             return journal;
+        }
+
         string[] lines = Read(files, folder);
         if (lines[1] != engineName)
             throw new StorageException($"{folder} holds a store of engine '{lines[1]}', not '{engineName}'");
         return journal with { MustExist = true, JournalId = JournalIdOf(folder, lines) };
+    }
+
+    /// <summary>
+    /// A store's engine is there before its journal. A journal without one belongs to something else, a server for instance, which would
+    /// lose what this store takes from it.
+    /// </summary>
+    private static void RefuseUnlessOwn(IFileSystem files, string folder)
+    {
+        string journal = folder + "/journal";
+        if (files.FolderExists(journal) && files.ListFiles(journal).Count > 0 && !files.FolderExists(folder + "/engine"))
+            throw new StorageException($"{folder} holds a journal and no STORE: it is not a store's folder, but a server's perhaps. Give the store a folder of its own");
     }
 
     public static ulong ReadJournalId(IFileSystem files, string folder) => JournalIdOf(folder, Read(files, folder));

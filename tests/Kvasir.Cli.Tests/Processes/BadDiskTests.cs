@@ -183,6 +183,35 @@ public sealed class BadDiskTests : IDisposable
         Assert.Single(damaged.Errors.Trim().Split('\n'));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AKeyspacesFolderInThePlaceOfAnotherStopsTheStart(bool ofAnotherServer)
+    {
+        string other = Path.Combine(_folder, "other");
+        foreach (string data in new[] { Data, other })
+        {
+            using RunningServer server = await RunningServer.Start(data, "--databases", "2");
+            using RespConnection client = server.Connect();
+            Assert.Equal("OK", client.Ask("SET", "key", data));
+            server.Kill();
+        }
+
+        // Killed, so that nothing but the folders themselves tells them apart.
+        string first = Path.Combine(Data, "keyspaces", "db0"), second = Path.Combine(ofAnotherServer ? other : Data, "keyspaces", ofAnotherServer ? "db0" : "db1");
+        string aside = Path.Combine(_folder, "aside");
+        Directory.Move(first, aside);
+        Directory.Move(second, first);
+        Directory.Move(aside, second);
+        Outcome verified = await KvasirProcess.Run("verify", Data);
+        Assert.Equal(1, verified.ExitCode);
+        Assert.Contains("stands in the place of", verified.Output, StringComparison.Ordinal);
+        using RunningServer refused = RunningServer.Begin([], Data, "--databases", "2");
+        Assert.Equal(2, await refused.End());
+        Assert.Contains("keyspaces/db0", refused.Errors, StringComparison.Ordinal);
+        Assert.Single(refused.Errors.Trim().Split('\n'));
+    }
+
     [Fact]
     public async Task AReloadThatCannotOpenTheDataEndsTheProcessAndSaysWhy()
     {

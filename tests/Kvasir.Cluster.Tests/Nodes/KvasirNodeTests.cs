@@ -381,6 +381,20 @@ public sealed class KvasirNodeTests
             new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9)));
     }
 
+    [Theory]
+    [InlineData("/other/STORE", "embedded store")]
+    [InlineData("/other/journal/0000000000000001.segment", "/other/NODE is missing")]
+    public void AFolderOfSomethingElseIsRefusedAsItIs(string holds, string says)
+    {
+        using NodeInMemory world = new();
+        world.Disk.CreateFolder("/other");
+        world.Disk.CreateFolder("/other/journal");
+        world.Disk.WriteAll(holds, [1, 2, 3]);
+        StorageException refusal = Assert.ThrowsAny<StorageException>(() => OpenAgain(world, "/other", databases: 4));
+        Assert.Contains(says, refusal.Message, StringComparison.Ordinal);
+        Assert.False(world.Disk.FileExists("/other/NODE"));
+    }
+
     [Fact]
     public void FolderWithDataAndWithoutIdentityIsRefused()
     {

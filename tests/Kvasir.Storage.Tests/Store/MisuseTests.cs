@@ -3,6 +3,7 @@ using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Store;
 
@@ -28,6 +29,17 @@ public sealed class MisuseTests : IDisposable
     }
 
     public void Dispose() => _store.Dispose();
+
+    [Fact]
+    public void AServersFolderIsNoStores()
+    {
+        _files.CreateFolder("/server");
+        _files.CreateFolder("/server/journal");
+        _files.WriteAll("/server/journal/0000000000000001.segment", [1, 2, 3]);
+        StorageException refusal = Assert.Throws<StorageException>(() => Open("/server"));
+        Assert.Contains("a folder of its own", refusal.Message, StringComparison.Ordinal);
+        Assert.Equal(["/server/LOCK", "/server/journal/0000000000000001.segment"], _files.Paths.Where(p => p.StartsWith("/server/", StringComparison.Ordinal)));
+    }
 
     [Fact]
     public void AnIteratorThatIsDisposedTwiceLetsGoOnce()

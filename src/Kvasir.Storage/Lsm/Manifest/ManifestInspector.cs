@@ -36,6 +36,8 @@ public static class ManifestInspector
                 fields.Add(("flushed position", position));
             if (!edit.Digest.IsUnknown)
                 fields.Add(("digest", edit.Digest));
+            if (!edit.Owner.IsNone)
+                fields.Add(("owner", edit.Owner));
             if (edit.LastSequence is { } sequence)
                 fields.Add(("last sequence", sequence));
             if (edit.NextFileNumber is { } next)

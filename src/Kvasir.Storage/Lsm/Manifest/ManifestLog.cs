@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;
@@ -34,7 +35,7 @@ internal sealed class ManifestLog : IDisposable
     /// <summary>What is durable.</summary>
     public ManifestState State { get; private set; }
 
-    public static ManifestLog Open(IFileSystem files, string folder)
+    public static ManifestLog Open(IFileSystem files, string folder, EngineOwner owner = default)
     {
         IReadOnlyList<string> names = files.ListFiles(folder);
         bool present = files.FileExists(TableFiles.Join(folder, TableFiles.CurrentName));
@@ -52,6 +53,10 @@ internal sealed class ManifestLog : IDisposable
         }
 
         ManifestState state = present ? Load(files, folder) : new ManifestState();
+        if (FindOtherOwner(files, folder, state, owner) is { } stranger)
+            throw new CorruptionException(stranger.Path, stranger.Offset, stranger.Detail);
+        if (!owner.IsNone)
+            state.Owner = owner;
         CheckTables(files, folder, state);
         foreach (string name in names)
         {
@@ -100,6 +105,13 @@ internal sealed class ManifestLog : IDisposable
         state.NextFileNumber = Math.Max(state.NextFileNumber, number + 1);
         return state;
     }
+
+    /// <summary>What is wrong with a folder that says that it is another owner's; null for nothing.</summary>
+    public static DamageFinding? FindOtherOwner(IFileSystem files, string folder, ManifestState state, EngineOwner owner) =>
+        owner.IsNone || state.Owner.IsNone || state.Owner == owner
+            ? null
+            : new DamageFinding(
+                TableFiles.ManifestPath(folder, ManifestFormat.ReadCurrent(files, folder)), 0, $"the folder is {state.Owner}, and stands in the place of {owner}");
 
     /// <summary>Thread-safe.</summary>
     public ulong NewFileNumber() => Interlocked.Increment(ref _lastFileNumber);

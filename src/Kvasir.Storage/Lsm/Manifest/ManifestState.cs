@@ -22,6 +22,9 @@ internal sealed class ManifestState
 
     public ulong NextFileNumber { get; set; } = 1;
 
+    /// <summary>None where no edit told it: older folders, and engines of nobody.</summary>
+    public EngineOwner Owner { get; set; }
+
     public bool Contains(ulong number) => _tables.ContainsKey(number);
 
     public void Add(ManifestTable table) => _tables.Add(table.Number, table);
@@ -34,6 +37,7 @@ internal sealed class ManifestState
             Digest = Digest,
             LastSequence = LastSequence,
             NextFileNumber = NextFileNumber,
+            Owner = Owner,
         };
         foreach (ManifestTable table in _tables.Values)
             next._tables.Add(table.Number, table);
@@ -60,6 +64,8 @@ internal sealed class ManifestState
             (FlushedPosition, Digest) = (position, edit.Digest);
         LastSequence = Math.Max(LastSequence, edit.LastSequence ?? 0);
         NextFileNumber = Math.Max(NextFileNumber, edit.NextFileNumber ?? 0);
+        if (!edit.Owner.IsNone)
+            Owner = edit.Owner;
     }
 
     public TableSetEdit ToSnapshot()
@@ -70,6 +76,7 @@ internal sealed class ManifestState
             Digest = Digest,
             LastSequence = LastSequence,
             NextFileNumber = NextFileNumber,
+            Owner = Owner,
         };
         edit.Added.AddRange(_tables.Values);
         return edit;

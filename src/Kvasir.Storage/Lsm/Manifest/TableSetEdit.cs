@@ -27,6 +27,8 @@ internal sealed record TableSetEdit
 
     public ulong? NextFileNumber { get; set; }
 
+    public EngineOwner Owner { get; set; }
+
     public void Write(BytesBuffer to)
     {
         var field = new BytesBuffer();
@@ -52,6 +54,12 @@ internal sealed record TableSetEdit
         WriteOptional(to, field, 4, LastSequence);
         WriteOptional(to, field, 5, NextFileNumber);
         WriteOptional(to, field, 6, Digest.IsUnknown ? null : Digest.Value);
+        if (Owner.IsNone)
+            return;
+        field.Clear();
+        WriteNumber(field, Owner.Store);
+        WriteNumber(field, Owner.Part);
+        WriteField(to, 7, field.WrittenSpan);
     }
 
     /// <summary>Null when the bytes make no sense; an unknown field is such, since ignoring it could lose a table.</summary>
@@ -74,7 +82,7 @@ internal sealed record TableSetEdit
 
     private bool TryReadField(byte id, ReadOnlySpan<byte> field)
     {
-        if (id is < 1 or > 6 || field.Length < 8 || (id > 2 && field.Length != 8))
+        if (id is < 1 or > 7 || field.Length < 8 || (id is > 2 and < 7 && field.Length != 8))
             return false;
         ulong first = BinaryPrimitives.ReadUInt64LittleEndian(field);
         switch (id)
@@ -99,9 +107,14 @@ internal sealed record TableSetEdit
             case 5:
                 NextFileNumber = first;
                 return true;
-            default:
+            case 6:
                 Digest = new StateDigest(first);
                 return first != 0;
+            default:
+                if (field.Length != 16)
+                    return false;
+                Owner = new EngineOwner(first, BinaryPrimitives.ReadUInt64LittleEndian(field[8..]));
+                return !Owner.IsNone;
         }
     }
 

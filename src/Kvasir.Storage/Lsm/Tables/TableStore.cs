@@ -61,7 +61,7 @@ internal sealed partial class TableStore : ITableStore
         _picker = new CompactionPicker(options);
         _obsolete = new ObsoleteFiles(_files, folder, _tables, _scheduler);
         _compactionEnded = _scheduler.CreateWaitPoint();
-        _manifest = ManifestLog.Open(_files, folder);
+        _manifest = ManifestLog.Open(_files, folder, environment.Owner);
         _current = BuildSet(_manifest.State);
         _targets = LevelTargets.Compute(_current, options);
         Refresh();
@@ -145,6 +145,7 @@ internal sealed partial class TableStore : ITableStore
                 Digest = set.FlushedDigest,
                 LastSequence = set.LastSequence,
                 NextFileNumber = 2,
+                Owner = _manifest.State.Owner,
             };
             for (int level = 0; level < set.LevelCount; level++)
             {

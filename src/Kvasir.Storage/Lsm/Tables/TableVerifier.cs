@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.SSTables;
@@ -13,10 +14,11 @@ public static class TableVerifier
 {
     /// <summary>
     /// All damage found; empty when all is well. <paramref name="progress"/> hears of each file that was checked, with
-    /// its bytes. Without <paramref name="mustExist"/> the folder may be one whose first opening was not completed.
+    /// its bytes. Without <paramref name="mustExist"/> the folder may be one whose first opening was not completed. A folder
+    /// that says that it is another's than <paramref name="owner"/>'s is damage, too.
     /// </summary>
     public static IReadOnlyList<DamageFinding> Verify(
-        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true)
+        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true, EngineOwner owner = default)
     {
         var findings = new List<DamageFinding>();
         ManifestState state;
@@ -30,6 +32,8 @@ public static class TableVerifier
             }
 
             state = ManifestLog.Load(files, folder);
+            if (ManifestLog.FindOtherOwner(files, folder, state, owner) is { } stranger)
+                findings.Add(stranger);
             foreach (string path in new[] { current, TableFiles.ManifestPath(folder, ManifestFormat.ReadCurrent(files, folder)) })
                 progress?.Invoke(path, files.FileLength(path));
         }

@@ -36,6 +36,31 @@ public sealed class ManifestTests
     }
 
     [Fact]
+    public void AFolderIsItsFirstOwnersForEver()
+    {
+        MemoryFileSystem files = WithThreeFlushes(out _, out string good);
+        var first = new EngineOwner(7, 1);
+        ManifestLog.Open(files, Folder, first).Dispose();
+
+        string[] before = [.. files.ListFiles(Folder)];
+        foreach (EngineOwner other in new EngineOwner[] { new(7, 2), new(8, 1) })
+        {
+            CorruptionException refusal = Assert.Throws<CorruptionException>(() => ManifestLog.Open(files, Folder, other));
+            Assert.Contains(first.ToString(), refusal.Message, StringComparison.Ordinal);
+            Assert.Contains(TableVerifier.Verify(files, Folder, owner: other), f => f.Detail.Contains(other.ToString(), StringComparison.Ordinal));
+        }
+
+        Assert.Equal(before, files.ListFiles(Folder));
+        Assert.Empty(TableVerifier.Verify(files, Folder, owner: first));
+        ManifestLog.Open(files, Folder).Dispose();
+        using ManifestLog again = ManifestLog.Open(files, Folder, first);
+        Assert.Equal(first, again.State.Owner);
+        Assert.Equal(first, again.Commit(new TableSetEdit { FlushedPosition = new LogPosition(4) }).Owner);
+        Assert.Equal(first, ManifestLog.Load(files, Folder).Owner);
+        Assert.NotEmpty(good);
+    }
+
+    [Fact]
     public void ACutManifestIsRefusedOrEndsAtAnEdit()
     {
         MemoryFileSystem files = WithThreeFlushes(out string manifest, out _);
