@@ -95,7 +95,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         string journal = NodeInspector.JournalFolder(folder);
         try
         {
-            foreach (JournalFinding finding in ClusterInspector.VerifyJournal(files, folder, out needed))
+            foreach (JournalFinding finding in ClusterInspector.VerifyJournal(files, folder, FlushedPosition, out needed))
                 _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
             TellOfSegments(journal);
         }

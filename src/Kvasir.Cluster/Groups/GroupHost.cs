@@ -118,9 +118,9 @@ internal sealed partial class GroupHost : IDisposable
 
     /// <summary>
     /// A replica comes to life from what is durable of it: its log, and its engine, which may be behind the log, and is
-    /// never ahead of it.
+    /// never ahead of it; with the entry of the snapshot that its engine began with.
     /// </summary>
-    public RaftGroup Open(GroupId id, RaftRecovery recovery, KeyspaceOptions options, IOrderedEngine engine)
+    public RaftGroup Open(GroupId id, RaftRecovery recovery, KeyspaceOptions options, IOrderedEngine engine, LogIndex snapshot = default)
     {
         var flushed = new LogIndex(engine.FlushedPosition.Value);
         if (flushed > recovery.LastIndex)
@@ -131,7 +131,7 @@ internal sealed partial class GroupHost : IDisposable
 
         // Behind its last write an engine knows nothing of no-ops and configurations that left the log.
         recovery = recovery with { AppliedIndex = LogIndex.Greatest(flushed, recovery.SnapshotIndex) };
-        var group = new RaftGroup(this, id, recovery, _random.Fork(), Now());
+        var group = new RaftGroup(this, id, recovery, snapshot, _random.Fork(), Now());
         group.Attach(new Replica(id.Value, options, engine, group));
         _groups.Add(id, group);
         int at = _ordered.FindIndex(g => g.Id > id);

@@ -64,17 +64,6 @@ public sealed partial class RaftGroup
         _host.Touch(this);
     }
 
-    /// <summary>A stopped replica needs no entries, and the journal need not keep them.</summary>
-    internal void ReleaseLog()
-    {
-        LogIndex to = _member.SyncedIndex;
-        if (to <= _member.BaseIndex)
-            return;
-        Check.That(_member.TryTermAt(to, out Term term));
-        _host.Journal.Compacted(Id, to, term, _member.ConfigurationAt(to));
-        _host.WriteSoon();
-    }
-
     /// <summary>A write was proposed: it is compared soon, or when there are many.</summary>
     private void WantComparison(TimeSpan now)
     {

@@ -42,7 +42,7 @@ public sealed partial class RaftGroup
         if (!ready.Persist.IsNone)
         {
             ConfigurationEntry? configuration = ready.Persist.ResetsLog ? _member.ConfigurationAt(ready.Persist.SnapshotIndex) : null;
-            _host.Journal.Add(Id, ready.Persist, _entries, configuration);
+            _host.Journal.Add(Id, ready.Persist, _entries, configuration, ready.Persist.ResetsLog ? Replica.Engine.FlushedPosition : default);
             _host.Written(this, ready.Persist.Write);
         }
 

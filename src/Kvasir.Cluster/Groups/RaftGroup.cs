@@ -63,6 +63,9 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     private LogIndex _noOp;
     private LogIndex _applied;
     private LogIndex _stable;
+
+    // That the engine began with.
+    private LogIndex _snapshot;
     private TimeSpan _leaseEnd = TimeSpan.MinValue;
     private WriteRefusal _notServing = s_noLeader;
     private bool _serves;
@@ -72,9 +75,10 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     private ulong _awaited;
     private ulong _durable;
 
-    internal RaftGroup(GroupHost host, GroupId id, RaftRecovery recovery, SeededRandom random, TimeSpan now)
+    internal RaftGroup(GroupHost host, GroupId id, RaftRecovery recovery, LogIndex snapshot, SeededRandom random, TimeSpan now)
     {
         _host = host;
+        _snapshot = snapshot;
         Id = id;
         _entries = new EntryStore(host.Memory, this);
         _entries.Reset(recovery.LastIndex);
@@ -382,46 +386,12 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         _replica = new Replica(Id.Value, Replica.Options, engine, this);
         engine.ExpectReads(false);
         _entries.Reset(head.Index);
-        _applied = _stable = head.Index;
+        _applied = _stable = _snapshot = head.Index;
         Volatile.Write(ref _appended, head.Index.Value);
         Volatile.Write(ref _awaited, head.Index.Value);
         Volatile.Write(ref _durable, head.Index.Value);
         _host.ReplicaReplaced?.Invoke(this);
         return true;
-    }
-
-    /// <summary>
-    /// Entries that the engine's files hold, up to this one, leave the log; fewer when followers that are heard of still
-    /// need some. Gives how far the log was cut.
-    /// </summary>
-    internal LogIndex Compact(LogIndex keepFrom)
-    {
-        if (IsOut)
-            return _member.BaseIndex;
-        LogIndex to = LogIndex.Least(CompactableIndex, keepFrom.Previous);
-        if (to <= _member.BaseIndex)
-            return _member.BaseIndex;
-        Check.That(_member.TryTermAt(to, out Term term));
-        ConfigurationEntry configuration = _member.ConfigurationAt(to);
-        _member.Compact(to);
-        _entries.DropBefore(to.Next);
-        _host.Journal.Compacted(Id, to, term, configuration);
-        return to;
-    }
-
-    /// <summary>
-    /// Up to here the log is not needed by this node: no-ops and configurations behind the last write that the engine flushed
-    /// leave nothing to flush.
-    /// </summary>
-    internal LogIndex CompactableIndex
-    {
-        get
-        {
-            LogIndex index = LogIndex.Least(_applied, _stable);
-            return Replica.Engine.OldestUnflushedPosition is { } oldest
-                ? LogIndex.Least(index, new LogIndex(oldest.Value - 1))
-                : index;
-        }
     }
 
     /// <summary>Lets go of the oldest entries that are durable, until so many bytes are left.</summary>

@@ -39,10 +39,12 @@ public static class ClusterInspector
             .Select(static p => new KeyValuePair<string, string>("node " + p.Node, p.PeerAddress))]);
 
     /// <summary>
-    /// What a start would refuse of the journal. <paramref name="replicas"/>: the folders that the groups in it need, as far as it
-    /// could be read.
+    /// What a start would refuse of the journal, and replicas whose files hold less than they did before it let go of that, but for
+    /// those that are stopped already. <paramref name="replicas"/>: the folders that the groups in it need, as far as it could be read.
     /// </summary>
-    public static IReadOnlyList<JournalFinding> VerifyJournal(IFileSystem files, string folder, out IReadOnlyList<string> replicas)
+    /// <param name="flushedOf">Up to where the files in the folder of a replica hold its log.</param>
+    public static IReadOnlyList<JournalFinding> VerifyJournal(
+        IFileSystem files, string folder, Func<string, LogPosition> flushedOf, out IReadOnlyList<string> replicas)
     {
         string journal = NodeInspector.JournalFolder(folder);
         NodeIdentity identity = IdentityFile.Read(files, NodeInspector.IdentityPath(folder));
@@ -58,7 +60,13 @@ public static class ClusterInspector
             // Whose they are does not matter for what is there.
             var folders = new ReplicaFolders(files, folder + "/" + ClusterNode.ReplicasFolder, static (path, _) => throw new StorageException($"{path} is not opened"));
             foreach ((GroupId group, RaftRecovery recovery) in replay.ToRecoveries(new NodeId(1)))
-                needed.Add(folders.Locate(group, recovery.SnapshotIndex));
+            {
+                string replica = folders.Locate(group, recovery.SnapshotIndex);
+                needed.Add(replica);
+                if (files.FolderExists(replica) && !folders.IsDamaged(replica) && folders.ReadStopped(replica) is null
+                    && replay[group].Engine.Missing(folders.SnapshotOf(replica), flushedOf(replica)) is { } missing)
+                    findings.Add(new JournalFinding(replica, 0, missing));
+            }
         }
         catch (CorruptionException e)
         {
@@ -108,6 +116,10 @@ public static class ClusterInspector
                         fields.Add(new(isCut ? "from" : "term", Text(first)));
                     if (!isCut && numbers.TryNext(out ulong vote))
                         fields.Add(new("vote", Text(vote)));
+                    break;
+                case SectionKind.Engine when EngineMark.TryRead(content, out EngineMark engine):
+                    fields.Add(new("snapshot", engine.Snapshot.ToString()));
+                    fields.Add(new("flushed", engine.Flushed.ToString()));
                     break;
                 case SectionKind.Generation:
                     var ofWhom = new SectionNumbers(content);

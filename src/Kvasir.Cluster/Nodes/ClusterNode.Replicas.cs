@@ -174,14 +174,18 @@ public sealed partial class ClusterNode
     {
         StateDifference? difference = null;
         string? damage = null;
+        LogIndex snapshot = LogIndex.Zero;
         IOrderedEngine engine;
         try
         {
-            string folder = _folders.Find(id, recovery.SnapshotIndex);
+            string folder = _folders.Locate(id, recovery.SnapshotIndex);
+            snapshot = _folders.SnapshotOf(folder);
             difference = _folders.ReadStopped(folder);
             if (difference is null && _folders.IsDamaged(folder))
                 damage = "its files were found to be damaged before";
-            engine = id != GroupId.Directory && (difference?.ToString() ?? damage) is { } reason ? new UnopenedEngine(reason) : OpenFormer(folder, keyspace.Engine);
+            engine = id != GroupId.Directory && (difference?.ToString() ?? damage) is { } reason
+                ? new UnopenedEngine(reason)
+                : OpenFormer(id, recovery.SnapshotIndex, folder, keyspace.Engine);
         }
         catch (StorageException e) when (id != GroupId.Directory && e is CorruptionException or FileMissingException)
         {
@@ -189,7 +193,7 @@ public sealed partial class ClusterNode
             engine = new UnopenedEngine(damage);
         }
 
-        RaftGroup group = _host!.Open(id, recovery, keyspace, engine);
+        RaftGroup group = _host!.Open(id, recovery, keyspace, engine, snapshot);
         if (difference is not null)
             group.StayStopped(difference);
         else if (damage is not null)
@@ -197,10 +201,20 @@ public sealed partial class ClusterNode
         return group;
     }
 
-    private IOrderedEngine OpenFormer(string folder, string name) =>
-        FactoryOf(name).FindMissing(Files, folder) is { } missing
-            ? throw new FileMissingException($"{missing} is missing, though the replica was there", inner: null)
-            : OpenEngine(folder, name);
+    /// <summary>
+    /// What its files hold is looked at first: an engine that is opened removes those that a manifest without its end does not name, and
+    /// other folders of the replica go then, too.
+    /// </summary>
+    private IOrderedEngine OpenFormer(GroupId id, LogIndex logBase, string folder, string name)
+    {
+        IEngineFactory factory = FactoryOf(name);
+        if (factory.FindMissing(Files, folder) is { } missing)
+            throw new FileMissingException($"{missing} is missing, though the replica was there", inner: null);
+        if (_journal!.NeededOf(id).Missing(_folders.SnapshotOf(folder), factory.ReadFlushedPosition(Files, folder)) is { } lost)
+            throw new CorruptionException(folder, 0, lost);
+        Check.That(_folders.Find(id, logBase) == folder);
+        return OpenEngine(folder, name);
+    }
 
     private IOrderedEngine OpenEngine(string folder, string name)
     {

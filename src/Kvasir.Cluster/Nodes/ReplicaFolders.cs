@@ -46,6 +46,9 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     /// <summary>As <see cref="Find"/>, and removes nothing.</summary>
     public string Locate(GroupId group, LogIndex logBase) => PathOf(group, Current(group, logBase));
 
+    /// <summary>The entry of the snapshot that the replica in this folder began with; zero where it began with none.</summary>
+    public LogIndex SnapshotOf(string folder) => TryReadMark(folder + MarkSuffix, Magic, out LogIndex index) ? index : LogIndex.Zero;
+
     /// <summary>A folder for a replica that was never here, empty.</summary>
     public string Begin(GroupId group)
     {

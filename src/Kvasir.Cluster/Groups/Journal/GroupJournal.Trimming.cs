@@ -18,9 +18,10 @@ internal sealed partial class GroupJournal
 
     /// <summary>
     /// The entries of the group up to here are not needed: its engine has made durable what they did, and no follower waits
-    /// for them. With the term there, and the configuration in force.
+    /// for them. With the term there, the configuration in force, and what the engine's files hold, which a start demands of them
+    /// from then on.
     /// </summary>
-    public void Compacted(GroupId group, LogIndex index, Term term, ConfigurationEntry configuration)
+    public void Compacted(GroupId group, LogIndex index, Term term, ConfigurationEntry configuration, EngineMark engine)
     {
         GroupLog log = _logs[group];
         if (index <= log.BaseIndex)
@@ -28,6 +29,8 @@ internal sealed partial class GroupJournal
         Check.That(index <= log.LastIndex, $"group {group}: compaction to {index}, behind the log's end at {log.LastIndex}");
         Check.That(configuration.Index <= index && configuration.Term <= term && term <= log.HardState.Term);
         log.Compact(index, term, configuration);
+        if (!engine.IsNone)
+            log.Need(engine);
     }
 
     /// <summary>

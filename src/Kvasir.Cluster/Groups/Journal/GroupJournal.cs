@@ -137,6 +137,9 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     /// <summary>Of the replica that is here, or of the last one that was; zero, too, where there was none.</summary>
     public uint GenerationOf(GroupId group) => _logs.TryGetValue(group, out GroupLog? log) ? log.Generation : 0;
 
+    /// <summary>What the files of the replica that is here must hold.</summary>
+    public EngineMark NeededOf(GroupId group) => _logs.TryGetValue(group, out GroupLog? log) ? log.Engine : default;
+
     /// <summary>
     /// The first trace of a replica that its group is founded with, in the next record; and what its member is made from.
     /// </summary>
@@ -165,9 +168,11 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
 
     /// <summary>
     /// Gathers what a group asks for. <paramref name="snapshotConfiguration"/> is the one in force at the snapshot that the
-    /// log begins with from now on, where the request says that it does.
+    /// log begins with from now on, where the request says that it does, and <paramref name="snapshotFlushed"/> how far the files
+    /// that it was put into count.
     /// </summary>
-    public void Add(GroupId group, in PersistRequest request, IEntryBytes entries, ConfigurationEntry? snapshotConfiguration = null)
+    public void Add(
+        GroupId group, in PersistRequest request, IEntryBytes entries, ConfigurationEntry? snapshotConfiguration = null, LogPosition snapshotFlushed = default)
     {
         if (request.IsNone)
             return;
@@ -193,6 +198,7 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         {
             Check.That(snapshotConfiguration is not null, $"group {group}: a snapshot without its configuration");
             log.Reset(request.SnapshotIndex, request.SnapshotTerm, snapshotConfiguration.Value);
+            log.Need(EngineMark.For(request.SnapshotIndex, snapshotFlushed, request.SnapshotIndex));
             GatherGeneration(log);
             GatherDescriptor(log, SectionKind.Reset);
             anchors = true;
@@ -403,6 +409,14 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         _section.Clear();
         _section.Append((byte)kind);
         descriptor.WriteTo(_section);
+        JournalPayload.AppendEntry(_record, log.Id.Value, _section.WrittenSpan);
+
+        // Not behind one that only leads to a reset.
+        if (log.Engine.IsNone || descriptor.BaseIndex != log.BaseIndex)
+            return;
+        _section.Clear();
+        _section.Append((byte)SectionKind.Engine);
+        log.Engine.WriteTo(_section);
         JournalPayload.AppendEntry(_record, log.Id.Value, _section.WrittenSpan);
     }
 

@@ -32,6 +32,9 @@ internal sealed class GroupLog(GroupId id)
 
     public LogIndex LastIndex { get; private set; }
 
+    /// <summary>What the files of the replica must hold.</summary>
+    public EngineMark Engine { get; private set; }
+
     public EntryPoints Points { get; } = new();
 
     /// <summary>
@@ -79,9 +82,10 @@ internal sealed class GroupLog(GroupId id)
         Points.CompactTo(BaseIndex);
     }
 
-    /// <summary>Nothing but a snapshot.</summary>
+    /// <summary>Nothing but a snapshot; what its files must hold is said right behind it.</summary>
     public void Reset(LogIndex index, Term term, in ConfigurationEntry configuration)
     {
+        Engine = default;
         BaseIndex = LastIndex = index;
         BaseTerm = term;
         BaseConfiguration = configuration;
@@ -102,6 +106,12 @@ internal sealed class GroupLog(GroupId id)
     }
 
     public void Append(LogIndex last) => LastIndex = last;
+
+    public void Need(in EngineMark engine)
+    {
+        Check.That(engine.IsSoundFor(BaseIndex) && engine.Follows(Engine), $"group {Id}: {engine} behind {Engine}, with a log from {BaseIndex} on");
+        Engine = engine;
+    }
 
     public void Compact(LogIndex index, Term term, in ConfigurationEntry configuration)
     {

@@ -17,6 +17,9 @@ internal sealed class GroupsReplay(string folder)
 
     public IEnumerable<GroupLog> Logs => _logs.Values.Select(log => log.Log);
 
+    /// <summary>Of a group that has a trace here.</summary>
+    public GroupLog this[GroupId group] => _logs[group].Log;
+
     public void Record(LogPosition position, ReadOnlySpan<byte> payload)
     {
         ulong start = JournalReader.StartOf(position, payload.Length).Value;

@@ -64,6 +64,8 @@ internal sealed class RecoveredLog(GroupId id)
                 return numbers.TryNext(out ulong from) && from > 0 && numbers.Rest.IsEmpty ? Truncate(new LogIndex(from)) : "a malformed truncation";
             case SectionKind.Entries:
                 return Append(new EntriesReader(content), start, content.Length + 1);
+            case SectionKind.Engine:
+                return EngineMark.TryRead(content, out EngineMark engine) ? Need(engine) : "a malformed mark of an engine";
             default:
                 return $"a section of the unknown kind {(byte)kind}";
         }
@@ -188,6 +190,20 @@ internal sealed class RecoveredLog(GroupId id)
         _first = reset.BaseIndex.Next;
         _terms.Clear();
         _configurations.Clear();
+        return null;
+    }
+
+    private string? Need(in EngineMark engine)
+    {
+        if (Log.IsRemoved)
+            return "a mark of the engine of a replica that was removed";
+
+        // Behind an old descriptor, which says nothing either: there is another behind it.
+        if (!IsAnchored)
+            return null;
+        if (!engine.IsSoundFor(Log.BaseIndex) || !engine.Follows(Log.Engine))
+            return $"{engine} behind {Log.Engine}, with a log that begins behind {Log.BaseIndex}";
+        Log.Need(engine);
         return null;
     }
 

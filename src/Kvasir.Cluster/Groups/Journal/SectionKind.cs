@@ -23,4 +23,7 @@ internal enum SectionKind : byte
 
     /// <summary>Which generation of the node's copy the descriptor, reset or removal right behind it is about; not there for zero.</summary>
     Generation = 7,
+
+    /// <summary>What the engine's files must hold, behind the descriptor or reset whose base is held by them alone.</summary>
+    Engine = 8,
 }

@@ -34,6 +34,16 @@ public sealed class GroupJournalSampleTests
     }
 
     [Fact]
+    public void AJournalFromBeforeMarksDemandsNothingOfFiles()
+    {
+        var files = new SimulatedFileSystem(new SeededRandom(1));
+        files.WriteAll(Segment, File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Samples", "group-journal-v1-without-marks.segment")));
+        using var world = new GroupWorld(1, files);
+        Assert.Equal(new LogIndex(20), world.Journal.Recovered[new GroupId(9)].SnapshotIndex);
+        Assert.True(world.Journal.NeededOf(new GroupId(9)).IsNone);
+    }
+
+    [Fact]
     public void ThePageShowsTheBytesOfTheSample()
     {
         byte[] sample = File.ReadAllBytes(s_sample);

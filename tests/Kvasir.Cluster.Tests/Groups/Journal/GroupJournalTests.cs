@@ -403,7 +403,7 @@ public sealed class GroupJournalTests
         world.Append(1, Normal(1, "1"), Normal(1, "2"));
         world.Sync();
         Assert.Throws<InvariantViolationException>(() => world.Journal.Found(new GroupId(1), Three));
-        Assert.Throws<InvariantViolationException>(() => world.Journal.Compacted(new GroupId(1), new LogIndex(3), new Term(1), default));
+        Assert.Throws<InvariantViolationException>(() => world.Journal.Compacted(new GroupId(1), new LogIndex(3), new Term(1), default, default));
         Assert.Throws<InvariantViolationException>(() => world.Vote(1, 4, 1));
     }
 

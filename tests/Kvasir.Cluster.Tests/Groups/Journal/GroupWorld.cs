@@ -163,7 +163,7 @@ internal sealed class GroupWorld : IDisposable
         var id = new GroupId(group);
         var at = new LogIndex(index);
         LogModel log = Logs[id];
-        Journal.Compacted(id, at, log.TermAt(at), log.ConfigurationAt(at));
+        Journal.Compacted(id, at, log.TermAt(at), log.ConfigurationAt(at), new EngineMark(log.Origin, at));
         Logs[id] = log with { Compacted = LogIndex.Greatest(log.Compacted, at) };
     }
 
@@ -194,10 +194,15 @@ internal sealed class GroupWorld : IDisposable
             Assert.Equal(log.IsRemoved, Journal.IsRemoved(group));
             Assert.Equal(log.Generation, Journal.GenerationOf(group));
             if (log.IsRemoved)
+            {
+                Assert.Equal(default, Journal.NeededOf(group));
                 continue;
+            }
+
             RaftRecovery recovery = Journal.Recovered[group];
             log.Matches(recovery, $"{where}, group {group}");
             Assert.Equal(GroupMember.Of(Self, log.Generation), recovery.Id);
+            Assert.Equal(new EngineMark(log.Origin, recovery.SnapshotIndex > log.Origin ? recovery.SnapshotIndex : LogIndex.Zero), Journal.NeededOf(group));
             if (recovery.SnapshotIndex < log.Last)
             {
                 LogIndex first = recovery.SnapshotIndex.Next;
