@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Kvasir.Cli.Shell;
@@ -41,6 +42,32 @@ public sealed class ShellTests : IDisposable
         Outcome outcome = await KvasirProcess.RunWithInput(
             "SET \"a key\" \"x\\ty\"\n\nGET 'a key'\nINCR n\n", "shell", "--port", Port, "--json");
         Assert.Equal("\"OK\"\n\"x\\ty\"\n1\n", outcome.AssertSuccess().Output);
+    }
+
+    [Fact]
+    public async Task LinesThatAreNoTextArriveAsTheyAre()
+    {
+        using Process shell = KvasirProcess.Start("shell", "--port", Port);
+        byte[] lines = [.. "SET "u8, 0xFF, .. " \""u8, 0xFE, 0xC3, .. "\"\r\nSET a\u00a0b 'c"u8, 0xE2, 0x80, .. "'"u8];
+        await shell.StandardInput.BaseStream.WriteAsync(lines);
+        (await KvasirProcess.Finish(shell)).AssertSuccess();
+
+        Assert.Equal(["534554 FF FEC3", "534554 61C2A062 63E280"], Received);
+    }
+
+    [Fact]
+    public async Task ArgumentsThatAreNoTextArriveAsTheyAre()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+
+        // A platform that decodes the arguments of its programs cannot pass these on by itself.
+        using Process shell = KvasirProcess.StartUnder(
+            ["sh", "-c", "exec \"$0\" \"$@\" \"$(printf 'k\\377')\" \"$(printf '\\376\\303')\" ''"],
+            new Dictionary<string, string>(StringComparer.Ordinal), "shell", "--port", Port, "SET");
+        (await KvasirProcess.Finish(shell)).AssertSuccess();
+
+        Assert.Equal(["534554 6BFF FEC3 "], Received);
     }
 
     [Fact]
@@ -106,6 +133,8 @@ public sealed class ShellTests : IDisposable
 
     private string Port => _server.Port.ToString(CultureInfo.InvariantCulture);
 
+    private IEnumerable<string> Received => _server.Received.Select(command => string.Join(' ', command.Select(Convert.ToHexString)));
+
     private Task<Outcome> Shell(params string[] words) => KvasirProcess.Run(["shell", "--port", Port, .. words]);
 }
 
@@ -131,14 +160,14 @@ public sealed class CommandWordsTests
     [InlineData("set \"\" ''", "set||")]
     [InlineData("get å", "get|å")]
     public void LinesSplitByTheRulesOfRedisCli(string line, string words) =>
-        Assert.Equal(words, string.Join('|', Shell.CommandWords.Split(line)!.Select(Encoding.UTF8.GetString)));
+        Assert.Equal(words, string.Join('|', Shell.CommandWords.Split(Encoding.UTF8.GetBytes(line))!.Select(Encoding.UTF8.GetString)));
 
     [Theory]
     [InlineData("set \"a")]
     [InlineData("set 'a")]
     [InlineData("set \"a\"b")]
     [InlineData("set \"a\\")]
-    public void UnclosedQuotesAreRefused(string line) => Assert.Null(Shell.CommandWords.Split(line));
+    public void UnclosedQuotesAreRefused(string line) => Assert.Null(Shell.CommandWords.Split(Encoding.UTF8.GetBytes(line)));
 
     [Theory]
     [InlineData("$-1\r\n", "(nil)", "null")]

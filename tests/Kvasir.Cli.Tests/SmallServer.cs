@@ -35,6 +35,9 @@ internal sealed class SmallServer : IDisposable
 
     public IEnumerable<string> Keys => _values.Keys;
 
+    /// <summary>Of each command as it came, apart from those that begin a connection.</summary>
+    public ConcurrentQueue<byte[][]> Received { get; } = new();
+
     public void Dispose()
     {
         _listener.Dispose();
@@ -77,7 +80,10 @@ internal sealed class SmallServer : IDisposable
                 int used;
                 while (at < length && (used = RespReplyReader.Measure(input.AsSpan(at, length - at), out _)) > 0)
                 {
-                    Execute([.. RespReply.Parse(input.AsSpan(at, used)).Items.Select(i => i.Text)], writer);
+                    RespReply command = RespReply.Parse(input.AsSpan(at, used));
+                    if (command.Items[0].Text != "HELLO")
+                        Received.Enqueue([.. command.Items.Select(i => i.Bytes)]);
+                    Execute([.. command.Items.Select(i => i.Text)], writer);
                     Interlocked.Increment(ref _received);
                     at += used;
                 }

@@ -1,22 +1,24 @@
 using System.Globalization;
-using System.Text;
 
 namespace Kvasir.Cli.Shell;
 
-/// <summary>Splits a typed line into words by the rules of redis-cli, so that lines can be carried over.</summary>
+/// <summary>
+/// Splits a typed line into words by the rules of redis-cli, so that lines can be carried over. On bytes: keys and values
+/// need not be text, and only ASCII separates.
+/// </summary>
 internal static class CommandWords
 {
     /// <summary>
     /// Words are separated by white space. Double quotes know <c>\n \r \t \a \b \xHH \" \\</c>, single quotes only
     /// <c>\'</c>. Null when a quote is not closed, or is closed in the middle of a word.
     /// </summary>
-    public static byte[][]? Split(string line)
+    public static byte[][]? Split(ReadOnlySpan<byte> line)
     {
         var words = new List<byte[]>();
         int at = 0;
         while (true)
         {
-            while (at < line.Length && char.IsWhiteSpace(line[at]))
+            while (at < line.Length && IsSpace(line[at]))
                 at++;
             if (at == line.Length)
                 return [.. words];
@@ -27,72 +29,58 @@ internal static class CommandWords
         }
     }
 
-    private static bool Word(string line, ref int at, MemoryStream word)
-    {
-        while (at < line.Length && !char.IsWhiteSpace(line[at]))
-        {
-            char c = line[at];
-            if (c is '"' or '\'')
-            {
-                at++;
-                if (!Quoted(line, ref at, c, word) || (at < line.Length && !char.IsWhiteSpace(line[at])))
-                    return false;
-                return true;
-            }
+    // As isspace of C.
+    private static bool IsSpace(byte b) => b is (byte)' ' or >= (byte)'\t' and <= (byte)'\r';
 
-            Append(word, line, ref at);
+    private static bool Word(ReadOnlySpan<byte> line, ref int at, MemoryStream word)
+    {
+        while (at < line.Length && !IsSpace(line[at]))
+        {
+            byte b = line[at++];
+            if (b is (byte)'"' or (byte)'\'')
+                return Quoted(line, ref at, b, word) && (at == line.Length || IsSpace(line[at]));
+            word.WriteByte(b);
         }
 
         return true;
     }
 
-    private static bool Quoted(string line, ref int at, char quote, MemoryStream word)
+    private static bool Quoted(ReadOnlySpan<byte> line, ref int at, byte quote, MemoryStream word)
     {
         while (at < line.Length)
         {
-            char c = line[at];
-            if (c == quote)
-            {
-                at++;
+            byte b = line[at++];
+            if (b == quote)
                 return true;
-            }
-
-            if (c == '\\' && at + 1 < line.Length && (quote == '"' || line[at + 1] == '\''))
+            if (b == '\\' && at < line.Length && (quote == '"' || line[at] == '\''))
                 Escape(line, ref at, word);
             else
-                Append(word, line, ref at);
+                word.WriteByte(b);
         }
 
         return false;
     }
 
-    private static void Escape(string line, ref int at, MemoryStream word)
+    /// <summary>Behind the backslash.</summary>
+    private static void Escape(ReadOnlySpan<byte> line, ref int at, MemoryStream word)
     {
-        if (line[at + 1] == 'x' && at + 3 < line.Length
-            && byte.TryParse(line.AsSpan(at + 2, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte value))
+        byte b = line[at++];
+        if (b == 'x' && at + 1 < line.Length
+            && byte.TryParse(line.Slice(at, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out byte value))
         {
             word.WriteByte(value);
-            at += 4;
+            at += 2;
             return;
         }
 
-        at++;
-        int plain = line[at] switch { 'n' => '\n', 'r' => '\r', 't' => '\t', 'a' => 7, 'b' => 8, _ => -1 };
-        if (plain < 0)
+        word.WriteByte(b switch
         {
-            Append(word, line, ref at);
-            return;
-        }
-
-        word.WriteByte((byte)plain);
-        at++;
-    }
-
-    private static void Append(MemoryStream word, string line, ref int at)
-    {
-        Span<byte> utf8 = stackalloc byte[4];
-        Rune.DecodeFromUtf16(line.AsSpan(at), out Rune rune, out int used);
-        word.Write(utf8[..rune.EncodeToUtf8(utf8)]);
-        at += used;
+            (byte)'n' => (byte)'\n',
+            (byte)'r' => (byte)'\r',
+            (byte)'t' => (byte)'\t',
+            (byte)'a' => 7,
+            (byte)'b' => 8,
+            _ => b,
+        });
     }
 }

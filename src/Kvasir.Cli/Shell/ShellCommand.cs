@@ -78,8 +78,7 @@ internal static class ShellCommand
         {
             if (words.Length > 0)
             {
-                byte[][] bytes = [.. words.Select(Encoding.UTF8.GetBytes)];
-                return session.Execute(bytes) ? ExitCode.Success : ExitCode.Negative;
+                return session.Execute(ArgumentBytes.Of(words)) ? ExitCode.Success : ExitCode.Negative;
             }
 
             return RunScript(session);
@@ -95,7 +94,7 @@ internal static class ShellCommand
     {
         bool allGood = true;
         int number = 0;
-        while (Console.In.ReadLine() is { } line)
+        foreach (byte[] line in InputLines.Of(Console.OpenStandardInput()))
         {
             number++;
             byte[][] words = CommandWords.Split(line)
@@ -123,7 +122,7 @@ internal static class ShellCommand
         while (editor.Read(session.Prompt) is { } line)
         {
             history.Add(line);
-            byte[][]? words = CommandWords.Split(line);
+            byte[][]? words = CommandWords.Split(Encoding.UTF8.GetBytes(line));
             if (words is null)
             {
                 Console.WriteLine("A quote is not closed.");
