@@ -28,6 +28,8 @@ public sealed class UsageErrorTests
     [InlineData("bench engine --workload fillseq --engine cotree", "'cotree'")]
     [InlineData("server --resp 127.0.0.1:0 --http ,", "http is one HOST:PORT, not ','")]
     [InlineData("server --data NEW --resp 127.0.0.1:0 --unixsocket /no/such/folder/socket", "cannot listen on /no/such/folder/socket")]
+    [InlineData("server --data NEW --unixsocketperm 999", "unixsocketperm is an octal number like 700, not 999")]
+    [InlineData("server --data NEW --unixsocketperm 7777", "unixsocketperm is an octal number like 700, not 7777")]
     [InlineData("bench server @/etc/passwd", "'@/etc/passwd'")]
     public async Task WhatIsWrongIsSaidInOneLine(string commandLine, string says)
     {
@@ -35,11 +37,46 @@ public sealed class UsageErrorTests
         Assert.Contains(says, outcome.AssertUsageError(), StringComparison.Ordinal);
     }
 
+    /// <summary>A script's variable that was not set.</summary>
+    [Theory]
+    [InlineData("verify|")]
+    [InlineData("inspect|")]
+    [InlineData("recover|")]
+    [InlineData("check|")]
+    [InlineData("checkpoint||TO")]
+    [InlineData("checkpoint|DIR|")]
+    [InlineData("simulate|damage|")]
+    public async Task AnEmptyPathIsSaidInOneLine(string commandLine)
+    {
+        Outcome outcome = await KvasirProcess.Run(commandLine.Split('|'));
+        Assert.Contains("wants a path, not ''", outcome.AssertUsageError(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task AHostNameThatIsTooLongIsNoDefect()
     {
         Outcome outcome = await KvasirProcess.Run("shell", "--host", new string('a', 300), "PING");
         Assert.Contains("cannot be resolved", outcome.AssertUsageError(), StringComparison.Ordinal);
+    }
+
+    /// <summary>As of /etc/shadow: a service's log is read by more people than that file.</summary>
+    [Theory]
+    [InlineData("root:$6$SECRET:1:0:::::")]
+    [InlineData("-----BEGIN-SECRET-KEY-----AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
+    public async Task AFileThatIsNoConfigurationIsNotShown(string line)
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(file, line + "\n");
+            string says = (await KvasirProcess.Run("server", "--config", file)).AssertUsageError();
+            Assert.Contains(file + ":1: the line does not begin with a key", says, StringComparison.Ordinal);
+            Assert.DoesNotContain("SECRET", says, StringComparison.OrdinalIgnoreCase);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
     }
 
     [Fact]

@@ -63,6 +63,19 @@ internal static class CommandFlag
         },
     };
 
+    /// <summary>Paths that stand by their place: one, or several where <typeparamref name="T"/> is an array.</summary>
+    public static Argument<T> Path<T>(string name, string description)
+    {
+        var argument = new Argument<T>(name) { Description = description };
+        argument.Validators.Add(result =>
+        {
+            // A variable of a script that was not set; to the platform it would be a defect of ours.
+            if (result.Tokens.Any(static token => token.Value.Length == 0))
+                result.AddError($"{name} wants a path, not ''");
+        });
+        return argument;
+    }
+
     private static Option<T> Make<T>(
         string name, string placeholder, string description, T fallback, string wanted, Func<string, (bool Ok, T Value)> parse)
     {

@@ -12,7 +12,7 @@ internal static class RecoverCommand
 {
     public static Command Create()
     {
-        var folder = new Argument<string>("DIR") { Description = "The data folder of the node that is to go on. It must not run." };
+        Argument<string> folder = CommandFlag.Path<string>("DIR", "The data folder of the node that is to go on. It must not run.");
         Option<bool> yes = CommandFlag.Switch("--yes", "Yes: the other nodes are lost for good, and so may be what only they had.");
         var command = new Command(
             "recover",

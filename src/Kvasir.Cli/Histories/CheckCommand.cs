@@ -15,11 +15,9 @@ internal static class CheckCommand
 
     public static Command Create()
     {
-        var files = new Argument<string[]>("FILE")
-        {
-            Arity = ArgumentArity.OneOrMore,
-            Description = "Histories, each judged by itself: Jepsen's notation (EDN) or JSON lines, told apart by what is in them; - for standard input.",
-        };
+        Argument<string[]> files = CommandFlag.Path<string[]>(
+            "FILE", "Histories, each judged by itself: Jepsen's notation (EDN) or JSON lines, told apart by what is in them; - for standard input.");
+        files.Arity = ArgumentArity.OneOrMore;
         Option<string> model = CommandFlag.OneOf(
             "--model", "What a key is; auto takes it from its operations. monotonic asks only whether processes read backwards in time.",
             "auto", "auto", "register", "list", "counter", "bank", "monotonic");

@@ -77,7 +77,7 @@ internal static class SimulateCommand
 
     private static Command CreateDamage()
     {
-        var folder = new Argument<string>("DIR") { Description = "The data folder of a server that does not run. It is copied into memory, and not changed." };
+        Argument<string> folder = CommandFlag.Path<string>("DIR", "The data folder of a server that does not run. It is copied into memory, and not changed.");
         Option<int> flips = CommandFlag.Number("--flips", "N", "Bytes of each file to damage, one by one, spread over the file.", fallback: 40);
         Option<long> seed = CommandFlag.Count("--seed", "S", "Which bytes and bits.", fallback: 1, min: 0);
         Option<bool> json = CommandFlag.Json();

@@ -13,10 +13,14 @@ namespace Kvasir.Server.Hosting;
 /// </summary>
 public static class ServerOptionsReader
 {
+    private const int KeyCharsShown = 40;
     private const string EnvironmentPrefix = "KVASIR_";
 
     /// <summary>Of the shell and the bench, which share the prefix.</summary>
     private static readonly string[] OtherVariables = ["history", "password"];
+
+    // As Redis: what a socket does not have (setuid and the like) is a mistake.
+    private const int PermissionsMax = 0x1FF;
 
     // What the system's address of a socket file holds (unix(7)), without the final zero.
     private const int SocketPathBytesMax = 107;
@@ -110,9 +114,12 @@ public static class ServerOptionsReader
     {
         ServerSettings settings = new();
         if (settings.Find(key) is not { Fixed: false } setting || key is "port" or "bind" or "dir" or "appendonly" or "appendfsync")
-            return $"unknown key {key}";
+            return LooksLikeKey(key) ? $"unknown key {key}" : "the line does not begin with a key";
         return settings.Check(setting, value, out _) is { } wrong ? $"{key}: {wrong}" : null;
     }
+
+    // What is none is not shown: the file may be another one by mistake, and hold secrets.
+    private static bool LooksLikeKey(string key) => key.Length <= KeyCharsShown && key.All(static c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-');
 
     private static List<KeyValuePair<string, string?>> ReadEnvironment()
     {
@@ -236,12 +243,12 @@ public static class ServerOptionsReader
     {
         string? path = settings["unixsocket"];
         string? mode = settings["unixsocketperm"];
+        if (mode is not null && (mode.Length is 0 or > 4 || mode.Any(static c => c is < '0' or > '7') || Convert.ToInt32(mode, 8) > PermissionsMax))
+            throw new StartupException($"unixsocketperm is an octal number like 700, not {mode}");
         if (string.IsNullOrEmpty(path))
             return null;
         if (!OperatingSystem.IsLinux())
             throw new StartupException("unixsocket works on Linux only");
-        if (mode is not null && (mode.Length is 0 or > 4 || mode.Any(static c => c is < '0' or > '7')))
-            throw new StartupException($"unixsocketperm is an octal number like 700, not {mode}");
         string full = Path.GetFullPath(path);
         if (System.Text.Encoding.UTF8.GetByteCount(full) > SocketPathBytesMax)
             throw new StartupException($"unixsocket is a path of at most {SocketPathBytesMax} bytes, not {full}");
