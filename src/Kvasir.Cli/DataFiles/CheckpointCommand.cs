@@ -12,8 +12,8 @@ internal static class CheckpointCommand
 {
     public static Command Create()
     {
-        var folder = new Argument<string>("DIR") { Description = "The data folder of a server that does not run; a running one makes its own with SAVE or BGSAVE." };
-        var target = new Argument<string>("TO") { Description = "The folder to make, on the same disk." };
+        Argument<string> folder = CommandFlag.Path<string>("DIR", "The data folder of a server that does not run; a running one makes its own with SAVE or BGSAVE.");
+        Argument<string> target = CommandFlag.Path<string>("TO", "The folder to make, on the same disk.");
         Option<bool> json = CommandFlag.Json();
         var command = new Command("checkpoint", "Copy a data folder by hard links: takes moments, and opens as a data folder of its own.")
         {
@@ -46,6 +46,10 @@ internal static class CheckpointCommand
         catch (FolderInUseException e)
         {
             throw new UsageException($"a server has {folder} open; let it make the checkpoint itself: kvasir shell SAVE", e);
+        }
+        catch (OtherFileSystemException e)
+        {
+            throw new UsageException($"{target} lies on another file system than {folder}, where hard links do not reach: make the checkpoint beside it and copy that", e);
         }
 
         Console.Out.WriteLine(json

@@ -36,7 +36,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         }
 
         using IDisposable? locked = Lock(folder);
-        IsUnlocked = locked is null;
+        IsUnlocked |= locked is null;
         if (isNode && ClusterInspector.IsOfCluster(files, folder))
             CheckNodeOfCluster(folder);
         else if (isNode)
@@ -83,6 +83,23 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             CheckEngine(required[i], mustExist: true, owners.Count > i ? owners[i] : default);
         foreach (string engine in NodeInspector.ListKeyspaces(files, folder).Except(required, StringComparer.Ordinal))
             CheckEngine(engine, mustExist: false);
+        CheckCheckpoints(NodeInspector.CheckpointsFolder(folder));
+    }
+
+    /// <summary>Those that the server itself made. One without an identity was not completed, and is of no use to anybody.</summary>
+    private void CheckCheckpoints(string folder)
+    {
+        if (!files.FolderExists(folder))
+            return;
+        foreach (string name in files.ListFolders(folder))
+        {
+            string checkpoint = folder + "/" + name;
+            if (!files.FileExists(NodeInspector.IdentityPath(checkpoint)))
+                continue;
+            using IDisposable? locked = Lock(checkpoint);
+            IsUnlocked |= locked is null;
+            CheckNode(checkpoint);
+        }
     }
 
     private LogPosition FlushedPosition(string engine) => TableVerifier.FlushedPosition(files, engine);

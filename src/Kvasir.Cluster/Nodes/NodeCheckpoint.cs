@@ -21,14 +21,13 @@ internal static class NodeCheckpoint
             using CutItem cut = new(node);
             node.Mailbox.Post(cut);
             cut.Wait();
-            if (node.TryCopy(cut.Generation, () => Copy(node, cut, files, folder)))
+            if (node.TryCopy(cut.Generation, () => FolderTree.Build(files, folder, () => Copy(node, cut, files, folder))))
                 return;
         }
     }
 
     private static void Copy(KvasirNode node, CutItem cut, IFileSystem files, string folder)
     {
-        files.CreateFolder(folder);
         string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
         files.CreateFolder(keyspaces);
         for (int i = 0; i < node.Replicas.Count; i++)

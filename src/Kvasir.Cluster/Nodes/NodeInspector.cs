@@ -12,6 +12,9 @@ public static class NodeInspector
 
     public static string JournalFolder(string folder) => folder + "/" + KvasirNode.JournalFolder;
 
+    /// <summary>Where a running server puts its checkpoints, each in a folder of its own.</summary>
+    public static string CheckpointsFolder(string folder) => folder + "/checkpoints";
+
     /// <summary>The file whose lock says that a process has the folder open.</summary>
     public static string LockPath(string folder) => folder + "/LOCK";
 

@@ -139,7 +139,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
             files.SyncFolder(root);
         }
 
-        RemoveFolder(folder);
+        FolderTree.Remove(files, folder);
     }
 
     private int Current(GroupId group, LogIndex logBase)
@@ -196,7 +196,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
             files.SyncFolder(root);
         }
 
-        RemoveFolder(path);
+        FolderTree.Remove(files, path);
 
         // Behind the folder: what is stopped is never taken for whole.
         foreach (string suffix in new[] { DifferenceSuffix, DamageSuffix })
@@ -206,17 +206,6 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
             files.Delete(path + suffix);
             files.SyncFolder(root);
         }
-    }
-
-    private void RemoveFolder(string folder)
-    {
-        if (!files.FolderExists(folder))
-            return;
-        foreach (string name in files.ListFolders(folder))
-            RemoveFolder(folder + "/" + name);
-        foreach (string name in files.ListFiles(folder))
-            files.Delete(folder + "/" + name);
-        files.DeleteFolder(folder);
     }
 
     private void WriteMark(string path, ReadOnlySpan<byte> magic, LogIndex index)

@@ -37,7 +37,7 @@ internal sealed class CheckpointKeeper(
             foreach (string old in files.ListFolders(folder))
             {
                 if (string.CompareOrdinal(old, name) < 0 && old.Length == name.Length)
-                    Delete(folder + "/" + old);
+                    FolderTree.Remove(files, folder + "/" + old);
             }
 
             Volatile.Write(ref _lastSaveSeconds, time.GetUtcNow().ToUnixTimeSeconds());
@@ -61,21 +61,11 @@ internal sealed class CheckpointKeeper(
     {
         try
         {
-            if (files.FolderExists(path))
-                Delete(path);
+            FolderTree.Remove(files, path);
         }
         catch (StorageException e)
         {
             HostLog.CheckpointFailed(logger, e.Message.ReplaceLineEndings(" "));
         }
-    }
-
-    private void Delete(string path)
-    {
-        foreach (string inner in files.ListFolders(path))
-            Delete(path + "/" + inner);
-        foreach (string file in files.ListFiles(path))
-            files.Delete(path + "/" + file);
-        files.DeleteFolder(path);
     }
 }

@@ -54,6 +54,16 @@ public sealed class DiskFullException : DiskFailedException
         Operation is null || Reason is null ? this : new DiskFullException(Operation, path, Reason, this);
 }
 
+/// <summary>A second name for a file was asked for on another file system than the file's (EXDEV).</summary>
+public sealed class OtherFileSystemException : StorageException
+{
+    public OtherFileSystemException() { }
+
+    public OtherFileSystemException(string message) : base(message) { }
+
+    public OtherFileSystemException(string message, Exception? inner) : base(message, inner) { }
+}
+
 /// <summary>A file that a folder must have is not there.</summary>
 public sealed class FileMissingException : StorageException
 {

@@ -24,6 +24,7 @@ internal static partial class LibC
     public const int InputOutput = 5;
     public const int TryAgain = 11;
     public const int AccessDenied = 13;
+    public const int CrossDevice = 18;
     public const int NotADirectory = 20;
     public const int Invalid = 22;
     public const int NoSpace = 28;

@@ -59,8 +59,11 @@ public sealed class PosixFileSystem : IFileSystem
 
     public void HardLink(string source, string target)
     {
-        if (LibC.Link(source, target) != 0)
-            throw PosixErrors.Last("link", source);
+        if (LibC.Link(source, target) == 0)
+            return;
+        throw Marshal.GetLastPInvokeError() == LibC.CrossDevice
+            ? new OtherFileSystemException($"{target} lies on another file system than {source}: a hard link does not reach it")
+            : PosixErrors.Last("link", source);
     }
 
     public void CreateFolder(string path)

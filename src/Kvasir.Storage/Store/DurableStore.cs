@@ -182,9 +182,11 @@ public sealed class DurableStore : IDisposable
             throw new ArgumentException($"{folder} exists; a checkpoint wants a new folder", nameof(folder));
         _journal.Commit(sync: true);
         using EngineCheckpoint checkpoint = Engine.BeginCheckpoint();
-        _files.CreateFolder(folder);
-        checkpoint.WriteTo(folder + "/engine");
-        _files.SyncFolder(folder);
+        FolderTree.Build(_files, folder, () =>
+        {
+            checkpoint.WriteTo(folder + "/engine");
+            _files.SyncFolder(folder);
+        });
         _keeper.TrimAll();
     }
 
