@@ -35,14 +35,11 @@ internal static class KvasirCommand
             return Fail(ExitCode.Usage, Explain(result));
 
         // System.CommandLine listens to signals only once an action has returned its task, too late for one that works
-        // on this thread; so its own handling is off.
+        // on this thread; so its own handling is off (see EndingSignals).
         var invocation = new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
-        using var ending = new CancellationTokenSource();
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, c => End(c, ending));
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, c => End(c, ending));
         try
         {
-            return await result.InvokeAsync(invocation, ending.Token);
+            return await result.InvokeAsync(invocation, EndingSignals.Asked);
         }
         catch (OperationCanceledException)
         {
@@ -89,17 +86,6 @@ internal static class KvasirCommand
         }
 
         return root;
-    }
-
-    /// <summary>The first signal asks for a clean end; a second one does not wait for it.</summary>
-    private static void End(PosixSignalContext context, CancellationTokenSource ending)
-    {
-        if (ending.IsCancellationRequested)
-            return;
-        context.Cancel = true;
-
-        // Those who listen may take a while; the thread that delivers signals must be free for the second one.
-        _ = ending.CancelAsync();
     }
 
     private static string Explain(ParseResult result)

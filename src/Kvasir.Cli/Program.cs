@@ -1,1 +1,2 @@
+Kvasir.Cli.EndingSignals.Listen(args);
 return await Kvasir.Cli.KvasirCommand.Run(args);

@@ -53,11 +53,13 @@ public static class KvasirServer
             HostLog.SmallMemory(logger, options.MemoryBytes >> 20, expected >> 20, MemoryShares.SmallestBytes >> 20);
         }
 
-        using OpenedNode opened = OpenedNode.Open(options, world, logging);
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
-        using PosixSignalRegistration? hangUp = HangUpIsIgnored() ? null : OnSignal(PosixSignal.SIGHUP, stop);
+        using PosixSignalRegistration? hangUp = HangUpSignal.IsIgnored() ? null : OnSignal(PosixSignal.SIGHUP, stop);
+        if (cancellation.IsCancellationRequested)
+            return 0;
+        using OpenedNode opened = OpenedNode.Open(options, world, logging);
         await using RespServer server = await RespServer.Start(opened.Node, options, world.Files, logging, lost);
         using var heap = new HeapTrim(world.Scheduler.Time, MemoryShares.HeapBytes);
         using MeterProvider? exporter = StartExport(options);
@@ -119,22 +121,6 @@ public static class KvasirServer
             context.Cancel = true;
             stop.Cancel();
         });
-
-    // As nohup leaves it: a server that was to outlive its terminal must not begin to listen to the signal again.
-    private static bool HangUpIsIgnored()
-    {
-        try
-        {
-            string? ignored = File.ReadLines("/proc/self/status").FirstOrDefault(static line => line.StartsWith("SigIgn:", StringComparison.Ordinal));
-            return ignored is not null
-                && ulong.TryParse(ignored.AsSpan("SigIgn:".Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out ulong mask)
-                && (mask & 1) != 0;
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
 
     private static MeterProvider? StartExport(ServerOptions options)
     {
