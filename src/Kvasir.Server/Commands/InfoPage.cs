@@ -6,6 +6,7 @@ using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
+using Kvasir.Server.Transport;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Journal;
 
@@ -92,6 +93,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("arch_bits", "64");
         Field("monotonic_clock", "POSIX clock_gettime");
         Field("multiplexing_api", server.Identity.Loop);
+        Field("atomicvar_api", "dotnet-interlocked");
+        Field("gcc_version", "0.0.0");
         Field("runtime", RuntimeInformation.FrameworkDescription);
         Field("process_id", Environment.ProcessId);
         Field("process_supervised", "no");
@@ -141,18 +144,28 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("allocator_resident", resident);
         Bytes("total_system_memory", GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
         Bytes("used_memory_lua", 0);
+        Field("used_memory_vm_eval", "0");
         Field("used_memory_scripts_eval", "0");
         Field("number_of_cached_scripts", "0");
         Field("number_of_functions", "0");
         Field("number_of_libraries", "0");
+        Field("used_memory_vm_functions", "0");
+        Bytes("used_memory_vm_total", 0);
         Field("used_memory_functions", "0");
-        Field("used_memory_scripts", "0");
+        Bytes("used_memory_scripts", 0);
         Bytes("maxmemory", server.Settings.Number("maxmemory"));
         Field("maxmemory_policy", server.Settings["maxmemory-policy"]);
-        Field("mem_fragmentation_ratio", ((double)resident / Math.Max(used, 1)).ToString("F2", CultureInfo.InvariantCulture));
+        Field("allocator_frag_ratio", Ratio(used, used));
+        Field("allocator_frag_bytes", "0");
+        Field("allocator_rss_ratio", Ratio(resident, used));
+        Field("allocator_rss_bytes", resident - used);
+        Field("rss_overhead_ratio", Ratio(resident, resident));
+        Field("rss_overhead_bytes", "0");
+        Field("mem_fragmentation_ratio", Ratio(resident, used));
         Field("mem_fragmentation_bytes", resident - used);
         Field("mem_not_counted_for_evict", "0");
         Field("mem_replication_backlog", "0");
+        Field("mem_total_replication_buffers", "0");
         Field("mem_clients_slaves", "0");
         Field("mem_clients_normal", server.Clients.All.Sum(s => (long)s.Output.Buffer.Capacity + (s.Input.Array?.Length ?? 0)));
         Field("mem_cluster_links", "0");
@@ -170,6 +183,12 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         ISnapshotter? snapshotter = server.Snapshotter;
         Field("loading", "0");
         Field("async_loading", "0");
+        Field("current_cow_peak", "0");
+        Field("current_cow_size", "0");
+        Field("current_cow_size_age", "0");
+        Field("current_fork_perc", "0.00");
+        Field("current_save_keys_processed", "0");
+        Field("current_save_keys_total", "0");
         Field("rdb_changes_since_last_save", server.Events.Changes - server.ChangesAtSave);
         Field("rdb_bgsave_in_progress", snapshotter?.IsRunning == true ? 1 : 0);
         Field("rdb_last_save_time", snapshotter?.LastSaveSeconds ?? server.Clock.StartedAt.ToUnixTimeSeconds());
@@ -186,6 +205,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("aof_last_rewrite_time_sec", "-1");
         Field("aof_current_rewrite_time_sec", "-1");
         Field("aof_last_bgrewrite_status", "ok");
+        Field("aof_rewrites", "0");
+        Field("aof_rewrites_consecutive_failures", "0");
         Field("aof_last_write_status", server.Node.Log.Refusal is null ? "ok" : "err");
         Field("aof_last_cow_size", "0");
         Field("module_fork_in_progress", "0");
@@ -208,8 +229,12 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("instantaneous_ops_per_sec", statistics.CommandsPerSecond);
         Field("total_net_input_bytes", statistics.BytesIn);
         Field("total_net_output_bytes", statistics.BytesOut);
+        Field("total_net_repl_input_bytes", "0");
+        Field("total_net_repl_output_bytes", "0");
         Field("instantaneous_input_kbps", "0.00");
         Field("instantaneous_output_kbps", "0.00");
+        Field("instantaneous_input_repl_kbps", "0.00");
+        Field("instantaneous_output_repl_kbps", "0.00");
         Field("rejected_connections", statistics.RejectedConnections);
         Field("sync_full", "0");
         Field("sync_partial_ok", "0");
@@ -220,6 +245,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("expire_cycle_cpu_milliseconds", "0");
         Field("evicted_keys", "0");
         Field("evicted_clients", "0");
+        Field("total_eviction_exceeded_time", "0");
+        Field("current_eviction_exceeded_time", "0");
         Field("keyspace_hits", statistics.KeyHits);
         Field("keyspace_misses", statistics.KeyMisses);
         Field("pubsub_channels", server.PubSub.Channels.Count);
@@ -231,6 +258,10 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("slave_expires_tracked_keys", "0");
         Field("active_defrag_hits", "0");
         Field("active_defrag_misses", "0");
+        Field("active_defrag_key_hits", "0");
+        Field("active_defrag_key_misses", "0");
+        Field("total_active_defrag_time", "0");
+        Field("current_active_defrag_time", "0");
         Field("tracking_total_keys", server.Tracking.KeyCount);
         Field("tracking_total_items", server.Tracking.ItemCount);
         Field("tracking_total_prefixes", server.Tracking.PrefixCount);
@@ -241,6 +272,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("total_writes_processed", statistics.Writes);
         Field("io_threaded_reads_processed", "0");
         Field("io_threaded_writes_processed", "0");
+        Field("reply_buffer_shrinks", "0");
+        Field("reply_buffer_expands", "0");
         Field("kvasir_delayed_writes", statistics.DelayedWrites);
     }
 
@@ -266,6 +299,11 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("used_cpu_user", Seconds(process.UserProcessorTime));
         Field("used_cpu_sys_children", "0.000000");
         Field("used_cpu_user_children", "0.000000");
+
+        // Of the thread that runs commands: this one.
+        (TimeSpan user, TimeSpan system) = LinuxCalls.ThreadProcessorTime();
+        Field("used_cpu_sys_main_thread", Seconds(system));
+        Field("used_cpu_user_main_thread", Seconds(user));
     }
 
     private void CommandStats()
@@ -357,6 +395,9 @@ internal sealed class InfoPage(ServerState server, Execution execution)
 
     private static string Percent(long part, long whole) =>
         (100.0 * part / Math.Max(whole, 1)).ToString("F2", CultureInfo.InvariantCulture) + "%";
+
+    private static string Ratio(long part, long whole) =>
+        ((double)part / Math.Max(whole, 1)).ToString("F2", CultureInfo.InvariantCulture);
 
     private void Bytes(string name, long bytes)
     {
