@@ -50,6 +50,10 @@ public sealed class EtcdBenchTests : IAsyncLifetime
         Assert.Equal([$"POST application/grpc trailers 127.0.0.1:{_port}"], _headers.Distinct(StringComparer.Ordinal));
     }
 
+    [Fact]
+    public void WhatSpeaksAnotherProtocolIsNotWaitedFor() =>
+        Assert.Throws<IOException>(() => new Bench.Servers.EtcdLoadProtocol("h:1").Take("-ERR unknown command 'PRI'\r\n"u8, out _));
+
     [Theory]
     [InlineData(1)]
     [InlineData(127)]

@@ -23,6 +23,9 @@ internal sealed class EtcdLoadProtocol : ILoadProtocol
     public const int ValueBytesMax = 16_000;
 
     private const int FrameHeaderBytes = 9;
+
+    // No server may send a longer frame to one that has not allowed it (RFC 9113, 4.2).
+    private const int FramePayloadMax = 1 << 14;
     private const int MessageHeaderBytes = 5;
     private const int WindowFirst = 65_535;
 
@@ -105,6 +108,8 @@ internal sealed class EtcdLoadProtocol : ILoadProtocol
         if (input.Length < FrameHeaderBytes)
             return 0;
         int length = (input[0] << 16) | (input[1] << 8) | input[2];
+        if (length > FramePayloadMax)
+            throw new IOException("what answers does not speak HTTP/2: no etcd is there");
         if (input.Length < FrameHeaderBytes + length)
             return 0;
         byte type = input[3];

@@ -150,6 +150,19 @@ internal sealed class LoadConnection : IDisposable
         }
     }
 
+    /// <summary>Whoever waits for the server waits no longer.</summary>
+    public void GiveUp()
+    {
+        try
+        {
+            _socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // It is closed already.
+        }
+    }
+
     public void Dispose() => _socket.Dispose();
 
     // The read of a read-modify-write; never reported as such.

@@ -5,6 +5,7 @@ using System.Text;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cli.Shell;
 using Kvasir.Primitives;
+using Kvasir.Storage.Machine;
 
 namespace Kvasir.Cli.Bench.Servers;
 
@@ -16,6 +17,9 @@ internal static partial class LoadRun
 
     // Depth of the pipeline while keys are loaded, which nobody measures.
     private const int LoadPipeline = 128;
+
+    // After it was told to end; what was asked is waited for until then.
+    private static readonly TimeSpan s_replyPatience = TimeSpan.FromSeconds(1);
 
     /// <summary>Sets every key once.</summary>
     public static async Task Load(LoadOptions options, CancellationToken cancellation)
@@ -35,6 +39,9 @@ internal static partial class LoadRun
 
     private static async Task<LoadReport> Measure(LoadOptions options, bool loading, CancellationToken cancellation)
     {
+        int most = OpenFileShares.Of(engines: 1).Clients;
+        if (options.Clients > most)
+            throw new UsageException($"{options.Clients} clients are more than the {most} for which this process may open files (ulimit -n)");
         var workload = new LoadWorkload(options, loading);
         using var tally = new LoadTally();
         var connections = new List<LoadConnection>();
@@ -43,7 +50,12 @@ internal static partial class LoadRun
             // Workloads run one after the other must not ask for each other's keys in the same order.
             var random = new SeededRandom(StableHash.Hash64(Encoding.UTF8.GetBytes(options.Workload), options.Seed));
             for (int i = 0; i < options.Clients; i++)
+            {
+                cancellation.ThrowIfCancellationRequested();
                 connections.Add(Connect(options, options.Addresses[i % options.Addresses.Count], workload, tally, random.Fork()));
+            }
+
+            using CancellationTokenRegistration ending = cancellation.Register(() => _ = GiveUpLater(connections));
             long begun = Stopwatch.GetTimestamp();
             using var meter = new RateMeter(() => tally.Completed, () => loading ? "loading" : options.Workload);
             await (options.Rate > 0
@@ -55,11 +67,22 @@ internal static partial class LoadRun
                 throw new UsageException($"loading failed: {tally.FirstError}");
             return LoadReport.From(options, tally, seconds, meter.WorstSecond, cancellation.IsCancellationRequested);
         }
+        catch (Exception e) when (cancellation.IsCancellationRequested && e is IOException or SocketException)
+        {
+            throw new OperationCanceledException("the server did not answer before the end", e, cancellation);
+        }
         finally
         {
             foreach (LoadConnection connection in connections)
                 connection.Dispose();
         }
+    }
+
+    private static async Task GiveUpLater(List<LoadConnection> connections)
+    {
+        await Task.Delay(s_replyPatience);
+        foreach (LoadConnection connection in connections)
+            connection.GiveUp();
     }
 
     private static LoadConnection Connect(LoadOptions options, HostPort address, LoadWorkload workload, LoadTally tally, SeededRandom random)
