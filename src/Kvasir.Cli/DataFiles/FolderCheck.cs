@@ -62,7 +62,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         string identity = NodeInspector.IdentityPath(folder);
         IReadOnlyList<string> required = [];
-        IReadOnlyList<EngineOwner> owners = [];
+        IReadOnlyDictionary<string, EngineOwner> owners = new SortedDictionary<string, EngineOwner>(StringComparer.Ordinal);
         try
         {
             InspectedPart part = NodeInspector.Inspect(files, identity);
@@ -79,8 +79,8 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             CheckJournal(NodeInspector.JournalFolder(folder), new JournalOptions());
         }
 
-        for (int i = 0; i < required.Count; i++)
-            CheckEngine(required[i], mustExist: true, owners.Count > i ? owners[i] : default);
+        foreach (string engine in required)
+            CheckEngine(engine, mustExist: true, owners.GetValueOrDefault(engine));
         foreach (string engine in NodeInspector.ListKeyspaces(files, folder).Except(required, StringComparer.Ordinal))
             CheckEngine(engine, mustExist: false);
         CheckCheckpoints(NodeInspector.CheckpointsFolder(folder));

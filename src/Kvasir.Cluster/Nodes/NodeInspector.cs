@@ -71,11 +71,14 @@ public static class NodeInspector
         return findings;
     }
 
-    /// <summary>Whose the engine in each required folder is, in the same order. Throws when the identity is damaged.</summary>
-    public static IReadOnlyList<EngineOwner> OwnersOfKeyspaces(IFileSystem files, string folder)
+    /// <summary>Whose the engine in each required folder is. Throws when the identity is damaged.</summary>
+    public static IReadOnlyDictionary<string, EngineOwner> OwnersOfKeyspaces(IFileSystem files, string folder)
     {
         NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
-        return [.. Enumerable.Range(0, RequiredKeyspaces(files, folder).Count).Select(stream => KvasirNode.OwnerOf(identity, stream))];
+        var owners = new SortedDictionary<string, EngineOwner>(StringComparer.Ordinal);
+        foreach (string keyspace in RequiredKeyspaces(files, folder))
+            owners.Add(keyspace, KvasirNode.OwnerOf(identity, owners.Count));
+        return owners;
     }
 
     /// <summary>The identity file's one part; throws where it is damaged.</summary>

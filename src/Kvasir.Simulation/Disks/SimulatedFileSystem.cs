@@ -310,6 +310,8 @@ public sealed class SimulatedFileSystem : IFileSystem
                 source = source[.._random.Next(source.Length + 1)];
             if (fault != DiskFault.Full || Fits(file.Inode, offset + source.Length))
                 file.Inode.Write(source, offset);
+            if (fault == DiskFault.Full && source.IsEmpty)
+                throw new DiskFullException("write", file.Path, "No space left on device (simulated)") { WroteNothing = true };
             ThrowIf(fault, "write", file.Path);
         }
     }

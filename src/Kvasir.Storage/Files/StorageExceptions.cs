@@ -50,8 +50,11 @@ public sealed class DiskFullException : DiskFailedException
     public DiskFullException(string operation, string path, string reason, Exception? inner = null)
         : base(operation, path, reason, inner) { }
 
+    /// <summary>The write left every byte of the file as it was. Otherwise it may have got a part of its bytes down.</summary>
+    public bool WroteNothing { get; init; }
+
     public override DiskFailedException Under(string path) =>
-        Operation is null || Reason is null ? this : new DiskFullException(Operation, path, Reason, this);
+        Operation is null || Reason is null ? this : new DiskFullException(Operation, path, Reason, this) { WroteNothing = WroteNothing };
 }
 
 /// <summary>A second name for a file was asked for on another file system than the file's (EXDEV).</summary>

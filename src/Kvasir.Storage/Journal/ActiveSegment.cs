@@ -36,7 +36,7 @@ internal sealed class ActiveSegment
 
     public bool IsHalfFull => _offset > FileLength / 2;
 
-    /// <summary>A write or a sync of it failed, even one for lack of space: its content is uncertain.</summary>
+    /// <summary>A write of which a part may be there, or a sync, failed, even one for lack of space: its content is uncertain.</summary>
     public bool Failed { get; private set; }
 
     /// <summary>Bytes of a segment file that can take a first chunk of <paramref name="bytes"/>.</summary>
@@ -54,9 +54,7 @@ internal sealed class ActiveSegment
 
     public void Write(ReadOnlySpan<byte> chunk)
     {
-        Failed = true;
-        File.Write(chunk, _offset);
-        Failed = false;
+        WriteAtEnd(chunk);
         _offset += chunk.Length;
     }
 
@@ -64,9 +62,7 @@ internal sealed class ActiveSegment
     public void WriteMark(ReadOnlySpan<byte> mark)
     {
         Check.That(_offset + mark.Length <= FileLength);
-        Failed = true;
-        File.Write(mark, _offset);
-        Failed = false;
+        WriteAtEnd(mark);
         MarkedEnd = EndPosition;
     }
 
@@ -97,6 +93,23 @@ internal sealed class ActiveSegment
     {
         Failed = true;
         File.Sync(SyncMode.Data);
+        Failed = false;
+    }
+
+    private void WriteAtEnd(ReadOnlySpan<byte> bytes)
+    {
+        Failed = true;
+        try
+        {
+            File.Write(bytes, _offset);
+        }
+        catch (DiskFullException full) when (full.WroteNothing)
+        {
+            // Where files are never overwritten in place (copy on write, thin disks) even a block that is there needs room.
+            Failed = false;
+            throw;
+        }
+
         Failed = false;
     }
 }

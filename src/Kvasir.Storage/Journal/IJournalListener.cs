@@ -20,7 +20,7 @@ public enum JournalFailure
 {
     None,
 
-    /// <summary>No space for another segment. <c>JournalWriter.TryResume</c> succeeds once there is space again.</summary>
+    /// <summary>No space for another segment, or for any part of a write. <c>JournalWriter.TryResume</c> succeeds once there is space again.</summary>
     DiskFull,
 
     /// <summary>A write or a sync failed. Final until the process restarts: a failed sync is never retried.</summary>

@@ -163,7 +163,7 @@ public sealed partial class JournalWriter
         }
         catch (DiskFullException exception) when (_segment.Failed is false)
         {
-            Fail(JournalFailure.DiskFull, exception);
+            FailFull(exception);
         }
         catch (StorageException exception)
         {
@@ -275,6 +275,10 @@ public sealed partial class JournalWriter
             if (sync)
                 _segment.Sync();
         }
+        catch (DiskFullException) when (_segment.Failed is false && kind == JournalEntryKind.Mark)
+        {
+            // It says what is true without it, too; the next one may find room.
+        }
         catch (StorageException exception)
         {
             Fail(JournalFailure.DiskFailed, exception);
@@ -300,6 +304,24 @@ public sealed partial class JournalWriter
 
         Listener?.Failed(failure, cause, new LogPosition(durable));
         _progress.Pulse();
+    }
+
+    /// <summary>
+    /// What was written before the disk was found full is made durable first: all else is dropped, and must not be found by a restart.
+    /// </summary>
+    private void FailFull(DiskFullException cause)
+    {
+        try
+        {
+            SyncSegment();
+        }
+        catch (StorageException exception)
+        {
+            Fail(JournalFailure.DiskFailed, exception);
+            return;
+        }
+
+        Fail(JournalFailure.DiskFull, cause);
     }
 
     private void NoteDroppedLocked(ulong after, ulong upTo)

@@ -230,6 +230,10 @@ public sealed partial class JournalWriter
             _segment.Write(_markBuffer);
             _segment.Sync();
         }
+        catch (DiskFullException) when (_segment.Failed is false)
+        {
+            return false;
+        }
         catch (StorageException exception)
         {
             Fail(JournalFailure.DiskFailed, exception);

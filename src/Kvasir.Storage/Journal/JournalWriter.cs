@@ -13,9 +13,9 @@ namespace Kvasir.Storage.Journal;
 /// it. There is no artificial delay: who finds nobody committing does it at once, on its own thread.
 /// </para>
 /// <para>
-/// <b>Failure.</b> Segments are made of written blocks before they take a record, so the disk can only be found full
-/// when the next segment is made: nothing of the pending records has been written then, which makes their failure
-/// definite. Any other failure of a write or a sync is final.
+/// <b>Failure.</b> Segments are made of written blocks before they take a record, so most disks can only be found full
+/// when the next segment is made; others refuse a write whole. Either way nothing of the pending records has been written, which
+/// makes their failure definite. Any other failure of a write or a sync is final, as is a write that got a part of its bytes down.
 /// </para>
 /// A position is the logical place just after its record. Positions only grow; they skip marks and whatever was dropped.
 /// </summary>

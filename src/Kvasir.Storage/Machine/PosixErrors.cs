@@ -9,6 +9,15 @@ internal static class PosixErrors
     /// <summary>The exception for the call that just failed on this thread.</summary>
     public static StorageException Last(string call, string path) => For(call, path, Marshal.GetLastPInvokeError());
 
+    /// <summary>The same for a write, of which so many bytes were down before.</summary>
+    public static StorageException LastWrite(string path, int done)
+    {
+        int error = Marshal.GetLastPInvokeError();
+        return error is LibC.NoSpace or LibC.QuotaExceeded
+            ? new DiskFullException("write", path, Marshal.GetPInvokeErrorMessage(error)) { WroteNothing = done == 0 }
+            : For("write", path, error);
+    }
+
     public static StorageException For(string call, string path, int error)
     {
         string reason = Marshal.GetPInvokeErrorMessage(error);

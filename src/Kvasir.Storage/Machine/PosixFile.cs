@@ -64,7 +64,7 @@ internal sealed class PosixFile : IFile
                 else if (written == 0)
                     throw PosixErrors.For("write", Path, LibC.InputOutput);
                 else if (!PosixErrors.WasInterrupted())
-                    throw PosixErrors.Last("write", Path);
+                    throw PosixErrors.LastWrite(Path, done);
             }
         }
     }

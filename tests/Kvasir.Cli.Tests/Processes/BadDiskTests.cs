@@ -130,6 +130,32 @@ public sealed class BadDiskTests : IDisposable
         Assert.Equal("OK", reader.Ask("SET", "later", "v"));
     }
 
+    [NeedsStraceFact]
+    public async Task ASegmentThatIsThereAndFindsNoRoomAllTheSameIsAFullDisk()
+    {
+        // As where files are not overwritten in place. The journal goes on in another segment.
+        string segment = Data + "/journal/00000000000000000001.segment";
+        string[] under = ["strace", "-f", "-qq", "-o", _folder + "/trace", "-P", segment, "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=ENOSPC:when=8+"];
+        int written = 0;
+        using (RunningServer server = await RunningServer.StartUnder(under, Data))
+        {
+            using RespConnection client = server.Connect();
+            Assert.StartsWith("-MISCONF disk full", FillUp(client, "v", ref written), StringComparison.Ordinal);
+            Assert.True(written > 0);
+            Tools.Until(() => client.Ask("SET", "later", "v") == "OK", "writes go on");
+            AssertAllThere(client, written, "v");
+            Assert.Equal("nil", client.Ask("GET", Key(written)));
+            server.Kill();
+        }
+
+        Assert.Contains(File.ReadLines(_folder + "/trace"), l => l.Contains("INJECTED", StringComparison.Ordinal));
+        using RunningServer restarted = await RunningServer.Start(Data);
+        using RespConnection reader = restarted.Connect();
+        AssertAllThere(reader, written, "v");
+        Assert.Equal(("nil", "v"), (reader.Ask("GET", Key(written)), reader.Ask("GET", "later")));
+        Assert.Equal(0, await restarted.Terminate());
+    }
+
     [Fact]
     public async Task ADataFolderThatGoesAwayStopsWrites()
     {

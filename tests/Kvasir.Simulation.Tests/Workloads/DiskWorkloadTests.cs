@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Nodes;
 using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm;
@@ -63,8 +64,10 @@ public sealed class DiskWorkloadTests
     {
         List<DamageFinding> findings = [];
         JournalOptions expected = new();
+        IReadOnlyDictionary<string, EngineOwner> owners = new SortedDictionary<string, EngineOwner>(StringComparer.Ordinal);
         try
         {
+            owners = NodeInspector.OwnersOfKeyspaces(files, folder);
             findings.AddRange(NodeInspector.VerifyFlushed(files, folder, keyspace => TableVerifier.FlushedPosition(files, keyspace)));
             expected = NodeInspector.ExpectedJournal(files, folder, keyspace => TableVerifier.FlushedPosition(files, keyspace));
         }
@@ -76,7 +79,7 @@ public sealed class DiskWorkloadTests
         foreach (JournalFinding finding in JournalVerifier.Verify(files, NodeInspector.JournalFolder(folder), expected))
             findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         foreach (string keyspace in NodeInspector.ListKeyspaces(files, folder))
-            findings.AddRange(TableVerifier.Verify(files, keyspace));
+            findings.AddRange(TableVerifier.Verify(files, keyspace, owner: owners.GetValueOrDefault(keyspace)));
         return findings;
     }
 }

@@ -449,6 +449,48 @@ public sealed class JournalWriterTests
     }
 
     [Fact]
+    public void ADiskThatRefusesAWriteWholeIsFullAndOneThatTookAPartOfItHasFailed()
+    {
+        var seen = new SortedSet<JournalFailure>();
+        for (ulong seed = 1; seed <= 400; seed++)
+        {
+            var world = new JournalWorld(seed);
+            var listener = new RecordingListener();
+            JournalWriter journal = world.Open();
+            journal.Listener = listener;
+            journal.WaitDurable(JournalWorld.Append(journal, "durable"));
+
+            // Written and not synced when the disk is found full: it is not among what is dropped.
+            LogPosition written = JournalWorld.Append(journal, "w");
+            journal.Commit(sync: false);
+            LogPosition lost = JournalWorld.Append(journal, "l");
+            world.Files.Faults.Add(new FaultRule(DiskFault.Full, DiskOperationKind.Write) { Times = 1 });
+            Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(lost));
+            JournalFailure failure = journal.Failure;
+            seen.Add(failure);
+            if (failure == JournalFailure.DiskFailed)
+            {
+                Assert.False(journal.TryResume());
+                continue;
+            }
+
+            Assert.Equal([(JournalFailure.DiskFull, written)], listener.Failures);
+            if (seed % 2 == 0)
+            {
+                Assert.True(journal.TryResume());
+                journal.WaitDurable(JournalWorld.Append(journal, "resumed"));
+                Assert.Throws<WritesStoppedException>(() => journal.WaitDurable(lost));
+            }
+
+            world.Crash(CrashKind.LoseUnsynced);
+            using (world.Open())
+                Assert.Equal(seed % 2 == 0 ? ["durable", "w", "resumed"] : ["durable", "w"], world.Replayed.Select(record => record.Payload));
+        }
+
+        Assert.Equal([JournalFailure.DiskFull, JournalFailure.DiskFailed], seen);
+    }
+
+    [Fact]
     public void TrimmingMakesRoomOnAFullDisk()
     {
         var world = new JournalWorld(11);
