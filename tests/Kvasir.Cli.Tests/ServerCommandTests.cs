@@ -87,6 +87,7 @@ public sealed class ServerCommandTests : IDisposable
         byte[] bytes = await File.ReadAllBytesAsync(identity);
         bytes[17] ^= 4;
         await File.WriteAllBytesAsync(identity, bytes);
+        Assert.Equal(1, (await KvasirProcess.Run("inspect", identity)).ExitCode);
         Outcome outcome = await KvasirProcess.Run("verify", "--json", Data);
         Assert.Equal(1, outcome.ExitCode);
         JsonElement report = JsonDocument.Parse(outcome.Output).RootElement;

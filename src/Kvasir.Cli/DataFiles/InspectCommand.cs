@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Kvasir.Cli.Administration;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Machine;
@@ -24,11 +25,19 @@ internal static class InspectCommand
         {
             bool asJson = result.GetValue(json);
             using var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), 64 << 10);
-            foreach (InspectedPart part in FileParts.Of(new PosixFileSystem(), Path.GetFullPath(result.GetValue(path)!), result.GetValue(entries)))
+            try
             {
-                cancellation.ThrowIfCancellationRequested();
-                output.Write(asJson ? Json(part) : Line(part));
-                output.Write('\n');
+                foreach (InspectedPart part in FileParts.Of(new PosixFileSystem(), Path.GetFullPath(result.GetValue(path)!), result.GetValue(entries)))
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    output.Write(asJson ? Json(part) : Line(part));
+                    output.Write('\n');
+                }
+            }
+            catch (CorruptionException e)
+            {
+                // As of verify: the answer is no. What was read before it is told.
+                throw new RefusedException(e.Message, e);
             }
 
             return Task.FromResult(ExitCode.Success);

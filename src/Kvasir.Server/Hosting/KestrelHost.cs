@@ -1,6 +1,7 @@
 using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using Kvasir.Server.Metrics;
+using Kvasir.Server.Peers;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Transport;
 using Microsoft.AspNetCore.Builder;
@@ -120,8 +121,7 @@ internal sealed class KestrelHost : IAsyncDisposable
         try
         {
             // The chain's other certificates come from the same file; the key makes the first one the server's.
-            X509Certificate2 certificate = X509Certificate2.CreateFromPemFile(files.Certificate, files.Key);
-            tls.ServerCertificate = X509CertificateLoader.LoadPkcs12(certificate.Export(X509ContentType.Pkcs12), password: null);
+            tls.ServerCertificate = PemCertificate.Read(files.Certificate, files.Key);
             X509Certificate2Collection chain = [];
             chain.ImportFromPemFile(files.Certificate);
             tls.ServerCertificateChain = chain;

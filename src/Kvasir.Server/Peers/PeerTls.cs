@@ -16,8 +16,7 @@ internal sealed class PeerTls
     private PeerTls(PeerCertificateFiles files)
     {
         // The key makes the first certificate the node's; the others of the file lead to the authority.
-        using X509Certificate2 pem = X509Certificate2.CreateFromPemFile(files.Certificate, files.Key);
-        X509Certificate2 certificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), password: null);
+        X509Certificate2 certificate = PemCertificate.Read(files.Certificate, files.Key);
         X509Certificate2Collection chain = [];
         chain.ImportFromPemFile(files.Certificate);
         _authorities.ImportFromPemFile(files.Authority);
