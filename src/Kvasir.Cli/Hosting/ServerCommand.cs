@@ -86,10 +86,16 @@ internal static class ServerCommand
         using (logging)
         {
             // The system keyspace has an engine, too; in a cluster every shard has one.
-            OpenFileShares files = OpenFileShares.Of((options.Databases * (options.Peer is null ? 1 : s_shardsPerDatabase)) + 1);
+            int engines = (options.Databases * (options.Peer is null ? 1 : s_shardsPerDatabase)) + 1;
+            OpenFileShares files = OpenFileShares.Of(engines, options.Http is null ? 0 : options.HttpConnectionsMax);
             using var world = new MachineWorld(files.TablesPerEngine);
-            return await KvasirServer.RunAsync(
-                options with { DataFolder = Path.GetFullPath(options.DataFolder), ClientsCeiling = files.Clients }, world.Environment, logging, started, End, cancellation);
+            options = options with
+            {
+                DataFolder = Path.GetFullPath(options.DataFolder),
+                ClientsCeiling = files.Clients,
+                HttpConnectionsMax = Math.Max(files.Http, 1),
+            };
+            return await KvasirServer.RunAsync(options, world.Environment, logging, started, End, cancellation);
         }
     }
 

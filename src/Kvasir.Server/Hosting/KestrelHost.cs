@@ -16,16 +16,27 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 
 namespace Kvasir.Server.Hosting;
 
 /// <summary>What Kestrel serves: HTTP for health and metrics, RESP over TLS, and plain RESP where there is no epoll.</summary>
 internal sealed class KestrelHost : IAsyncDisposable
 {
+    // Connections to HTTP are few, and each comes for one small page, now and then.
+    private static readonly TimeSpan s_httpPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_httpIdle = TimeSpan.FromMinutes(1);
+
+    // It counts as a client before it has shown that it is one.
+    private static readonly TimeSpan s_handshakePatience = TimeSpan.FromSeconds(5);
+
     private readonly WebApplication _application;
     private readonly ServerState _server;
     private readonly ServerOptions _options;
     private readonly PrometheusPage _page;
+
+    // An object of its own: ports of which the system is to choose are told apart by it.
+    private readonly IPEndPoint? _http;
     private readonly bool _plainResp;
 
     public KestrelHost(ServerState server, ServerOptions options, bool plainResp, ILoggerFactory logging)
@@ -33,6 +44,7 @@ internal sealed class KestrelHost : IAsyncDisposable
         _server = server;
         _options = options;
         _plainResp = plainResp;
+        _http = options.Http is { } http ? new IPEndPoint(http.Address, http.Port) : null;
         _page = new PrometheusPage(server);
         Handler = new KestrelRespHandler(server, clientsShowCertificates: !plainResp && options.Tls?.ClientAuthority is not null);
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -45,6 +57,10 @@ internal sealed class KestrelHost : IAsyncDisposable
             o.Backlog = options.Backlog;
         });
         builder.WebHost.UseKestrelCore();
+
+        // Kestrel takes the last that was added.
+        builder.Services.AddSingleton<IConnectionListenerFactory>(services => new CountedListenerFactory(
+            services.GetRequiredService<IOptions<SocketTransportOptions>>(), logging, AdmissionOf));
         if (options.Tls is not null)
             builder.WebHost.UseKestrelHttpsConfiguration();
         builder.WebHost.ConfigureKestrel(Configure);
@@ -97,8 +113,10 @@ internal sealed class KestrelHost : IAsyncDisposable
     private void Configure(KestrelServerOptions kestrel)
     {
         kestrel.AddServerHeader = false;
-        if (_options.Http is not null)
-            kestrel.Listen(_options.Http);
+        kestrel.Limits.RequestHeadersTimeout = s_httpPatience;
+        kestrel.Limits.KeepAliveTimeout = s_httpIdle;
+        if (_http is not null)
+            kestrel.Listen(_http);
         if (_plainResp)
         {
             foreach (IPEndPoint endPoint in _options.Resp)
@@ -115,9 +133,13 @@ internal sealed class KestrelHost : IAsyncDisposable
         }
     }
 
+    private ConnectionAdmission AdmissionOf(EndPoint endPoint) =>
+        ReferenceEquals(endPoint, _http) ? new HttpAdmission(_options.HttpConnectionsMax)
+        : new ClientAdmission(_server, tls: _options.RespTls.Any(t => ReferenceEquals(t, endPoint)));
+
     private static HttpsConnectionAdapterOptions Tls(TlsFiles files)
     {
-        HttpsConnectionAdapterOptions tls = new();
+        HttpsConnectionAdapterOptions tls = new() { HandshakeTimeout = s_handshakePatience };
         try
         {
             // The chain's other certificates come from the same file; the key makes the first one the server's.

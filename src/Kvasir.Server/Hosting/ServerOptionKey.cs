@@ -15,6 +15,7 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("data", "DIR", "The data folder; made when missing", s_standard.DataFolder),
         new("resp", "HOST:PORT", "Where Redis clients connect; several with commas, port 0 for any free one", s_standard.Resp[0].ToString()),
         new("http", "HOST:PORT", "Where /health/live, /health/ready and /metrics are served", "not served"),
+        new("http-connections-max", "N", "Connections to http at once; one more is answered with 503 and closed", Text(s_standard.HttpConnectionsMax)),
         new("durability", "sync|interval|none", "When a write is answered: after fsync; at once, with an fsync each interval; at once", "sync"),
         new("interval-ms", "N", "Milliseconds between two syncs with durability interval: what a crash of the machine may lose",
             Text((long)s_standard.Interval.TotalMilliseconds)),

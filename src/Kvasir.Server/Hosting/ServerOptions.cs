@@ -21,6 +21,9 @@ public sealed record ServerOptions
     /// <summary>Health and metrics; null for none.</summary>
     public IPEndPoint? Http { get; init; }
 
+    /// <summary>Connections to <see cref="Http"/> at once.</summary>
+    public int HttpConnectionsMax { get; init; } = 64;
+
     public TlsFiles? Tls { get; init; }
 
     public Durability Durability { get; init; } = Durability.Sync;

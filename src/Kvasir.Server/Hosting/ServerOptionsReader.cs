@@ -184,6 +184,7 @@ public static class ServerOptionsReader
             UnixSocket = UnixSocketOf(settings),
             RespTls = tls,
             Http = HttpEndPoint(settings),
+            HttpConnectionsMax = (int)Number(settings, "http-connections-max", defaults.HttpConnectionsMax, 1, 10_000),
             Tls = certificate is null ? null : new TlsFiles(certificate, key!, settings["tls-ca-cert-file"]),
             Durability = Word("durability", settings["durability"]) ?? defaults.Durability,
             DatabaseDurability = PerDatabase(settings["database-durability"], databases),

@@ -22,6 +22,7 @@ internal sealed class ServerState
         Node = node;
         Time = time;
         Clock = new ServerClock(time);
+        Connections = new OpenConnections(Limits);
         Commands = new CommandTable(commands);
         Watches = new WatchRegistry(node.DatabaseCount);
         Use = new KeyUse(Clock);
@@ -80,6 +81,8 @@ internal sealed class ServerState
     public RespRequestLimits RequestLimits { get; } = new();
 
     public ConnectionLimits Limits { get; } = new();
+
+    public OpenConnections Connections { get; }
 
     public List<RespSession> Monitors { get; } = [];
 

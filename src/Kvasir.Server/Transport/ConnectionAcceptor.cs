@@ -25,10 +25,6 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
 {
     private EpollLoop[] _loops = [];
     private int _next;
-    private int _open;
-
-    /// <summary>Connections of all loops.</summary>
-    public int Open => Volatile.Read(ref _open);
 
     /// <summary>Where clients over TCP connect to, as CLIENT LIST shows it.</summary>
     public string LocalAddress { get; set; } = localAddress;
@@ -47,7 +43,7 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
         return true;
     }
 
-    public void Released() => Interlocked.Decrement(ref _open);
+    public void Released() => server.Connections.Leave();
 
     public AcceptResult Accept(int listener, out AcceptedSocket socket)
     {
@@ -66,10 +62,15 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
         }
 
         (string? remote, bool loopback) = Describe(new ReadOnlySpan<byte>(address, Math.Min(length, 128)));
-        if (Interlocked.Increment(ref _open) > server.Limits.ClientsMax)
+        if (!server.Connections.TryEnter())
             return Refuse(fd, ConnectionRefusal.TooMany);
         if (!loopback && !server.RequiresPassword && server.Settings.Flag("protected-mode"))
-            return Refuse(fd, ConnectionRefusal.Protected);
+        {
+            AcceptResult refused = Refuse(fd, ConnectionRefusal.Protected);
+            Released();
+            return refused;
+        }
+
         if (remote is null)
         {
             string path = unixPath + ":0";
@@ -89,7 +90,6 @@ internal sealed unsafe class ConnectionAcceptor(ServerState server, string local
     {
         _ = LinuxCalls.Send(fd, reason);
         LinuxCalls.Close(fd);
-        Released();
         server.Statistics.ConnectionRejected();
         return AcceptResult.Refused;
     }

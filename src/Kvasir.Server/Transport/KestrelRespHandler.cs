@@ -36,12 +36,6 @@ internal sealed class KestrelRespHandler : ConnectionHandler, IDisposable
 
     public override async Task OnConnectedAsync(ConnectionContext connection)
     {
-        if (_server.Clients.Count >= _server.Limits.ClientsMax)
-        {
-            await Refuse(connection, ConnectionRefusal.TooMany);
-            return;
-        }
-
         if (IsProtectedFrom(connection.RemoteEndPoint))
         {
             await Refuse(connection, ConnectionRefusal.Protected);

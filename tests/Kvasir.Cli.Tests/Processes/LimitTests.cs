@@ -13,12 +13,14 @@ public sealed class LimitTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Theory]
-    [InlineData(1024, 100, 17, 11, 621)]
-    [InlineData(256, 130, 17, 4, 1)]
-    [InlineData(1_000_000, 100, 17, 1000, 982_784)]
-    [InlineData(long.MaxValue, 100, 17, 1000, int.MaxValue)]
-    public void FilesAreSharedBetweenTablesAndClients(long limit, int open, int engines, int tables, int clients) =>
-        Assert.Equal(new OpenFileShares(tables, clients), OpenFileShares.Of(limit, open, engines));
+    [InlineData(1024, 100, 17, 0, 11, 0, 621)]
+    [InlineData(1024, 100, 17, 64, 10, 64, 574)]
+    [InlineData(400, 100, 3, 64, 17, 30, 159)]
+    [InlineData(256, 130, 17, 64, 4, 1, 1)]
+    [InlineData(1_000_000, 100, 17, 64, 1000, 64, 982_720)]
+    [InlineData(long.MaxValue, 100, 17, 64, 1000, 64, int.MaxValue)]
+    public void FilesAreSharedBetweenTablesAndConnections(long limit, int open, int engines, int wanted, int tables, int http, int clients) =>
+        Assert.Equal(new OpenFileShares(tables, http, clients), OpenFileShares.Of(limit, open, engines, wanted));
 
     [Fact]
     public async Task MoreClientsThanFilesTakeNothingFromTheDisk()
@@ -85,7 +87,7 @@ public sealed class LimitTests : IDisposable
         try
         {
             // Both sides of a connection are files, in two processes with the same limit.
-            int clients = Math.Min(9_900, OpenFileShares.Of(1).Clients - 500);
+            int clients = Math.Min(9_900, OpenFileShares.Of(1, 0).Clients - 500);
             for (int i = 0; i < clients; i++)
             {
                 Socket socket = new(SocketType.Stream, ProtocolType.Tcp);

@@ -39,7 +39,7 @@ internal static partial class LoadRun
 
     private static async Task<LoadReport> Measure(LoadOptions options, bool loading, CancellationToken cancellation)
     {
-        int most = OpenFileShares.Of(engines: 1).Clients;
+        int most = OpenFileShares.Of(engines: 1, http: 0).Clients;
         if (options.Clients > most)
             throw new UsageException($"{options.Clients} clients are more than the {most} for which this process may open files (ulimit -n)");
         var workload = new LoadWorkload(options, loading);
