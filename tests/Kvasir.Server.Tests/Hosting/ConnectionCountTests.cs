@@ -34,10 +34,10 @@ public sealed class ConnectionCountTests : IDisposable
         Assert.Equal("", await Read(overTls, 1));
         using TcpClient another = await Connect(served.Server.Resp[0]);
         Assert.Equal("-ERR max number of clients reached\r\n", await Read(another, 36));
-        Assert.Equal(2, served.Server.State.Statistics.RejectedConnections);
+        await Until(() => served.Server.State.Statistics.RejectedConnections == 2);
 
         silent.Dispose();
-        await Until(() => served.Server.State.Connections.Count == 2);
+        await Until(() => served.Server.State.Connections.Count <= 2);
         using TcpClient next = await Connect(served.Server.Resp[0]);
         await next.GetStream().WriteAsync("PING\r\n"u8.ToArray());
         Assert.Equal("+PONG\r\n", await Read(next, 7));
