@@ -12,8 +12,9 @@ namespace Kvasir.Cluster.Expiry;
 /// key order, and goes on there the next time. A database whose keys are known to expire later, or never, is not looked
 /// at. As long as a slice finds much, the next one follows at once, behind whatever waits in the mailbox.
 /// <para>
-/// Correct answers never depend on it: reads hide expired keys, and compactions drop them without a word. What was
-/// dropped before a sweep came by is not told of.
+/// Correct answers never depend on it: reads hide expired keys. Flushes and compactions leave them to it for a day, so that
+/// each is told of once, whatever comes first; then, or while the log takes no writes and space counts more, they drop them
+/// without a word.
 /// </para>
 /// </summary>
 public sealed class ExpirySweep : IMailboxItem, IDisposable

@@ -218,7 +218,14 @@ public sealed partial class ClusterNode
 
     private IOrderedEngine OpenEngine(string folder, string name)
     {
-        IStorageEngine engine = FactoryOf(name).Open(folder, new EngineEnvironment(Files, _environment.Scheduler, _memory) { KeepsDigest = true });
+        EngineEnvironment environment = new(Files, _environment.Scheduler, _memory)
+        {
+            KeepsDigest = true,
+
+            // Followers, too: whoever leads next sweeps on.
+            ExpiryHorizon = nowMs => ExpiryHorizon.At(nowMs, Log),
+        };
+        IStorageEngine engine = FactoryOf(name).Open(folder, environment);
         if (engine is IOrderedEngine ordered)
             return ordered;
         engine.Dispose();

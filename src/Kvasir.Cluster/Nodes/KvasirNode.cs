@@ -403,7 +403,11 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         FlushedFile flushed = OpenFlushedFile();
         string keyspaces = _options.Folder + "/" + KeyspacesFolder;
         files.CreateFolder(keyspaces);
-        EngineEnvironment shared = new(files, _environment.Scheduler, _memory) { StabilityWanted = _log.RequestSync };
+        EngineEnvironment shared = new(files, _environment.Scheduler, _memory)
+        {
+            StabilityWanted = _log.RequestSync,
+            ExpiryHorizon = nowMs => ExpiryHorizon.At(nowMs, _log),
+        };
         for (int i = 0; i < _replicas.Length; i++)
         {
             KeyspaceOptions keyspace = OptionsOf(i);

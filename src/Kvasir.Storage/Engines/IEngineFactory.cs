@@ -49,4 +49,21 @@ public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, 
 
     /// <summary>The engine keeps a <see cref="StateDigest"/> of what it publishes.</summary>
     public bool KeepsDigest { get; init; }
+
+    /// <summary>
+    /// Of the time that it is given, a time not after it, both in Unix milliseconds: values whose deadline lies at or before that
+    /// may go with a flush or a compaction, and nobody hears of it. Later ones stay, hidden, for the owner to find, delete and tell
+    /// of. Null: the owner does not, and whatever has expired may go. Any thread.
+    /// </summary>
+    public Func<long, long>? ExpiryHorizon { get; init; }
+
+    /// <summary>The horizon as of now.</summary>
+    internal long ExpiryHorizonMs
+    {
+        get
+        {
+            long nowMs = Scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
+            return ExpiryHorizon is null ? nowMs : Math.Min(ExpiryHorizon(nowMs), nowMs);
+        }
+    }
 }

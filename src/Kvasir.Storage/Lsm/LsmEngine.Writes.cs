@@ -330,7 +330,7 @@ internal sealed unsafe partial class LsmEngine
             lastSequence = Math.Max(lastSequence, last);
         }
 
-        using var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, NowMs);
+        using var source = new FlushIterator(MergingIterator.Over(sources), tombstones, snapshots, _environment.ExpiryHorizonMs);
         source.SeekToFirst();
         _tables.Flush(source, tombstones, position, lastSequence, digest);
     }

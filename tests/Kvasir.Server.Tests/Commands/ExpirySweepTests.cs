@@ -27,6 +27,45 @@ public sealed class ExpirySweepTests
         Assert.Equal(":2500\r\n", Text(world.Execute("DBSIZE")));
     }
 
+    /// <summary>As Redis, which tells of each key once: what a flush or a compaction meets first is still the sweep's.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void KeysThatExpireBeforeTheirFilesAreWrittenAreToldOf(bool compacted)
+    {
+        using var world = new CommandWorld(engine: new LsmEngineFactory());
+        SessionPeer listener = Subscribe(world);
+        for (int i = 0; i < 3000; i++)
+            world.Execute("SET", $"k{i}", "v", "PX", "100");
+        if (compacted)
+            FlushNow(world);
+        world.Advance(TimeSpan.FromMilliseconds(101));
+        FlushNow(world);
+        if (compacted)
+            world.Node.Database(0).Engine.CompactRange([], []);
+        world.Server.Expiry.Post();
+
+        Assert.Equal(3000, world.Server.Statistics.ExpiredKeys);
+        Assert.Equal(3000, Text(listener.Receive()).Split("__keyevent@0__:expired").Length - 1);
+        Assert.Equal(0, PhysicalKeys(world, 0));
+    }
+
+    [Fact]
+    public void WhatTheSweepDoesNotComeToGoesAfterADay()
+    {
+        using var world = new CommandWorld(engine: new LsmEngineFactory());
+        world.Server.ActiveExpire = false;
+        world.Execute("SET", "a", "v", "PX", "100");
+        world.Execute("SET", "b", "v", "PX", "100");
+        world.Advance(TimeSpan.FromHours(24));
+        FlushNow(world);
+        world.Node.Database(0).Engine.CompactRange([], []);
+        Assert.Equal(2, PhysicalKeys(world, 0));
+        world.Advance(TimeSpan.FromMilliseconds(100));
+        world.Node.Database(0).Engine.CompactRange([], []);
+        Assert.Equal(0, PhysicalKeys(world, 0));
+    }
+
     [Fact]
     public void SweepRunsByTheClock()
     {
@@ -194,6 +233,13 @@ public sealed class ExpirySweepTests
         SessionPeer listener = world.Connect();
         listener.Execute("PSUBSCRIBE *");
         return listener;
+    }
+
+    private static void FlushNow(CommandWorld world)
+    {
+        world.Node.Log.Commit();
+        world.Node.Database(0).Engine.Flush();
+        world.Scheduler.RunAll();
     }
 
     private static int PhysicalKeys(CommandWorld world, int database)

@@ -24,7 +24,7 @@ internal sealed class CompactionPicker
 
     public CompactionPicker(LsmOptions options) => _options = options;
 
-    public CompactionPlan? Pick(TableSet set, LevelTargets targets, IReadOnlyList<CompactionPlan> running, long nowMs, ulong oldestSnapshot)
+    public CompactionPlan? Pick(TableSet set, LevelTargets targets, IReadOnlyList<CompactionPlan> running, long expiryHorizonMs, ulong oldestSnapshot)
     {
         bool levelZeroWaits = false;
         foreach ((_, int level) in Scores(set, targets))
@@ -32,13 +32,13 @@ internal sealed class CompactionPicker
             // Level zero needs the whole base level: two workers that take turns at its tables would keep it waiting.
             if (level == targets.BaseLevel && levelZeroWaits)
                 continue;
-            CompactionPlan? plan = level == 0 ? PickLevelZero(set, targets, running) : PickLevel(set, level, running, nowMs);
+            CompactionPlan? plan = level == 0 ? PickLevelZero(set, targets, running) : PickLevel(set, level, running, expiryHorizonMs);
             if (plan is not null)
                 return plan;
             levelZeroWaits |= level == 0;
         }
 
-        return PickCollection(set, targets, running, nowMs, oldestSnapshot);
+        return PickCollection(set, targets, running, expiryHorizonMs, oldestSnapshot);
     }
 
     /// <summary>Bytes that must be rewritten before every level is within its target.</summary>
@@ -175,7 +175,7 @@ internal sealed class CompactionPicker
         return new CompactionPlan(set, CompactionReason.LevelZero, [(0, zero[..take])], outputLevel: 0);
     }
 
-    private CompactionPlan? PickLevel(TableSet set, int level, IReadOnlyList<CompactionPlan> running, long nowMs)
+    private CompactionPlan? PickLevel(TableSet set, int level, IReadOnlyList<CompactionPlan> running, long expiryHorizonMs)
     {
         TableFile[] tables = set.Level(level);
         TableFile[] below = set.Level(level + 1);
@@ -197,7 +197,7 @@ internal sealed class CompactionPicker
                 continue;
             // Bytes rewritten for each byte moved down; dead entries make a table cheap.
             double cost = (double)overlap / Math.Max(1, table.SizeBytes);
-            cost /= 1 + (3.0 * DeadPercent(table, nowMs) / 100);
+            cost /= 1 + (3.0 * DeadPercent(table, expiryHorizonMs) / 100);
             if (cost >= bestCost)
                 continue;
             CompactionPlan? plan = IntoLevel(set, CompactionReason.LevelSize, level, [table], level + 1);
@@ -211,14 +211,14 @@ internal sealed class CompactionPicker
     }
 
     private CompactionPlan? PickCollection(
-        TableSet set, LevelTargets targets, IReadOnlyList<CompactionPlan> running, long nowMs, ulong oldestSnapshot)
+        TableSet set, LevelTargets targets, IReadOnlyList<CompactionPlan> running, long expiryHorizonMs, ulong oldestSnapshot)
     {
         for (int level = set.LevelCount - 1; level > 0; level--)
         {
             foreach (TableFile table in set.Level(level))
             {
                 if (table.Busy || table.CollectedInVainAt >= oldestSnapshot
-                    || (DeadPercent(table, nowMs) < DeadPercentDue && !(table.HasRangeTombstones && NothingBelow(set, level, table))))
+                    || (DeadPercent(table, expiryHorizonMs) < DeadPercentDue && !(table.HasRangeTombstones && NothingBelow(set, level, table))))
                     continue;
 
                 // With nothing underneath it is rewritten where it lies; else it carries its tombstones down.
@@ -245,16 +245,16 @@ internal sealed class CompactionPicker
         return true;
     }
 
-    private static int DeadPercent(TableFile table, long nowMs)
+    private static int DeadPercent(TableFile table, long expiryHorizonMs)
     {
         var p = table.Properties;
         if (p.EntryCount == 0)
             return 0;
         double expired = 0;
-        if (p.ExpiringCount > 0 && nowMs > p.FirstDeadlineMs)
+        if (p.ExpiringCount > 0 && expiryHorizonMs > p.FirstDeadlineMs)
         {
             long spread = p.LastDeadlineMs - p.FirstDeadlineMs;
-            expired = spread == 0 ? p.ExpiringCount : p.ExpiringCount * Math.Min(1, (double)(nowMs - p.FirstDeadlineMs) / spread);
+            expired = spread == 0 ? p.ExpiringCount : p.ExpiringCount * Math.Min(1, (double)(expiryHorizonMs - p.FirstDeadlineMs) / spread);
         }
 
         return (int)(100 * (p.TombstoneCount + expired) / p.EntryCount);

@@ -12,7 +12,7 @@ namespace Kvasir.Storage.Lsm.Compaction;
 /// <item>a version whose next newer one is seen by the same snapshots;</item>
 /// <item>a version below a range tombstone that the same snapshots see;</item>
 /// <item>a tombstone that every snapshot sees, when no older version can lie below the outputs;</item>
-/// <item>an expired value, which counts as a tombstone from its deadline on.</item>
+/// <item>an expired value, which counts as a tombstone once its deadline is behind the horizon.</item>
 /// </list>
 /// Versions of one key are never spread over two tables.
 /// </summary>
@@ -21,7 +21,7 @@ internal sealed class CompactionRun
     private readonly CompactionPlan _plan;
     private readonly LsmOptions _options;
     private readonly SnapshotStripes _stripes;
-    private readonly long _nowMs;
+    private readonly long _expiryHorizonMs;
     private readonly int[] _belowIndex;
     private readonly TableFile[] _grandparents;
     private byte[] _currentKey = new byte[256];
@@ -29,12 +29,12 @@ internal sealed class CompactionRun
     private int _grandparentIndex;
     private long _grandparentBytes;
 
-    public CompactionRun(CompactionPlan plan, LsmOptions options, SnapshotStripes stripes, long nowMs)
+    public CompactionRun(CompactionPlan plan, LsmOptions options, SnapshotStripes stripes, long expiryHorizonMs)
     {
         _plan = plan;
         _options = options;
         _stripes = stripes;
-        _nowMs = nowMs;
+        _expiryHorizonMs = expiryHorizonMs;
         _belowIndex = new int[plan.Set.LevelCount];
         int grandparents = plan.OutputLevel + 1;
         _grandparents = plan.OutputLevel > 0 && grandparents < plan.Set.LevelCount
@@ -90,7 +90,7 @@ internal sealed class CompactionRun
 
             long expiresAtMs = entry.ExpiresAtMs;
             ReadOnlySpan<byte> value = entry.Value;
-            if (trailer.Kind == ValueKind.ExpiringValue && expiresAtMs <= _nowMs)
+            if (trailer.Kind == ValueKind.ExpiringValue && expiresAtMs <= _expiryHorizonMs)
             {
                 trailer = new Trailer(trailer.Sequence, ValueKind.Tombstone);
                 expiresAtMs = 0;

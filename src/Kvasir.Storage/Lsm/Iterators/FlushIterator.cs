@@ -6,7 +6,7 @@ namespace Kvasir.Storage.Lsm.Iterators;
 /// <summary>
 /// What a flush writes of memtables: of each key the newest version, and of the older ones those that a snapshot still
 /// sees. Versions that a range tombstone of the same memtables hides from everybody are left out, since the tombstone
-/// goes into the same tables; a point tombstone stays, since it may hide something below. What has expired becomes a
+/// goes into the same tables; a point tombstone stays, since it may hide something below. What expired by the horizon becomes a
 /// tombstone: its bytes are gone, what it hides stays hidden. Forwards only.
 /// </summary>
 internal sealed class FlushIterator : InternalIterator
@@ -14,7 +14,7 @@ internal sealed class FlushIterator : InternalIterator
     private readonly InternalIterator _source;
     private readonly RangeTombstoneFragments _tombstones;
     private readonly ulong[] _snapshots;
-    private readonly long _nowMs;
+    private readonly long _expiryHorizonMs;
     private readonly BytesBuffer _key = new(64);
     private bool _hasKey;
     private ulong _newerSequence;
@@ -22,12 +22,12 @@ internal sealed class FlushIterator : InternalIterator
 
     /// <summary>Owns <paramref name="source"/>. <paramref name="snapshots"/> ascend.</summary>
     public FlushIterator(
-        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, ulong[] snapshots, long nowMs)
+        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, ulong[] snapshots, long expiryHorizonMs)
     {
         _source = source;
         _tombstones = new RangeTombstoneFragments(tombstones);
         _snapshots = snapshots;
-        _nowMs = nowMs;
+        _expiryHorizonMs = expiryHorizonMs;
     }
 
     public override bool Valid => _source.Valid;
@@ -41,7 +41,7 @@ internal sealed class FlushIterator : InternalIterator
 
     public override long ExpiresAtMs => Expired ? 0 : _source.ExpiresAtMs;
 
-    private bool Expired => _source.Trailer.Kind == ValueKind.ExpiringValue && _source.ExpiresAtMs <= _nowMs;
+    private bool Expired => _source.Trailer.Kind == ValueKind.ExpiringValue && _source.ExpiresAtMs <= _expiryHorizonMs;
 
     public override void SeekToFirst()
     {

@@ -27,6 +27,7 @@ internal sealed partial class TableStore : ITableStore
 {
     private readonly string _folder;
     private readonly IFileSystem _files;
+    private readonly EngineEnvironment _environment;
     private readonly IScheduler _scheduler;
     private readonly LsmOptions _options;
     private readonly BlockCache _blocks;
@@ -54,6 +55,7 @@ internal sealed partial class TableStore : ITableStore
     {
         _folder = folder;
         _files = environment.Files;
+        _environment = environment;
         _scheduler = environment.Scheduler;
         _options = options;
         _blocks = blocks;
@@ -79,13 +81,13 @@ internal sealed partial class TableStore : ITableStore
         {
             if (Volatile.Read(ref _due))
                 return true;
-            if (NowMs() < Volatile.Read(ref _nextExpiryMs))
+            if (ExpiryHorizonMs() < Volatile.Read(ref _nextExpiryMs))
                 return false;
             lock (_lock)
             {
                 _due = Pick() is not null;
                 if (!_due)
-                    _nextExpiryMs = NowMs() + ExpiryRecheckMs;
+                    _nextExpiryMs = ExpiryHorizonMs() + ExpiryRecheckMs;
                 return _due;
             }
         }
@@ -358,6 +360,9 @@ internal sealed partial class TableStore : ITableStore
         CreatedAtMs = NowMs(),
         Memory = _blocks.Budget,
     };
+
+    /// <summary>Up to here, what has expired counts as dead.</summary>
+    private long ExpiryHorizonMs() => _environment.ExpiryHorizonMs;
 
     private long NowMs() => _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
 }

@@ -106,7 +106,7 @@ internal sealed partial class TableStore
     private void Rewrite(CompactionPlan plan, Func<ulong[]> snapshots, CancellationToken cancellation)
     {
         var stripes = new SnapshotStripes(snapshots());
-        var run = new CompactionRun(plan, _options, stripes, NowMs());
+        var run = new CompactionRun(plan, _options, stripes, ExpiryHorizonMs());
         TombstoneThinning tombstones = run.ReadTombstones();
         using var outputs = new TableOutputs(
             _files, _folder, plan.OutputLevel, _manifest.NewFileNumber, WriterOptions(plan.OutputLevel), tombstones.Cut);
@@ -207,7 +207,7 @@ internal sealed partial class TableStore
     }
 
     private CompactionPlan? Pick() =>
-        _manualWaiting > 0 ? null : _picker.Pick(_current, _targets, _running, NowMs(), _oldestSnapshot);
+        _manualWaiting > 0 ? null : _picker.Pick(_current, _targets, _running, ExpiryHorizonMs(), _oldestSnapshot);
 
     private void Begin(CompactionPlan plan)
     {
@@ -231,7 +231,7 @@ internal sealed partial class TableStore
         Volatile.Write(ref _coverWaits, AnyCoverWaits());
         bool due = Pick() is not null || CoveringDue().Count > 0;
         Volatile.Write(ref _due, due);
-        if (!due && NowMs() >= _nextExpiryMs)
-            Volatile.Write(ref _nextExpiryMs, NowMs() + ExpiryRecheckMs);
+        if (!due && ExpiryHorizonMs() >= _nextExpiryMs)
+            Volatile.Write(ref _nextExpiryMs, ExpiryHorizonMs() + ExpiryRecheckMs);
     }
 }
