@@ -1,7 +1,5 @@
 using System.Net;
-using System.Security.Cryptography.X509Certificates;
 using Kvasir.Server.Metrics;
-using Kvasir.Server.Peers;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Transport;
 using Microsoft.AspNetCore.Builder;
@@ -63,12 +61,16 @@ internal sealed class KestrelHost : IAsyncDisposable
             services.GetRequiredService<IOptions<SocketTransportOptions>>(), logging, AdmissionOf));
         if (options.Tls is not null)
             builder.WebHost.UseKestrelHttpsConfiguration();
+        Certificates = options.Tls is null ? null : new ServerCertificates(options.Tls);
         builder.WebHost.ConfigureKestrel(Configure);
         _application = builder.Build();
         Map();
     }
 
     public KestrelRespHandler Handler { get; }
+
+    /// <summary>Null where TLS is not served.</summary>
+    public ServerCertificates? Certificates { get; }
 
     public IReadOnlyList<IPEndPoint> Resp { get; private set; } = [];
 
@@ -123,11 +125,17 @@ internal sealed class KestrelHost : IAsyncDisposable
                 kestrel.Listen(endPoint, static listen => listen.UseConnectionHandler<KestrelRespHandler>());
         }
 
+        if (Certificates is not { } certificates)
+            return;
         foreach (IPEndPoint endPoint in _options.RespTls)
         {
             kestrel.Listen(endPoint, listen =>
             {
-                listen.UseHttps(Tls(_options.Tls!));
+                listen.UseHttps(new TlsHandshakeCallbackOptions
+                {
+                    OnConnection = _ => ValueTask.FromResult(certificates.AsServer()),
+                    HandshakeTimeout = s_handshakePatience,
+                });
                 listen.UseConnectionHandler<KestrelRespHandler>();
             });
         }
@@ -136,41 +144,6 @@ internal sealed class KestrelHost : IAsyncDisposable
     private ConnectionAdmission AdmissionOf(EndPoint endPoint) =>
         ReferenceEquals(endPoint, _http) ? new HttpAdmission(_options.HttpConnectionsMax)
         : new ClientAdmission(_server, tls: _options.RespTls.Any(t => ReferenceEquals(t, endPoint)));
-
-    private static HttpsConnectionAdapterOptions Tls(TlsFiles files)
-    {
-        HttpsConnectionAdapterOptions tls = new() { HandshakeTimeout = s_handshakePatience };
-        try
-        {
-            // The chain's other certificates come from the same file; the key makes the first one the server's.
-            tls.ServerCertificate = PemCertificate.Read(files.Certificate, files.Key);
-            X509Certificate2Collection chain = [];
-            chain.ImportFromPemFile(files.Certificate);
-            tls.ServerCertificateChain = chain;
-            if (files.ClientAuthority is null)
-                return tls;
-            X509Certificate2Collection authorities = [];
-            authorities.ImportFromPemFile(files.ClientAuthority);
-            if (authorities.Count == 0)
-                throw new StartupException($"{files.ClientAuthority} holds no certificate of an authority");
-            tls.ClientCertificateMode = ClientCertificateMode.RequireCertificate;
-            tls.ClientCertificateValidation = (client, _, _) => IsSignedBy(client, authorities);
-            return tls;
-        }
-        catch (Exception e) when (e is System.Security.Cryptography.CryptographicException or IOException or UnauthorizedAccessException)
-        {
-            throw new StartupException($"cannot use the certificate files: {e.Message}", e);
-        }
-    }
-
-    private static bool IsSignedBy(X509Certificate2 client, X509Certificate2Collection authorities)
-    {
-        using X509Chain chain = new();
-        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-        chain.ChainPolicy.CustomTrustStore.AddRange(authorities);
-        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        return chain.Build(client);
-    }
 
     private void Map()
     {

@@ -84,7 +84,8 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         }
 
         if (_epoll is { } listener)
-            State.WakeNow = listener.WakeNow;    }
+            State.WakeNow = listener.WakeNow;
+    }
 
     public ServerState State { get; }
 
@@ -122,6 +123,8 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         server.State.Expiry.Start();
         server.State.Identity.Port = server.Resp.Count == 0 ? 0 : server.Resp[0].Port;
         server.State.Settings.Set("port", server.State.Identity.Port.ToString(CultureInfo.InvariantCulture));
+        server.State.Settings.Set("tls-port", (server.RespTls.Count == 0 ? 0 : server.RespTls[0].Port).ToString(CultureInfo.InvariantCulture));
+        server.State.Certificates = server._kestrel?.Certificates;
         if (server._epoll is not null)
             server.State.Endpoints = server;
         if (options.ConfigFile is { } file)
@@ -194,6 +197,10 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         settings.Set("requirepass", options.Password ?? "");
         settings.Set("dir", Path.GetFullPath(options.DataFolder));
         settings.Set("bind", string.Join(' ', options.Resp.Select(static e => e.Address.ToString()).Distinct(StringComparer.Ordinal)));
+        settings.Set("tls-cert-file", options.Tls?.Certificate ?? "");
+        settings.Set("tls-key-file", options.Tls?.Key ?? "");
+        settings.Set("tls-ca-cert-file", options.Tls?.ClientAuthority ?? "");
+        settings.Set("tls-auth-clients", options.Tls is { ClientAuthority: null } ? "no" : "yes");
         settings.Set("unixsocket", options.UnixSocket?.Path ?? "");
         settings.Set("unixsocketperm", options.UnixSocket?.Mode is { } mode ? Convert.ToString((int)mode, 8) : "0");
         settings.Set("appendonly", options.Durability == Durability.None ? "no" : "yes");

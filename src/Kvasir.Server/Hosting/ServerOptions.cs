@@ -1,5 +1,6 @@
 using System.Net;
 using Kvasir.Cluster.Keyspaces;
+using Kvasir.Server.Sessions;
 using Kvasir.Server.Transport;
 
 namespace Kvasir.Server.Hosting;
@@ -103,8 +104,3 @@ public sealed record ServerOptions
     /// <summary>Parameters as CONFIG SET knows them, to begin with.</summary>
     public IReadOnlyDictionary<string, string> Parameters { get; init; } = new Dictionary<string, string>(StringComparer.Ordinal);
 }
-
-/// <param name="Certificate">PEM file with the server's certificate and its chain.</param>
-/// <param name="Key">PEM file with its private key.</param>
-/// <param name="ClientAuthority">PEM file of the authority that clients' certificates must come from; null: clients need none.</param>
-public sealed record TlsFiles(string Certificate, string Key, string? ClientAuthority);

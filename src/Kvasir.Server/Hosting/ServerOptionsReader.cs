@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Kvasir.Cluster.Keyspaces;
+using Kvasir.Server.Sessions;
 using Kvasir.Server.Settings;
 using Kvasir.Server.Transport;
 using Microsoft.Extensions.Configuration;

@@ -94,6 +94,9 @@ internal sealed class ServerState
     /// <summary>Null where the addresses are what they were at the start.</summary>
     public IEndpoints? Endpoints { get; set; }
 
+    /// <summary>Null where TLS is not served.</summary>
+    public ICertificates? Certificates { get; set; }
+
     /// <summary>Null when there is none.</summary>
     public IConfigFile? ConfigFile { get; set; }
 

@@ -80,6 +80,10 @@ internal static class SettingEffects
                 else if (durability != server.Node.Durability)
                     return "the keyspaces of a cluster have a durability each";
                 break;
+            case "tls-cert-file":
+            case "tls-key-file":
+            case "tls-ca-cert-file":
+                return ReplaceCertificates(server);
             case "port" when server.Endpoints is { } endpoints:
                 return endpoints.Listen(settings["bind"], (int)settings.Number("port")) ? null : "Unable to listen on this port. Check server logs.";
             case "bind" when server.Endpoints is { } endpoints:
@@ -87,6 +91,17 @@ internal static class SettingEffects
         }
 
         return null;
+    }
+
+    private static string? ReplaceCertificates(ServerState server)
+    {
+        ServerSettings settings = server.Settings;
+        if (server.Certificates is not { } certificates)
+            return "Unable to update TLS configuration: this server does not serve TLS";
+        string authority = settings["tls-ca-cert-file"];
+        string? objection = certificates.Replace(
+            new TlsFiles(settings["tls-cert-file"], settings["tls-key-file"], authority.Length == 0 ? null : authority));
+        return objection is null ? null : "Unable to update TLS configuration: " + objection;
     }
 
     private static OutputLimit OutputLimit(ReadOnlySpan<string> words) => new(

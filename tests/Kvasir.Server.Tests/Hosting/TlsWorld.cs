@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Kvasir.Server.Hosting;
+using Kvasir.Server.Sessions;
 
 namespace Kvasir.Server.Tests.Hosting;
 
@@ -75,6 +76,13 @@ internal sealed class TlsWorld : IDisposable
             RespTls = [new IPEndPoint(IPAddress.Loopback, 0)],
             Tls = new TlsFiles(certificate, key, clientsNeedCertificates ? authority : null),
         };
+    }
+
+    /// <summary>Another certificate of our authority, in files.</summary>
+    public (string Certificate, string Key) WriteSigned(string name)
+    {
+        using X509Certificate2 signed = Signed(name);
+        return (Write("another.crt", signed.ExportCertificatePem()), Write("another.key", signed.GetECDsaPrivateKey()!.ExportPkcs8PrivateKeyPem()));
     }
 
     private string Write(string name, string text)

@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Transport;
 using Kvasir.Server.Hosting;
 using Kvasir.Server.Peers;
+using Kvasir.Server.Sessions;
 using Kvasir.Server.Tests.Hosting;
 
 namespace Kvasir.Server.Tests.Peers;
