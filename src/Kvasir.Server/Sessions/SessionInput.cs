@@ -20,11 +20,18 @@ internal sealed class SessionInput
 
     public ReadOnlySpan<byte> Bytes => Array.AsSpan(_start, _end - _start);
 
-    /// <summary>Lends an array to receive into.</summary>
-    public void Lend(byte[] array)
+    /// <summary>The array is the owner's, and serves another client next.</summary>
+    public bool IsLent { get; private set; }
+
+    /// <summary>What the client takes: of an array that is lent, only what is in it.</summary>
+    public int MemoryBytes => IsLent ? Length : Array?.Length ?? 0;
+
+    /// <summary>Lends an array to receive into, or gives one for as long as bytes are in it.</summary>
+    public void Lend(byte[] array, bool isLent = true)
     {
         Check.That(Array is null);
         Array = array;
+        IsLent = isLent;
         _start = 0;
         _end = 0;
     }
@@ -36,27 +43,47 @@ internal sealed class SessionInput
             return null;
         byte[]? array = Array;
         Array = null;
+        IsLent = false;
         _start = 0;
         _end = 0;
         return array;
     }
 
+    /// <summary>Goes on in another array, its own or a lent one; gives back the one before.</summary>
+    public byte[] MoveTo(byte[] array, bool isLent)
+    {
+        Check.That(Array is not null && array.Length >= Length);
+        byte[] before = Array;
+        Bytes.CopyTo(array);
+        _end = Length;
+        _start = 0;
+        Array = array;
+        IsLent = isLent;
+        return before;
+    }
+
     /// <summary>
-    /// Room behind what is there: at least a quarter of the array, or all of a request of <paramref name="wanted"/> bytes.
+    /// Room behind what is there: the rest of a request of <paramref name="wanted"/> bytes, or, where more than that is there
+    /// already, at least a quarter of the array.
     /// </summary>
     public Memory<byte> Room(int wanted)
     {
         Check.That(Array is not null);
         int length = _end - _start;
-        if (wanted > Array.Length - _start || Array.Length - _end < Array.Length / 4)
+        bool isFull = Array.Length - _end < Array.Length / 4;
+        if (wanted > length && wanted <= Array.Length)
         {
-            byte[] target = Array;
-            if (wanted > Array.Length || Array.Length - length < Array.Length / 4)
-                target = GC.AllocateUninitializedArray<byte>(Math.Max(wanted, length + Math.Min(length, 1 << 24) + 1024));
-            Array.AsSpan(_start, length).CopyTo(target);
-            Array = target;
-            _start = 0;
-            _end = length;
+            // An array that was made for it is as large as it need be.
+            if (_start != 0 && (isFull || wanted > Array.Length - _start))
+                MoveTo(Array, IsLent);
+        }
+        else if (wanted > Array.Length || Array.Length - length < Array.Length / 4)
+        {
+            MoveTo(GC.AllocateUninitializedArray<byte>(Math.Max(wanted, length + Math.Min(length, 1 << 24) + 1024)), isLent: false);
+        }
+        else if (isFull)
+        {
+            MoveTo(Array, IsLent);
         }
 
         return Array.AsMemory(_end);
@@ -72,12 +99,5 @@ internal sealed class SessionInput
     {
         _start += count;
         Check.That(_start <= _end);
-    }
-
-    public void Clear()
-    {
-        _start = 0;
-        _end = 0;
-        Array = null;
     }
 }

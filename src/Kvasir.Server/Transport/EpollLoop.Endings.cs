@@ -42,11 +42,10 @@ internal sealed unsafe partial class EpollLoop
 
     private void Discard(EpollConnection connection)
     {
-        if (!_spareArrays.TryPop(out byte[]? spare))
-            spare = GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true);
+        byte[] spare = _arrays.Take();
         nint received = LinuxCalls.Receive(connection.FileDescriptor, spare);
         bool ended = received == 0 || (received < 0 && Marshal.GetLastPInvokeError() is not (LinuxCalls.TryAgain or LinuxCalls.Interrupted));
-        _spareArrays.Push(spare);
+        _arrays.Return(spare);
         if (ended)
             Close(connection);
     }
@@ -62,10 +61,15 @@ internal sealed unsafe partial class EpollLoop
         ConnectionCount--;
         LinuxCalls.Close(connection.FileDescriptor);
         connection.Session.ClosesNow = true;
-        if (!connection.Session.IsRunning)
+        SessionInput input = connection.Session.Input;
+        if (connection.Session.IsRunning)
         {
-            connection.Session.Input.Executed(connection.Session.Input.Length);
-            GiveBack(connection.Session);
+            _arrays.Abandon(input);
+        }
+        else
+        {
+            input.Executed(input.Length);
+            _arrays.Settle(input, wanted: 0);
         }
 
         _server.Node.Mailbox.Post(new SessionClosing(connection.Session));

@@ -14,7 +14,6 @@ namespace Kvasir.Server.Transport;
 internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 {
     private const int EventsMax = 512;
-    private const int ReadBytes = 64 << 10;
 
     // What one connection gets of a turn: a long pipeline neither holds up the others nor its own first replies. A request
     // that is longer is read in one go.
@@ -22,7 +21,6 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 
     // So many commands later replies leave before the turn is over, if they may: clients read them while the rest runs.
     private const int CommandsPerSend = 128;
-    private const int SpareArraysMax = 64;
     private const int CronMs = 100;
     private const ulong WakeToken = ulong.MaxValue;
 
@@ -40,7 +38,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     private readonly ConcurrentQueue<AcceptedSocket> _arrivals = new();
     private readonly List<EpollConnection?> _slots = [];
     private readonly Stack<int> _freeSlots = new();
-    private readonly Stack<byte[]> _spareArrays = new();
+    private readonly ReadArrays _arrays = new();
     private readonly List<EpollConnection> _dirty = [];
     private readonly List<EpollConnection> _gated = [];
     private readonly List<EpollConnection> _suspended = [];
@@ -261,15 +259,13 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         }
 
         SessionInput input = session.Input;
-        if (input.Array is null)
-            input.Lend(_spareArrays.TryPop(out byte[]? spare) ? spare : GC.AllocateUninitializedArray<byte>(ReadBytes, pinned: true));
         int wanted = session.Parser.BytesWanted;
-        Span<byte> room = input.Room(wanted).Span;
+        Span<byte> room = _arrays.Room(input, wanted).Span;
         nint received = LinuxCalls.Receive(connection.FileDescriptor, room[..Math.Min(room.Length, Math.Max(wanted, ReadBytesPerTurn))]);
         if (received <= 0)
         {
             int error = received == 0 ? 0 : Marshal.GetLastPInvokeError();
-            GiveBack(session);
+            _arrays.Settle(input, wanted);
             if (received == 0 && IsOwedReplies(session))
             {
                 // It may have closed its side only, and replies that wait for the disk are still owed.
@@ -323,7 +319,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     private void AfterRun(EpollConnection connection)
     {
         RespSession session = connection.Session;
-        GiveBack(session);
+        _arrays.Settle(session.Input, session.Parser.BytesWanted);
         if (session.Output.AwaitsLog)
         {
             _commitNeeded = true;
@@ -346,13 +342,6 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         }
 
         MarkDirty(connection);
-    }
-
-    private void GiveBack(RespSession session)
-    {
-        byte[]? array = session.Input.TakeBack();
-        if (array is { Length: ReadBytes } && _spareArrays.Count < SpareArraysMax)
-            _spareArrays.Push(array);
     }
 
     private void MarkDirty(EpollConnection connection)

@@ -149,7 +149,7 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
     {
         SessionInput input = Session.Input;
         if (input.Array is null)
-            input.Lend(ArrayPool<byte>.Shared.Rent(16 << 10));
+            input.Lend(ArrayPool<byte>.Shared.Rent(16 << 10), isLent: false);
         foreach (ReadOnlyMemory<byte> piece in bytes)
         {
             Memory<byte> room = input.Room(Math.Max(Session.Parser.BytesWanted, input.Length + piece.Length));
