@@ -14,14 +14,14 @@ for tool in tclsh redis-cli redis-benchmark; do
 done
 
 # Units for which the suite starts servers itself: through redis-suite-server.sh, on ports of its own choice.
-own='unit/auth unit/info unit/limits unit/obuf-limits unit/networking unit/shutdown unit/wait unit/maxmemory unit/oom-score-adj'
+own='unit/auth unit/info unit/limits unit/obuf-limits unit/networking unit/shutdown unit/wait unit/client-eviction unit/maxmemory unit/oom-score-adj'
 
 units=("$@")
 if [ $# -eq 0 ]; then
   units=(unit/dump unit/protocol unit/keyspace unit/scan unit/info-command unit/type/string unit/type/incr
     unit/expire unit/other unit/multi unit/quit unit/latency-monitor unit/pubsub unit/slowlog unit/introspection
     unit/introspection-2 unit/bitops unit/bitfield unit/pause unit/querybuf unit/tracking unit/replybufsize
-    integration/redis-cli unit/auth unit/info unit/limits unit/obuf-limits unit/networking)
+    integration/redis-cli unit/auth unit/info unit/limits unit/obuf-limits unit/networking unit/client-eviction)
 fi
 
 # Builds what is out of date: the suite does not wait for that.

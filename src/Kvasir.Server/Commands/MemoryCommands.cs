@@ -76,7 +76,7 @@ internal static class MemoryCommands
         [
             ("peak.allocated", managed + engines), ("total.allocated", managed + engines), ("startup.allocated", 0),
             ("replication.backlog", 0), ("clients.slaves", 0),
-            ("clients.normal", context.Server.Clients.All.Sum(static s => (long)s.Output.Buffer.Capacity)),
+            ("clients.normal", context.Server.Clients.All.Sum(SessionMemory.Of)),
             ("cluster.links", 0), ("aof.buffer", 0), ("lua.caches", 0), ("functions.caches", 0), ("overhead.total", managed),
             ("keys.count", 0), ("keys.bytes-per-key", 0), ("dataset.bytes", engines),
         ];

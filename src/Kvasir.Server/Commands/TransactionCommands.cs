@@ -87,7 +87,7 @@ internal static class TransactionCommands
         bool deniedOnOom = transaction.HasDenyOom;
         bool broken = transaction.WatchBroken || HasExpiredWatch(context);
         context.Server.Watches.RemoveAll(session);
-        (QueuedCommand[] commands, byte[] bytes) = transaction.Take();
+        QueuedCommand[] commands = transaction.Take();
         if (hasErrors)
         {
             context.Reply.Error("EXECABORT Transaction discarded because of previous errors.");
@@ -115,10 +115,10 @@ internal static class TransactionCommands
             return;
         }
 
-        RunAll(context, commands, bytes);
+        RunAll(context, commands);
     }
 
-    private static void RunAll(CommandContext context, QueuedCommand[] commands, byte[] bytes)
+    private static void RunAll(CommandContext context, QueuedCommand[] commands)
     {
         TransactionState transaction = context.Session.Transaction;
         CommandEntry exec = context.Entry;
@@ -130,7 +130,7 @@ internal static class TransactionCommands
             foreach (QueuedCommand command in commands)
             {
                 context.Entry = command.Command;
-                context.SetArguments(bytes, 0, command.Arguments, command.Arguments.Length);
+                context.SetArguments(command.Bytes, 0, command.Arguments, command.Arguments.Length);
                 context.Server.Dispatcher.Call(context, command.Command);
             }
         }

@@ -18,6 +18,9 @@ internal static partial class HostLog
     [LoggerMessage(4, LogLevel.Information, "stopping: {Reason}")]
     public static partial void Stopping(ILogger logger, string reason);
 
+    [LoggerMessage(18, LogLevel.Information, "closed a client, since clients together take more than maxmemory-clients: {Client}")]
+    public static partial void Evicted(ILogger logger, string client);
+
     [LoggerMessage(5, LogLevel.Information, "stopped, everything is on disk")]
     public static partial void Stopped(ILogger logger);
 

@@ -50,6 +50,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         }
 
         State.SweepFailed = (database, failure) => HostLog.SweepFailed(_logger, database, failure.Message.ReplaceLineEndings(" "));
+        State.ClientMemory.Evicted = session => HostLog.Evicted(_logger, ClientLine.Format(session));
         ApplySettings(State, options);
 
         // Other nodes' requests may be there already: everything that answers them comes before them.

@@ -70,6 +70,15 @@ internal sealed class RespSession : IMailboxItem
 
     public BufferUse Buffers { get; } = new();
 
+    /// <summary>As <see cref="ClientMemory"/> counted it last. In the mailbox.</summary>
+    public long CountedBytes { get; set; }
+
+    /// <summary>Room for values under way, and for messages to be moved.</summary>
+    public int ScratchBytes => _context.Value.Capacity + _context.Scratch.Capacity + _push.Capacity;
+
+    /// <summary>A command of it runs, or waits at the head of its input. In the mailbox.</summary>
+    public bool IsInCommand => _requestBytes != 0 || Suspended is not null;
+
     public RespRequestParser Parser { get; }
 
     public RespWriter Reply { get; }
@@ -193,6 +202,8 @@ internal sealed class RespSession : IMailboxItem
         if (Server.SaveIsScheduled)
             Server.BeginScheduledSave();
         Buffers.Replied(Output.Length);
+        if (Server.ClientMemory.IsOn)
+            CountMemory();
         bool foreign = Environment.CurrentManagedThreadId != _runner;
         _running = false;
         if (foreign)
@@ -272,6 +283,14 @@ internal sealed class RespSession : IMailboxItem
         _context.Trim();
     }
 
+    private void CountMemory()
+    {
+        Output.SpareBytesMax = ClientMemory.SpareBytesMax;
+        if (ScratchBytes > ClientMemory.SpareBytesMax)
+            _context.Trim();
+        Server.ClientMemory.Count(this);
+    }
+
     private void RunCommands(Execution execution)
     {
         Buffers.Received(Input.Length);
@@ -281,6 +300,7 @@ internal sealed class RespSession : IMailboxItem
         HasMore = false;
         _foreseenLeft = int.MaxValue;
         long hardLimit = Pinned.IsNone ? Server.Limits.Output(Subscriptions.Any).HardBytes : 0;
+        int outputMax = Server.ClientMemory.OutputMax(Client, OutputBytesMax);
         Server.Clock.Refresh();
         while (!ClosesAfterReplies && !ClosesNow)
         {
@@ -294,7 +314,7 @@ internal sealed class RespSession : IMailboxItem
 
             if (Input.Length == 0)
                 return;
-            if (Output.Length > OutputBytesMax)
+            if (Output.Length > outputMax)
             {
                 HasMore = true;
                 return;

@@ -28,6 +28,7 @@ internal sealed class ServerState
         Use = new KeyUse(Clock);
         Events = new KeyEvents(node, PubSub, Watches, Use);
         Tracking = new KeyTracking(Clients);
+        ClientMemory = new ClientMemory(this);
         Dispatcher = new CommandDispatcher(this);
         Expiry = new ExpirySweep(node, time, new ExpiryAnnouncer(this));
         Settings.Set("appendfsync", node.Durability switch { Durability.Sync => "always", Durability.Interval => "everysec", _ => "no" });
@@ -51,6 +52,8 @@ internal sealed class ServerState
     public ServerStatistics Statistics { get; } = new();
 
     public ClientRegistry Clients { get; } = new();
+
+    public ClientMemory ClientMemory { get; }
 
     public PubSubRegistry PubSub { get; } = new();
 
@@ -161,6 +164,7 @@ internal sealed class ServerState
         Monitors.Remove(session);
         Tracking.Disable(session);
         session.Transaction.End();
+        ClientMemory.Forget(session);
     }
 
     public void BeginScheduledSave()

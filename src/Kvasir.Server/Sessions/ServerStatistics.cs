@@ -33,6 +33,8 @@ internal sealed class ServerStatistics
 
     public long ExpiredKeys { get; set; }
 
+    public long EvictedClients { get; set; }
+
     public long Connections => Volatile.Read(ref _connections);
 
     public long RejectedConnections => Volatile.Read(ref _rejectedConnections);
@@ -106,6 +108,7 @@ internal sealed class ServerStatistics
         KeyHits = 0;
         KeyMisses = 0;
         ExpiredKeys = 0;
+        EvictedClients = 0;
         Volatile.Write(ref _connections, 0);
         Volatile.Write(ref _rejectedConnections, 0);
         Volatile.Write(ref _bytesIn, 0);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using Kvasir.Cluster.Replicas;
@@ -29,6 +30,12 @@ internal sealed class SessionOutput
 
     /// <summary>Bytes written and not sent.</summary>
     public int Length => Buffer.Length - _sent + (_gathered is null ? 0 : _gathered.Length - _gatheredSent);
+
+    /// <summary>What the client takes with it.</summary>
+    public long MemoryBytes => Buffer.Capacity + (long)(_gathered?.Capacity ?? 0) + ((long)_gates.Length * Unsafe.SizeOf<ReplyGate>());
+
+    /// <summary>An empty buffer that is larger is given back.</summary>
+    public int SpareBytesMax { get; set; } = 1 << 20;
 
     /// <summary>Replies wait for a log or for another node.</summary>
     public bool HasGates => _gateCount != 0;
@@ -97,7 +104,7 @@ internal sealed class SessionOutput
             if (_gatheredSent == gathered.Length)
             {
                 _gatheredSent = 0;
-                gathered.ClearAndTrim(1 << 20);
+                gathered.ClearAndTrim(SpareBytesMax);
             }
 
             return;
@@ -238,7 +245,7 @@ internal sealed class SessionOutput
         {
             _sent = 0;
             _firstGate = 0;
-            Buffer.ClearAndTrim(1 << 20);
+            Buffer.ClearAndTrim(SpareBytesMax);
         }
         else if (_sent >= KeptBytes && _sent >= Buffer.Length / 2)
         {

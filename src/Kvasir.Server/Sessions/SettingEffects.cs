@@ -42,6 +42,9 @@ internal static class SettingEffects
                 break;
             case "maxmemory":
                 server.IsMemoryTooSmall = settings.Number(name) is > 0 and < MemoryBudget.MinimumBytes;
+                goto case "maxmemory-clients";
+            case "maxmemory-clients":
+                server.ClientMemory.SetLimit(ClientMemory.LimitOf(settings["maxmemory-clients"], settings.Number("maxmemory")));
                 break;
             case "min-replicas-to-write":
             case "min-replicas-max-lag":

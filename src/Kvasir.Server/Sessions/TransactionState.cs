@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kvasir.Cluster.Groups;
 using Kvasir.Primitives;
 using Kvasir.Wire.Resp;
@@ -8,7 +9,9 @@ namespace Kvasir.Server.Sessions;
 internal sealed class TransactionState
 {
     private readonly List<QueuedCommand> _commands = [];
-    private readonly BytesBuffer _bytes = new(16);
+
+    // Of a queued command: two arrays' headers and its place in the list.
+    private const int CommandBytes = 72;
 
     /// <summary>Between MULTI and EXEC.</summary>
     public bool IsOpen { get; private set; }
@@ -39,6 +42,12 @@ internal sealed class TransactionState
 
     public int Count => _commands.Count;
 
+    /// <summary>What the queued commands take.</summary>
+    public long QueuedBytes { get; private set; }
+
+    /// <summary>Of the keys under watch.</summary>
+    public long WatchedBytes { get; set; }
+
     public bool HasWrites { get; private set; }
 
     /// <summary>A queued command may need memory.</summary>
@@ -65,7 +74,7 @@ internal sealed class TransactionState
         {
             RequestText.Begin(output, command.Arguments.Length);
             foreach (ArgumentRange argument in command.Arguments)
-                RequestText.Argument(output, _bytes.WrittenSpan.Slice(argument.Offset, argument.Length));
+                RequestText.Argument(output, command.Bytes.AsSpan(argument.Offset, argument.Length));
         }
     }
 
@@ -75,27 +84,30 @@ internal sealed class TransactionState
         if (HasErrors || WatchBroken)
             return;
         ArgumentRange[] ranges = new ArgumentRange[context.ArgumentCount];
-        int start = _bytes.Length;
+        int length = 0;
         for (int i = 0; i < ranges.Length; i++)
         {
-            ReadOnlySpan<byte> argument = context.Argument(i);
-            ranges[i] = new ArgumentRange(_bytes.Length, argument.Length);
-            _bytes.Append(argument);
+            ranges[i] = new ArgumentRange(length, context.Argument(i).Length);
+            length += ranges[i].Length;
         }
+
+        // An array for each: one for all would be copied whenever it grows, and be twice as large as what is in it.
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(length);
+        for (int i = 0; i < ranges.Length; i++)
+            context.Argument(i).CopyTo(bytes.AsSpan(ranges[i].Offset));
 
         HasWrites |= (command.Definition.Flags & CommandFlags.Write) != 0;
         HasDenyOom |= (command.Definition.Flags & CommandFlags.DenyOom) != 0;
-        _commands.Add(new QueuedCommand(command, ranges));
-        Check.That(start <= _bytes.Length);
+        _commands.Add(new QueuedCommand(command, bytes, ranges));
+        QueuedBytes += CommandBytes + length + ((long)ranges.Length * Unsafe.SizeOf<ArgumentRange>());
     }
 
-    /// <summary>The commands and the array their ranges lie in; leaves the block empty.</summary>
-    public (QueuedCommand[] Commands, byte[] Bytes) Take()
+    /// <summary>The commands; leaves the block empty.</summary>
+    public QueuedCommand[] Take()
     {
         QueuedCommand[] commands = [.. _commands];
-        byte[] bytes = _bytes.WrittenSpan.ToArray();
         End();
-        return (commands, bytes);
+        return commands;
     }
 
     public void End()
@@ -106,11 +118,14 @@ internal sealed class TransactionState
         HasDenyOom = false;
         Shard = GroupId.None;
         _commands.Clear();
-        _bytes.ClearAndTrim(16);
+        QueuedBytes = 0;
     }
 }
 
-internal readonly record struct QueuedCommand(CommandEntry Command, ArgumentRange[] Arguments);
+/// <param name="Command">What to run.</param>
+/// <param name="Bytes">Where the ranges lie.</param>
+/// <param name="Arguments">With the command's own name.</param>
+internal readonly record struct QueuedCommand(CommandEntry Command, byte[] Bytes, ArgumentRange[] Arguments);
 
 /// <param name="Database">Its index when WATCH ran.</param>
 /// <param name="Key">The key.</param>

@@ -30,6 +30,7 @@ internal sealed class WatchRegistry
 
         watchers.Add(session);
         session.Transaction.Watched.Add(new WatchedKey(database, key, existed, expiresAtMs));
+        session.Transaction.WatchedBytes += key.Length;
     }
 
     public void RemoveAll(RespSession session)
@@ -47,6 +48,7 @@ internal sealed class WatchRegistry
         }
 
         session.Transaction.Watched.Clear();
+        session.Transaction.WatchedBytes = 0;
         session.Transaction.WatchBroken = false;
         if (session.Transaction.Lane is not { } lane)
             return;

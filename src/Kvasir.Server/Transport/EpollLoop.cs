@@ -376,6 +376,9 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
             _durableMoved = false;
             SendGated();
         }
+
+        if (_server.ClientMemory.IsOver)
+            _server.Node.Mailbox.Post(_server.ClientMemory);
     }
 
     /// <summary>Writes that nobody waits for: the log decides whether there are enough of them for the system.</summary>

@@ -112,6 +112,8 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
 
             if (!await Send())
                 return;
+            if (_server.ClientMemory.IsOver)
+                _server.Node.Mailbox.Post(_server.ClientMemory);
             if (Session.ClosesAfterReplies)
             {
                 if (Session.Parser.Error is not null)

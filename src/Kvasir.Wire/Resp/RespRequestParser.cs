@@ -59,6 +59,12 @@ public sealed class RespRequestParser
 
     public string? Error { get; private set; }
 
+    /// <summary>A request has come in part.</summary>
+    public bool IsInside => _at != 0;
+
+    /// <summary>What its own arrays take.</summary>
+    public long MemoryBytes => ((long)_arguments.Length * Unsafe.SizeOf<ArgumentRange>()) + (_inline?.Length ?? 0);
+
     /// <summary>
     /// Goes on with the request that begins at the first of <paramref name="bytes"/>. After
     /// <see cref="RespParseStatus.Incomplete"/> call again with the same bytes and more.

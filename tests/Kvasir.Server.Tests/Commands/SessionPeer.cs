@@ -40,7 +40,7 @@ internal sealed class SessionPeer : ISessionOwner
 
     public string Execute(string line) => Encoding.Latin1.GetString(Execute([.. ScenarioText.SplitArguments(line)]));
 
-    public byte[] Send(ReadOnlySpan<byte> bytes)
+    public byte[] Send(ReadOnlySpan<byte> bytes, bool receives = true)
     {
         SessionInput input = Session.Input;
         if (input.Array is null)
@@ -56,7 +56,7 @@ internal sealed class SessionPeer : ISessionOwner
 
         Session.Execute();
         input.TakeBack();
-        return Receive();
+        return receives ? Receive() : [];
     }
 
     /// <summary>What may leave now.</summary>
