@@ -428,12 +428,16 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         for (int i = _suspended.Count - 1; i >= 0; i--)
         {
             EpollConnection connection = _suspended[i];
-            if (connection.IsClosed || (!connection.Session.IsRunning && connection.Session.Suspended is null))
+
+            // Looked at once: it may run on another thread, which ends whenever it likes. A wake follows then.
+            if (!connection.IsClosed && connection.Session.IsRunning)
+                continue;
+            if (connection.IsClosed || connection.Session.Suspended is not { } suspension)
             {
                 connection.IsSuspended = false;
                 _suspended.RemoveAt(i);
             }
-            else if (!connection.Session.IsRunning && connection.Session.Suspended!.DeadlineMicroseconds <= now)
+            else if (suspension.DeadlineMicroseconds <= now)
             {
                 Execute(connection);
             }
