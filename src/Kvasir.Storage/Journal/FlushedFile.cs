@@ -29,6 +29,7 @@ public sealed class FlushedFile
     private readonly string _folder;
     private ulong _sequence;
     private int _recordBytes;
+    private bool _mayBeInCacheOnly;
 
     private FlushedFile(IFileSystem files, string folder, FlushedMarks marks)
     {
@@ -158,6 +159,7 @@ public sealed class FlushedFile
         if (!found)
             throw new CorruptionException(Path, 0, "neither of its two records is whole");
         _recordBytes = half;
+        _mayBeInCacheOnly = true;
     }
 
     // The number moves on only with success: after a failure the same record is written again, and the other one stays.
@@ -167,6 +169,14 @@ public sealed class FlushedFile
         Encode(record, marks, _sequence + 1);
         using (IFile file = _files.Open(Path, FileOpenMode.ReadWrite))
         {
+            if (_mayBeInCacheOnly)
+            {
+                // What was read, and stays when this write tears: a process that was killed may have written it, and not synced.
+                file.Sync(SyncMode.Full);
+                _files.SyncFolder(_folder);
+                _mayBeInCacheOnly = false;
+            }
+
             file.Write(record, (long)((_sequence + 1) % 2) * _recordBytes);
             file.Sync(SyncMode.Data);
         }
@@ -189,7 +199,7 @@ public sealed class FlushedFile
 
         _files.Rename(making, Path);
         _files.SyncFolder(_folder);
-        (_sequence, _recordBytes) = (0, recordBytes);
+        (_sequence, _recordBytes, _mayBeInCacheOnly) = (0, recordBytes, false);
     }
 }
 

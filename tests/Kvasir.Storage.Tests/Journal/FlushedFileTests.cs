@@ -66,6 +66,38 @@ public sealed class FlushedFileTests
     }
 
     [Fact]
+    public void WhatAKilledProcessDidNotSyncIsNotReliedOn()
+    {
+        foreach (CrashKind kind in Enum.GetValues<CrashKind>())
+        {
+            for (ulong seed = 1; seed <= 50; seed++)
+            {
+                // The second record is in the page cache, and its process is gone before the sync.
+                SimulatedFileSystem disk = NewDisk();
+                FlushedFile file = FlushedFile.Open(disk, Folder, JournalId);
+                file.Save(JournalId, [At(1)], LogPosition.Zero);
+                SimulatedFileSystem? killed = null;
+                disk.BeforeOperation = operation =>
+                {
+                    if (operation.Kind == DiskOperationKind.Sync)
+                        killed ??= disk.AfterCrash(new SeededRandom(seed), CrashKind.ProcessKill);
+                };
+                file.Save(JournalId, [At(2)], LogPosition.Zero);
+
+                // The next process writes a third in the place of the first, and the power goes.
+                FlushedFile next = FlushedFile.Open(killed!, Folder, JournalId);
+                Assert.Equal([At(2)], next.Marks.Flushed);
+                killed!.BeforeOperation = _ =>
+                {
+                    SimulatedFileSystem crashed = killed.AfterCrash(new SeededRandom(seed), kind);
+                    Assert.InRange(Assert.Single(FlushedFile.Open(crashed, Folder, JournalId).Marks.Flushed).Value, 1UL, 3UL);
+                };
+                next.Save(JournalId, [At(3)], LogPosition.Zero);
+            }
+        }
+    }
+
+    [Fact]
     public void AFullDiskTakesIt()
     {
         SimulatedFileSystem disk = NewDisk();
