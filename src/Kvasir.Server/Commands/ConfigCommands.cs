@@ -80,7 +80,9 @@ internal static class ConfigCommands
                 return;
             }
 
-            string? objection = setting.Fixed ? "can't set immutable config"
+            // What Redis could change, and is not changed here, may at least be told what it is: tools write back what they read.
+            bool isAsItIs = setting.Name.StartsWith("tls-", StringComparison.Ordinal) && Encoding.Latin1.GetString(context.Argument(i + 1)) == settings.Value(setting);
+            string? objection = setting.Fixed && !isAsItIs ? "can't set immutable config"
                 : setting.Guarded && !string.Equals(settings["enable-protected-configs"], "yes", StringComparison.Ordinal) ? "can't set protected config"
                 : named.Contains(setting) ? "duplicate parameter"
                 : null;

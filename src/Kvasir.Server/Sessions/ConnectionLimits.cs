@@ -22,7 +22,11 @@ internal sealed class ConnectionLimits
     /// <summary>When any other client that does not read is closed; without a limit it is made to wait instead.</summary>
     public OutputLimit NormalOutput { get; set; } = new(0, 0, 0);
 
-    public OutputLimit Output(bool subscribes) => subscribes ? SubscriberOutput : NormalOutput;
+    /// <summary>Of who has not given the password: refusals, which nobody need keep (CVE-2025-21605).</summary>
+    private static OutputLimit StrangerOutput { get; } = new(1024, 0, 0);
+
+    public OutputLimit Output(RespSession session) =>
+        session.IsStranger ? StrangerOutput : session.Subscriptions.Any ? SubscriberOutput : NormalOutput;
 
     /// <summary>For how long the longest reply of late counts, in CLIENT LIST; negative for ever.</summary>
     public long ReplyPeakMs { get; set; } = ReplyPeakDefaultMs;

@@ -129,6 +129,11 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The owner's own: what it needs to find its connection again.</summary>
     public object? Connection { get; set; }
 
+    private bool IsWithinLimit() => Server.Limits.Output(this).HardBytes is var limit && (limit == 0 || Output.Length - ConnectionLimits.UncountedOutput <= limit);
+
+    /// <summary>It has not given the password that there is.</summary>
+    public bool IsStranger => !Client.Authenticated && Server.RequiresPassword;
+
     /// <summary>Its commands run now, perhaps on another thread: the owner keeps its hands off until woken.</summary>
     public bool IsRunning => _running;
 
@@ -299,7 +304,7 @@ internal sealed class RespSession : IMailboxItem
         _replyStart = Output.Buffer.Length;
         HasMore = false;
         _foreseenLeft = int.MaxValue;
-        long hardLimit = Pinned.IsNone ? Server.Limits.Output(Subscriptions.Any).HardBytes : 0;
+        long hardLimit = Pinned.IsNone ? Server.Limits.Output(this).HardBytes : 0;
         int outputMax = Server.ClientMemory.OutputMax(Client, OutputBytesMax);
         Server.Clock.Refresh();
         while (!ClosesAfterReplies && !ClosesNow)
@@ -347,7 +352,8 @@ internal sealed class RespSession : IMailboxItem
                 Group.Add(execution, _replyStart);
 
                 // Nothing of it is sent, as in Redis: a reply that stops in the middle helps nobody.
-                if (hardLimit > 0 && Output.Length - ConnectionLimits.UncountedOutput > hardLimit)
+                // Asked again where it counts: a stranger may have given the password meanwhile.
+                if (hardLimit > 0 && Output.Length - ConnectionLimits.UncountedOutput > hardLimit && !IsWithinLimit())
                     ClosesNow = true;
             }
 

@@ -54,5 +54,5 @@ internal sealed class EpollConnection(int fd, ulong token, EpollLoop loop)
 
     /// <summary>More is unsent than its limit allows, or has been for too long.</summary>
     public bool IsBeyond(ConnectionLimits limits, long nowMs) =>
-        _overrun.IsBeyond(limits.Output(Session.Subscriptions.Any), (long)Session.Output.Length + Session.PushBytes, nowMs);
+        _overrun.IsBeyond(limits.Output(Session), (long)Session.Output.Length + Session.PushBytes, nowMs);
 }

@@ -69,8 +69,7 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
             return;
         }
 
-        bool subscribes = Session.Subscriptions.Any;
-        if (_overrun.IsBeyond(_server.Limits.Output(subscribes), Interlocked.Read(ref _unsentBytes) + Session.PushBytes, nowMs))
+        if (_overrun.IsBeyond(_server.Limits.Output(Session), Interlocked.Read(ref _unsentBytes) + Session.PushBytes, nowMs))
         {
             Session.ClosesNow = true;
             _context.Abort();
@@ -79,7 +78,7 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
 
         long quietMs = nowMs - Interlocked.Read(ref _lastActiveMs);
         long idleMs = _server.Limits.IdleSeconds * 1000L;
-        if (idleMs > 0 && quietMs > idleMs && !subscribes && Session.Suspended is null)
+        if (idleMs > 0 && quietMs > idleMs && !Session.Subscriptions.Any && Session.Suspended is null)
         {
             Session.Kill();
         }

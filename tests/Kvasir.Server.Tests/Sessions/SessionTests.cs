@@ -104,6 +104,19 @@ public sealed class SessionTests
     }
 
     [Fact]
+    public void WhoHasNotGivenThePasswordIsOwedNoReplies()
+    {
+        using CommandWorld world = new();
+        world.Connect().Execute("CONFIG SET requirepass secret");
+        SessionPeer stranger = world.Connect();
+        stranger.Send(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("GET a\r\n", 2000))));
+        Assert.True(stranger.IsClosed);
+        SessionPeer client = world.Connect();
+        Assert.EndsWith("+PONG\r\n", Encoding.ASCII.GetString(client.Send(Encoding.ASCII.GetBytes(
+            "AUTH secret\r\n" + string.Concat(Enumerable.Repeat("ECHO 1234567890123456789012345678901234567890\r\n", 2000)) + "PING\r\n"))), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void PausedClientsWaitAndGoOn()
     {
         using CommandWorld world = new();
