@@ -148,7 +148,8 @@ internal sealed class BackgroundWork
         _stopping.Dispose();
     }
 
-    private bool IsStopped
+    /// <summary>No job begins any more, and somebody waits for those that run.</summary>
+    public bool IsStopped
     {
         get
         {

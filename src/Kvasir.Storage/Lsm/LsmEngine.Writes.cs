@@ -550,6 +550,7 @@ internal sealed unsafe partial class LsmEngine
         _active.LastPosition = new LogPosition(_publishedPosition);
         _active.LastDigest = _digest;
         _active.Freeze();
+        NoteFill();
         _publications.Seal();
         var next = new MemTable(_budget, _active.KeyCount);
         lock (_stateLock)

@@ -49,6 +49,8 @@ internal sealed partial class LsmEngine : IOrderedEngine
         _state = new ReadState([_active], tables.Acquire());
         _writes = new WriteController(options, environment.Scheduler.Time);
         _background = new BackgroundWork(this, environment.Scheduler, options);
+        _frozenAt = environment.Scheduler.Time.GetTimestamp();
+        tables.WorkShare = WorkShareOf;
         _background.RequestCompaction();
     }
 

@@ -13,23 +13,32 @@ namespace Kvasir.Storage.Lsm.Compaction;
 /// </summary>
 internal sealed class TableOutputs : IDisposable
 {
+    // Some tenths of a millisecond of work.
+    private const int LookAfterBytes = 64 << 10;
+
     private readonly IFileSystem _files;
     private readonly string _folder;
     private readonly Func<ulong> _newNumber;
     private readonly SSTableWriterOptions _options;
     private readonly Func<byte[], byte[]?, List<RangeTombstone>> _tombstones;
     private readonly int _level;
+    private readonly WorkPace? _pace;
     private readonly List<ManifestTable> _finished = [];
     private readonly List<ulong> _created = [];
     private SSTableWriter? _writer;
     private byte[] _start = [];
+    private long _burstBegun;
+    private long _bytesSinceLook;
     private bool _done;
 
     /// <param name="tombstones">The range tombstones of [start, end), cut to it.</param>
+    /// <param name="pace">Null for as fast as can be: somebody waits.</param>
     public TableOutputs(
         IFileSystem files, string folder, int level, Func<ulong> newNumber, SSTableWriterOptions options,
-        Func<byte[], byte[]?, List<RangeTombstone>> tombstones)
+        Func<byte[], byte[]?, List<RangeTombstone>> tombstones, WorkPace? pace = null)
     {
+        _pace = pace;
+        _burstBegun = pace?.Begin() ?? 0;
         _files = files;
         _folder = folder;
         _level = level;
@@ -46,6 +55,11 @@ internal sealed class TableOutputs : IDisposable
     public void Add(ReadOnlySpan<byte> userKey, Trailer trailer, long expiresAtMs, ReadOnlySpan<byte> value)
     {
         (_writer ?? Start()).Add(userKey, trailer, expiresAtMs, value);
+        _bytesSinceLook += userKey.Length + value.Length;
+        if (_bytesSinceLook < LookAfterBytes)
+            return;
+        _bytesSinceLook = 0;
+        _pace?.Rest(isFlush: _level == 0, ref _burstBegun);
     }
 
     /// <summary>Ends the table before <paramref name="nextKey"/>, of which nothing was added yet.</summary>

@@ -33,6 +33,9 @@ internal interface ITableStore : IDisposable
     void Flush(
         InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence, StateDigest digest = default);
 
+    /// <summary>Which part of a core flushes (true) and compactions (false) may take now (<see cref="WorkPace"/>). Set before the first.</summary>
+    Func<bool, double> WorkShare { set; }
+
     /// <summary>True when <see cref="RunCompaction"/> would find something to do.</summary>
     bool CompactionDue { get; }
 

@@ -39,6 +39,7 @@ internal sealed partial class TableStore : ITableStore
     private readonly Lock _installing = new();
     private readonly Lock _lock = new();
     private readonly List<CompactionPlan> _running = [];
+    private readonly WorkPace _pace;
     private TableSet _current;
     private LevelTargets _targets;
     private long _nextExpiryMs;
@@ -63,10 +64,16 @@ internal sealed partial class TableStore : ITableStore
         _picker = new CompactionPicker(options);
         _obsolete = new ObsoleteFiles(_files, folder, _tables, _scheduler);
         _compactionEnded = _scheduler.CreateWaitPoint();
+        _pace = new WorkPace(_scheduler);
         _manifest = ManifestLog.Open(_files, folder, environment.Owner);
         _current = BuildSet(_manifest.State);
         _targets = LevelTargets.Compute(_current, options);
         Refresh();
+    }
+
+    public Func<bool, double> WorkShare
+    {
+        set => _pace.Share = value;
     }
 
     public LogPosition FlushedPosition => Volatile.Read(ref _current).FlushedPosition;
@@ -126,7 +133,7 @@ internal sealed partial class TableStore : ITableStore
         var edit = new TableSetEdit { FlushedPosition = position, LastSequence = lastSequence, Digest = digest };
         List<RangeTombstone> ranges = [.. tombstones.Where(t => t.End is null || t.Start.AsSpan().SequenceCompareTo(t.End) < 0)];
         using var outputs = new TableOutputs(
-            _files, _folder, level: 0, _manifest.NewFileNumber, WriterOptions(level: 0), (_, _) => ranges);
+            _files, _folder, level: 0, _manifest.NewFileNumber, WriterOptions(level: 0), (_, _) => ranges, _pace);
         for (source.SeekToFirst(); source.Valid; source.Next())
             outputs.Add(source.UserKey, source.Trailer, source.ExpiresAtMs, source.Value);
         edit.Added.AddRange(outputs.Finish());

@@ -109,7 +109,8 @@ internal sealed partial class TableStore
         var run = new CompactionRun(plan, _options, stripes, ExpiryHorizonMs());
         TombstoneThinning tombstones = run.ReadTombstones();
         using var outputs = new TableOutputs(
-            _files, _folder, plan.OutputLevel, _manifest.NewFileNumber, WriterOptions(plan.OutputLevel), tombstones.Cut);
+            _files, _folder, plan.OutputLevel, _manifest.NewFileNumber, WriterOptions(plan.OutputLevel), tombstones.Cut,
+            plan.Reason == CompactionReason.Manual ? null : _pace);
         run.Run(tombstones, outputs, cancellation);
         var edit = new TableSetEdit();
         edit.Added.AddRange(outputs.Finish());

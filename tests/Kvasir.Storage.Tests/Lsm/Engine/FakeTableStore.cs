@@ -76,6 +76,8 @@ internal sealed class FakeTableStore : ITableStore
 
     public int LevelZeroTables { get; set; }
 
+    public Func<bool, double> WorkShare { get; set; } = static _ => 1;
+
     public IReadOnlyList<FakeVersion> Versions => _set.Versions;
 
     public ITableSet Acquire()
