@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Journal;
@@ -11,7 +12,7 @@ namespace Kvasir.Cluster.Groups;
 /// </summary>
 internal static class EntryNotes
 {
-    public const uint Stream = 0;
+    public const uint Stream = WriteNote.Stream;
     private const byte DigestKind = 1;
     private const byte FirstDigestKind = 2;
     private const int DigestBytes = 9;

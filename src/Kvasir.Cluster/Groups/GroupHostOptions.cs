@@ -22,6 +22,9 @@ internal sealed record GroupHostOptions
     /// <summary>Bytes of entries that are applied from the log in one turn, of all groups.</summary>
     public long ApplyBytesPerTurn { get; init; } = 256 << 10;
 
+    /// <summary>Memory of one group for what its log says of writes that were forwarded (<see cref="Replicas.SessionTable"/>).</summary>
+    public int SessionBytesMax { get; init; } = Replicas.SessionTable.DefaultBytesMax;
+
     /// <summary>Free space that ends the time of a full disk; for people, who have to make it.</summary>
     public long RoomBytes { get; init; }
 

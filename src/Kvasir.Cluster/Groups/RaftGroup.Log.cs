@@ -4,6 +4,7 @@ using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups;
 
@@ -26,6 +27,8 @@ public sealed partial class RaftGroup
     }
 
     public bool IsStopped => _host.Refusal is not null;
+
+    public SessionTable Sessions { get; }
 
     /// <summary>Any thread.</summary>
     public LogPosition AppendedPosition => new(Volatile.Read(ref _appended));
@@ -66,10 +69,24 @@ public sealed partial class RaftGroup
     private LogPosition Proposed(in ProposeOutcome outcome, ReadOnlySpan<byte> payload)
     {
         _entries.Add(outcome.First, outcome.Term, EntryKind.Normal, payload);
+        Remember(outcome.First, payload);
         WantComparison(_host.LastNow);
         _host.Touch(this);
         Volatile.Write(ref _appended, outcome.First.Value);
         Volatile.Write(ref _awaited, outcome.First.Value);
         return new LogPosition(outcome.First.Value);
+    }
+
+    /// <summary>Takes in what an entry says of the writes in it: notes are its first parts.</summary>
+    private void Remember(LogIndex index, ReadOnlySpan<byte> payload)
+    {
+        if (payload.IsEmpty || payload[0] != EntryNotes.Stream)
+            return;
+        var reader = new JournalPayloadReader(payload);
+        while (reader.MoveNext() && reader.StreamId == EntryNotes.Stream)
+        {
+            if (WriteNote.IsValid(reader.Bytes))
+                Sessions.Add(new LogPosition(index.Value), reader.Bytes);
+        }
     }
 }

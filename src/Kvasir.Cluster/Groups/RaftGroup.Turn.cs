@@ -68,6 +68,8 @@ public sealed partial class RaftGroup
         // The leader's last words came behind the news of its death: nobody is left to wake this member.
         if (_member.IsQuiesced && _member.Role != RaftRole.Leader && _host.IsAbsent(Leader))
             _member.PeerSuspected(now, _member.Leader);
+        if (_member.IsQuiesced)
+            Sessions.Trim();
         if (_entries.Weight > DoneBytesMax)
             ShedDone();
         _leaseEnd = _member.LeaseEnd;
@@ -109,6 +111,7 @@ public sealed partial class RaftGroup
         if (!served)
             return;
         LogPosition safe = new(_applied.Value);
+        Sessions.TruncateAfter(safe);
         Replica.Discard(safe);
         Replica.Engine.ExpectReads(false);
         bool isLost = _awaited > _applied.Value;
@@ -260,6 +263,8 @@ public sealed partial class RaftGroup
 
         private bool TryHeed(LogIndex index, ReadOnlySpan<byte> note)
         {
+            if (WriteNote.IsValid(note))
+                return true;
             if (!EntryNotes.TryReadDigest(note, out StateDigest digest, out bool begins))
                 Fail($"entry {index} has a note that this version does not know");
             else if (!group.Agrees(index, digest, begins))
@@ -289,6 +294,7 @@ public sealed partial class RaftGroup
                 Check.That(!reader.Malformed, $"entry {index} of group {group.Id} is committed and makes no sense");
                 replica.Engine.Publish(new LogPosition(index.Value));
                 replica.Census.Forget();
+                group.Remember(index, bytes);
                 return true;
             }
             catch (StorageException e)

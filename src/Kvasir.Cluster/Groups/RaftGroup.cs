@@ -90,6 +90,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         _member = new RaftMember(settings, recovery, _entries, random, now);
         _apply = new EntryApply(this);
         _applied = _stable = recovery.AppliedIndex;
+        Sessions = new SessionTable(new LogPosition(_applied.Value), host.Options.SessionBytesMax);
         _appended = _awaited = _durable = _applied.Value;
         WakeAt = _member.WakeAt;
     }
@@ -387,6 +388,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         engine.ExpectReads(false);
         _entries.Reset(head.Index);
         _applied = _stable = _snapshot = head.Index;
+        Sessions.Forget(new LogPosition(head.Index.Value));
         Volatile.Write(ref _appended, head.Index.Value);
         Volatile.Write(ref _awaited, head.Index.Value);
         Volatile.Write(ref _durable, head.Index.Value);

@@ -308,6 +308,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             Raft = _options.Raft,
             EntryBytesMax = _options.EntryBytesMax,
             OldBytesPerTurn = _options.OldBytesPerTurn,
+            SessionBytesMax = _options.SessionBytesMax,
             RoomBytes = _options.RoomBytes,
         };
         var host = new GroupHost(membership.Node, options, Time, _random.Fork()) { Listener = this, RouteWatcher = RouteMoved };

@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Raft;
 using Kvasir.Storage.Journal;
@@ -45,6 +46,9 @@ public sealed record ClusterNodeOptions
 
     /// <summary>Of entries, to followers that lag behind, between two other pieces of work.</summary>
     public long OldBytesPerTurn { get; init; } = 512 << 10;
+
+    /// <summary>Memory of each shard for what its log says of writes that were forwarded.</summary>
+    public int SessionBytesMax { get; init; } = SessionTable.DefaultBytesMax;
 
     /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
     public long SnapshotBytesPerSecond { get; init; } = 64L << 20;

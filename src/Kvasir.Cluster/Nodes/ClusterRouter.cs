@@ -4,6 +4,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
 using Kvasir.Raft;
 
 namespace Kvasir.Cluster.Nodes;
@@ -49,6 +50,11 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
         return _places.TryGetValue(group, out (int Database, int Shard) place)
             && _databases[place.Database].Groups[place.Shard] is { } here && here.TryReadStale(ageMax, out age) ? here.Replica : null;
     }
+
+    public LogPosition CommittedIn(GroupId group) =>
+        _places.TryGetValue(group, out (int Database, int Shard) place) && _databases[place.Database].Groups[place.Shard] is { } here
+            ? new LogPosition(here.CommitIndex.Value)
+            : LogPosition.Zero;
 
     public ReadOnlySpan<GroupId> ShardsOf(int database) => _databases[database].Shards;
 

@@ -21,6 +21,8 @@ public sealed class Execution
     private readonly List<Action<LogPosition?>> _endings = [];
     private readonly List<Replica> _touched = [];
     private readonly BytesBuffer _record = new(4096);
+    private readonly BytesBuffer _note = new(16);
+    private ulong _noteSession;
     private IReplicaLog? _gateLog;
     private LogPosition _gate;
     private ulong _publishedUpTo = ulong.MaxValue;
@@ -156,8 +158,9 @@ public sealed class Execution
     {
         if (_touched.Count == 0)
             return;
-        _record.Clear();
         IReplicaLog log = _touched[0].Log;
+        if (_note.Length != 0)
+            EndNote();
         Durability durability = Durability.None;
         foreach (Replica replica in _touched)
         {
@@ -172,6 +175,7 @@ public sealed class Execution
         foreach (Replica replica in _touched)
             replica.Publish(position, durability, log.DurablePosition);
         Volatile.Write(ref _publishedUpTo, ulong.MaxValue);
+        _record.Clear();
         _touched.Clear();
         if (_endings.Count != 0)
             End(position);
@@ -191,8 +195,34 @@ public sealed class Execution
             return;
         foreach (Replica replica in _touched)
             replica.Withdraw();
+        _note.Clear();
+        _record.Clear();
         _touched.Clear();
         End(position: null);
+    }
+
+    /// <summary>
+    /// What was staged last is this write of another node's client, and this is its reply: the record will say so, so that the log's
+    /// <see cref="IReplicaLog.Sessions"/> know it when it comes again.
+    /// </summary>
+    public void Remember(WriteId id, ReadOnlySpan<byte> reply)
+    {
+        Check.That(_touched.Count != 0, $"a write is remembered that stages nothing");
+        if (_note.Length != 0 && _noteSession != id.Session)
+            EndNote();
+        if (_note.Length == 0)
+            WriteNote.Begin(_note, _noteSession = id.Session);
+        WriteNote.Add(_note, id.Sequence, reply);
+    }
+
+    /// <summary>What is answered is in the log at this position: the answer waits until it is durable.</summary>
+    public void SeeRecord(IReplicaLog log, LogPosition position) => RaiseGate(log, position);
+
+    // Notes are the first parts of the record.
+    private void EndNote()
+    {
+        JournalPayload.AppendEntry(_record, WriteNote.Stream, _note.WrittenSpan);
+        _note.Clear();
     }
 
     /// <summary>

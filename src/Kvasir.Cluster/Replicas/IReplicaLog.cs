@@ -29,6 +29,9 @@ public interface IReplicaLog
     /// </summary>
     LogPosition Append(ReadOnlySpan<byte> payload, Durability durability);
 
+    /// <summary>Which writes of other nodes' clients are in it; null where there are no other nodes. Inside the mailbox.</summary>
+    SessionTable? Sessions => null;
+
     /// <summary>It wants to be told of damage.</summary>
     bool HeedsDamage => false;
 

@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
 
 namespace Kvasir.Cluster.Routing;
 
@@ -29,6 +30,9 @@ public interface IRouter
     /// what it has may be older than the bound. <paramref name="age"/> is how old it is at most.
     /// </summary>
     Replica? StaleReplica(GroupId group, TimeSpan ageMax, out TimeSpan age);
+
+    /// <summary>Up to here the shard's log is committed, as far as this node's own replica knows; zero when it has none.</summary>
+    LogPosition CommittedIn(GroupId group) => LogPosition.Zero;
 
     /// <summary>
     /// The shards of a database, in the order in which their slots take turns: slot modulo their count is the index. Empty

@@ -13,6 +13,7 @@ internal sealed class IncomingStream : ISessionOwner
     private const int InputBytes = 16 << 10;
     private const int SpareBytesMax = 256 << 10;
     private readonly RequestExchange _exchange;
+    private readonly ForwardedRun _run;
     private byte[]? _spare;
     private ulong _nextFrame;
     private ulong _nextReply;
@@ -27,6 +28,7 @@ internal sealed class IncomingStream : ISessionOwner
         {
             Pinned = first.Group,
             DatabaseIndex = first.Database,
+            Forwarded = _run = new ForwardedRun(first.Stream, first.Known, first.IsLane),
         };
 
         // Its own node asked every client for a password, if there is one.
@@ -64,6 +66,8 @@ internal sealed class IncomingStream : ISessionOwner
         if (frame.Number != _nextFrame)
             return frame.Number < _nextFrame;
         _nextFrame++;
+        if (frame.Repeat is { } repeat)
+            _run.Expect(repeat);
         SessionInput input = Session.Input;
         while (!bytes.IsEmpty)
         {
@@ -106,7 +110,7 @@ internal sealed class IncomingStream : ISessionOwner
                 return !Session.ClosesAfterReplies || Session.Output.HasGates;
             if (bytes.Length > RequestExchange.FrameBytesMax)
                 bytes = bytes[..RequestExchange.FrameBytesMax];
-            StreamFrame frame = new(IsReply: true, Ends: false, Id, _nextReply, default, 0, 0);
+            StreamFrame frame = new() { IsReply = true, Stream = Id, Number = _nextReply, Known = _run.Committed };
             switch (_exchange.SendReply(Peer, frame, bytes.Span))
             {
                 case SendOutcome.Unreachable:
@@ -124,7 +128,7 @@ internal sealed class IncomingStream : ISessionOwner
     public byte[] End()
     {
         byte[] frame = new byte[StreamFrame.ReplyHeaderBytes];
-        new StreamFrame(IsReply: true, Ends: true, Id, _nextReply, default, 0, 0).Write(frame);
+        new StreamFrame { IsReply = true, Ends = true, Stream = Id, Number = _nextReply, Known = _run.Committed }.Write(frame);
         return frame;
     }
 

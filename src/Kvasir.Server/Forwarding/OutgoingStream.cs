@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
@@ -16,17 +17,22 @@ internal sealed class OutgoingStream
     private readonly BytesBuffer _unsent = new(1024);
     private readonly BytesBuffer _received = new(1024);
     private readonly Queue<SentRequest> _requests = new();
+    // What is unsent, frame by frame, each with room for its header.
+    private readonly Queue<UnsentFrame> _frames = new();
+    private UnsentFrame _last;
+    private int _sentBytes;
     private RespReplyScanner _scanner;
     private int _unsentRequests;
+    private ulong _nextCommand;
     private ulong _nextFrame;
     private ulong _nextReply;
 
-    public OutgoingStream(ulong id, StreamKey key, int database)
+    public OutgoingStream(ulong id, StreamKey key, int database, CommittedPosition committed)
     {
         Id = id;
         Key = key;
         Database = database;
-        ClearUnsent();
+        Committed = committed;
     }
 
     public ulong Id { get; }
@@ -34,6 +40,8 @@ internal sealed class OutgoingStream
     public StreamKey Key { get; }
 
     public int Database { get; }
+
+    public CommittedPosition Committed { get; }
 
     /// <summary>Requests without a reply.</summary>
     public int Count => _requests.Count;
@@ -55,23 +63,54 @@ internal sealed class OutgoingStream
     public void Append(SentRequest request)
     {
         request.RepliesToDrop = request.RepliesBefore;
+        ulong number = _nextCommand + (ulong)request.RepliesBefore;
+        _nextCommand = number + 1;
+        RepeatedWrite? repeat = null;
+        if (request.IsUnknown)
+            repeat = new RepeatedWrite(number, request.Id, request.Known);
+        else
+            (request.Id, request.Known) = (new WriteId(Id, number), Committed.Value);
+        if (_last.Requests == 0 || repeat is not null || _last.Repeat is not null)
+            BeginFrame(repeat);
         _requests.Enqueue(request);
         _unsent.Append(request.Bytes);
         _unsentRequests++;
+        _last.Requests++;
+        _last.End = _unsent.Length;
     }
 
-    /// <summary>Everything unsent as one frame. Lent until the next call.</summary>
+    /// <summary>The first frame that is unsent. Lent until the next call.</summary>
     public ReadOnlySpan<byte> Frame()
     {
-        new StreamFrame(IsReply: false, Ends: false, Id, _nextFrame, Key.Group, Database, Key.Protocol).Write(_unsent.WrittenSpan);
-        return _unsent.WrittenSpan;
+        UnsentFrame next = _frames.Count != 0 ? _frames.Peek() : _last;
+        Span<byte> bytes = _unsent.WrittenSpan[_sentBytes..next.End];
+        new StreamFrame
+        {
+            IsLane = Key.Lane is not null,
+            Stream = Id,
+            Number = _nextFrame,
+            Known = Committed.Value,
+            Group = Key.Group,
+            Database = Database,
+            Protocol = Key.Protocol,
+            Repeat = next.Repeat,
+        }.Write(bytes);
+        return bytes;
     }
 
     /// <summary>The frame is on its way.</summary>
     public void Sent()
     {
         _nextFrame++;
-        _unsentRequests = 0;
+        if (_frames.TryDequeue(out UnsentFrame frame))
+        {
+            _unsentRequests -= frame.Requests;
+            _sentBytes = frame.End;
+            return;
+        }
+
+        _unsentRequests -= _last.Requests;
+        Check.That(_unsentRequests == 0);
         ClearUnsent();
     }
 
@@ -79,7 +118,15 @@ internal sealed class OutgoingStream
     public byte[] End()
     {
         byte[] frame = new byte[StreamFrame.RequestHeaderBytes];
-        new StreamFrame(IsReply: false, Ends: true, Id, _nextFrame, Key.Group, Database, Key.Protocol).Write(frame);
+        new StreamFrame
+        {
+            Ends = true,
+            Stream = Id,
+            Number = _nextFrame,
+            Group = Key.Group,
+            Database = Database,
+            Protocol = Key.Protocol,
+        }.Write(frame);
         return frame;
     }
 
@@ -91,10 +138,15 @@ internal sealed class OutgoingStream
     {
         // One that comes twice is no loss.
         if (frame.Ends || frame.Number > _nextReply)
+        {
+            Committed.Heard(frame.Known);
             return false;
+        }
+
         if (frame.Number < _nextReply)
             return true;
         _nextReply++;
+        Committed.Heard(frame.Known);
         _received.Append(bytes);
         int start = 0;
         try
@@ -109,6 +161,10 @@ internal sealed class OutgoingStream
                 else
                 {
                     if (_requests.Count == _unsentRequests)
+                        return false;
+
+                    // Not this node, but the log of the shard can tell: the stream is over, and the next leader is asked.
+                    if (request.Lane is null && SentRequest.IsLost(_received.WrittenSpan.Slice(start, length)))
                         return false;
                     _requests.Dequeue();
                     if (!exchange.TryAnswer(this, request, _received.WrittenSpan.Slice(start, length)))
@@ -143,11 +199,33 @@ internal sealed class OutgoingStream
         ClearUnsent();
     }
 
+    private void BeginFrame(in RepeatedWrite? repeat)
+    {
+        if (_last.Requests != 0)
+            _frames.Enqueue(_last);
+        _last = new UnsentFrame { Repeat = repeat };
+        int header = repeat is null ? StreamFrame.RequestHeaderBytes : StreamFrame.RepeatHeaderBytes;
+        _ = _unsent.GetSpan(header);
+        _unsent.Advance(header);
+    }
+
     private void ClearUnsent()
     {
+        _frames.Clear();
+        _last = default;
+        _sentBytes = 0;
         _unsent.ClearAndTrim(KeptBytes);
-        _ = _unsent.GetSpan(StreamFrame.RequestHeaderBytes);
-        _unsent.Advance(StreamFrame.RequestHeaderBytes);
+    }
+
+    private struct UnsentFrame
+    {
+        /// <summary>The only one in it was sent before.</summary>
+        public RepeatedWrite? Repeat;
+
+        /// <summary>Where it ends in what is unsent.</summary>
+        public int End;
+
+        public int Requests;
     }
 
     private void DropReceived(int count)
@@ -162,6 +240,18 @@ internal sealed class OutgoingStream
             _received.WrittenSpan[count..].CopyTo(_received.WrittenSpan);
             _received.Truncate(left);
         }
+    }
+}
+
+/// <summary>Up to where the log of a shard is committed, as far as its leaders have told.</summary>
+internal sealed class CommittedPosition
+{
+    public LogPosition Value { get; private set; }
+
+    public void Heard(LogPosition position)
+    {
+        if (position > Value)
+            Value = position;
     }
 }
 

@@ -53,6 +53,9 @@ internal sealed partial class RequestExchange
             return;
         }
 
+        // What was sent again here must not run late where it was sent first.
+        if (frame.Repeat is { } repeat && repeat.Id.Session != frame.Stream)
+            EndIncoming(from, repeat.Id.Session);
         if (!_incoming.TryGetValue((from, frame.Stream), out IncomingStream? stream))
         {
             stream = new IncomingStream(this, _server, from, frame);

@@ -42,6 +42,7 @@ internal sealed partial class RequestExchange
     private readonly HashSet<GroupId> _heldBack = [];
     private readonly HashSet<RespSession> _wrote = [];
     private readonly Dictionary<GroupId, (NodeId Leader, ulong Version)> _hints = [];
+    private readonly Dictionary<GroupId, CommittedPosition> _committed = [];
     private ulong _nextStream;
     private long _owed;
     private long _owedBytes;
@@ -112,7 +113,7 @@ internal sealed partial class RequestExchange
 
         if (NowMs >= request.DeadlineMs)
         {
-            request.Answer(reply);
+            request.Answer(request.IsUnknown ? s_lostWrite : reply);
             return false;
         }
 
@@ -147,12 +148,14 @@ internal sealed partial class RequestExchange
         StreamKey key = new(leader, request.Group, request.Protocol, request.Lane);
         if (!_outgoing.TryGetValue(key, out OutgoingStream? stream))
         {
-            stream = new OutgoingStream(_nextStream++, key, request.Database);
+            stream = new OutgoingStream(_nextStream++, key, request.Database, Committed(request.Group));
             _outgoing.Add(key, stream);
             _byId.Add(stream.Id, stream);
             _streams.Add(stream);
         }
 
+        if (!stream.HasUnsent)
+            stream.Committed.Heard(_router.CommittedIn(request.Group));
         stream.Append(request);
         PeerState peer = Peer(leader);
         peer.Bytes += request.Length;
@@ -178,6 +181,13 @@ internal sealed partial class RequestExchange
         Peer(leader).Bytes -= request.Length;
         _owedBytes -= request.Length;
         _owed--;
+    }
+
+    private CommittedPosition Committed(GroupId group)
+    {
+        if (!_committed.TryGetValue(group, out CommittedPosition? committed))
+            _committed.Add(group, committed = new CommittedPosition());
+        return committed;
     }
 
     private void Park(SentRequest request)
@@ -221,7 +231,7 @@ internal sealed partial class RequestExchange
             else if (route.Kind == RouteKind.Gone || NowMs >= request.DeadlineMs)
             {
                 Unpark(at);
-                request.Answer(route.Kind switch
+                request.Answer(request.IsUnknown ? s_lostWrite : route.Kind switch
                 {
                     RouteKind.Gone => s_gone,
                     RouteKind.Remote => s_unreachable,
@@ -240,10 +250,13 @@ internal sealed partial class RequestExchange
         {
             OutgoingStream stream = _dirty[i];
             stream.IsDirty = false;
-            if (stream.HasUnsent && !TryFlush(execution, stream))
+            while (stream.HasUnsent)
             {
+                if (TryFlush(execution, stream))
+                    continue;
                 stream.IsDirty = true;
                 _dirty[kept++] = stream;
+                break;
             }
         }
 
@@ -301,8 +314,9 @@ internal sealed partial class RequestExchange
     }
 
     /// <summary>
-    /// Ends a stream. What was sent and may write has an unknown outcome, unless its node has refused it. The rest did not happen, or
-    /// makes no difference: it is sent again, in order, but for reads that could see a later write of their own client.
+    /// Ends a stream. What was sent and may write has an unknown outcome, unless its node has refused it: it is sent again under the
+    /// number that it had, by which the next leader knows whether it has happened. The rest did not happen, or makes no
+    /// difference: it is sent again, in order, but for reads that could see a later write of their own client.
     /// </summary>
     private void Break(OutgoingStream stream)
     {
@@ -327,7 +341,7 @@ internal sealed partial class RequestExchange
             else if (!wasSent || stream.IsRefused)
                 Park(request);
             else if (request.Writes)
-                request.Answer(s_lostWrite);
+                AgainUnknown(request);
             else if (!request.IsOvertaken && NowMs < request.DeadlineMs)
                 Park(request);
             else
@@ -336,6 +350,15 @@ internal sealed partial class RequestExchange
 
         _broken.Clear();
         _hasUnsent |= _parked.Count != 0;
+    }
+
+    private void AgainUnknown(SentRequest request)
+    {
+        request.IsUnknown = true;
+        if (request.Lane is null && NowMs < request.DeadlineMs)
+            Park(request);
+        else
+            request.Answer(s_lostWrite);
     }
 
     /// <summary>What is said of a request on a lane that has not happened: a block has met a change of what it watched, perhaps.</summary>

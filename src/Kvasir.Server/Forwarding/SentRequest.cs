@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Text;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
@@ -11,6 +12,7 @@ namespace Kvasir.Server.Forwarding;
 internal sealed class SentRequest
 {
     private static readonly byte[] s_notLeader = "-NOTLEADER"u8.ToArray();
+    private static readonly byte[] s_lost = "-TIMEOUT the write's outcome is unknown: leadership"u8.ToArray();
     private static readonly byte[] s_blockNotLeader = "-EXECABORT Transaction discarded because of: NOTLEADER"u8.ToArray();
 
     private byte[] _bytes;
@@ -49,6 +51,15 @@ internal sealed class SentRequest
 
     public WatchLane? Lane { get; }
 
+    /// <summary>By which its node knows it again, if it writes.</summary>
+    public WriteId Id { get; set; }
+
+    /// <summary>Up to here its shard's log was committed before it was sent for the first time.</summary>
+    public LogPosition Known { get; set; }
+
+    /// <summary>It writes, was sent, and may have happened: it keeps its number.</summary>
+    public bool IsUnknown { get; set; }
+
     /// <summary>After it, it is not sent again.</summary>
     public long DeadlineMs { get; }
 
@@ -70,6 +81,9 @@ internal sealed class SentRequest
 
     /// <summary>A reply that says that nothing has happened, because its node does not lead.</summary>
     public static bool IsNotLeader(ReadOnlySpan<byte> reply) => reply.StartsWith(s_notLeader) || reply.StartsWith(s_blockNotLeader);
+
+    /// <summary>A reply that says that its node has lost the lead, and does not know what becomes of the write.</summary>
+    public static bool IsLost(ReadOnlySpan<byte> reply) => reply.StartsWith(s_lost);
 
     /// <summary>Who leads instead, as that reply says; nobody when it does not say.</summary>
     public static NodeId LeaderIn(ReadOnlySpan<byte> reply)

@@ -49,6 +49,9 @@ internal sealed class CommandDispatcher
             return true;
         }
 
+        // Before anything else may refuse it: what happened the first time is not refused now.
+        if (session.Forwarded is { IsRepeat: true } && _server.Router!.DirectRepeat(context) is var repeat and not Direction.Runs)
+            return repeat != Direction.Waits;
         if (!MayRun(context, entry, flags, longestArgument))
         {
             if (session.Suspended is not null)
@@ -100,12 +103,12 @@ internal sealed class CommandDispatcher
             {
                 if (context.Routed is { } routed)
                     session.Group.EndUnless(context.Execution, routed.Log);
-                Call(context, entry);
+                CallNoted(context, entry, start);
             }
             else
             {
                 session.Group.End(context.Execution);
-                Call(context, entry);
+                CallNoted(context, entry, start);
                 context.Execution.Commit();
             }
         }
@@ -113,6 +116,21 @@ internal sealed class CommandDispatcher
         if (session.Client.ReplyMode != ReplyMode.On)
             MaybeSilence(session, start, entry);
         return true;
+    }
+
+    /// <summary>As <see cref="Call"/>; a write that another node sent is remembered with its reply, should it come again.</summary>
+    private void CallNoted(CommandContext context, CommandEntry entry, int start)
+    {
+        if (context.Session.Forwarded is not { Remembers: true } forwarded)
+        {
+            Call(context, entry);
+            return;
+        }
+
+        int staged = context.Execution.StagedBytes;
+        Call(context, entry);
+        if (context.Execution.StagedBytes != staged)
+            context.Execution.Remember(forwarded.Id, context.Reply.Buffer.WrittenSpan[start..]);
     }
 
     /// <summary>Runs a command that may run: counts it, and hands it to the slow log. Does not commit.</summary>

@@ -5,6 +5,7 @@ using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Server.Forwarding;
 
 namespace Kvasir.Server.Sessions;
 
@@ -32,6 +33,8 @@ internal enum Direction
 internal sealed class CommandRouter
 {
     public const string CrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
+    private const string TooLong = "TIMEOUT outcome unknown: the write was done, and its reply was lost with the leader of the shard";
+    private const string Forgotten = "TIMEOUT outcome unknown: the leader of the shard was lost, and the next one cannot tell whether it was done";
     private const string Dropped = "CLUSTERDOWN the keyspace of this database was dropped";
 
     /// <summary>How often a session looks again that waits for what nobody tells of.</summary>
@@ -252,7 +255,7 @@ internal sealed class CommandRouter
         RespSession session = context.Session;
         Route route = _node.Router.Route(group, ref context.Session.Claim);
         if (route.Kind == RouteKind.Local && !session.HasRefused)
-            return Run(context, route);
+            return RunForwarded(context, route);
         if (session.HasRefused || route.Kind is RouteKind.Remote or RouteKind.NoLeader)
         {
             session.HasRefused = true;
@@ -264,6 +267,52 @@ internal sealed class CommandRouter
         }
 
         return Wait(context, route.Kind, group);
+    }
+
+    private Direction RunForwarded(CommandContext context, in Route route)
+    {
+        RespSession session = context.Session;
+        if (session.Forwarded?.MayRun(route) != false)
+            return Run(context, route);
+
+        // Nothing of it has happened: it may come again, on another stream.
+        session.HasRefused = true;
+        session.WaitsSinceMs = 0;
+        context.Reply.Error($"NOTLEADER the shard is led by node {Self}");
+        return Direction.Refused;
+    }
+
+    /// <summary>
+    /// A write that was sent before: the log knows whether it has happened, and then what it was answered. It runs if it surely has
+    /// not.
+    /// </summary>
+    public Direction DirectRepeat(CommandContext context)
+    {
+        RespSession session = context.Session;
+        TransactionState transaction = session.Transaction;
+        if (DirectHere(context, session.Pinned) is var direction and not Direction.Runs)
+            return direction;
+        session.Group.End(context.Execution);
+        RepeatedWrite repeat = session.Forwarded!.Repeat;
+        IReplicaLog log = context.Routed!.Log;
+        Check.That(log.Sessions is not null);
+        WriteFate fate = log.Sessions.Find(repeat.Id, repeat.Known, out ReadOnlySpan<byte> reply, out LogPosition position);
+        if (fate == WriteFate.NotApplied)
+            return Direction.Runs;
+        if (transaction.IsOpen)
+        {
+            transaction.End();
+            _server.Watches.RemoveAll(session);
+        }
+
+        session.WaitsSinceMs = 0;
+        if (fate == WriteFate.Applied)
+            context.Reply.Buffer.Append(reply);
+        else
+            context.Reply.Error(fate == WriteFate.Unknown ? Forgotten : TooLong);
+        if (fate != WriteFate.Unknown)
+            context.Execution.SeeRecord(log, position);
+        return Direction.Refused;
     }
 
     private static Direction Run(CommandContext context, in Route route)
@@ -397,6 +446,8 @@ internal sealed class CommandRouter
             return DirectHere(context, group);
         if (route.Kind == RouteKind.Local)
         {
+            if (session.Forwarded?.MayRun(route) == false)
+                return RunForwarded(context, route);
             bool mayRun = KeepsOrder(session) && !(transaction.HasWrites && WaitsOut(session, route.Replica!.Log.Refusal));
             return mayRun ? Run(context, route) : Direction.Waits;
         }
@@ -484,7 +535,7 @@ internal sealed class CommandRouter
         }
 
         session.WaitsSinceMs = 0;
-        context.Reply.Error(kind switch
+        context.Reply.Error(session.Forwarded is { IsRepeat: true } ? Forgotten : kind switch
         {
             RouteKind.Gone => Dropped,
             RouteKind.NotReady => "TRYAGAIN this node leads the shard and cannot reach a majority of it",

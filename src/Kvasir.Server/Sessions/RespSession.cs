@@ -3,6 +3,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
+using Kvasir.Server.Forwarding;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;
@@ -119,6 +120,9 @@ internal sealed class RespSession : IMailboxItem
 
     /// <summary>The shard that another node made this session for, on behalf of its clients; none for a client's own.</summary>
     public GroupId Pinned { get; init; }
+
+    /// <summary>The numbers of its commands, when another node sends them; else null.</summary>
+    public ForwardedRun? Forwarded { get; init; }
 
     /// <summary>
     /// It has told its node that this one does not lead: nothing that comes behind runs, since what was refused comes again,
@@ -350,6 +354,7 @@ internal sealed class RespSession : IMailboxItem
                     return;
                 _requestBytes = 0;
                 Group.Add(execution, _replyStart);
+                Forwarded?.Executed();
 
                 // Nothing of it is sent, as in Redis: a reply that stops in the middle helps nobody.
                 // Asked again where it counts: a stranger may have given the password meanwhile.

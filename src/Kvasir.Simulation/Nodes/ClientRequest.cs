@@ -7,6 +7,7 @@ using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Histories;
+using Kvasir.Simulation.Workloads;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Simulation.Nodes;
@@ -23,6 +24,15 @@ internal sealed record ClientRequest(OperationKind Kind, int Database, string Ke
 
     /// <summary>A read that need not be current: how old it may be. Null for one that must.</summary>
     public TimeSpan? AgeMax { get; init; }
+
+    /// <summary>Under which the cluster knows it again.</summary>
+    public WriteId Id { get; init; }
+
+    /// <summary>Up to here the shard's log was committed before it was sent for the first time.</summary>
+    public LogPosition Known { get; init; }
+
+    /// <summary>All keys with the same number are in the same shard of their database.</summary>
+    public int Shard => Slot.OfKey(Encoding.UTF8.GetBytes(Key)).Shard(ClusterClient.ShardsPerDatabase);
 }
 
 internal enum ClientOutcome
@@ -34,6 +44,9 @@ internal enum ClientOutcome
 
     /// <summary>Nobody can say whether it happened.</summary>
     Lost,
+
+    /// <summary>It was not done by this attempt; the node that leads cannot tell whether it was by an earlier one.</summary>
+    Forgotten,
 }
 
 /// <summary>What a client is told. Who is told nothing knows nothing.</summary>
@@ -44,6 +57,9 @@ internal readonly record struct ClientReply(ClientOutcome Outcome, HistoryValue 
     public static ClientReply Refused(NodeId leader) => new(ClientOutcome.Refused, default, leader);
 
     public static ClientReply Done(HistoryValue value) => new(ClientOutcome.Done, value, default);
+
+    /// <summary>Up to here the shard's log is committed, as far as who answers knows.</summary>
+    public LogPosition Committed { get; init; }
 
     /// <summary>How old the answer is at most, by the world's clock; null: it is current.</summary>
     public TimeSpan? Age { get; init; }
@@ -83,10 +99,15 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
             return;
         }
 
+        LogPosition committed = replica.Log.DurablePosition;
         HistoryValue value;
         try
         {
+            if (!request.IsRead && IsKnown(execution, replica))
+                return;
             value = Execute(execution, replica, key);
+            if (execution.StagedBytes != 0)
+                execution.Remember(request.Id, Encoding.UTF8.GetBytes(Reply(value)));
             execution.Commit();
         }
         catch (StorageException)
@@ -97,8 +118,32 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
             return;
         }
 
-        process.Answer(execution.TakeGate(), ClientReply.Done(value), reply);
+        process.Answer(execution.TakeGate(), ClientReply.Done(value) with { Committed = committed }, reply);
     }
+
+    /// <summary>The log has it already, or nobody can tell: it is answered, and not run.</summary>
+    private bool IsKnown(Execution execution, Replica replica)
+    {
+        IReplicaLog log = replica.Log;
+        DiskWorkloadCoverage coverage = process.Machine.World.Coverage;
+        switch (log.Sessions!.Find(request.Id, request.Known, out ReadOnlySpan<byte> told, out LogPosition position))
+        {
+            case WriteFate.Applied:
+                coverage.Add("writes known again");
+                string text = Encoding.UTF8.GetString(told);
+                execution.SeeRecord(log, position);
+                process.Answer(execution.TakeGate(), ClientReply.Done(text == "-" ? default : Number(text)) with { Committed = log.DurablePosition }, reply);
+                return true;
+            case WriteFate.Unknown:
+                coverage.Add("writes that may be forgotten");
+                reply(new ClientReply(ClientOutcome.Forgotten, default, process.Node!.Self) { Committed = log.DurablePosition });
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private static string Reply(HistoryValue value) => value.IsNumber ? value.Number.ToString(CultureInfo.InvariantCulture) : "-";
 
     /// <summary>The node's clock may be slow.</summary>
     private void ReadStale(Execution execution, Replica replica, byte[] key, TimeSpan age)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Histories;
@@ -7,11 +8,12 @@ namespace Kvasir.Simulation.Nodes;
 
 /// <summary>
 /// One client of a simulated cluster: does one thing after another, asks the node that is said to lead, another when it was
-/// surely refused, and writes down what it was told. What it is not sure of it does not ask for again.
+/// surely refused, and writes down what it was told. What it is not sure of it mostly asks for again, under the number that it had.
 /// </summary>
 internal sealed class ClusterClient
 {
     public const int Databases = 2;
+    public const int ShardsPerDatabase = 2;
 
     private const int OperationsPerEra = 600;
     private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(1500);
@@ -23,11 +25,13 @@ internal sealed class ClusterClient
     private readonly TimeSpan _end;
     private readonly Dictionary<string, HistoryValue> _seen = [];
     private readonly Queue<string> _toRead = [];
+    private readonly LogPosition[] _committed = new LogPosition[Databases * ShardsPerDatabase];
     private ClientRequest? _request;
     private NodeId _leader;
     private TimeSpan _givesUpAt;
     private long _sequence;
     private int _attempt;
+    private bool _mayHaveHappened;
 
     public ClusterClient(ClusterWorld world, int number, int clients, HistoryClock clock, TimeSpan end)
     {
@@ -90,8 +94,11 @@ internal sealed class ClusterClient
         int database = key[^1] % Databases;
         _request = new ClientRequest(kind, database, key, argument, _random.OneIn(4) ? _random.Next(4000) : 0)
         {
+            Id = new WriteId((ulong)_number + 1, (ulong)_sequence),
             AgeMax = kind == OperationKind.Read && _toRead.Count == 0 && _random.OneIn(3) ? Milliseconds(20, 2000) : null,
         };
+        _request = _request with { Known = Committed };
+        _mayHaveHappened = false;
         _givesUpAt = _world.Events.Now + s_deadline;
         _world.Coverage.Add("operations");
         Recorder.Invoke(kind, key, argument);
@@ -125,8 +132,12 @@ internal sealed class ClusterClient
         });
     }
 
+    private ref LogPosition Committed => ref _committed[(_request!.Database * ShardsPerDatabase) + _request.Shard];
+
     private void Take(ClientReply reply)
     {
+        if (reply.Committed > Committed)
+            Committed = reply.Committed;
         switch (reply.Outcome)
         {
             case ClientOutcome.Done:
@@ -140,9 +151,20 @@ internal sealed class ClusterClient
                 break;
             case ClientOutcome.Lost when !_request!.IsRead:
                 _leader = NodeId.None;
-                Recorder.Info();
-                _world.Coverage.Add("operations in doubt");
-                End();
+                _mayHaveHappened = true;
+                if (_random.OneIn(4))
+                    Doubt();
+                else
+                    Again();
+                break;
+            case ClientOutcome.Forgotten when _mayHaveHappened:
+                Doubt();
+                break;
+            case ClientOutcome.Forgotten:
+                // It was never run: what was committed meanwhile cannot hold it.
+                _request = _request! with { Known = Committed };
+                _leader = reply.Leader;
+                Again();
                 break;
             default:
                 // Each key is of another shard: who was right about the last one may be wrong about this.
@@ -154,6 +176,12 @@ internal sealed class ClusterClient
 
     private void Again()
     {
+        if (_world.Events.Now >= _givesUpAt && _mayHaveHappened)
+        {
+            Doubt();
+            return;
+        }
+
         if (_world.Events.Now >= _givesUpAt)
         {
             _world.Coverage.Add("operations refused");
@@ -165,6 +193,13 @@ internal sealed class ClusterClient
         // Whatever the earlier attempt still brings is not listened to.
         _attempt++;
         _world.Events.After(Milliseconds(5, 60), Try);
+    }
+
+    private void Doubt()
+    {
+        Recorder.Info();
+        _world.Coverage.Add("operations in doubt");
+        End();
     }
 
     private void End()

@@ -6,6 +6,7 @@ using Kvasir.Primitives;
 using Kvasir.Raft.Numbers;
 using Kvasir.Raft.Reads;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Server.Tests.Forwarding;
 
@@ -44,6 +45,8 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
 
     public bool IsStopped => false;
 
+    public SessionTable Sessions { get; } = new(LogPosition.Zero);
+
     public LogPosition AppendedPosition => new(_appended);
 
     public LogPosition AwaitedPosition => new(_appended);
@@ -63,7 +66,11 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
     public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability)
     {
         Records++;
-        return new LogPosition(++_appended);
+        LogPosition position = new(++_appended);
+        var reader = new JournalPayloadReader(payload);
+        while (reader.MoveNext() && reader.StreamId == WriteNote.Stream)
+            Sessions.Add(position, reader.Bytes);
+        return position;
     }
 
     /// <summary>For a read that comes now.</summary>
@@ -91,6 +98,7 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
         Term++;
         Engine.DiscardAfter(new LogPosition(_durable));
         _appended = _durable;
+        Sessions.TruncateAfter(new LogPosition(_durable));
         return new LogPosition(_durable);
     }
 }
