@@ -80,13 +80,13 @@ public sealed class SessionTable
             Floor = upTo;
     }
 
-    /// <summary>Gives back memory; what it held is forgotten.</summary>
+    /// <summary>Gives back memory: only the newest is kept.</summary>
     public void Trim()
     {
         if (_bytes.Length <= BytesMin)
             return;
-        Forget(_last);
-        _bytes = [];
+        Evict(BytesMin);
+        Array.Resize(ref _bytes, BytesMin);
     }
 
     /// <summary>What is behind this position is not in the log any more.</summary>
@@ -149,9 +149,15 @@ public sealed class SessionTable
                 return;
         }
 
-        // The older half at once: what stays is moved seldom. Of one entry either all notes are known or none.
+        // The older half at once: what stays is moved seldom.
+        Evict(Math.Min(_length / 2, _bytes.Length - bytes));
+    }
+
+    /// <summary>The oldest go until this is left. Of one entry either all notes are known or none.</summary>
+    private void Evict(int left)
+    {
         int kept = 0;
-        while (kept < _length && (kept < _length / 2 || _length - kept + bytes > _bytes.Length || PositionAt(kept) == Floor))
+        while (kept < _length && (_length - kept > left || PositionAt(kept) == Floor))
         {
             Floor = PositionAt(kept);
             kept = NextOf(kept);

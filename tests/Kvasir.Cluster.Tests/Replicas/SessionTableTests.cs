@@ -91,7 +91,8 @@ public sealed class SessionTableTests
         Assert.Equal("OK at 5", Ask(table, "7.5@4"));
         table.Trim();
         Assert.Equal("unknown", Ask(table, "7.5@4"));
-        Assert.Equal("new", Ask(table, "7.501@500"));
+        Assert.Equal("OK at 490", Ask(table, "7.490@489"));
+        Assert.Equal("new", Ask(table, "7.501@490"));
     }
 
     [Theory]
