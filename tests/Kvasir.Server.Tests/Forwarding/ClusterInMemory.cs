@@ -57,6 +57,9 @@ internal sealed class ClusterInMemory
     /// <summary>So many messages and a peer takes no more.</summary>
     public int RoomMax { get; set; } = int.MaxValue;
 
+    /// <summary>The last message that arrived, or was lost, arrives once more.</summary>
+    public Action Arrive { get; private set; } = static () => { };
+
     public int MessagesUnderWay => _network.Count;
 
     public NodeOfCluster this[int node] => Nodes[node - 1];
@@ -150,9 +153,15 @@ internal sealed class ClusterInMemory
             return false;
         _network.RemoveFirst();
         (NodeId from, NodeId to, MessageBuffer message) = first.Value;
+        NodeOfCluster node = Nodes.Single(n => n.Self == to);
+        byte[] copy = message.Bytes.ToArray();
+        Arrive = () =>
+        {
+            node.Exchange.Received(from, copy);
+            node.Exchange.Settled();
+        };
         if (!Loses())
         {
-            NodeOfCluster node = Nodes.Single(n => n.Self == to);
             node.Exchange.Received(from, message.Bytes);
             if (Doubles())
                 node.Exchange.Received(from, message.Bytes);

@@ -136,6 +136,68 @@ public sealed class FailOverTests
     }
 
     [Fact]
+    public void FirstFrameOfAStreamThatIsOverRunsNothing()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        Send(client, cluster, $"INCR {key}");
+        cluster.Step();
+        Action late = cluster.Arrive;
+        cluster.Cut(1, 2);
+        cluster.Join(1, 2);
+        Assert.Equal(":1\r\n", client.Wait(50));
+        late();
+        cluster.Advance(50);
+        Assert.Equal("$1\r\n1\r\n", client.Send($"GET {key}"));
+    }
+
+    [Fact]
+    public void LateFrameOfAStreamThatWasSentAgainRunsNothing()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        Assert.Equal(":1\r\n", client.Send($"INCR {key}"));
+        Send(client, cluster, $"INCR {key}");
+        cluster.Loses = static () => true;
+        cluster.Step();
+        cluster.Loses = static () => false;
+        Action late = cluster.Arrive;
+
+        // Only the node that sends notices.
+        cluster[1].Exchange.Disconnected(new(2));
+        cluster[1].Exchange.Connected(new(2));
+        Assert.Equal(":2\r\n", client.Wait(50));
+        late();
+        cluster.Advance(50);
+        Assert.Equal("$1\r\n2\r\n", client.Send($"GET {key}"));
+    }
+
+    [Fact]
+    public void WhatWaitedUnderAnEarlierLeadDoesNotRunUnderALaterOne()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        GroupInMemory group = cluster.GroupOf(key);
+        Assert.Equal(":1\r\n", client.Send($"INCR {key}"));
+        group.LacksLease = true;
+        Assert.Equal("", client.Send($"INCR {key}"));
+        cluster[1].Exchange.Disconnected(new(2));
+        group.LacksLease = false;
+        cluster.Lead(group, 3);
+
+        // No time goes by: the second node has not looked again.
+        new ClusterClient(cluster, 1).Send($"GET {key}");
+        Assert.Equal(":2\r\n", client.Receive());
+        cluster[1].Exchange.Connected(new(2));
+        cluster.Lead(group, 2);
+        cluster.Advance(50);
+        Assert.Equal("$1\r\n2\r\n", client.Send($"GET {key}") + client.Wait(20));
+    }
+
+    [Fact]
     public void WriteIsNotSentAgainBeyondItsTime()
     {
         ClusterInMemory cluster = new(nodes: 3);

@@ -25,7 +25,7 @@ public sealed class ClusterSimulationTests
 
         // A simulation that has stopped doing one of these would pass as well.
         foreach (string what in (string[])["operations answered", "operations in doubt", "messages lost", "leaders elected", "leaders gone quiet", "followers gone quiet",
-            "requests by claim", "states compared", "stale reads", "stops after handing over", "faults: Crashes", "faults: Partitions"])
+            "requests by claim", "writes known again", "writes that may be forgotten", "states compared", "stale reads", "stops after handing over", "faults: Crashes", "faults: Partitions"])
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
