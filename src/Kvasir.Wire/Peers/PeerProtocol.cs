@@ -7,8 +7,8 @@ namespace Kvasir.Wire.Peers;
 public static class PeerProtocol
 {
     /// <summary>The oldest and the newest version that this code speaks.</summary>
-    public const ushort OldestVersion = 1;
-    public const ushort NewestVersion = 1;
+    public const ushort OldestVersion = 2;
+    public const ushort NewestVersion = 2;
 
     /// <summary>Until the other side has shown who it is, its frames may not be larger.</summary>
     public const int GreetingBytesMax = 1024;

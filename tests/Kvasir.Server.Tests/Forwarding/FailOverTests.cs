@@ -198,6 +198,27 @@ public sealed class FailOverTests
     }
 
     [Fact]
+    public void WriteThatIsSentAThirdTimeIsKnownByItsFirstNumber()
+    {
+        ClusterInMemory cluster = new(nodes: 3);
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(2);
+        GroupInMemory group = cluster.GroupOf(key);
+        client.Send($"GET {key}");
+        Send(client, cluster, $"INCR {key}");
+        cluster.Cut(1, 2);
+        cluster.Lead(group, 3);
+        Send(new ClusterClient(cluster, 1), cluster, $"GET {key}");
+        cluster.Step();
+        cluster.Cut(1, 3);
+        Assert.Equal(1, group.Records);
+        cluster.Join(1, 2);
+        cluster.Lead(group, 2);
+        Assert.Equal(":1\r\n", client.Wait(50));
+        Assert.Equal("$1\r\n1\r\n", client.Send($"GET {key}"));
+    }
+
+    [Fact]
     public void WriteIsNotSentAgainBeyondItsTime()
     {
         ClusterInMemory cluster = new(nodes: 3);

@@ -52,7 +52,7 @@ public sealed class PeerGreetingTests
         {
             "cluster" => hello with { Cluster = 77 },
             "no cluster" => hello with { Cluster = 0 },
-            "too new" => hello with { OldestVersion = 2, NewestVersion = 9 },
+            "too new" => hello with { OldestVersion = 3, NewestVersion = 9 },
             "expected" => hello with { Expected = 5 },
             "nobody expected" => hello with { Expected = 0 },
             "no number" => hello with { Node = 0 },
@@ -64,7 +64,7 @@ public sealed class PeerGreetingTests
         peer.Send(RawPeer.Greeting(hello));
         peer.ReadMagic();
         PeerRefusal refusal = peer.ReadRefusal();
-        Assert.Equal((expected, 1ul, (ushort)1, (ushort)1), (refusal.Reason, refusal.Node, refusal.OldestVersion, refusal.NewestVersion));
+        Assert.Equal((expected, 1ul, (ushort)2, (ushort)2), (refusal.Reason, refusal.Node, refusal.OldestVersion, refusal.NewestVersion));
         peer.WaitEnd();
 
         // Whoever was connected before has noticed nothing.

@@ -30,8 +30,8 @@ internal sealed class RawPeer : IDisposable
     public static PeerHello Hello(ulong node, ulong expected) => new()
     {
         Purpose = PeerPurpose.Link,
-        OldestVersion = 1,
-        NewestVersion = 1,
+        OldestVersion = 2,
+        NewestVersion = 2,
         Cluster = PeerNode.Cluster,
         Node = node,
         Expected = expected,
