@@ -18,7 +18,7 @@ public sealed class PeerGreetingTests
             peer.Send(part);
         peer.ReadMagic();
         Assert.True(PeerWelcome.TryRead(peer.ReadFrame(), out PeerWelcome welcome));
-        Assert.Equal((1, PeerNode.Cluster, 1ul), (welcome.Version, welcome.Cluster, welcome.Node));
+        Assert.Equal((2, PeerNode.Cluster, 1ul), (welcome.Version, welcome.Cluster, welcome.Node));
         Assert.Equal(PeerFrameKind.Open, PeerFrame.Kind(peer.ReadFrame()));
         foreach (byte part in RawPeer.Frame(PeerFrameKind.Message, 1, 2, 3))
             peer.Send(part);
