@@ -85,7 +85,8 @@ public sealed partial class RaftGroup
         var reader = new JournalPayloadReader(payload);
         while (reader.MoveNext() && reader.StreamId == EntryNotes.Stream)
         {
-            if (WriteNote.IsValid(reader.Bytes))
+            // Own ones are well-formed, and those from the log were looked at before they were applied.
+            if (reader.Bytes[0] == WriteNote.Kind)
                 Sessions.Add(new LogPosition(index.Value), reader.Bytes);
         }
     }

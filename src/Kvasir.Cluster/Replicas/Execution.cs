@@ -22,7 +22,7 @@ public sealed class Execution
     private readonly List<Replica> _touched = [];
     private readonly BytesBuffer _record = new(4096);
     private readonly BytesBuffer _note = new(16);
-    private ulong _noteSession;
+    private WriteId _noted;
     private IReplicaLog? _gateLog;
     private LogPosition _gate;
     private ulong _publishedUpTo = ulong.MaxValue;
@@ -208,11 +208,16 @@ public sealed class Execution
     public void Remember(WriteId id, ReadOnlySpan<byte> reply)
     {
         Check.That(_touched.Count != 0, $"a write is remembered that stages nothing");
-        if (_note.Length != 0 && _noteSession != id.Session)
+        if (_note.Length != 0 && _noted.Session != id.Session)
             EndNote();
         if (_note.Length == 0)
-            WriteNote.Begin(_note, _noteSession = id.Session);
-        WriteNote.Add(_note, id.Sequence, reply);
+        {
+            WriteNote.Begin(_note, id.Session);
+            _noted = default;
+        }
+
+        WriteNote.Add(_note, _noted.Sequence, id.Sequence, reply);
+        _noted = id;
     }
 
     /// <summary>What is answered is in the log at this position: the answer waits until it is durable.</summary>

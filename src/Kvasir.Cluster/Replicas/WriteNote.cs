@@ -19,6 +19,12 @@ public static class WriteNote
 
     private const int HeadBytes = 9;
 
+    // In the place of a length that no reply has.
+    private const ulong NotKept = 0;
+    private const ulong Ok = 1;
+
+    private static ReadOnlySpan<byte> OkReply => "+OK\r\n"u8;
+
     public static void Begin(BytesBuffer note, ulong session)
     {
         Span<byte> head = note.GetSpan(HeadBytes);
@@ -27,13 +33,24 @@ public static class WriteNote
         note.Advance(HeadBytes);
     }
 
-    public static void Add(BytesBuffer note, ulong sequence, ReadOnlySpan<byte> reply)
+    /// <param name="note">One that was begun.</param>
+    /// <param name="previous">The sequence number that was added before, or 0.</param>
+    /// <param name="sequence">Of the write.</param>
+    /// <param name="reply">What it was answered.</param>
+    public static void Add(BytesBuffer note, ulong previous, ulong sequence, ReadOnlySpan<byte> reply)
     {
-        if (reply.Length > ReplyBytesMax)
+        ulong code = (ulong)reply.Length;
+        Check.That(code != Ok, $"a reply of one byte");
+        bool isOk = reply.SequenceEqual(OkReply);
+        if (isOk || reply.Length > ReplyBytesMax)
+        {
+            code = isOk ? Ok : NotKept;
             reply = default;
+        }
+
         Span<byte> span = note.GetSpan((2 * Varint.MaxLength64) + reply.Length);
-        int at = Varint.Write(span, sequence);
-        at += Varint.Write(span[at..], (ulong)reply.Length);
+        int at = Varint.Write(span, sequence - previous);
+        at += Varint.Write(span[at..], code);
         reply.CopyTo(span[at..]);
         note.Advance(at + reply.Length);
     }
@@ -44,9 +61,10 @@ public static class WriteNote
         if (note.Length <= HeadBytes || note[0] != Kind)
             return false;
         ReadOnlySpan<byte> rest = note[HeadBytes..];
+        ulong sequence = 0;
         while (!rest.IsEmpty)
         {
-            if (!TryNext(ref rest, out _, out _))
+            if (!TryNext(ref rest, ref sequence, out _))
                 return false;
         }
 
@@ -62,7 +80,8 @@ public static class WriteNote
     internal static bool TryFind(ReadOnlySpan<byte> note, ulong sequence, out ReadOnlySpan<byte> reply, out bool isKept)
     {
         ReadOnlySpan<byte> rest = note[HeadBytes..];
-        while (TryNext(ref rest, out ulong number, out reply))
+        ulong number = 0;
+        while (TryNext(ref rest, ref number, out reply))
         {
             if (number != sequence)
                 continue;
@@ -75,15 +94,23 @@ public static class WriteNote
         return false;
     }
 
-    private static bool TryNext(scoped ref ReadOnlySpan<byte> rest, out ulong sequence, out ReadOnlySpan<byte> reply)
+    private static bool TryNext(scoped ref ReadOnlySpan<byte> rest, scoped ref ulong sequence, out ReadOnlySpan<byte> reply)
     {
-        sequence = 0;
         reply = default;
-        if (rest.IsEmpty || !Varint.TryRead(rest, out sequence, out int first) || !Varint.TryRead(rest[first..], out ulong length, out int second)
-            || length > (ulong)(rest.Length - first - second))
+        if (rest.IsEmpty || !Varint.TryRead(rest, out ulong step, out int first) || !Varint.TryRead(rest[first..], out ulong length, out int second))
             return false;
-        reply = rest.Slice(first + second, (int)length);
-        rest = rest[(first + second + (int)length)..];
+        sequence += step;
+        rest = rest[(first + second)..];
+        if (length == Ok)
+        {
+            reply = OkReply;
+            return true;
+        }
+
+        if (length > (ulong)rest.Length)
+            return false;
+        reply = rest[..(int)length];
+        rest = rest[(int)length..];
         return true;
     }
 }

@@ -17,12 +17,13 @@ internal sealed class ForwardedRun(ulong stream, LogPosition known, bool isLane)
     private IReplicaLog? _log;
     private ulong _term;
     private ulong _next;
+    private ulong _nextRepeat = ulong.MaxValue;
 
     /// <summary>Up to here the shard's log is committed, as far as this is its leader; zero while it was not.</summary>
     public LogPosition Committed => _log?.DurablePosition ?? LogPosition.Zero;
 
     /// <summary>The command at the head was sent before, and may have happened.</summary>
-    public bool IsRepeat => _repeats.TryPeek(out RepeatedWrite repeat) && repeat.At == _next;
+    public bool IsRepeat => _next == _nextRepeat;
 
     /// <summary>Of the command at the head.</summary>
     public RepeatedWrite Repeat => _repeats.Peek();
@@ -32,13 +33,21 @@ internal sealed class ForwardedRun(ulong stream, LogPosition known, bool isLane)
     /// <summary>Of the command at the head.</summary>
     public WriteId Id => IsRepeat ? Repeat.Id : new WriteId(stream, _next);
 
-    public void Expect(in RepeatedWrite repeat) => _repeats.Enqueue(repeat);
+    public void Expect(in RepeatedWrite repeat)
+    {
+        _repeats.Enqueue(repeat);
+        _nextRepeat = Repeat.At;
+    }
 
     /// <summary>The command at the head is done with.</summary>
     public void Executed()
     {
         if (IsRepeat)
+        {
             _repeats.Dequeue();
+            _nextRepeat = _repeats.TryPeek(out RepeatedWrite repeat) ? repeat.At : ulong.MaxValue;
+        }
+
         _next++;
     }
 

@@ -65,13 +65,17 @@ internal sealed class OutgoingStream
         request.RepliesToDrop = request.RepliesBefore;
         ulong number = _nextCommand + (ulong)request.RepliesBefore;
         _nextCommand = number + 1;
-        RepeatedWrite? repeat = null;
         if (request.IsUnknown)
-            repeat = new RepeatedWrite(number, request.Id, request.Known);
+        {
+            BeginFrame(new RepeatedWrite(number, request.Id, request.Known));
+        }
         else
+        {
             (request.Id, request.Known) = (new WriteId(Id, number), Committed.Value);
-        if (_last.Requests == 0 || repeat is not null || _last.Repeat is not null)
-            BeginFrame(repeat);
+            if (_last.Requests == 0 || _last.Repeat is not null)
+                BeginFrame(repeat: null);
+        }
+
         _requests.Enqueue(request);
         _unsent.Append(request.Bytes);
         _unsentRequests++;

@@ -28,6 +28,8 @@ public sealed class SessionTableTests
     [InlineData("5:7.1=OK 6:7.2=OK cut5", "7.1@4", "OK at 5")]
     [InlineData("5:7.1=OK 6:7.2=OK cut5", "7.2@4", "new")]
     [InlineData("5:7.1=OK 6:7.2=OK cut5 6:8.1=OK", "8.1@4", "OK at 6")]
+    [InlineData("5:7.1=OK,7.3=+OK\r\n,7.9=:5", "7.3@4", "+OK\r\n at 5")]
+    [InlineData("5:7.1=OK,7.3=+OK\r\n,7.9=:5", "7.9@4", ":5 at 5")]
     [InlineData("5:7.1=OK trim", "7.1@4", "OK at 5")]
     public void TellsWhatTheLogHas(string script, string question, string answer)
     {
@@ -45,7 +47,7 @@ public sealed class SessionTableTests
         for (ulong position = 1; position <= 5000; position++)
         {
             for (int i = random.Next(3); i >= 0; i--)
-                table.Add(new LogPosition(position), Note(position % 5, [((position * 4) + (ulong)i, new string('r', 1 + random.Next(40)))]));
+                table.Add(new LogPosition(position), Note(position % 5, [((position * 4) + (ulong)i, new string('r', 2 + random.Next(40)))]));
             Assert.True(table.Floor.Value < position || position == 0);
             ulong asked = Math.Max(1, position - (ulong)random.Next((int)Math.Min(position, 60)));
             string answer = Ask(table, $"{asked % 5}.{asked * 4}@{asked - 1}");
@@ -107,7 +109,7 @@ public sealed class SessionTableTests
 
     [Fact]
     public void NoteIsAsTheFormatSays() =>
-        Assert.Equal("03070000000000000001034F4B21810100", Convert.ToHexString(Note(Session, [(1, "OK!"), (129, "LONG")])));
+        Assert.Equal("03070000000000000001034F4B21800100020101063A312D320D0A", Convert.ToHexString(Note(Session, [(1, "OK!"), (129, "LONG"), (131, "+OK\r\n"), (132, ":1-2\r\n")])));
 
     private static void Do(SessionTable table, string step)
     {
@@ -148,8 +150,13 @@ public sealed class SessionTableTests
     {
         BytesBuffer note = new();
         WriteNote.Begin(note, session);
+        ulong previous = 0;
         foreach ((ulong sequence, string reply) in writes)
-            WriteNote.Add(note, sequence, Encoding.ASCII.GetBytes(reply == "LONG" ? new string('x', WriteNote.ReplyBytesMax + 1) : reply));
+        {
+            WriteNote.Add(note, previous, sequence, Encoding.ASCII.GetBytes(reply == "LONG" ? new string('x', WriteNote.ReplyBytesMax + 1) : reply));
+            previous = sequence;
+        }
+
         return note.WrittenSpan.ToArray();
     }
 
