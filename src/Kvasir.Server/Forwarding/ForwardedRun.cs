@@ -33,10 +33,14 @@ internal sealed class ForwardedRun(ulong stream, LogPosition known, bool isLane)
     /// <summary>Of the command at the head.</summary>
     public WriteId Id => IsRepeat ? Repeat.Id : new WriteId(stream, _next);
 
-    public void Expect(in RepeatedWrite repeat)
+    /// <summary>A write will come that came before; false when it makes no sense: its place has been taken.</summary>
+    public bool TryExpect(in RepeatedWrite repeat)
     {
+        if (repeat.At < _next)
+            return false;
         _repeats.Enqueue(repeat);
         _nextRepeat = Repeat.At;
+        return true;
     }
 
     /// <summary>The command at the head is done with.</summary>

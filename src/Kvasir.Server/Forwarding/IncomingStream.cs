@@ -66,8 +66,8 @@ internal sealed class IncomingStream : ISessionOwner
         if (frame.Number != _nextFrame)
             return frame.Number < _nextFrame;
         _nextFrame++;
-        if (frame.Repeat is { } repeat)
-            _run.Expect(repeat);
+        if (frame.Repeat is { } repeat && !_run.TryExpect(repeat))
+            return false;
         SessionInput input = Session.Input;
         while (!bytes.IsEmpty)
         {

@@ -354,7 +354,6 @@ internal sealed class RespSession : IMailboxItem
                     return;
                 _requestBytes = 0;
                 Group.Add(execution, _replyStart);
-                Forwarded?.Executed();
 
                 // Nothing of it is sent, as in Redis: a reply that stops in the middle helps nobody.
                 // Asked again where it counts: a stranger may have given the password meanwhile.
@@ -378,6 +377,7 @@ internal sealed class RespSession : IMailboxItem
     private void Executed(int bytes)
     {
         Input.Executed(bytes);
+        Forwarded?.Executed();
         _claim = default;
         Awaited = GroupId.None;
     }
