@@ -5,7 +5,6 @@ using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
-using Kvasir.Server.Forwarding;
 
 namespace Kvasir.Server.Sessions;
 
@@ -30,11 +29,9 @@ internal enum Direction
 /// once: what came from another node runs here or nowhere. A shard without a leader is waited for a while, so that clients
 /// that know nothing of clusters notice no election. Inside the mailbox.
 /// </summary>
-internal sealed class CommandRouter
+internal sealed partial class CommandRouter
 {
     public const string CrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
-    private const string TooLong = "TIMEOUT outcome unknown: the write was done, and its reply was lost with the leader of the shard";
-    private const string Forgotten = "TIMEOUT outcome unknown: the leader of the shard was lost, and the next one cannot tell whether it was done";
     private const string Dropped = "CLUSTERDOWN the keyspace of this database was dropped";
 
     /// <summary>How often a session looks again that waits for what nobody tells of.</summary>
@@ -247,72 +244,6 @@ internal sealed class CommandRouter
         session.ReadAgeMs = Math.Max(session.ReadAgeMs, (long)Math.Ceiling(age.TotalMilliseconds));
         context.Routed = replica;
         return true;
-    }
-
-    /// <summary>For a command that came from another node.</summary>
-    private Direction DirectHere(CommandContext context, GroupId group)
-    {
-        RespSession session = context.Session;
-        Route route = _node.Router.Route(group, ref context.Session.Claim);
-        if (route.Kind == RouteKind.Local && !session.HasRefused)
-            return RunForwarded(context, route);
-        if (session.HasRefused || route.Kind is RouteKind.Remote or RouteKind.NoLeader)
-        {
-            session.HasRefused = true;
-            session.WaitsSinceMs = 0;
-            context.Reply.Error(route.Kind == RouteKind.Remote
-                ? $"NOTLEADER the shard is led by node {route.Leader}"
-                : "NOTLEADER this node does not lead the shard");
-            return Direction.Refused;
-        }
-
-        return Wait(context, route.Kind, group);
-    }
-
-    private Direction RunForwarded(CommandContext context, in Route route)
-    {
-        RespSession session = context.Session;
-        if (session.Forwarded?.MayRun(route) != false)
-            return Run(context, route);
-
-        // Nothing of it has happened: it may come again, on another stream.
-        session.HasRefused = true;
-        session.WaitsSinceMs = 0;
-        context.Reply.Error($"NOTLEADER the shard is led by node {Self}");
-        return Direction.Refused;
-    }
-
-    /// <summary>
-    /// A write that was sent before: the log knows whether it has happened, and then what it was answered. It runs if it surely has
-    /// not.
-    /// </summary>
-    public Direction DirectRepeat(CommandContext context)
-    {
-        RespSession session = context.Session;
-        TransactionState transaction = session.Transaction;
-        if (DirectHere(context, session.Pinned) is var direction and not Direction.Runs)
-            return direction;
-        session.Group.End(context.Execution);
-        RepeatedWrite repeat = session.Forwarded!.Repeat;
-        IReplicaLog log = context.Routed!.Log;
-        Check.That(log.Sessions is not null);
-        WriteFate fate = log.Sessions.Find(repeat.Id, repeat.Known, out ReadOnlySpan<byte> reply, out LogPosition position);
-        if (fate == WriteFate.NotApplied)
-            return Direction.Runs;
-        if (transaction.IsOpen)
-        {
-            transaction.End();
-            _server.Watches.RemoveAll(session);
-        }
-
-        session.WaitsSinceMs = 0;
-        if (fate == WriteFate.Applied)
-            context.Reply.Buffer.Append(reply);
-        else
-            context.Reply.Error(fate == WriteFate.Unknown ? Forgotten : TooLong);
-        if (fate != WriteFate.Unknown)
-            context.Execution.SeeRecord(log, position);
-        return Direction.Refused;
     }
 
     private static Direction Run(CommandContext context, in Route route)
