@@ -40,9 +40,8 @@ public static class WriteNote
     public static void Add(BytesBuffer note, ulong previous, ulong sequence, ReadOnlySpan<byte> reply)
     {
         ulong code = (ulong)reply.Length;
-        Check.That(code != Ok, $"a reply of one byte");
         bool isOk = reply.SequenceEqual(OkReply);
-        if (isOk || reply.Length > ReplyBytesMax)
+        if (isOk || reply.Length is (int)Ok or > ReplyBytesMax)
         {
             code = isOk ? Ok : NotKept;
             reply = default;

@@ -132,9 +132,9 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
                 coverage.Add("writes known again");
                 string text = Encoding.UTF8.GetString(told);
                 execution.SeeRecord(log, position);
-                process.Answer(execution.TakeGate(), ClientReply.Done(text == "-" ? default : Number(text)) with { Committed = log.DurablePosition }, reply);
+                process.Answer(execution.TakeGate(), ClientReply.Done(text[0] == '+' ? default : Number(text[1..])) with { Committed = log.DurablePosition }, reply);
                 return true;
-            case WriteFate.Unknown:
+            case WriteFate.Unknown or WriteFate.AppliedWithoutReply:
                 coverage.Add("writes that may be forgotten");
                 reply(new ClientReply(ClientOutcome.Forgotten, default, process.Node!.Self) { Committed = log.DurablePosition });
                 return true;
@@ -143,7 +143,7 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
         }
     }
 
-    private static string Reply(HistoryValue value) => value.IsNumber ? value.Number.ToString(CultureInfo.InvariantCulture) : "-";
+    private static string Reply(HistoryValue value) => value.IsNumber ? string.Create(CultureInfo.InvariantCulture, $":{value.Number}") : "+OK\r\n";
 
     /// <summary>The node's clock may be slow.</summary>
     private void ReadStale(Execution execution, Replica replica, byte[] key, TimeSpan age)

@@ -20,6 +20,8 @@ public sealed class SessionTableTests
     [InlineData("5:7.1=OK,7.3=:4,7.9=:5", "7.3@4", ":4 at 5")]
     [InlineData("5:7.1=OK,7.3=:4,7.9=:5", "7.2@4", "new")]
     [InlineData("5:7.1=LONG", "7.1@4", "no reply at 5")]
+    [InlineData("5:7.1=x,7.2=:3", "7.1@4", "no reply at 5")]
+    [InlineData("5:7.1=x,7.2=:3", "7.2@4", ":3 at 5")]
     [InlineData("5:7.1=OK forget6", "7.1@4", "unknown")]
     [InlineData("5:7.1=OK forget6", "7.2@5", "unknown")]
     [InlineData("5:7.1=OK forget6", "7.2@6", "new")]
