@@ -1,3 +1,4 @@
+using Kvasir.Server.Sessions;
 using System.Buffers.Binary;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
@@ -104,9 +105,3 @@ internal readonly record struct StreamFrame
         return isReply || (frame.Database >= 0 && frame.Protocol is 2 or 3 && !frame.Group.IsNone);
     }
 }
-
-/// <summary>A write that was sent before, and nobody knows whether it has happened.</summary>
-/// <param name="At">The number of its command in the stream that brings it again.</param>
-/// <param name="Id">As it was when it came for the first time.</param>
-/// <param name="Known">Up to here its shard's log was committed before that.</param>
-internal readonly record struct RepeatedWrite(ulong At, WriteId Id, LogPosition Known);

@@ -2,7 +2,6 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
 using Kvasir.Primitives;
-using Kvasir.Server.Forwarding;
 
 namespace Kvasir.Server.Sessions;
 

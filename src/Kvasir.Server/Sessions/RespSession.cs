@@ -3,7 +3,6 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
-using Kvasir.Server.Forwarding;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;

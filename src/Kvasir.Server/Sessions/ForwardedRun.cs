@@ -2,7 +2,7 @@ using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
 using Kvasir.Primitives;
 
-namespace Kvasir.Server.Forwarding;
+namespace Kvasir.Server.Sessions;
 
 /// <summary>
 /// Of a session that runs another node's requests: the number of the command that it runs, and under which number the writes
