@@ -223,7 +223,7 @@ public sealed partial class ClusterNode
             KeepsDigest = true,
 
             // Followers, too: whoever leads next sweeps on.
-            ExpiryHorizon = nowMs => ExpiryHorizon.At(nowMs, Log),
+            ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, Log),
         };
         IStorageEngine engine = FactoryOf(name).Open(folder, environment);
         if (engine is IOrderedEngine ordered)

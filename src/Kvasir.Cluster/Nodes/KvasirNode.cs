@@ -406,7 +406,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         EngineEnvironment shared = new(files, _environment.Scheduler, _memory)
         {
             StabilityWanted = _log.RequestSync,
-            ExpiryHorizon = nowMs => ExpiryHorizon.At(nowMs, _log),
+            ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, _log),
         };
         for (int i = 0; i < _replicas.Length; i++)
         {
