@@ -31,6 +31,8 @@ public sealed class ServerCommandTests : IDisposable
             Outcome takenByHttp = await KvasirProcess.Run(
                 "server", "--data", Path.Combine(_folder, "other"), "--resp", "127.0.0.1:0", "--http", "127.0.0.1:" + port, "--log-level", "error");
             Assert.Contains(port, takenByHttp.AssertUsageError(), StringComparison.Ordinal);
+            Assert.Empty(Directory.GetFiles(Path.Combine(_folder, "other"), "kvasir.pid*"));
+            Assert.Equal(["kvasir.pid"], Directory.GetFiles(Data, "kvasir.pid*").Select(Path.GetFileName));
             await Terminate(first);
         }
 

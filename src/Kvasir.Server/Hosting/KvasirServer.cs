@@ -60,11 +60,13 @@ public static class KvasirServer
         if (cancellation.IsCancellationRequested)
             return 0;
         using OpenedNode opened = OpenedNode.Open(options, world, logging);
-        await using RespServer server = await RespServer.Start(opened.Node, options, world.Files, logging, lost);
+        string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
+
+        // Before anybody is served: who has an answer may want to know whose it was.
+        await WriteProcessId(processIdPath, logger);
+        await using RespServer server = await Serve();
         using var heap = new HeapTrim(world.Scheduler.Time, MemoryShares.HeapBytes);
         using MeterProvider? exporter = StartExport(options);
-        string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
-        await WriteProcessId(processIdPath, logger);
         started?.Invoke(new BoundAddresses(server.Resp, server.RespTls, server.Http));
         using CancellationTokenSource any = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, server.ShutdownRequested);
         TaskCompletionSource stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -87,6 +89,19 @@ public static class KvasirServer
         if (turnedAway.IsCompleted && !stopped.Task.IsCompleted)
             throw new StartupException(await turnedAway);
         return 0;
+
+        async Task<RespServer> Serve()
+        {
+            try
+            {
+                return await RespServer.Start(opened.Node, options, world.Files, logging, lost);
+            }
+            catch
+            {
+                DeleteProcessId(processIdPath, logger);
+                throw;
+            }
+        }
     }
 
     // A server whose disk is full serves reads, and takes deletions: it may not fail for want of a place for its number.
@@ -94,7 +109,10 @@ public static class KvasirServer
     {
         try
         {
-            await File.WriteAllTextAsync(path, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
+            // Whole from the first moment on: the last one, killed, may have left its own there.
+            string making = path + ".new";
+            await File.WriteAllTextAsync(making, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
+            File.Move(making, path, overwrite: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
