@@ -24,6 +24,8 @@ internal sealed class ProcessScheduler(NodeProcess process, SeededRandom random,
         Await(job, TimeSpan.FromMilliseconds(0.05 - (Math.Log(1 - random.NextDouble()) * meanMs)));
     }
 
+    public bool HasWaitingJobs => _jobs.Count > 0;
+
     public IWaitPoint CreateWaitPoint() => new ProcessWaitPoint(this);
 
     public void Pause(TimeSpan time)

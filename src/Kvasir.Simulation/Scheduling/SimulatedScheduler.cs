@@ -34,6 +34,8 @@ public sealed class SimulatedScheduler : IScheduler
 
     public void Schedule(IBackgroundJob job, JobPriority priority) => _jobs.Add(job);
 
+    public bool HasWaitingJobs => _jobs.Count > 0;
+
     public IWaitPoint CreateWaitPoint() => new SimulatedWaitPoint(this);
 
     /// <summary>Moves time; some of the waiting jobs may run meanwhile.</summary>

@@ -27,7 +27,9 @@ internal sealed class WorkPace(IScheduler scheduler)
         TimeSpan worked = scheduler.Time.GetElapsedTime(begun);
         if (worked < s_burstMin)
             return;
-        double share = Share(isFlush);
+
+        // The threads are shared by all engines: what is easy for this one may be urgent for another.
+        double share = scheduler.HasWaitingJobs ? 1 : Share(isFlush);
         if (share < 1)
         {
             TimeSpan rest = worked * ((1 / share) - 1);

@@ -51,6 +51,8 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         Check.That(queue.TryAdd(job, urgent: priority == JobPriority.Flush), $"{job.Name} was scheduled after the end");
     }
 
+    public bool HasWaitingJobs => _others.HasWaiting;
+
     public IWaitPoint CreateWaitPoint() => new ThreadWaitPoint();
 
     public void Pause(TimeSpan time)
@@ -129,6 +131,15 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
                 (urgent ? _urgent : _ordinary).Enqueue(job);
                 Monitor.Pulse(_monitor);
                 return true;
+            }
+        }
+
+        public bool HasWaiting
+        {
+            get
+            {
+                lock (_monitor)
+                    return _urgent.Count != 0 || _ordinary.Count != 0;
             }
         }
 

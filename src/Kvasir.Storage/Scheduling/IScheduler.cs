@@ -11,6 +11,9 @@ public interface IScheduler
     /// <summary>Runs <paramref name="job"/> once, later, on some thread. A job handles its own exceptions.</summary>
     void Schedule(IBackgroundJob job, JobPriority priority);
 
+    /// <summary>Flushes or compactions wait for a thread: one that has a thread should not rest on it. Any thread.</summary>
+    bool HasWaitingJobs { get; }
+
     IWaitPoint CreateWaitPoint();
 
     /// <summary>Blocks the calling thread for <paramref name="time"/> (imagined time in the simulator).</summary>

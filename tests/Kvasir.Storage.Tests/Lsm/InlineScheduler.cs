@@ -33,6 +33,15 @@ internal sealed class InlineScheduler : IScheduler
         }
     }
 
+    public bool HasWaitingJobs
+    {
+        get
+        {
+            lock (_lock)
+                return _jobs.Count > 0;
+        }
+    }
+
     public IWaitPoint CreateWaitPoint() => new WaitPoint(this);
 
     public void Pause(TimeSpan time) => Clock.NowMs += (long)time.TotalMilliseconds;

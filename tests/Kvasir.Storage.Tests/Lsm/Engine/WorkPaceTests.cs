@@ -5,6 +5,7 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
+using Kvasir.Storage.Scheduling;
 
 namespace Kvasir.Storage.Tests.Lsm.Engine;
 
@@ -44,6 +45,18 @@ public sealed class WorkPaceTests : IDisposable
 
         // A burst that was too short goes on.
         Assert.Equal(workedMs >= 1, begun == _scheduler.Time.GetTimestamp());
+    }
+
+    [Fact]
+    public void NobodyRestsOnAThreadThatAnotherJobWaitsFor()
+    {
+        var pace = new WorkPace(_scheduler) { Share = _ => 0.1 };
+        long begun = pace.Begin();
+        _scheduler.Clock.Elapse(TimeSpan.FromMilliseconds(2));
+        _scheduler.Schedule(new Job(), JobPriority.Flush);
+        long before = _scheduler.Time.GetTimestamp();
+        pace.Rest(isFlush: true, ref begun);
+        Assert.Equal(before, _scheduler.Time.GetTimestamp());
     }
 
     [Fact]
@@ -128,5 +141,14 @@ public sealed class WorkPaceTests : IDisposable
         _engine.Stage(batch.Bytes);
         _engine.Publish(new LogPosition(_position));
         _engine.MarkStable(new LogPosition(_position));
+    }
+
+    private sealed class Job : IBackgroundJob
+    {
+        public string Name => "of another engine";
+
+        public void Run()
+        {
+        }
     }
 }
