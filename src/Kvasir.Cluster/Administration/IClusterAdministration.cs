@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Transport;
 
 namespace Kvasir.Cluster.Administration;
@@ -18,22 +19,4 @@ public interface IClusterAdministration
 
     /// <summary>Done once the other leads.</summary>
     void TransferLeader(string keyspace, int shard, NodeId to, Action<string?> done);
-}
-
-/// <summary>KEYSPACE CREATE. What is null or 0 was not asked for, and gets its default.</summary>
-public sealed record KeyspaceRequest
-{
-    public required string Name { get; init; }
-
-    public string? Engine { get; init; }
-
-    public string? Partitioning { get; init; }
-
-    public int Shards { get; init; }
-
-    public string? Replication { get; init; }
-
-    public int Replicas { get; init; }
-
-    public string? Durability { get; init; }
 }

@@ -49,6 +49,18 @@ public sealed record KeyspaceRequest
         return true;
     }
 
+    /// <summary>The choices, from which it can be read again.</summary>
+    public IReadOnlyList<string> ToWords() =>
+    [
+        "engine", Engine,
+        "partitioning", Partitioning,
+        "shards", Shards.ToString(CultureInfo.InvariantCulture),
+        "replication", Replication,
+        "replicas", Replicas.ToString(CultureInfo.InvariantCulture),
+        "durability", Durability,
+        "conflicts", Conflicts,
+    ];
+
     private KeyspaceRequest With(string choice, string value, out string? refusal)
     {
         refusal = null;

@@ -14,6 +14,23 @@ internal static class KeyspaceRules
     public const int ReplicasMax = 7;
     public const string SystemName = "system";
 
+    private static readonly Choice<string>[] s_engines = [new("lsm", "lsm"), new("log", "log"), new("btree", "btree")];
+
+    private static readonly Choice<KeyspacePartitioning>[] s_partitionings =
+        [new("range", KeyspacePartitioning.Range), new("static", KeyspacePartitioning.Static), new("ring", KeyspacePartitioning.Ring)];
+
+    private static readonly Choice<KeyspaceReplication>[] s_replications =
+        [new("raft", KeyspaceReplication.Raft), new("quorum", KeyspaceReplication.Quorum), new("multileader", KeyspaceReplication.MultiLeader)];
+
+    private static readonly Choice<KeyspaceConflicts>[] s_conflicts =
+    [
+        new("none", KeyspaceConflicts.None), new("lww", KeyspaceConflicts.LastWriteWins),
+        new("siblings", KeyspaceConflicts.Siblings), new("crdt", KeyspaceConflicts.Crdt),
+    ];
+
+    private static readonly Choice<Durability>[] s_durabilities =
+        [new("sync", Durability.Sync), new("interval", Durability.Interval), new("none", Durability.None)];
+
     public static string NameOfDatabase(int database) => "db" + database.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Why there can be no such keyspace, or null.</summary>
@@ -21,26 +38,18 @@ internal static class KeyspaceRules
         OfName(request.Name) ?? OfWords(request) ?? OfCombination(request) ?? RefusalOfNumbers(request) ?? NotYet(request);
 
     /// <summary>The record for what was not refused.</summary>
-    public static KeyspaceRecord Record(KeyspaceId id, KeyspaceRequest request)
+    public static KeyspaceRecord Record(KeyspaceId id, KeyspaceRequest request) => new()
     {
-        bool known = TryPartitioning(request.Partitioning, out KeyspacePartitioning partitioning);
-        known &= TryReplication(request.Replication, out KeyspaceReplication replication);
-        known &= TryConflicts(request.Conflicts, out KeyspaceConflicts conflicts);
-        known &= TryDurability(request.Durability, out Durability durability);
-        Check.That(known);
-        return new KeyspaceRecord
-        {
-            Id = id,
-            Name = request.Name,
-            Engine = request.Engine,
-            Partitioning = partitioning,
-            Shards = request.Shards,
-            Replication = replication,
-            Replicas = request.Replicas,
-            Durability = durability,
-            Conflicts = conflicts,
-        };
-    }
+        Id = id,
+        Name = request.Name,
+        Engine = request.Engine,
+        Partitioning = Of(s_partitionings, request.Partitioning),
+        Shards = request.Shards,
+        Replication = Of(s_replications, request.Replication),
+        Replicas = request.Replicas,
+        Durability = Of(s_durabilities, request.Durability),
+        Conflicts = Of(s_conflicts, request.Conflicts),
+    };
 
     private static string? OfName(string name)
     {
@@ -55,20 +64,12 @@ internal static class KeyspaceRules
         return null;
     }
 
-    private static string? OfWords(KeyspaceRequest request)
-    {
-        if (request.Engine is not ("lsm" or "log" or "btree"))
-            return $"there is no engine '{request.Engine}': it is lsm, log or btree";
-        if (!TryPartitioning(request.Partitioning, out _))
-            return $"there is no partitioning '{request.Partitioning}': it is range, static or ring";
-        if (!TryReplication(request.Replication, out _))
-            return $"there is no replication '{request.Replication}': it is raft, quorum or multileader";
-        if (!TryConflicts(request.Conflicts, out _))
-            return $"there is no rule for conflicts '{request.Conflicts}': it is none, lww, siblings or crdt";
-        if (!TryDurability(request.Durability, out _))
-            return $"there is no durability '{request.Durability}': it is sync, interval or none";
-        return null;
-    }
+    private static string? OfWords(KeyspaceRequest request) =>
+        Unknown(s_engines, "engine", request.Engine)
+        ?? Unknown(s_partitionings, "partitioning", request.Partitioning)
+        ?? Unknown(s_replications, "replication", request.Replication)
+        ?? Unknown(s_conflicts, "rule for conflicts", request.Conflicts)
+        ?? Unknown(s_durabilities, "durability", request.Durability);
 
     private static string? OfCombination(KeyspaceRequest request) => request switch
     {
@@ -111,51 +112,15 @@ internal static class KeyspaceRules
         return request.Engine == "lsm" ? null : $"engine {request.Engine} is not there yet: lsm is";
     }
 
-    private static bool TryPartitioning(string word, out KeyspacePartitioning partitioning)
+    private static string? Unknown<T>(Choice<T>[] choices, string what, string asked)
     {
-        partitioning = word switch
-        {
-            "range" => KeyspacePartitioning.Range,
-            "static" => KeyspacePartitioning.Static,
-            "ring" => KeyspacePartitioning.Ring,
-            _ => 0,
-        };
-        return partitioning != 0;
+        if (choices.Any(c => c.Word == asked))
+            return null;
+        string[] words = [.. choices.Select(c => c.Word)];
+        return $"there is no {what} '{asked}': it is {string.Join(", ", words[..^1])} or {words[^1]}";
     }
 
-    private static bool TryReplication(string word, out KeyspaceReplication replication)
-    {
-        replication = word switch
-        {
-            "raft" => KeyspaceReplication.Raft,
-            "quorum" => KeyspaceReplication.Quorum,
-            "multileader" => KeyspaceReplication.MultiLeader,
-            _ => 0,
-        };
-        return replication != 0;
-    }
+    private static T Of<T>(Choice<T>[] choices, string word) => choices.Single(c => c.Word == word).Meaning;
 
-    private static bool TryConflicts(string word, out KeyspaceConflicts conflicts)
-    {
-        conflicts = word switch
-        {
-            "none" => KeyspaceConflicts.None,
-            "lww" => KeyspaceConflicts.LastWriteWins,
-            "siblings" => KeyspaceConflicts.Siblings,
-            "crdt" => KeyspaceConflicts.Crdt,
-            _ => 0,
-        };
-        return conflicts != 0;
-    }
-
-    private static bool TryDurability(string word, out Durability durability)
-    {
-        durability = word switch
-        {
-            "interval" => Durability.Interval,
-            "none" => Durability.None,
-            _ => Durability.Sync,
-        };
-        return word is "sync" or "interval" or "none";
-    }
+    private readonly record struct Choice<T>(string Word, T Meaning);
 }

@@ -14,6 +14,7 @@ internal sealed partial class GroupHost
 
     private readonly ConcurrentQueue<ReceivedItem> _spareItems = new();
     private readonly Lock _gatherLock = new();
+    private readonly List<RaftGroup> _starved = [];
     private readonly List<RaftGroup> _goingOn = [];
     private readonly TickItem _tick;
     private readonly DurableItem _durableItem;
@@ -277,8 +278,11 @@ internal sealed partial class GroupHost
         public void Run(Execution execution)
         {
             host._goingOnPosted = false;
+            foreach (RaftGroup group in host._starved)
+                host.Touch(group);
             foreach (RaftGroup group in host._goingOn)
                 host.Touch(group);
+            host._starved.Clear();
             host._goingOn.Clear();
         }
     }

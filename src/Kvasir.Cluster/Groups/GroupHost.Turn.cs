@@ -75,10 +75,7 @@ internal sealed partial class GroupHost
     /// </summary>
     public void GoOn(RaftGroup group, bool isStarved)
     {
-        if (isStarved)
-            _goingOn.Insert(0, group);
-        else
-            _goingOn.Add(group);
+        (isStarved ? _starved : _goingOn).Add(group);
         if (_goingOnPosted)
             return;
         _goingOnPosted = true;

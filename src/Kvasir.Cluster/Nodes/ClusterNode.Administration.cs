@@ -7,7 +7,6 @@ using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
-using KeyspaceWish = Kvasir.Cluster.Administration.KeyspaceRequest;
 
 namespace Kvasir.Cluster.Nodes;
 
@@ -46,23 +45,8 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
 
     IReadOnlyList<StoppedReplica> IClusterTopology.Stopped => Volatile.Read(ref _stopped);
 
-    void IClusterAdministration.CreateKeyspace(KeyspaceWish request, Action<string?> done)
-    {
-        List<string> words = [request.Name];
-        Add("engine", request.Engine);
-        Add("partitioning", request.Partitioning);
-        Add("shards", request.Shards == 0 ? null : request.Shards.ToString(CultureInfo.InvariantCulture));
-        Add("replication", request.Replication);
-        Add("replicas", request.Replicas == 0 ? null : request.Replicas.ToString(CultureInfo.InvariantCulture));
-        Add("durability", request.Durability);
-        PostAdministration(new AdministrationCall(AdministrationVerb.CreateKeyspace, words), done);
-
-        void Add(string choice, string? value)
-        {
-            if (value is not null)
-                words.AddRange([choice, value]);
-        }
-    }
+    void IClusterAdministration.CreateKeyspace(KeyspaceRequest request, Action<string?> done) =>
+        PostAdministration(new AdministrationCall(AdministrationVerb.CreateKeyspace, [request.Name, .. request.ToWords()]), done);
 
     void IClusterAdministration.DropKeyspace(string name, Action<string?> done) =>
         PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), done);
@@ -139,7 +123,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
         switch (call.Verb)
         {
             case AdministrationVerb.CreateKeyspace when call.Words.Count > 0:
-                return Directory.KeyspaceRequest.TryParse(call.Words[0], [.. call.Words.Skip(1)], out Directory.KeyspaceRequest? request, out string? refusal)
+                return KeyspaceRequest.TryParse(call.Words[0], [.. call.Words.Skip(1)], out KeyspaceRequest? request, out string? refusal)
                     ? DirectoryOperations.CreateKeyspace(view, request)
                     : DirectoryDecision.Refuse(refusal);
             case AdministrationVerb.DropKeyspace when call.Words.Count == 1:

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Server.Sessions;
@@ -61,37 +62,11 @@ internal static class AdministrationCommands
 
     private static void Create(CommandContext context)
     {
-        KeyspaceRequest request = new() { Name = Text(context, 2) };
-        for (int i = 3; i < context.ArgumentCount; i += 2)
-        {
-            string word = Text(context, i).ToLowerInvariant();
-            if (i + 1 == context.ArgumentCount)
-            {
-                context.Reply.Error("ERR syntax error");
-                return;
-            }
-
-            string value = Text(context, i + 1).ToLowerInvariant();
-            KeyspaceRequest? more = word switch
-            {
-                "engine" => request with { Engine = value },
-                "partitioning" => request with { Partitioning = value },
-                "replication" => request with { Replication = value },
-                "durability" => request with { Durability = value },
-                "shards" when Count(value) is { } shards => request with { Shards = shards },
-                "replicas" when Count(value) is { } replicas => request with { Replicas = replicas },
-                _ => null,
-            };
-            if (more is null)
-            {
-                context.Reply.Error("ERR KEYSPACE CREATE name [engine lsm] [partitioning static] [shards N] [replication raft] [replicas N] [durability sync]");
-                return;
-            }
-
-            request = more;
-        }
-
-        Administration(context).CreateKeyspace(request, Later(context));
+        string[] words = [.. Enumerable.Range(3, context.ArgumentCount - 3).Select(i => Text(context, i))];
+        if (KeyspaceRequest.TryParse(Text(context, 2), words, out KeyspaceRequest? request, out string? refusal))
+            Administration(context).CreateKeyspace(request, Later(context));
+        else
+            context.Reply.Error("ERR " + refusal);
     }
 
     private static void Drop(CommandContext context) => Administration(context).DropKeyspace(Text(context, 2), Later(context));

@@ -85,11 +85,19 @@ internal sealed class OpenedNode : IDisposable
         return Math.Clamp(files.FreeBytes(folder) / 20, Least, Most);
     }
 
-    /// <summary>A journal is let go segment by segment: a small one is made of small ones.</summary>
+    /// <summary>
+    /// A journal is let go segment by segment: a small one is made of small ones. Under steady writes what a flush lets go is what the next
+    /// writes need: kept, it is not filled with zeros anew, which would be half of all that is written to it.
+    /// </summary>
     private static JournalOptions JournalOf(ServerOptions options)
     {
+        const int Segments = 16;
         JournalOptions standard = new();
-        return standard with { SegmentBytes = Math.Clamp(options.JournalBytesMax / 16, standard.FirstSegmentBytes, standard.SegmentBytes) };
+        return standard with
+        {
+            SegmentBytes = Math.Clamp(options.JournalBytesMax / Segments, standard.FirstSegmentBytes, standard.SegmentBytes),
+            SpareSegmentsMax = Segments,
+        };
     }
 
     private static OpenedNode OpenAlone(ServerOptions options, NodeEnvironment world)

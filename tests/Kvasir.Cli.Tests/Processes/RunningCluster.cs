@@ -77,26 +77,7 @@ internal sealed partial class RunningCluster : IDisposable
     /// Stops the node's process as it is. The signal alone does not: until one thread has taken it the others go on, and on a
     /// busy machine that can be long enough to answer a client.
     /// </summary>
-    public void Pause(int node)
-    {
-        string id = ProcessId(node);
-        Assert.Equal(0, Tools.Run("kill", "-STOP", id));
-        Tools.Until(() => Directory.EnumerateDirectories($"/proc/{id}/task").All(IsStopped), $"process {id} stands still");
-
-        static bool IsStopped(string thread)
-        {
-            try
-            {
-                // The state is the first field behind the name, which is in parentheses and may hold some.
-                return File.ReadAllText($"{thread}/stat").Split(") ")[^1][0] == 'T';
-            }
-            catch (IOException)
-            {
-                // It ended between the listing and the look at it.
-                return false;
-            }
-        }
-    }
+    public void Pause(int node) => Tools.Pause(ProcessId(node));
 
     public void Continue(int node) => Assert.Equal(0, Tools.Run("kill", "-CONT", ProcessId(node)));
 

@@ -81,6 +81,16 @@ internal sealed class RunningServer : IDisposable
 
     public void Signal(string name) => Tools.Run("kill", "-" + name, ProcessId.ToString(CultureInfo.InvariantCulture));
 
+    /// <summary>Back when all of it stands still.</summary>
+    public void Pause() => Tools.Pause(ProcessId.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>How often it has asked the system to read something: how far it has come, roughly, while it starts.</summary>
+    public int CountReads()
+    {
+        string line = File.ReadLines($"/proc/{ProcessId}/io").First(l => l.StartsWith("syscr: ", StringComparison.Ordinal));
+        return int.Parse(line.AsSpan("syscr: ".Length), CultureInfo.InvariantCulture);
+    }
+
     public void Kill()
     {
         Signal("KILL");
@@ -127,6 +137,27 @@ internal static class Tools
         process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return process.ExitCode;
+    }
+
+    /// <summary>Sends SIGSTOP, and is back when all of the process stands still: until a thread takes the signal the others go on.</summary>
+    public static void Pause(string processId)
+    {
+        Assert.Equal(0, Run("kill", "-STOP", processId));
+        Until(() => Directory.EnumerateDirectories($"/proc/{processId}/task").All(IsStopped), $"process {processId} stands still");
+
+        static bool IsStopped(string thread)
+        {
+            try
+            {
+                // The state is the first field behind the name, which is in parentheses and may hold some.
+                return File.ReadAllText($"{thread}/stat").Split(") ")[^1][0] == 'T';
+            }
+            catch (IOException)
+            {
+                // It ended between the listing and the look at it.
+                return false;
+            }
+        }
     }
 
     /// <summary>Asks until the answer is yes. Only a hang reaches the time limit.</summary>

@@ -212,7 +212,7 @@ public sealed class ClusterNodeTests
         ClusterMember asked = world.Members[2];
         string? answer = "none";
         IClusterAdministration administration = asked.Node;
-        asked.Do(_ => administration.CreateKeyspace(new Administration.KeyspaceRequest { Name = "users", Shards = 4 }, error => answer = error));
+        asked.Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "users", Shards = 4 }, error => answer = error));
         world.RunUntil(() => answer != "none", "there is an answer");
 
         Assert.Null(answer);
@@ -221,7 +221,7 @@ public sealed class ClusterNodeTests
         Assert.Equal(2, database);
         world.Put(database, "a", "1");
         Assert.Equal("1", world.Get(database, "a"));
-        asked.Do(_ => administration.CreateKeyspace(new Administration.KeyspaceRequest { Name = "users" }, error => answer = error));
+        asked.Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "users" }, error => answer = error));
         world.RunUntil(() => answer is not null, "there is an answer");
         Assert.Contains("already", answer, StringComparison.Ordinal);
         asked.Do(_ => administration.DropKeyspace("users", error => answer = error));

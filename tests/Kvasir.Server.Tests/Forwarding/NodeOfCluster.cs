@@ -15,6 +15,7 @@ using Kvasir.Storage.Engines;
 using Kvasir.Storage.Journal;
 using Microsoft.Extensions.Logging.Abstractions;
 using DirectoryHealth = Kvasir.Cluster.Directory.DirectoryHealth;
+using KeyspaceRequest = Kvasir.Cluster.Directory.KeyspaceRequest;
 
 namespace Kvasir.Server.Tests.Forwarding;
 

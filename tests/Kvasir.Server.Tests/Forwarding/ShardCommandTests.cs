@@ -116,7 +116,9 @@ public sealed class ShardCommandTests
         ClusterClient client = new(cluster, 1);
         Assert.Equal("+OK\r\n", client.Send("KEYSPACE CREATE books shards 8 replicas 3 engine lsm"));
         Assert.Equal("-ERR there is no such engine\r\n", client.Send("KEYSPACE CREATE books engine heap"));
-        Assert.StartsWith("-ERR KEYSPACE CREATE name", client.Send("KEYSPACE CREATE books shards many"), StringComparison.Ordinal);
+        Assert.Equal("-ERR 'shards many' is no number\r\n", client.Send("KEYSPACE CREATE books shards many"));
+        Assert.StartsWith("-ERR 'colour' is no choice of a keyspace", client.Send("KEYSPACE CREATE books colour blue"), StringComparison.Ordinal);
+        Assert.StartsWith("-ERR 'replicas' has no value", client.Send("KEYSPACE CREATE books shards 8 replicas"), StringComparison.Ordinal);
         Assert.Equal("+OK\r\n+OK\r\n+OK\r\n+OK\r\n", client.Send("KEYSPACE DROP books", "NODE DRAIN 2", "NODE DECOMMISSION 2", "LEADER TRANSFER db0 3 2"));
         Assert.Equal(["drop books", "drain 2", "decommission 2", "transfer db0 3 2"], cluster[1].Asked.TakeLast(4));
         Assert.StartsWith("*2\r\n*16\r\n$4\r\nname\r\n$3\r\ndb0\r\n", client.Send("KEYSPACE LIST"), StringComparison.Ordinal);
