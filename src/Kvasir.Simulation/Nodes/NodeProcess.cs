@@ -65,7 +65,8 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             JournalBytesMax = world.JournalBytesMax,
             OldBytesPerTurn = 1 << 10,
             SessionBytesMax = 1 << 10,
-            Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
+            // So little may wait for a write that those who append often have to commit.
+            Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10, PendingBytesMax = 8 << 10 },
             Raft = world.Settings,
             Upkeep = new UpkeepSettings { DeadAfter = world.DeadAfter },
         };

@@ -15,6 +15,9 @@ public sealed partial class JournalWriter
     private bool _commitRequested;
     private bool _syncRequested;
     private bool _syncingBeside;
+
+    // What the listener has been told, or another thread is about to tell it.
+    private ulong _told;
     private Exception? _syncBesideFailure;
 
     /// <summary>
@@ -108,21 +111,18 @@ public sealed partial class JournalWriter
             failure = exception;
         }
 
-        bool advanced;
         lock (_lock)
         {
             _syncBesideFailure = failure;
             // After a failure the listener has been told what is durable, and it stays so.
-            advanced = failure is null && _failure == JournalFailure.None;
-            if (advanced)
+            if (failure is null && _failure == JournalFailure.None)
                 NoteSyncLocked(written, began);
         }
 
-        if (advanced)
-            Listener?.Durable(new LogPosition(written));
-        // Only now: the listener hears of positions in order, and who waits for the end finds the failure.
+        // Only now: who waits for the end finds the failure.
         Volatile.Write(ref _syncingBeside, false);
         _progress.Pulse();
+        TellDurable();
 
         EnterCommit();
         try
@@ -243,8 +243,25 @@ public sealed partial class JournalWriter
         _segmentSyncs++;
         lock (_lock)
             NoteSyncLocked(_written, began);
-        Listener?.Durable(new LogPosition(_durable));
         _progress.Pulse();
+    }
+
+    /// <summary>
+    /// Tells the listener how far everything is durable, if it does not know. Outside the commit, and with no sync under way that the caller
+    /// would end: who hears of it may append at once, on this thread, so much that it has to commit itself.
+    /// </summary>
+    private void TellDurable()
+    {
+        ulong durable;
+        lock (_lock)
+        {
+            if (_told == _durable)
+                return;
+            Check.That(_told < _durable);
+            durable = _told = _durable;
+        }
+
+        Listener?.Durable(new LogPosition(durable));
     }
 
     private void NoteSyncLocked(ulong durable, long began)
@@ -302,6 +319,8 @@ public sealed partial class JournalWriter
             _pendingBytes = 0;
         }
 
+        // Appends are refused from now on, so nobody who hears of it commits.
+        TellDurable();
         Listener?.Failed(failure, cause, new LogPosition(durable));
         _progress.Pulse();
     }

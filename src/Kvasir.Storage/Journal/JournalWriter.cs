@@ -79,7 +79,7 @@ public sealed partial class JournalWriter : IDisposable
         _segment = tail.Segment;
         _retained = tail.Retained;
         _oldestNeeded = tail.OldestNeeded;
-        _appended = _written = _durable = _lastRecord = tail.Segment.EndPosition;
+        _appended = _written = _durable = _told = _lastRecord = tail.Segment.EndPosition;
         _pooledChunksMax = Math.Max(IdleChunksMax, options.PendingBytesMax / PendingChunk.OrdinaryBytes);
         _roomForMarks = _pooledChunksMax * JournalFormat.MarkBytes;
         _tail = new PendingChunk(PendingChunk.OrdinaryBytes);
@@ -284,7 +284,7 @@ public sealed partial class JournalWriter : IDisposable
             {
                 _failure = JournalFailure.None;
                 _failureCause = null;
-                _written = _durable = _appended;
+                _written = _durable = _told = _appended;
             }
 
             return true;
@@ -407,6 +407,7 @@ public sealed partial class JournalWriter : IDisposable
         lock (_lock)
             _committing = false;
         _progress.Pulse();
+        TellDurable();
     }
 
     private void ThrowIfStopped()

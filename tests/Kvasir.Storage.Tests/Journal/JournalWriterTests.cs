@@ -301,6 +301,37 @@ public sealed class JournalWriterTests
             Assert.Equal(position, Assert.Single(world.Replayed).Position);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void WhoHearsOfASyncMayWriteMoreThanFits(bool inBackground)
+    {
+        var world = new JournalWorld(7);
+        JournalWriter journal = world.Open(options: JournalWorld.SmallOptions with { PendingBytesMax = 8 << 10 });
+        List<string> written = ["first"];
+        var listener = new AppendingListener(() =>
+        {
+            for (int i = 0; i < 100; i++)
+            {
+                written.Add($"{i} " + new string('x', 1000));
+                JournalWorld.Append(journal, written[^1]);
+            }
+        });
+        journal.Listener = listener;
+        LogPosition first = JournalWorld.Append(journal, "first");
+        if (inBackground)
+            journal.RequestCommit(sync: true);
+        else
+            journal.Commit(sync: true);
+        world.Scheduler.RunAll();
+        Assert.True(listener.Heard >= first);
+        journal.Commit(sync: true);
+        Assert.Equal(journal.AppendedPosition, listener.Heard);
+        world.Crash(CrashKind.LoseUnsynced);
+        using (world.Open())
+            Assert.Equal(written, world.Replayed.Select(r => r.Payload));
+    }
+
     [Fact]
     public void SegmentsAreTrimmedRecycledAndNeverReadAsWhatTheyWere()
     {
@@ -461,5 +492,23 @@ public sealed class JournalWriterTests
         var cut = new JournalPayloadReader(buffer.WrittenSpan[..4]);
         Assert.False(cut.MoveNext());
         Assert.True(cut.Malformed);
+    }
+
+    /// <summary>As a mailbox that is run by whoever posts to it: the first news of a sync makes it write.</summary>
+    private sealed class AppendingListener(Action write) : IJournalListener
+    {
+        private Action? _write = write;
+
+        public LogPosition Heard { get; private set; }
+
+        public void Durable(LogPosition position)
+        {
+            Heard = position > Heard ? position : Heard;
+            Action? now = _write;
+            _write = null;
+            now?.Invoke();
+        }
+
+        public void Failed(JournalFailure failure, Exception cause, LogPosition durable) => Assert.Fail(cause.Message);
     }
 }

@@ -333,7 +333,15 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     {
         if (_stopped)
             return;
-        Volatile.Write(ref _durableTo, position.Value);
+        ulong seen = Volatile.Read(ref _durableTo);
+        while (position.Value > seen)
+        {
+            ulong now = Interlocked.CompareExchange(ref _durableTo, position.Value, seen);
+            if (now == seen)
+                break;
+            seen = now;
+        }
+
         TrimWhenDurable(position);
         _durable(position);
     }

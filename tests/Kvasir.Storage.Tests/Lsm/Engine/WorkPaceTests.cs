@@ -111,12 +111,12 @@ public sealed class WorkPaceTests : IDisposable
         Assert.Equal(1, Share(isFlush: true));
         _scheduler.RunAll();
 
-        // Somebody asked for a flush.
-        Fill(TimeSpan.FromSeconds(3));
-        Assert.True(Share(isFlush: true) < 1);
-        _engine.Flush();
+        // Somebody asked for a flush, of the only memtable there is, which has had time.
         Put(10);
-        Assert.Equal(1, _tables.WorkShare(true));
+        _scheduler.Clock.Elapse(TimeSpan.FromSeconds(3));
+        _engine.Flush();
+        Assert.Equal(2, _engine.MemTableCount);
+        Assert.Equal(1, Share(isFlush: true));
     }
 
     private double Share(bool isFlush)
