@@ -11,6 +11,10 @@ internal static class ClusterWarnings
     public static IReadOnlyList<string> Of(ClusterSurvey survey)
     {
         List<string> warnings = [.. survey.First.Problems];
+        if (survey.Nodes.Count == 0)
+            warnings.Add("the node that was asked knows nothing of its cluster yet: it has not joined one, or hears nobody who does");
+        else if (survey.First.DirectoryLeader == 0)
+            warnings.Add("nobody leads the directory: nothing about the cluster can be changed, and this may be out of date");
         foreach (NodeFound found in survey.Nodes)
         {
             if (found.Answer is null && found.Node.State is not "decommissioned")

@@ -58,7 +58,7 @@ internal static class KeyspaceCommand
         Argument<string> name = new("NAME") { Description = "Of the new keyspace." };
         Option<string?> engine = CommandFlag.Text("--engine", "NAME", "Storage engine.", "lsm");
         Option<string?> partitioning = CommandFlag.Text("--partitioning", "NAME", "How keys find their shard.", "static");
-        Option<int> shards = CommandFlag.Number("--shards", "N", "Shards; a power of two.", 4, 1, 16384);
+        Option<int> shards = CommandFlag.Number("--shards", "N", "Shards; a power of two.", 4, 1, 1024);
         Option<string?> replication = CommandFlag.Text("--replication", "NAME", "How copies agree.", "raft");
         Option<int> replicas = CommandFlag.Number("--replicas", "N", "Copies of each shard.", 3, 1, 9);
         Option<string?> durability = CommandFlag.Text("--durability", "WORD", "When a write is answered.", "sync");

@@ -82,19 +82,19 @@ public static partial class DirectoryOperations
             return DirectoryDecision.Refuse($"the folder says that it is node {request.Node}, whose folder is another one: it is a copy, or damaged");
         if (known is not null && !view.IsMember(known))
             return DirectoryDecision.Refuse($"node {known.Id} was decommissioned: empty its folder to let it join under a new number");
-        foreach (NodeRecord other in view.Nodes)
-        {
-            bool stays = other.State == NodeState.Active || (other.State == NodeState.Draining && known is not null);
-            if (stays && other.Id != known?.Id && other.PeerAddress == request.PeerAddress)
-                return DirectoryDecision.Refuse($"{request.PeerAddress} is the address of node {other.Id}, which is {WordOf(other.State)}: if its folder is lost, drain it first (node drain {other.Id})");
-        }
-
         var draft = new DirectoryDraft(view);
         if (known is not null)
         {
+            // It may be another's address by what is written down: all may have new ones. That one says where it is when it is back.
             id = known.Id;
             draft.Put(RecordOf(id, request, StateAfterStart(view, known), known.Incarnation + 1));
             return draft.Grant();
+        }
+
+        foreach (NodeRecord other in view.Nodes)
+        {
+            if (other.State == NodeState.Active && other.PeerAddress == request.PeerAddress)
+                return DirectoryDecision.Refuse($"{request.PeerAddress} is the address of node {other.Id}, which is {WordOf(other.State)}: if its folder is lost, drain it first (node drain {other.Id})");
         }
 
         id = draft.TakeNodeId();

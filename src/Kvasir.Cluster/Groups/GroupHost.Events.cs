@@ -92,7 +92,7 @@ internal sealed partial class GroupHost
         Volatile.Write(ref _suspension, reason);
         if (reason is not null)
         {
-            Stall();
+            Stall(Now());
             return;
         }
 
@@ -137,7 +137,7 @@ internal sealed partial class GroupHost
         }
 
         if (!_pending.IsEmpty && !_stalled && now - _pending.OldestAt > Settings.DiskStallMax)
-            Stall();
+            Stall(Now());
 
         // A leader's lease needs a sign of life of the disk, and so does whoever waits for one; nobody else may have written.
         if ((leads || _stalled) && _pending.IsEmpty && now - _syncedAt >= Settings.LeaseDiskSilenceMax / 3 && Refusal is null)
@@ -206,13 +206,12 @@ internal sealed partial class GroupHost
 
         // A disk that answers is not yet one that takes all there is to write.
         if (Refusal is not null)
-            Stall();
+            Stall(Now());
     }
 
     /// <summary>No group is led from here until the disk answers.</summary>
-    private void Stall()
+    private void Stall(TimeSpan now)
     {
-        TimeSpan now = Now();
         _stalled = true;
         foreach (RaftGroup group in _ordered)
             group.DiskStalled(now);
@@ -290,7 +289,7 @@ internal sealed partial class GroupHost
     /// <summary>What was not written never will be: this node leads nothing, and votes for nobody that it could not remember.</summary>
     private sealed class FailedItem(GroupHost host) : IMailboxItem
     {
-        public void Run(Execution execution) => host.Stall();
+        public void Run(Execution execution) => host.Stall(host.Now());
     }
 
     private sealed class PeerItem(GroupHost host, NodeId peer, bool isThere) : IMailboxItem

@@ -8,6 +8,7 @@ namespace Kvasir.Cluster.Groups;
 /// <summary>The end of a turn.</summary>
 internal sealed partial class GroupHost
 {
+    private bool _hasForgotten;
     private bool _hasGathered;
     private bool _wantsProbe;
     private bool _hasSent;
@@ -30,7 +31,7 @@ internal sealed partial class GroupHost
     {
         if (_touched.Count == 0 && !_wantsProbe && !_hasGathered)
             return;
-        if (_disposed)
+        if (_disposed || _hasForgotten)
         {
             _touched.Clear();
             return;

@@ -91,6 +91,9 @@ internal sealed partial class GroupHost : IDisposable
     /// <summary>Told of messages to groups that are not here.</summary>
     public Action<NodeId, GroupId>? StrangerWatcher { get; set; }
 
+    /// <summary>Told of a group that lacks an entry which this node has acknowledged; without it that is a broken invariant.</summary>
+    public Action<RaftGroup, LogIndex>? ForgottenWatcher { get; set; }
+
     /// <summary>Told when a snapshot has given a group another replica.</summary>
     public Action<RaftGroup>? ReplicaReplaced { get; set; }
 
@@ -178,7 +181,7 @@ internal sealed partial class GroupHost : IDisposable
     {
         TimeSpan now = Now();
         var reader = new RaftBatchReader(batch);
-        while (reader.MoveNext())
+        while (!_hasForgotten && reader.MoveNext())
         {
             if (_groups.TryGetValue(reader.Group, out RaftGroup? group))
                 group.Step(now, from, reader);
@@ -188,6 +191,18 @@ internal sealed partial class GroupHost : IDisposable
 
         if (reader.Malformed)
             MalformedBatches++;
+    }
+
+    /// <summary>
+    /// The node has acknowledged more than it has: its folder is an older copy, or its disk has lost what it had synced. Its votes may be
+    /// forgotten, too, so it does nothing more.
+    /// </summary>
+    public void Forgot(TimeSpan now, RaftGroup group, LogIndex acknowledged)
+    {
+        Check.That(ForgottenWatcher is not null, $"{group.Member.Id} acknowledged {acknowledged} of group {group.Id} and has only {group.LastIndex}");
+        Stall(now);
+        _hasForgotten = true;
+        ForgottenWatcher(group, acknowledged);
     }
 
     public WriteRefusal NotLeader(NodeId leader)

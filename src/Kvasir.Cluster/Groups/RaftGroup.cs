@@ -269,6 +269,12 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         RaftMessage message = reader.Message;
         message.From = GroupMember.Of(from, reader.FromGeneration);
         message.To = _member.Id;
+        if (message.Kind == MessageKind.Heartbeat && message.Term >= _member.Term && message.Commit > _member.LastIndex)
+        {
+            _host.Forgot(now, this, message.Commit);
+            return;
+        }
+
         StepOutcome outcome = _member.Step(now, message);
         _host.Touch(this);
         if (outcome.TruncatedFrom > LogIndex.Zero)

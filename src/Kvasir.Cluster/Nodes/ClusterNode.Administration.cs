@@ -95,7 +95,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
         Transport.Call(address, call.ToBytes(), s_administrationPatience, reply => Mailbox.Post(new ActionItem(_ => done(reply.Outcome switch
         {
             CallOutcome.Answered => AdministrationCall.ReadReply(reply.Bytes.Span),
-            CallOutcome.Failed => $"TRYAGAIN the directory's leader cannot be reached: {reply.Reason}",
+            CallOutcome.Failed or CallOutcome.Foreign => $"TRYAGAIN the directory's leader cannot be reached: {reply.Reason}",
             _ => $"TIMEOUT outcome unknown: the directory's leader did not answer: {reply.Reason}",
         }))));
     }

@@ -100,6 +100,7 @@ public sealed partial class ClusterNode
         _isCalling = false;
         if (_membership is null && !_disposed)
             SayWhyNot(asked, answer);
+        TakeNoteOfForeign(asked, answer);
         if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply))
             return;
         if (reply.Outcome != JoinOutcome.Accepted && _membership is { } member && member.Cluster == reply.ClusterId)
@@ -113,8 +114,7 @@ public sealed partial class ClusterNode
                 (_redirect, _announcedAt) = (reply.Text, 0);
                 break;
             case JoinOutcome.Refused:
-                Refused = $"{asked} does not let this node in: {reply.Text}";
-                Announcer?.Invoke(Refused);
+                Refuse($"{asked} does not let this node in: {reply.Text}");
                 break;
         }
     }

@@ -29,6 +29,7 @@ public sealed partial class ClusterNode
     private SnapshotCourier? _snapshots;
     private DirectoryView? _arranged;
     private bool _arrangedFresh;
+    private bool _hasSaidOfDatabases;
     private TimeSpan _startedAt;
 
     /// <summary>The directory first, which says of the others what they are.</summary>
@@ -112,6 +113,18 @@ public sealed partial class ClusterNode
 
         (_arranged, _arrangedFresh) = (view, isFresh);
         _router.Rebuild(view);
+        if (isFresh)
+            SayOfDatabases(view);
+    }
+
+    private void SayOfDatabases(DirectoryView view)
+    {
+        if (_hasSaidOfDatabases || !_options.IsDatabaseCountAsked || view.Cluster is null)
+            return;
+        _hasSaidOfDatabases = true;
+        int count = view.Keyspaces.Count(static k => k.Record.Database is not null);
+        if (count != _options.DatabaseCount)
+            Warn($"the cluster has {count} databases since it was founded, and databases {_options.DatabaseCount} changes nothing: make keyspaces instead (keyspace create)");
     }
 
     private ReplicaDuty DutyOf(DirectoryView view, GroupId group, bool isFresh)

@@ -15,8 +15,10 @@ public sealed partial class ClusterNode
     // Elections take less.
     private static readonly TimeSpan s_lostAfter = TimeSpan.FromSeconds(3);
 
-    // Inside the mailbox.
+    // Inside the mailbox, like all below.
+    private readonly SortedSet<string> _foreignSeeds = new(StringComparer.Ordinal);
     private TimeSpan _directoryHeardAt;
+    private bool _hasAskedSeeds;
 
     /// <summary>For some seconds.</summary>
     private bool HearsNothing => _host is { } host && host.Now() - _directoryHeardAt >= s_lostAfter;
@@ -40,6 +42,31 @@ public sealed partial class ClusterNode
         DirectoryCallCodec.Write(request, new WhereaboutsRequest(_membership!.Value.Cluster, Self));
         _isCalling = true;
         Transport.Call(address with { Node = NodeId.None }, request.WrittenSpan, s_callPatience, answer => Mailbox.Post(new ActionItem(_ => ToldWhereabouts(answer))));
+    }
+
+    /// <summary>
+    /// A member that was told of others looks once whether they are of its cluster: one that serves without them would never notice.
+    /// </summary>
+    private void AskSeeds()
+    {
+        if (_hasAskedSeeds || _membership is not { } membership)
+            return;
+        _hasAskedSeeds = true;
+        var request = new BytesBuffer();
+        DirectoryCallCodec.Write(request, new WhereaboutsRequest(membership.Cluster, Self));
+        foreach (PeerAddress seed in _options.Seeds)
+            Transport.Call(seed, request.WrittenSpan, s_callPatience, answer => Mailbox.Post(new ActionItem(_ => TakeNoteOfForeign(seed, answer))));
+    }
+
+    /// <summary>One address may have become another's since it was written down; all of them are a mistake, of the folder or of the addresses.</summary>
+    private void TakeNoteOfForeign(PeerAddress asked, CallReply answer)
+    {
+        if (_disposed || answer.Outcome != CallOutcome.Foreign || !_options.Seeds.Contains(asked) || !_foreignSeeds.Add(asked.ToString()))
+            return;
+        if (_foreignSeeds.Count == _options.Seeds.Select(static s => s.ToString()).Distinct(StringComparer.Ordinal).Count())
+            Refuse($"the folder is of another cluster than the addresses to join: {asked}: {answer.Reason}; give it addresses of its own cluster, or another folder");
+        else
+            Warn($"{asked}, which was given as an address to join, is of another cluster: {answer.Reason}");
     }
 
     private void ToldWhereabouts(CallReply answer)

@@ -3,6 +3,7 @@ using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Nodes;
@@ -111,5 +112,20 @@ public sealed partial class ClusterNode
             announcer(text);
         else
             _unsaid.Add(text);
+    }
+
+    private void Forgot(RaftGroup group, LogIndex acknowledged)
+    {
+        if (HasForgotten)
+            return;
+        HasForgotten = true;
+        Refuse($"the folder is an older copy of node {Self}'s, or its disk has lost what it had synced: the node has acknowledged entry {acknowledged} of shard {group.Id}, and has {group.LastIndex}. "
+            + $"Put the newest folder back, or drain the node (node drain {Self}), empty the folder and let it join anew");
+    }
+
+    private void Refuse(string reason)
+    {
+        Refused = reason;
+        Announcer?.Invoke(reason);
     }
 }

@@ -53,6 +53,7 @@ public sealed partial class ClusterNode
 
     private void Upkeep(Execution execution)
     {
+        AskSeeds();
         Announce(execution);
         if (_host is null || _directory is null)
             return;

@@ -113,8 +113,11 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     /// <summary>The folder's own number, drawn when it was made.</summary>
     public ulong Identity => _identity.Id;
 
-    /// <summary>Why this node is not let into the cluster, for good; null when nothing like that was said.</summary>
+    /// <summary>Why this node can be no part of the cluster, for good; null when nothing like that was said.</summary>
     public string? Refused { get; private set; }
+
+    /// <summary>It lacks what it has acknowledged.</summary>
+    internal bool HasForgotten { get; private set; }
 
     /// <summary>Told what people should know, in a line. Any thread.</summary>
     public Action<string>? Announcer { get; set; }
@@ -311,7 +314,12 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             SessionBytesMax = _options.SessionBytesMax,
             RoomBytes = _options.RoomBytes,
         };
-        var host = new GroupHost(membership.Node, options, Time, _random.Fork()) { Listener = this, RouteWatcher = RouteMoved };
+        var host = new GroupHost(membership.Node, options, Time, _random.Fork())
+        {
+            Listener = this,
+            RouteWatcher = RouteMoved,
+            ForgottenWatcher = Forgot,
+        };
         JournalOptions journal = _options.Journal with
         {
             MustExist = _identity.HasJournal,

@@ -28,6 +28,9 @@ public sealed record ClusterNodeOptions
     /// <summary>Of a cluster that is founded: databases, shards of each, copies of each.</summary>
     public int DatabaseCount { get; init; } = 16;
 
+    /// <summary>That number was asked for: where the cluster has another, people are told so.</summary>
+    public bool IsDatabaseCountAsked { get; init; }
+
     public int ShardsPerDatabase { get; init; } = 4;
 
     public int Replicas { get; init; } = 3;

@@ -10,6 +10,9 @@ public enum CallOutcome : byte
 
     /// <summary>The question was sent, and no answer came: the other side may have acted on it.</summary>
     Lost = 2,
+
+    /// <summary>Not heard: the other side is of another cluster.</summary>
+    Foreign = 3,
 }
 
 /// <param name="Bytes">The answer; empty without one.</param>

@@ -23,6 +23,15 @@ internal static class AdministrationCommands
                 Sub("drop", 3, CommandFlags.Admin, Drop),
                 Sub("list", 2, CommandFlags.None, List),
                 Sub("show", 3, CommandFlags.None, Show),
+                Help(
+                    "CREATE <name> [engine lsm] [partitioning static] [shards <n>] [replication raft] [replicas <n>] [durability sync]",
+                    "    Make a keyspace. Shards: a power of two, 4 unless told. Replicas: an odd number, 3 unless told.",
+                    "DROP <name>",
+                    "    Drop a keyspace and everything in it.",
+                    "LIST",
+                    "    Return all keyspaces and their options.",
+                    "SHOW <name>",
+                    "    Return one keyspace and its options."),
             ],
         },
         new()
@@ -33,15 +42,35 @@ internal static class AdministrationCommands
                 Sub("decommission", 3, CommandFlags.Admin, c => ChangeNode(c, static (a, id, done) => a.Decommission(id, done))),
                 Sub("drain", 3, CommandFlags.Admin, c => ChangeNode(c, static (a, id, done) => a.Drain(id, done))),
                 Sub("list", 2, CommandFlags.None, static c => StatusPage.WriteNodes(c.Reply, c.Node.Clustered!.Topology)),
+                Help(
+                    "DECOMMISSION <node>",
+                    "    Move all copies off a node, for good.",
+                    "DRAIN <node>",
+                    "    Have a node hand over what it leads, before a stop that is planned. A start takes it back.",
+                    "LIST",
+                    "    Return all nodes, their states, addresses and localities."),
             ],
         },
         new()
         {
             Name = "leader", Arity = -2, Flags = CommandFlags.None, Group = "cluster",
-            Subcommands = [Sub("transfer", 5, CommandFlags.Admin, Transfer)],
+            Subcommands =
+            [
+                Sub("transfer", 5, CommandFlags.Admin, Transfer),
+                Help("TRANSFER <keyspace> <shard> <node>", "    Have another node lead a shard."),
+            ],
         },
         Sub("status", 1, CommandFlags.Stale | CommandFlags.Loading, StatusPage.Write),
     ];
+
+    private static CommandDefinition Help(params string[] lines) => new()
+    {
+        Name = "help",
+        Arity = 2,
+        Flags = CommandFlags.Loading | CommandFlags.Stale,
+        Handler = c => HelpTexts.Write(c, lines),
+        Group = "cluster",
+    };
 
     private static CommandDefinition Sub(string name, int arity, CommandFlags flags, CommandHandler handler) => new()
     {

@@ -50,7 +50,7 @@ internal static class ClusterCommands
                 Sub("shards", 2, Asking, ClusterPages.Shards),
                 Sub("slaves", 3, Administrating),
                 Sub("slots", 2, Asking, ClusterPages.Slots),
-                new() { Name = "help", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale, Handler = Refuse, Group = "cluster" },
+                new() { Name = "help", Arity = 2, Flags = CommandFlags.Loading | CommandFlags.Stale, Handler = c => Answer(c, Help), Group = "cluster" },
             ],
         },
         new() { Name = "asking", Arity = 1, Flags = CommandFlags.Fast, Handler = Accept, Group = "cluster", Categories = ["connection"] },
@@ -115,6 +115,25 @@ internal static class ClusterCommands
         context.Reply.Integer(context.Session.ReadAgeMs);
         context.Session.ReadAgeMs = 0;
     }
+
+    private static void Help(CommandContext context) => HelpTexts.Write(
+        context,
+        "COUNTKEYSINSLOT <slot>",
+        "    Return the number of keys in <slot>.",
+        "GETKEYSINSLOT <slot> <count>",
+        "    Return key names stored in a slot.",
+        "INFO",
+        "    Return information about the cluster.",
+        "KEYSLOT <key>",
+        "    Return the hash slot for <key>.",
+        "MYID",
+        "    Return the node id.",
+        "NODES",
+        "    Return the nodes and the slots they lead.",
+        "SHARDS",
+        "    Return the slot ranges and who holds copies of them.",
+        "SLOTS",
+        "    Return the slot ranges, their leaders and followers.");
 
     private static void Refuse(CommandContext context) => context.Reply.Error(context.Server.Router is null
         ? "ERR This instance has cluster support disabled"

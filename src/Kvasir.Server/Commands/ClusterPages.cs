@@ -21,7 +21,7 @@ internal static class ClusterPages
         int size = topology.Groups.Select(static g => g.Leader).Where(static l => !l.IsNone).Distinct().Count();
         context.Reply.Verbatim(string.Create(
             CultureInfo.InvariantCulture,
-            $"cluster_enabled:1\r\ncluster_state:{(covered == Slot.Count ? "ok" : "fail")}\r\ncluster_slots_assigned:{Slot.Count}\r\ncluster_slots_ok:{covered}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:{Slot.Count - covered}\r\ncluster_known_nodes:{topology.Nodes.Count}\r\ncluster_size:{size}\r\ncluster_current_epoch:{Epoch(topology)}\r\ncluster_my_epoch:{Epoch(topology)}\r\n"));
+            $"cluster_state:{(covered == Slot.Count ? "ok" : "fail")}\r\ncluster_slots_assigned:{Slot.Count}\r\ncluster_slots_ok:{covered}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:{Slot.Count - covered}\r\ncluster_known_nodes:{topology.Nodes.Count}\r\ncluster_size:{size}\r\ncluster_current_epoch:{Epoch(topology)}\r\ncluster_my_epoch:{Epoch(topology)}\r\n"));
     }
 
     public static void Slots(CommandContext context)

@@ -57,7 +57,10 @@ internal static class ConnectionCommands
                 return;
             }
 
-            context.Reply.Error("ERR value is not an integer or out of range");
+            if (context.Server.Router is null)
+                context.Reply.Error("ERR value is not an integer or out of range");
+            else
+                context.Reply.Error("ERR there is no such keyspace: see KEYSPACE LIST");
             return;
         }
 

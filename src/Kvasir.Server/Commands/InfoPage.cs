@@ -337,7 +337,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
 
     private void Cluster()
     {
-        Field("cluster_enabled", "0");
+        // Clients that find a 1 here speak to each leader by themselves: that is for those who are redirected.
+        Field("cluster_enabled", server.Router is { Redirects: true } ? "1" : "0");
         if (server.Node.Clustered is not { } clustered)
             return;
         DirectoryHealth? health = clustered.Topology.Health;

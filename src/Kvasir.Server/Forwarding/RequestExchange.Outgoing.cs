@@ -24,7 +24,7 @@ internal sealed partial class RequestExchange
     private static readonly byte[] s_unreachable = "-CLUSTERDOWN the leader of the shard cannot be reached\r\n"u8.ToArray();
     private static readonly byte[] s_leaderless = "-CLUSTERDOWN the shard has no leader\r\n"u8.ToArray();
     private static readonly byte[] s_notReady = "-TRYAGAIN the leader of the shard cannot reach a majority of it\r\n"u8.ToArray();
-    private static readonly byte[] s_gone = "-CLUSTERDOWN the keyspace of this database was dropped\r\n"u8.ToArray();
+    private static readonly byte[] s_gone = "-ERR the keyspace of this database was dropped: SELECT another\r\n"u8.ToArray();
 
     private readonly Dictionary<StreamKey, OutgoingStream> _outgoing = [];
 

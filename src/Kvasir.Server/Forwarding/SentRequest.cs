@@ -13,6 +13,7 @@ internal sealed class SentRequest
 {
     private static readonly byte[] s_notLeader = "-NOTLEADER"u8.ToArray();
     private static readonly byte[] s_lost = "-TIMEOUT the write's outcome is unknown: leadership"u8.ToArray();
+    private static readonly byte[] s_lostRead = "-TRYAGAIN what was read is not certain: leadership"u8.ToArray();
     private static readonly byte[] s_blockNotLeader = "-EXECABORT Transaction discarded because of: NOTLEADER"u8.ToArray();
 
     private byte[] _bytes;
@@ -82,8 +83,8 @@ internal sealed class SentRequest
     /// <summary>A reply that says that nothing has happened, because its node does not lead.</summary>
     public static bool IsNotLeader(ReadOnlySpan<byte> reply) => reply.StartsWith(s_notLeader) || reply.StartsWith(s_blockNotLeader);
 
-    /// <summary>A reply that says that its node has lost the lead, and does not know what becomes of the write.</summary>
-    public static bool IsLost(ReadOnlySpan<byte> reply) => reply.StartsWith(s_lost);
+    /// <summary>A reply that says that its node has lost the lead, and does not know what becomes of the write, or of one that was read.</summary>
+    public static bool IsLost(ReadOnlySpan<byte> reply) => reply.StartsWith(s_lost) || reply.StartsWith(s_lostRead);
 
     /// <summary>Who leads instead, as that reply says; nobody when it does not say.</summary>
     public static NodeId LeaderIn(ReadOnlySpan<byte> reply)

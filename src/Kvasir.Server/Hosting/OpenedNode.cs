@@ -139,6 +139,7 @@ internal sealed class OpenedNode : IDisposable
                     Locality = peer.Locality,
                     Seeds = [.. peer.Seeds.Select(static s => new PeerAddress(NodeId.None, s.Host, s.Port))],
                     DatabaseCount = options.Databases,
+                    IsDatabaseCountAsked = options.AreDatabasesGiven,
                     MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
                     JournalBytesMax = options.JournalBytesMax,
                     Journal = JournalOf(options),

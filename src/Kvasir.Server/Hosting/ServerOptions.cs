@@ -53,6 +53,9 @@ public sealed record ServerOptions
 
     public int Databases { get; init; } = 16;
 
+    /// <summary>That number was given by the user.</summary>
+    public bool AreDatabasesGiven { get; init; }
+
     public int ClientsMax { get; init; } = 10_000;
 
     /// <summary>As many as the system lets the process have, whatever else is set.</summary>

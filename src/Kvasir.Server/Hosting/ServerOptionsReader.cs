@@ -195,6 +195,7 @@ public static class ServerOptionsReader
             Password = string.IsNullOrEmpty(settings["requirepass"]) ? null : settings["requirepass"],
             IoThreads = (int)Number(settings, "io-threads", defaults.IoThreads, 1, 128),
             Databases = databases,
+            AreDatabasesGiven = settings["databases"] is not null,
             ClientsMax = (int)Number(settings, "maxclients", defaults.ClientsMax, 1, 1_000_000),
             ValueBytesMax = Number(settings, "value-mib-max", defaults.ValueBytesMax >> 20, 1, 512) << 20,
             Backlog = (int)Number(settings, "backlog", defaults.Backlog, 1, 65535),

@@ -247,7 +247,8 @@ internal sealed partial class PeerLoop
         if (connection.Call is { } call)
         {
             connection.Call = null;
-            call.Done(new CallReply(CallOutcome.Failed, default, reason));
+            CallOutcome outcome = refusal.Reason == PeerRefusalReason.WrongCluster ? CallOutcome.Foreign : CallOutcome.Failed;
+            call.Done(new CallReply(outcome, default, reason));
         }
         else if (refusal.Reason == PeerRefusalReason.Duplicate && connection.Peer is { } peer && peer.Attempt == connection)
         {

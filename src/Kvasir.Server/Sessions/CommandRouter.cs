@@ -32,7 +32,7 @@ internal enum Direction
 internal sealed partial class CommandRouter
 {
     public const string CrossSlot = "CROSSSLOT Keys in request don't hash to the same slot";
-    private const string Dropped = "CLUSTERDOWN the keyspace of this database was dropped";
+    private const string Dropped = "ERR the keyspace of this database was dropped: SELECT another";
 
     /// <summary>How often a session looks again that waits for what nobody tells of.</summary>
     private const int LookMicroseconds = 5000;

@@ -28,7 +28,7 @@ internal sealed class CommitGroup(SessionOutput output)
     }
 
     /// <summary>After each command, whose reply, if any, begins at <paramref name="start"/>.</summary>
-    public void Add(Execution execution, int start)
+    public void Add(Execution execution, int start, bool reads)
     {
         Gate gate = execution.TakeGate();
         int staged = execution.StagedBytes;
@@ -37,8 +37,10 @@ internal sealed class CommitGroup(SessionOutput output)
         {
             if (staged == 0)
             {
-                if (answered && gate.Log is { } log)
-                    output.AddGate(log, gate.Position, start, 1);
+                if (answered && gate.Log is { } log && reads)
+                    output.AddReadGate(log, gate.Position, start);
+                else if (answered && gate.Log is { } written)
+                    output.AddGate(written, gate.Position, start, 1);
                 return;
             }
 

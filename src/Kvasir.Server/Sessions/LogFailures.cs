@@ -37,16 +37,22 @@ internal sealed class LogFailures
 
     public void Add(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
     {
-        string error = loss switch
+        (string error, string readError) = loss switch
         {
-            LogLoss.DiskFull => "MISCONF disk full: the write was not and will not be applied. " + reason,
-            LogLoss.DiskFailed => "IOERR the disk failed: the write's outcome is unknown until the server restarts. " + reason,
-            _ => "TIMEOUT the write's outcome is unknown: leadership of its shard was lost before a majority had it",
+            LogLoss.DiskFull => (
+                "MISCONF disk full: the write was not and will not be applied. " + reason,
+                "TRYAGAIN what was read was not and will not be applied: disk full. " + reason),
+            LogLoss.DiskFailed => (
+                "IOERR the disk failed: the write's outcome is unknown until the server restarts. " + reason,
+                "IOERR the disk failed: whether what was read is there is unknown until the server restarts. " + reason),
+            _ => (
+                "TIMEOUT the write's outcome is unknown: leadership of its shard was lost before a majority had it",
+                "TRYAGAIN what was read is not certain: leadership of its shard was lost before a majority had it"),
         };
         lock (_lock)
         {
             LogFailureNote[] before = _notes;
-            LogFailureNote note = new(_count + 1, log, durable, error);
+            LogFailureNote note = new(_count + 1, log, durable, error, readError);
             _notes = [.. before.AsSpan(Math.Max(0, before.Length - KeptMax + 1)), note];
             if (loss != LogLoss.LeadershipLost)
                 _stopped = [.. _stopped.Where(n => !ReferenceEquals(n.Log, log)), note];
@@ -66,13 +72,13 @@ internal sealed class LogFailures
         foreach (LogFailureNote note in notes)
         {
             if (note.Number > seen)
-                output.Fail(note.Log, missed ? LogPosition.Zero : note.Durable, note.Error);
+                output.Fail(note.Log, missed ? LogPosition.Zero : note.Durable, note.Error, note.ReadError);
         }
 
         foreach (LogFailureNote note in _stopped)
         {
             if (note.Log.IsStopped)
-                output.Fail(note.Log, note.Durable, note.Error);
+                output.Fail(note.Log, note.Durable, note.Error, note.ReadError);
         }
 
         seen = Math.Max(seen, notes[^1].Number);
@@ -82,5 +88,6 @@ internal sealed class LogFailures
     /// <param name="Log">Which.</param>
     /// <param name="Durable">Everything up to here is safe.</param>
     /// <param name="Error">What clients are told whose write came later.</param>
-    private sealed record LogFailureNote(long Number, IReplicaLog Log, LogPosition Durable, string Error);
+    /// <param name="ReadError">What they are told who have only seen such a write: to ask again changes nothing.</param>
+    private sealed record LogFailureNote(long Number, IReplicaLog Log, LogPosition Durable, string Error, string ReadError);
 }

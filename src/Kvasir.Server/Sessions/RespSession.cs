@@ -352,7 +352,7 @@ internal sealed class RespSession : IMailboxItem
                 if (!Server.Dispatcher.Execute(_context, Parser.LongestArgument))
                     return;
                 _requestBytes = 0;
-                Group.Add(execution, _replyStart);
+                Group.Add(execution, _replyStart, _context.Entry is { Definition.Flags: var flags } && (flags & CommandFlags.ReadOnly) != 0);
 
                 // Nothing of it is sent, as in Redis: a reply that stops in the middle helps nobody.
                 // Asked again where it counts: a stranger may have given the password meanwhile.

@@ -47,6 +47,10 @@ internal sealed class SessionOutput
     public void AddGate(IReplicaLog log, LogPosition position, int start, int replies) =>
         Add(new ReplyGate { Log = log, Position = position, Start = start, End = Buffer.Length, Replies = replies });
 
+    /// <summary>As <see cref="AddGate"/>, for the reply of a command that only reads, and saw what is not durable yet.</summary>
+    public void AddReadGate(IReplicaLog log, LogPosition position, int start) =>
+        Add(new ReplyGate { Log = log, Position = position, Start = start, End = Buffer.Length, Replies = 1, IsRead = true });
+
     /// <summary>A reply that is made elsewhere will stand here.</summary>
     public void AddPlace(PendingReply reply)
     {
@@ -117,13 +121,14 @@ internal sealed class SessionOutput
 
     /// <summary>
     /// A log failed behind <paramref name="durable"/>: replies that wait for a later position of it become
-    /// <paramref name="error"/>, as many as they were.
+    /// <paramref name="error"/>, as many as they were, or <paramref name="readError"/> where nothing was written.
     /// </summary>
-    public void Fail(IReplicaLog log, LogPosition durable, string error)
+    public void Fail(IReplicaLog log, LogPosition durable, string error, string readError)
     {
         if (!IsAnyLost(log, durable))
             return;
         byte[] line = Encoding.UTF8.GetBytes("-" + error + "\r\n");
+        byte[] readLine = Encoding.UTF8.GetBytes("-" + readError + "\r\n");
         byte[] old = Buffer.WrittenSpan.ToArray();
         int copied = _sent;
         int kept = _firstGate;
@@ -135,7 +140,7 @@ internal sealed class SessionOutput
             if (IsLost(gate, log, durable))
             {
                 for (int i = 0; i < gate.Replies; i++)
-                    Buffer.Append(line);
+                    Buffer.Append(gate.IsRead ? readLine : line);
                 continue;
             }
 
@@ -277,6 +282,7 @@ internal sealed class SessionOutput
         public int Start;
         public int End;
         public int Replies;
+        public bool IsRead;
         public bool IsReady;
     }
 }

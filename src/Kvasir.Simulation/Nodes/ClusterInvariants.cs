@@ -26,6 +26,7 @@ internal sealed class ClusterInvariants(ClusterWorld world)
     {
         if (machine.Process is not { Node.Host: { } host } process)
             return;
+        Check.That(!process.Node.HasForgotten, $"node {machine.Id}: {process.Node.Refused}");
         foreach (RaftGroup group in host.Groups)
             Look(machine, process, group);
     }

@@ -55,15 +55,111 @@ public sealed class JoiningTests : IDisposable
         Assert.StartsWith("kvasir: ", line, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task AFolderOfAnotherClusterIsTurnedAwayEvenIfItCouldServeAlone()
+    {
+        using RunningServer first = await Start("first", []);
+        using (RunningServer other = await Start("other", []))
+        {
+            PeerOf(other);
+            Assert.Equal(0, await other.Terminate());
+        }
+
+        using RunningServer again = RunningServer.Begin([], _folder + "/other", Flags(["--join", PeerOf(first)]));
+        Assert.Equal(2, await again.End());
+        Assert.Contains("kvasir: the folder is of another cluster than the addresses to join", again.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task NodesComeBackWithEachOthersAddresses()
+    {
+        string[] names = ["first", "second", "third"], peers = new string[3];
+        RunningServer[] servers = new RunningServer[3];
+        try
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                servers[i] = await Start(names[i], i == 0 ? [] : ["--join", peers[0]]);
+                peers[i] = PeerOf(servers[i], i + 1);
+            }
+
+            AwaitHealth(servers[0]);
+            using (RespConnection client = servers[0].Connect())
+                Tools.Until(() => client.Ask("SET", "key", "value") == "OK", "it is written");
+            foreach (RunningServer server in servers)
+            {
+                server.Kill();
+                server.Dispose();
+            }
+
+            string join = string.Join(',', peers);
+            for (int i = 0; i < 3; i++)
+                servers[i] = await Start(names[i], ["--peer", peers[(i + 1) % 3], "--join", join]);
+            foreach (RunningServer server in servers)
+            {
+                using RespConnection client = server.Connect();
+                Tools.Until(() => client.Ask("GET", "key") == "value", "it is there");
+                AwaitHealth(server);
+            }
+
+            for (int i = 0; i < 3; i++)
+                Assert.Equal(peers[(i + 1) % 3], PeerOf(servers[0], i + 1));
+        }
+        finally
+        {
+            foreach (RunningServer? server in servers)
+                server?.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task AnOlderCopyOfAFolderEndsAndSaysSo()
+    {
+        string seed = "";
+        RunningServer[] servers = new RunningServer[3];
+        try
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                servers[i] = await Start($"node-{i}", i == 0 ? [] : ["--join", seed]);
+                seed = PeerOf(servers[0]);
+            }
+
+            AwaitHealth(servers[0]);
+            string peer = PeerOf(servers[2], 3);
+            Assert.Equal(0, await servers[2].Terminate());
+            Assert.Equal(0, Tools.Run("cp", "-a", _folder + "/node-2", _folder + "/copy"));
+            servers[2].Dispose();
+            servers[2] = await Start("node-2", ["--peer", peer, "--join", seed]);
+            AwaitHealth(servers[0]);
+            using (RespConnection client = servers[0].Connect())
+            {
+                for (int i = 0; i < 200; i++)
+                    Tools.Until(() => client.Ask("SET", $"key{i}", "value") == "OK", "it is written");
+            }
+
+            AwaitHealth(servers[2]);
+            Assert.Equal(0, await servers[2].Terminate());
+            using RunningServer copy = RunningServer.Begin([], _folder + "/copy", Flags(["--peer", peer, "--join", seed]));
+            Assert.Equal(2, await copy.End());
+            Assert.Contains("kvasir: the folder is an older copy of node 3's", copy.Errors, StringComparison.Ordinal);
+        }
+        finally
+        {
+            foreach (RunningServer? server in servers)
+                server?.Dispose();
+        }
+    }
+
     private static string[] Flags(string[] flags) =>
         ["--resp-advertise", "127.0.0.1:1", "--memory-mib", "128", "--log-level", "warning", .. flags.Contains("--peer") ? Array.Empty<string>() : ["--peer", "127.0.0.1:0"], .. flags];
 
-    private static string PeerOf(RunningServer server)
+    private static string PeerOf(RunningServer server, int node = 1)
     {
         string? peer = null;
         Tools.Until(
-            () => (peer = ClusterSurvey.AskOne(server.Address, password: null, TimeSpan.FromSeconds(10)).Nodes.FirstOrDefault(n => n.Id == 1)?.Peer) is not null,
-            "the first node knows where it is");
+            () => (peer = ClusterSurvey.AskOne(server.Address, password: null, TimeSpan.FromSeconds(10)).Nodes.FirstOrDefault(n => n.Id == node)?.Peer) is not null,
+            "it is known where the node is");
         return peer!;
     }
 

@@ -26,6 +26,28 @@ public sealed class FailOverTests
         Assert.Equal("$3\r\nold\r\n", client.Send($"GET {key}") + client.Wait(20));
     }
 
+    [Theory]
+    [InlineData(1, "-TRYAGAIN what was read is not certain: leadership of its shard was lost before a majority had it\r\n")]
+    [InlineData(2, "$3\r\nold\r\n")]
+    public void ReadOfAWriteThatNoMajorityHadIsNoWrite(int node, string expected)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient writer = new(cluster, 1), reader = new(cluster, node);
+        string key = cluster.KeyLedBy(1);
+        GroupInMemory group = cluster.GroupOf(key);
+        writer.Send($"SET {key} old");
+        group.CommitsAtOnce = false;
+        Assert.Equal("", writer.Send($"SET {key} new"));
+        Assert.Equal("", reader.Send($"GET {key}"));
+        cluster.Depose(group);
+        cluster.Pump();
+        Assert.Equal(Unknown, writer.Receive());
+        group.CommitsAtOnce = true;
+        string atOnce = reader.Receive();
+        cluster.Lead(group, 2);
+        Assert.Equal(expected, atOnce + reader.Wait(20));
+    }
+
     [Fact]
     public void WriteThatNoMajorityHadIsSentAgainByItsNode()
     {

@@ -119,6 +119,10 @@ public sealed class ShardCommandTests
         Assert.Equal("-ERR 'shards many' is no number\r\n", client.Send("KEYSPACE CREATE books shards many"));
         Assert.StartsWith("-ERR 'colour' is no choice of a keyspace", client.Send("KEYSPACE CREATE books colour blue"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR 'replicas' has no value", client.Send("KEYSPACE CREATE books shards 8 replicas"), StringComparison.Ordinal);
+        foreach (string family in (string[])["KEYSPACE", "NODE", "LEADER", "CLUSTER"])
+            Assert.Contains($"+{family} <subcommand>", client.Send(family + " HELP"), StringComparison.Ordinal);
+        Assert.Equal("-ERR there is no such keyspace: see KEYSPACE LIST\r\n", client.Send("SELECT nowhere"));
+        Assert.Contains("cluster_enabled:0", client.Send("INFO cluster"), StringComparison.Ordinal);
         Assert.Equal("+OK\r\n+OK\r\n+OK\r\n+OK\r\n", client.Send("KEYSPACE DROP books", "NODE DRAIN 2", "NODE DECOMMISSION 2", "LEADER TRANSFER db0 3 2"));
         Assert.Equal(["drop books", "drain 2", "decommission 2", "transfer db0 3 2"], cluster[1].Asked.TakeLast(4));
         Assert.StartsWith("*2\r\n*16\r\n$4\r\nname\r\n$3\r\ndb0\r\n", client.Send("KEYSPACE LIST"), StringComparison.Ordinal);

@@ -56,7 +56,7 @@ public sealed class PeerCallTests
         Assert.Equal(CallOutcome.Failed, Ask(a, new PeerAddress(NodeId.None, new string('x', 300), 1), "x").Outcome);
         Assert.Equal(CallOutcome.Failed, Ask(a, b.Address with { Node = new NodeId(7) }, "x").Outcome);
         CallReply refused = Ask(member, b.Address, "x");
-        Assert.Equal(CallOutcome.Failed, refused.Outcome);
+        Assert.Equal(CallOutcome.Foreign, refused.Outcome);
         Assert.Contains("it belongs to cluster", refused.Reason, StringComparison.Ordinal);
         Assert.Equal(CallOutcome.Failed, Ask(b, b.Address, "x").Outcome);
 

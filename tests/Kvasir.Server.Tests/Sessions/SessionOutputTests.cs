@@ -33,8 +33,19 @@ public sealed class SessionOutputTests
         Gated(output, "b", 20);
         Write(output, "c");
         Gated(output, "d", 30);
-        output.Fail(s_log, new LogPosition(15), "MISCONF full");
+        output.Fail(s_log, new LogPosition(15), "MISCONF full", "TRYAGAIN");
         Assert.Equal("a-MISCONF full\r\nc-MISCONF full\r\n", Take(output, 15));
+    }
+
+    [Fact]
+    public void WhoHasOnlySeenWhatIsLostHearsAnErrorOfItsOwn()
+    {
+        SessionOutput output = new();
+        Gated(output, "a", 10);
+        Write(output, "b");
+        output.AddReadGate(s_log, new LogPosition(10), 1);
+        output.Fail(s_log, new LogPosition(9), "TIMEOUT", "TRYAGAIN");
+        Assert.Equal("-TIMEOUT\r\n-TRYAGAIN\r\n", Take(output, 9));
     }
 
     [Fact]
@@ -80,7 +91,7 @@ public sealed class SessionOutputTests
         Write(output, "b");
         output.AddGate(other, new LogPosition(10), 1, 1);
         Gated(output, "c", 20);
-        output.Fail(other, new LogPosition(9), "TIMEOUT");
+        output.Fail(other, new LogPosition(9), "TIMEOUT", "TRYAGAIN");
         Assert.Equal("", Take(output, 9));
         Assert.Equal("a-TIMEOUT\r\n", Take(output, 10));
         Assert.Equal("c", Take(output, 20));
