@@ -32,11 +32,7 @@ internal sealed class ClusterWatch
     public Task Run(CancellationToken cancellation) => Task.WhenAll(_cluster.Nodes.Select(n => Watch(n, cancellation)));
 
     /// <summary>How to start a node again by hand.</summary>
-    public static string RestartCommand(NodePlace place)
-    {
-        string near = Path.GetRelativePath(Environment.CurrentDirectory, place.SettingsFile);
-        return $"{ThisProgram.Name} server --config {(near.StartsWith("..", StringComparison.Ordinal) ? Path.GetFullPath(place.SettingsFile) : near)}";
-    }
+    public static string RestartCommand(NodePlace place) => $"{ThisProgram.Name} server --config {Path.GetFullPath(place.SettingsFile)}";
 
     private async Task Watch(NodePlace place, CancellationToken cancellation)
     {

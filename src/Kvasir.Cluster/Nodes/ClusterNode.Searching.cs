@@ -75,6 +75,12 @@ public sealed partial class ClusterNode
         if (_disposed || answer.Outcome != CallOutcome.Answered || !DirectoryCallCodec.TryRead(answer.Bytes.Span, out JoinReply? reply)
             || reply.ClusterId != _membership!.Value.Cluster)
             return;
+        if (reply.Outcome == JoinOutcome.Refused)
+        {
+            Refuse(reply.Text);
+            return;
+        }
+
         LearnFrom(reply);
         if (reply.Outcome == JoinOutcome.Redirect)
             (_redirect, _announcedAt) = (reply.Text, 0);
@@ -95,6 +101,9 @@ public sealed partial class ClusterNode
     private void AskedForWhereabouts(CallTicket call, WhereaboutsRequest request)
     {
         bool leads = _directory is { IsServing: true } && _membership is { } membership && membership.Cluster == request.ClusterId;
-        Reply(call, leads ? JoinReply.Accept(View, request.Node) : WhoLeads());
+        if (leads && View.Node(request.Node) is { } asker && !View.IsMember(asker))
+            Reply(call, JoinReply.Refuse($"node {request.Node} was decommissioned, and nothing of it is needed any more") with { ClusterId = request.ClusterId });
+        else
+            Reply(call, leads ? JoinReply.Accept(View, request.Node) : WhoLeads());
     }
 }

@@ -19,7 +19,7 @@ public readonly record struct KeyNumbers(long Keys, long Expiring, long AverageT
 public sealed class KeyCensus
 {
     /// <summary>So many keys are counted even for those who want an estimate only.</summary>
-    private const long CheapCountMax = 50_000;
+    public const long CheapCountMax = 50_000;
 
     private readonly Replica _replica;
 
@@ -62,10 +62,10 @@ public sealed class KeyCensus
     }
 
     /// <summary>The numbers as of now where that is cheap; else those of the first keys, projected on the engine's estimate.</summary>
-    public KeyNumbers Estimate(Execution execution, long nowMs)
+    public KeyNumbers Estimate(Execution execution, long nowMs, long countedMax = CheapCountMax)
     {
         execution.SeeAll(_replica);
-        if ((_known && nowMs < _earliestDeadlineMs) || TryCountAll(execution, nowMs, CheapCountMax))
+        if ((_known && nowMs < _earliestDeadlineMs) || TryCountAll(execution, nowMs, countedMax))
             return Numbers(nowMs);
         KeyNumbers sample = Numbers(nowMs);
         long keys = Math.Max(_replica.Engine.GetStatistics().EstimatedKeys, sample.Keys);

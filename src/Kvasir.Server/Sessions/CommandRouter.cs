@@ -456,7 +456,8 @@ internal sealed partial class CommandRouter
         long nowMs = _server.Clock.NowMs;
         if (session.WaitsSinceMs == 0)
             session.WaitsSinceMs = nowMs;
-        if (kind != RouteKind.Gone && nowMs - session.WaitsSinceMs < (long)Patience.TotalMilliseconds)
+        bool hasWaited = session.Input.Position < session.WaitedInVainTo;
+        if (kind != RouteKind.Gone && !hasWaited && nowMs - session.WaitsSinceMs < (long)Patience.TotalMilliseconds)
         {
             if (group.IsNone)
                 Suspend(session);
@@ -466,6 +467,8 @@ internal sealed partial class CommandRouter
         }
 
         session.WaitsSinceMs = 0;
+        if (kind != RouteKind.Gone && !hasWaited)
+            session.WaitedInVainTo = session.Input.ReceivedBytes;
         context.Reply.Error(session.Forwarded is { IsRepeat: true } ? Forgotten : kind switch
         {
             RouteKind.Gone => Dropped,

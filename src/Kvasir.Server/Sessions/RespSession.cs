@@ -108,6 +108,12 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Since when its next command has waited for a leader; 0 while none does. In the mailbox.</summary>
     public long WaitsSinceMs { get; set; }
 
+    /// <summary>
+    /// Commands before this place of its input had come when one of them had waited in vain for a leader: they have waited as long, and are
+    /// refused at once while there is none.
+    /// </summary>
+    public long WaitedInVainTo { get; set; }
+
     /// <summary>Of the command that waits at the head, when its shard's leader has no lease. In the mailbox.</summary>
     public ref ReadClaim Claim => ref _claim;
 

@@ -11,6 +11,12 @@ internal sealed class SessionInput
     private int _start;
     private int _end;
 
+    /// <summary>All bytes that ever came.</summary>
+    public long ReceivedBytes { get; private set; }
+
+    /// <summary>Where in all of them the next command begins.</summary>
+    public long Position => ReceivedBytes - Length;
+
     /// <summary>Null while the connection is idle.</summary>
     public byte[]? Array { get; private set; }
 
@@ -92,6 +98,7 @@ internal sealed class SessionInput
     public void Received(int count)
     {
         _end += count;
+        ReceivedBytes += count;
         Check.That(Array is not null && _end <= Array.Length);
     }
 

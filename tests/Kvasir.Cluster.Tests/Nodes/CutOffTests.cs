@@ -58,6 +58,28 @@ public sealed class CutOffTests
         Assert.Equal(NodeState.Draining, known.Node.View.Node(away.Id)!.State);
     }
 
+    [Fact]
+    public void WhoWasTakenOutMeanwhileHearsOfItAndEnds()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(34);
+        ClusterMember away = world.Members[0];
+        ClusterMember successor = world.Add();
+        world.RunUntil(() => successor.Node.View.Node(successor.Id)?.State == NodeState.Active, "there are enough without it");
+        foreach (ClusterMember other in world.Members[1..])
+        {
+            world.Network.Cut(other.Id, away.Id);
+            world.Network.Cut(away.Id, other.Id);
+        }
+
+        Ask(world, (node, done) => node.Decommission(away.Id, done));
+        DirectoryView View() => successor.Node.View;
+        world.RunUntil(() => !View().IsMember(View().Node(away.Id)!), "it has left");
+        Assert.Null(away.Node.Refused);
+        world.Network.MendAll();
+        world.RunUntil(() => away.Node.Refused is not null, "it hears of it", seconds: 20);
+        Assert.Contains("was decommissioned", away.Node.Refused, StringComparison.Ordinal);
+    }
+
     private static void Ask(ClusterWorld world, Action<IClusterAdministration, Action<string?>> question)
     {
         string? answer = "";

@@ -269,6 +269,24 @@ public sealed class FailOverTests
     }
 
     [Fact]
+    public void APipelineWaitsForALeaderOnceNotOnceACommand()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string key = cluster.KeyLedBy(1);
+        GroupInMemory group = cluster.GroupOf(key);
+        cluster.Depose(group);
+        const string Leaderless = "-CLUSTERDOWN the shard has no leader\r\n";
+        string[] pipeline = [.. Enumerable.Range(0, 20).Select(i => $"SET {key} {i}")];
+        Assert.Equal(string.Concat(Enumerable.Repeat(Leaderless, 20)), client.Send(pipeline) + client.Wait(1100));
+
+        // What comes later has not waited yet.
+        Assert.Equal("", client.Send($"SET {key} 1") + client.Wait(500));
+        cluster.Lead(group, 1);
+        Assert.Equal("+OK\r\n", client.Wait(20));
+    }
+
+    [Fact]
     public void ShardWithoutALeaderIsRefusedAfterASecond()
     {
         ClusterInMemory cluster = new();

@@ -171,6 +171,24 @@ public sealed class ShardCommandTests
     }
 
     [Fact]
+    public void InfoTellsTheKeysOfThisNodesCopies()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string[] keys = [cluster.KeyLedBy(1), cluster.KeyLedBy(1, 1), cluster.KeyLedBy(1, 2)];
+        client.Send($"SET {keys[0]} 1 EX 100", $"SET {keys[1]} 1 EX 100", $"SET {keys[2]} 1");
+        Assert.Contains("db0:keys=3,expires=2,avg_ttl=100", client.Send("INFO keyspace"), StringComparison.Ordinal);
+        client.Send($"DEL {keys[0]}");
+        Assert.Contains("db0:keys=2,expires=1,avg_ttl=100", client.Send("INFO keyspace"), StringComparison.Ordinal);
+
+        // Asked for where there is no majority, it waits for none.
+        cluster.GroupOf(keys[0]).CommitsAtOnce = false;
+        Assert.Equal("", client.Send($"SET {keys[0]} 1"));
+        ClusterClient other = new(cluster, 1);
+        Assert.Contains("db0:keys=3,", other.Send("INFO keyspace"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void ServerThatIsAloneHasNoClusterToAdminister()
     {
         using Commands.CommandWorld world = new();
