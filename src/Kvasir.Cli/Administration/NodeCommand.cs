@@ -20,7 +20,7 @@ internal static class NodeCommand
         TextTable table = new("node", "state", "resp", "peer", "http", "locality", "leads", "replicas");
         foreach (NodeFound found in survey.Nodes)
         {
-            table.Add(found.Answer is null, found.Node.Id, found.Answer is null ? "silent" : found.Node.State, found.Node.Resp, found.Node.Peer, found.Node.Http, found.Node.Locality,
+            table.Add(found.Answer is null, found.Node.Id, found.Answer is null && found.Node.State == "active" ? "silent" : found.Node.State, found.Node.Resp, found.Node.Peer, found.Node.Http, found.Node.Locality,
                 found.Answer is null ? null : Leads(survey, found), found.Answer?.Replicas.Count);
         }
 

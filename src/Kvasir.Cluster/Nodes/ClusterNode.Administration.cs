@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
@@ -16,6 +17,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     private static readonly TimeSpan s_administrationPatience = TimeSpan.FromSeconds(5);
 
     private readonly List<(GroupId Group, NodeId To, long Since, Action<string?> Done)> _transfers = [];
+    private readonly List<(string Keyspace, bool IsThere, long Since, Action<string?> Done)> _awaitedNews = [];
 
     ulong IClusterTopology.ClusterId => _membership?.Cluster ?? 0;
 
@@ -46,10 +48,11 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     IReadOnlyList<StoppedReplica> IClusterTopology.Stopped => Volatile.Read(ref _stopped);
 
     void IClusterAdministration.CreateKeyspace(KeyspaceRequest request, Action<string?> done) =>
-        PostAdministration(new AdministrationCall(AdministrationVerb.CreateKeyspace, [request.Name, .. request.ToWords()]), done);
+        PostAdministration(
+            new AdministrationCall(AdministrationVerb.CreateKeyspace, [request.Name, .. request.ToWords()]), error => AwaitNews(error, request.Name, isThere: true, done));
 
     void IClusterAdministration.DropKeyspace(string name, Action<string?> done) =>
-        PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), done);
+        PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), error => AwaitNews(error, name, isThere: false, done));
 
     void IClusterAdministration.Drain(NodeId node, Action<string?> done) =>
         PostAdministration(new AdministrationCall(AdministrationVerb.Drain, [node.ToString()]), done);
@@ -72,6 +75,31 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             else
                 _transfers.Add((group.Id, to, Time.GetTimestamp(), done));
         });
+    }
+
+    /// <summary>Whoever asked this node finds here what it has asked for, as soon as it hears that it is done.</summary>
+    private void AwaitNews(string? error, string keyspace, bool isThere, Action<string?> done)
+    {
+        if (error is not null)
+        {
+            done(error);
+            return;
+        }
+
+        _awaitedNews.Add((keyspace, isThere, Time.GetTimestamp(), done));
+        LookAfterNews();
+    }
+
+    private void LookAfterNews()
+    {
+        for (int i = _awaitedNews.Count - 1; i >= 0; i--)
+        {
+            (string keyspace, bool isThere, long since, Action<string?> done) = _awaitedNews[i];
+            if (_router.FindDatabase(Encoding.UTF8.GetBytes(keyspace)) >= 0 != isThere && Time.GetElapsedTime(since) < s_administrationPatience)
+                continue;
+            _awaitedNews.RemoveAt(i);
+            done(null);
+        }
     }
 
     private void PostAdministration(AdministrationCall call, Action<string?> done) =>

@@ -113,6 +113,7 @@ public sealed partial class ClusterNode
 
         (_arranged, _arrangedFresh) = (view, isFresh);
         _router.Rebuild(view);
+        LookAfterNews();
         if (isFresh)
             SayOfDatabases(view);
     }

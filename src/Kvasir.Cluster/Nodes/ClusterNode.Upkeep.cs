@@ -64,6 +64,7 @@ public sealed partial class ClusterNode
         _snapshots?.Tick();
         Reconcile();
         LookAfterTransfers();
+        LookAfterNews();
         if (_round % RoundsOfReports == 0)
         {
             Report(execution);

@@ -56,9 +56,11 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
             ? new LogPosition(here.CommitIndex.Value)
             : LogPosition.Zero;
 
-    public ReadOnlySpan<GroupId> ShardsOf(int database) => _databases[database].Shards;
+    public ReadOnlySpan<GroupId> ShardsOf(int database) => (uint)database < (uint)_databases.Length ? _databases[database].Shards : [];
 
-    public ReadOnlySpan<Replica> ReplicasOf(int database) => _databases[database].Replicas;
+    public int DatabaseOf(GroupId group) => _places.TryGetValue(group, out (int Database, int Shard) place) ? place.Database : -1;
+
+    public ReadOnlySpan<Replica> ReplicasOf(int database) => (uint)database < (uint)_databases.Length ? _databases[database].Replicas : [];
 
     public int FindDatabase(ReadOnlySpan<byte> name)
     {

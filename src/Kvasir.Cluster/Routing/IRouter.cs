@@ -36,9 +36,15 @@ public interface IRouter
 
     /// <summary>
     /// The shards of a database, in the order in which their slots take turns: slot modulo their count is the index. Empty
-    /// when its keyspace was dropped.
+    /// when its keyspace was dropped, or is not known here.
     /// </summary>
     ReadOnlySpan<GroupId> ShardsOf(int database);
+
+    /// <summary>
+    /// The index that a shard's database has on this node, or -1 while it is not known here. Databases that have names only are
+    /// numbered by each node as it hears of them.
+    /// </summary>
+    int DatabaseOf(GroupId group);
 
     /// <summary>The index of the database with this name, or -1.</summary>
     int FindDatabase(ReadOnlySpan<byte> name);

@@ -115,6 +115,10 @@ internal sealed partial class CommandRouter
         CommandDefinition definition = entry.Definition;
         context.Routed = null;
 
+        // Its own node may number the database otherwise.
+        if (!session.Pinned.IsNone && _node.Router.DatabaseOf(session.Pinned) is var database and >= 0)
+            session.DatabaseIndex = database;
+
         // A channel is of no shard here: whoever listens to it hears what any node publishes.
         if ((definition.Flags & CommandFlags.PubSub) != 0 && (!transaction.IsOpen || entry.Definition.Name is "publish" or "spublish"))
             return Direction.Runs;

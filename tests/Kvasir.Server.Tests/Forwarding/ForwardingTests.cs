@@ -21,6 +21,21 @@ public sealed class ForwardingTests
             Assert.Equal($"${(i + 1).ToString().Length}\r\n{i + 1}\r\n", other.Send($"GET key{i}"));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void NodesMayNumberDatabasesDifferently(int backwards)
+    {
+        ClusterInMemory cluster = new();
+        cluster[backwards].NumbersBackwards = true;
+        ClusterClient one = new(cluster, 1), two = new(cluster, 2);
+        string key = cluster.KeyLedBy(2);
+        Assert.Equal("+OK\r\n", (backwards == 1 ? one.Send("SELECT 1") : "+OK\r\n"));
+        Assert.Equal("+OK\r\n", one.Send($"SET {key} value") + one.Wait(50));
+        Assert.Equal("+OK\r\n", (backwards == 2 ? two.Send("SELECT 1") : "+OK\r\n"));
+        Assert.Equal("$5\r\nvalue\r\n", two.Send($"GET {key}") + two.Wait(50));
+    }
+
     [Fact]
     public void RepliesKeepTheOrderOfThePipeline()
     {

@@ -177,7 +177,13 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     /// <summary>How old its replicas are that it does not lead.</summary>
     public TimeSpan Age { get; set; } = TimeSpan.MaxValue;
 
-    public ReadOnlySpan<GroupId> ShardsOf(int database) => _cluster.ShardsOf(database);
+    /// <summary>It has numbered the databases the other way about.</summary>
+    public bool NumbersBackwards { get; set; }
+
+    public ReadOnlySpan<GroupId> ShardsOf(int database) =>
+        (uint)database < 2 ? _cluster.ShardsOf(NumbersBackwards ? 1 - database : database) : [];
+
+    public int DatabaseOf(GroupId group) => ShardsOf(0).Contains(group) ? 0 : ShardsOf(1).Contains(group) ? 1 : -1;
 
     public int FindDatabase(ReadOnlySpan<byte> name) => name.SequenceEqual("db1"u8) ? 1 : -1;
 
