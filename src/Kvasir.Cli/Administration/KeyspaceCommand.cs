@@ -60,7 +60,7 @@ internal static class KeyspaceCommand
         Option<string?> partitioning = CommandFlag.Text("--partitioning", "NAME", "How keys find their shard.", "static");
         Option<int> shards = CommandFlag.Number("--shards", "N", "Shards; a power of two.", 4, 1, 1024);
         Option<string?> replication = CommandFlag.Text("--replication", "NAME", "How copies agree.", "raft");
-        Option<int> replicas = CommandFlag.Number("--replicas", "N", "Copies of each shard.", 3, 1, 9);
+        Option<int> replicas = CommandFlag.Number("--replicas", "N", "Copies of each shard.", 3, 1, 7);
         Option<string?> durability = CommandFlag.Text("--durability", "WORD", "When a write is answered.", "sync");
         Command command = new("create", "Create a keyspace. A combination that makes no sense is refused with the reason.")
         {
