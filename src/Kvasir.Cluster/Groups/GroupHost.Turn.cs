@@ -20,6 +20,9 @@ internal sealed partial class GroupHost
     /// <summary>What may still be applied from the log in this turn.</summary>
     public long ApplyBytesLeft => _applyBytesLeft;
 
+    /// <summary>Of the group that applies entries now.</summary>
+    public GatheredEntries ToApply { get; } = new();
+
     /// <summary>What may still go to followers that lag behind, in this turn.</summary>
     public long OldBytesLeft => _oldBytesLeft;
 

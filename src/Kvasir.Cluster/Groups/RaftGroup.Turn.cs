@@ -12,16 +12,10 @@ using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups;
 
-/// <summary>What a group does at the end of a turn: what its member asks for, and the application of what is committed.</summary>
+/// <summary>What a group does at the end of a turn: what its member asks for, and how far it has come.</summary>
 public sealed partial class RaftGroup
 {
-    // Read from the journal in one turn.
-    private const long ReadBackBytes = 256 << 10;
-
-    private static readonly TimeSpan s_applyRetry = TimeSpan.FromMilliseconds(100);
-
     private readonly byte[] _configurationBytes = new byte[64];
-    private TimeSpan _applyAt = TimeSpan.MinValue;
 
     /// <summary>
     /// Does what the member asks for; the host writes the journal and sends the messages, once for all groups. True when
@@ -180,129 +174,5 @@ public sealed partial class RaftGroup
             return;
         _stable = stable;
         Replica.Engine.MarkStable(new LogPosition(stable.Value));
-    }
-
-    private void ApplyFromLog(TimeSpan now, LogIndex commit)
-    {
-        _apply.Begin(now, _host.ApplyBytesLeft);
-        bool isStarved = !_apply.GoesOn;
-        while (_applied < commit && _apply.GoesOn)
-        {
-            LogIndex next = _applied.Next;
-            if (_entries.Holds(next))
-            {
-                _apply.Entry(next, _entries.TermOf(next), _entries.KindOf(next), _entries.BytesOf(next));
-                continue;
-            }
-
-            LogIndex last = LogIndex.Least(commit, _entries.First.Previous);
-            if ((!_host.TryReadBack(this, next, last, _apply, ReadBackBytes) || _applied < next) && _apply.GoesOn)
-                _apply.Fail($"entries from {next} on cannot be read from the journal");
-
-            // Other groups' entries lie between these in the journal: their turns come first, while what was read is at hand.
-            break;
-        }
-
-        _host.AppliedBytes(_apply.Bytes);
-        ApplyFailure = _apply.Failure;
-        _applyAt = _apply.ResumeAt;
-        if (_applied < commit && _apply.Failure is null && _applyAt == TimeSpan.MinValue)
-            _host.GoOn(this, isStarved);
-    }
-
-    /// <summary>Gives committed entries to the engine, in order, until it has had enough for a turn.</summary>
-    private sealed class EntryApply(RaftGroup group) : IEntrySink
-    {
-        private TimeSpan _now;
-        private long _bytesMax;
-
-        /// <summary>Applied since it began, about.</summary>
-        public long Bytes { get; private set; }
-
-        public bool GoesOn => Bytes < _bytesMax && Failure is null && ResumeAt == TimeSpan.MinValue;
-
-        public string? Failure { get; private set; }
-
-        public TimeSpan ResumeAt { get; private set; }
-
-        public void Begin(TimeSpan now, long bytesMax)
-        {
-            (_now, _bytesMax, Bytes) = (now, bytesMax, 0);
-            (Failure, ResumeAt) = (null, TimeSpan.MinValue);
-        }
-
-        public void Fail(string reason)
-        {
-            Failure = reason;
-            ResumeAt = _now + s_applyRetry;
-        }
-
-        public void Entry(LogIndex index, Term term, EntryKind kind, ReadOnlySpan<byte> bytes)
-        {
-            // The rest of what was read back when the turn is over, or the engine is not willing: it is read again.
-            if (!GoesOn)
-                return;
-            Check.That(index == group._applied.Next, $"entry {index} is applied behind {group._applied}");
-            if (kind == EntryKind.Normal && !group._serves)
-            {
-                TimeSpan delay = group.Replica.Engine.SuggestWriteDelay(bytes.Length);
-
-                // The clock goes in steps, so a short pause would take a whole one. The engine counts what it is owed: a little later
-                // it asks for a pause that is worth it.
-                if (delay >= group._host.Options.TickStep)
-                    ResumeAt = _now + delay;
-                if (!TryPublish(index, bytes))
-                    return;
-            }
-
-            if (kind == EntryKind.Normal)
-                group.Watcher?.Invoke(index, bytes);
-            Bytes += bytes.Length + 64;
-            group._applied = index;
-        }
-
-        private bool TryHeed(LogIndex index, ReadOnlySpan<byte> note)
-        {
-            if (WriteNote.IsValid(note))
-                return true;
-            if (!EntryNotes.TryReadDigest(note, out StateDigest digest, out bool begins))
-                Fail($"entry {index} has a note that this version does not know");
-            else if (!group.Agrees(index, digest, begins))
-                Failure = "it differs";
-            return Failure is null;
-        }
-
-        private bool TryPublish(LogIndex index, ReadOnlySpan<byte> bytes)
-        {
-            Replica replica = group.Replica;
-            try
-            {
-                var reader = new JournalPayloadReader(bytes);
-                while (reader.MoveNext())
-                {
-                    if (reader.StreamId == EntryNotes.Stream)
-                    {
-                        if (!TryHeed(index, reader.Bytes))
-                            return false;
-                        continue;
-                    }
-
-                    Check.That(reader.StreamId == group.Id.Value, $"entry {index} of group {group.Id} writes to stream {reader.StreamId}");
-                    replica.Engine.Stage(reader.Bytes);
-                }
-
-                Check.That(!reader.Malformed, $"entry {index} of group {group.Id} is committed and makes no sense");
-                replica.Engine.Publish(new LogPosition(index.Value));
-                replica.Census.Forget();
-                group.Remember(index, bytes);
-                return true;
-            }
-            catch (StorageException e)
-            {
-                replica.Withdraw();
-                Fail(e.Message);
-                return false;
-            }
-        }
     }
 }

@@ -26,6 +26,8 @@ internal sealed class UnopenedEngine(string reason) : IOrderedEngine
 
     public void Publish(LogPosition position, bool awaited = true) => throw Closed();
 
+    public void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches) => throw Closed();
+
     public void MarkStable(LogPosition position)
     {
     }

@@ -128,6 +128,17 @@ public sealed class ModelEngine : IOrderedEngine
         }
     }
 
+    public void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
+    {
+        for (int i = 0; i < batches.Length; i++)
+        {
+            LoggedBatch batch = batches[i];
+            Stage(payloads.Slice(batch.Start, batch.Length));
+            if (i + 1 == batches.Length || batches[i + 1].Position != batch.Position)
+                Publish(batch.Position);
+        }
+    }
+
     public void MarkStable(LogPosition position)
     {
         lock (_lock)

@@ -191,16 +191,7 @@ internal sealed class EngineSubject : ModelSubject
         ulong flushed = _engine.FlushedPosition.Value;
         if (flushed > cut)
             throw new ModelMismatchException($"flushed up to {flushed}, though the log is stable up to {cut} only");
-        foreach (LogRecord record in _log)
-        {
-            if (record.Position <= flushed)
-                continue;
-            _engine.MarkStable(new LogPosition(record.Position));
-            World.PauseAsSuggested(_engine);
-            _engine.Stage(record.Bytes);
-            _engine.Publish(new LogPosition(record.Position));
-            World.Coverage.Add("log records given again");
-        }
+        GiveAgain([.. _log.Where(r => r.Position > flushed)]);
 
         // An ingest that was under way is there as a whole, or not at all.
         if (ingesting is { } ingest && model == ingest.Before && _engine.Get(ingest.First.Key, ReadView.Published, value: null).Found)
@@ -214,6 +205,39 @@ internal sealed class EngineSubject : ModelSubject
         _history = [(cut, model)];
         _applied = model;
         _staged.Clear();
+    }
+
+    /// <summary>One by one, or several at once, as a start and a follower do.</summary>
+    private void GiveAgain(LogRecord[] records)
+    {
+        for (int next = 0; next < records.Length;)
+        {
+            LogRecord[] together = records[next..Math.Min(records.Length, next + 1 + (World.Random.OneIn(2) ? World.Random.Next(40) : 0))];
+            next += together.Length;
+            var position = new LogPosition(together[^1].Position);
+            _engine.MarkStable(position);
+            World.PauseAsSuggested(_engine);
+            if (together.Length == 1)
+            {
+                _engine.Stage(together[0].Bytes);
+                _engine.Publish(position);
+            }
+            else
+            {
+                var payloads = new BytesBuffer();
+                var batches = new List<LoggedBatch>();
+                foreach (LogRecord record in together)
+                {
+                    batches.Add(new LoggedBatch(payloads.Length, record.Bytes.Length, new LogPosition(record.Position)));
+                    payloads.Append(record.Bytes);
+                }
+
+                _engine.Apply(payloads.WrittenSpan, batches.ToArray());
+                World.Coverage.Add("log records given again together", together.Length);
+            }
+
+            World.Coverage.Add("log records given again", together.Length);
+        }
     }
 
     private IOrderedEngine Open(string folder, MemoryBudget budget) => (IOrderedEngine)World.Engines.Open(

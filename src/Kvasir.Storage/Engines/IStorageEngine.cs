@@ -7,8 +7,8 @@ namespace Kvasir.Storage.Engines;
 /// a replica's log. The engine keeps no log of its own. It takes writes in the order of their positions, remembers which
 /// position each flush made durable, and after a restart is given every later write again.
 /// <para>
-/// <b>Threads.</b> <see cref="Stage"/>, <see cref="Publish"/> and <see cref="DiscardAfter"/> come from one thread at a
-/// time (the replica's: "the writer"); everything else from any thread, at any time, beside them.
+/// <b>Threads.</b> <see cref="Stage"/>, <see cref="Publish"/>, <see cref="Apply"/> and <see cref="DiscardAfter"/> come from one
+/// thread at a time (the replica's: "the writer"); everything else from any thread, at any time, beside them.
 /// </para>
 /// <para>
 /// <b>Stage, then publish.</b> The writer stages the mutations of one command (or of one transaction of many commands),
@@ -70,6 +70,14 @@ public interface IStorageEngine : IDisposable
     /// answer waits for its log record, may become stable a little later than the record, and is not discarded alone.
     /// </summary>
     void Publish(LogPosition position, bool awaited = true);
+
+    /// <summary>
+    /// What came from the log, with nothing staged: as if each batch was staged and published at its position, but they may become
+    /// visible, and stable, together. Batches with one position are published together in any case.
+    /// </summary>
+    /// <param name="payloads">Holds the bytes of the batches.</param>
+    /// <param name="batches">In the order of their positions.</param>
+    void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches);
 
     /// <summary>
     /// The log is durable up to <paramref name="position"/> (which may lie ahead of <see cref="PublishedPosition"/>):

@@ -36,10 +36,21 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void Publish(LogPosition position, bool awaited = true)
     {
+        RunHook();
+        inner.Publish(position, awaited);
+    }
+
+    public void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
+    {
+        RunHook();
+        inner.Apply(payloads, batches);
+    }
+
+    private void RunHook()
+    {
         Action? before = factory.BeforePublish;
         factory.BeforePublish = null;
         before?.Invoke();
-        inner.Publish(position, awaited);
     }
 
     public StateDigest PublishedDigest => inner.PublishedDigest;

@@ -77,8 +77,12 @@ public class LsmEngineModelTests
                 case < 12:
                     Stage();
                     break;
-                case < 19:
+                case < 18:
                     Publish();
+                    break;
+                case 18:
+                    Publish();
+                    Apply();
                     break;
                 case < 22:
                     MarkStable();
@@ -157,6 +161,13 @@ public class LsmEngineModelTests
 
         private void Stage()
         {
+            Fill();
+            _model.Stage(_batch.Bytes);
+            _engine.Stage(_batch.Bytes);
+        }
+
+        private void Fill()
+        {
             _batch.Clear();
             int count = 1 + _random.Next(_random.OneIn(10) ? 100 : 4);
             for (int i = 0; i < count; i++)
@@ -177,9 +188,33 @@ public class LsmEngineModelTests
                         break;
                 }
             }
+        }
 
-            _model.Stage(_batch.Bytes);
-            _engine.Stage(_batch.Bytes);
+        /// <summary>Many batches of a log; all with the same stability, so that the two need not agree on what lies between.</summary>
+        private void Apply()
+        {
+            var payloads = new BytesBuffer();
+            var batches = new List<LoggedBatch>();
+            LogPosition? last = null;
+            for (int left = _random.Next(60); left >= 0; left--)
+            {
+                if (_random.OneIn(8))
+                    _batch.Clear();
+                else
+                    Fill();
+                if (batches.Count == 0 || !_random.OneIn(5))
+                    _log = new LogPosition(_log.Value + 1 + (ulong)_random.Next(3));
+                payloads.Append([1, 2, 3]);
+                batches.Add(new LoggedBatch(payloads.Length, _batch.Bytes.Length, _log));
+                payloads.Append(_batch.Bytes);
+                _model.Stage(_batch.Bytes);
+                if (_batch.Count != 0)
+                    last = _log;
+            }
+
+            _engine.Apply(payloads.WrittenSpan, batches.ToArray());
+            if (last is { } position)
+                _model.Publish(position);
         }
 
         private void DeleteRange()

@@ -43,6 +43,60 @@ public sealed class StateDigestTests : IDisposable
         Assert.NotEqual(StateDigest.Empty, one.PublishedDigest);
     }
 
+    [Fact]
+    public void ItIsTheSameWhereManyBatchesAreAppliedAtOnce()
+    {
+        IOrderedEngine one = Open("/one"), other = Open("/other");
+        var random = new SeededRandom(5);
+        for (ulong position = 1; position < 400;)
+        {
+            var payloads = new BytesBuffer();
+            var batches = new List<LoggedBatch>();
+            for (int left = random.Next(50); left >= 0; left--)
+            {
+                var batch = new WriteBatch();
+                for (int operations = random.Next(4); operations > 0; operations--)
+                {
+                    if (random.OneIn(9))
+                        batch.DeleteRange([(byte)random.Next(200)], [(byte)(200 + random.Next(50))]);
+                    else
+                        batch.Put([(byte)random.Next(256)], [(byte)operations], random.Next(3));
+                }
+
+                batches.Add(new LoggedBatch(payloads.Length, batch.Bytes.Length, new LogPosition(position)));
+                payloads.Append(batch.Bytes);
+                one.Stage(batch.Bytes);
+                if (random.OneIn(6))
+                    continue;
+                one.Publish(new LogPosition(position));
+                position += 1 + (ulong)random.Next(2);
+            }
+
+            one.Publish(new LogPosition(position++));
+            other.Apply(payloads.WrittenSpan, batches.ToArray());
+            Assert.Equal(one.PublishedDigest, other.PublishedDigest);
+        }
+
+        Assert.Equal(one.PublishedPosition, other.PublishedPosition);
+        Assert.NotEqual(StateDigest.Empty, one.PublishedDigest);
+    }
+
+    [Fact]
+    public void WhatIsAppliedAtOnceIsUnflushedFromItsFirstBatchOn()
+    {
+        IOrderedEngine engine = Open("/one");
+        byte[] batch = BytesOf(b => b.Put("a"u8, "1"u8));
+        engine.Apply(batch, [new LoggedBatch(0, 0, new LogPosition(3)), new LoggedBatch(0, batch.Length, new LogPosition(4)), new LoggedBatch(0, batch.Length, new LogPosition(9)), new LoggedBatch(0, 0, new LogPosition(11))]);
+        Assert.Equal(new LogPosition(4), engine.OldestUnflushedPosition);
+        Assert.Equal(new LogPosition(9), engine.PublishedPosition);
+        engine.MarkStable(new LogPosition(8));
+        Assert.Equal(StateDigest.Empty, engine.StableDigest);
+        engine.MarkStable(new LogPosition(9));
+        Assert.Equal(engine.PublishedDigest, engine.StableDigest);
+        engine.Apply(batch, [new LoggedBatch(0, 0, new LogPosition(12))]);
+        Assert.Equal(new LogPosition(9), engine.PublishedPosition);
+    }
+
     [Theory]
     [InlineData("a", "1", 0, 8)]
     [InlineData("b", "1", 0, 7)]
@@ -182,11 +236,13 @@ public sealed class StateDigestTests : IDisposable
         engine.Publish(new LogPosition(position));
     }
 
-    private static void Stage(IOrderedEngine engine, params ReadOnlySpan<Action<WriteBatch>> operations)
+    private static void Stage(IOrderedEngine engine, params ReadOnlySpan<Action<WriteBatch>> operations) => engine.Stage(BytesOf(operations));
+
+    private static byte[] BytesOf(params ReadOnlySpan<Action<WriteBatch>> operations)
     {
         var batch = new WriteBatch();
         foreach (Action<WriteBatch> operation in operations)
             operation(batch);
-        engine.Stage(batch.Bytes);
+        return batch.Bytes.ToArray();
     }
 }

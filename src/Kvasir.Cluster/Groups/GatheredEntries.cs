@@ -1,0 +1,65 @@
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Cluster.Groups;
+
+/// <summary>
+/// What committed entries of one group have for its engine, and for its table of sessions, copied side by side until there is enough to
+/// apply together. One for all groups of a node. Inside the mailbox.
+/// </summary>
+internal sealed class GatheredEntries
+{
+    // Enough for the engine to look up many keys at a time, and little enough to stay near the processor.
+    private const int BytesWanted = 32 << 10;
+    private const int BatchesWanted = 64;
+
+    private readonly BytesBuffer _bytes = new(BytesWanted);
+    private readonly List<LoggedBatch> _batches = new(BatchesWanted);
+    private readonly List<LoggedBatch> _notes = [];
+    private int _bytesBegun;
+    private int _batchesBegun;
+    private int _notesBegun;
+
+    public bool IsEmpty => _batches.Count == 0 && _notes.Count == 0;
+
+    public bool IsFull => _bytes.Length >= BytesWanted || _batches.Count >= BatchesWanted;
+
+    public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
+
+    /// <summary>Within <see cref="Bytes"/>.</summary>
+    public ReadOnlySpan<LoggedBatch> Batches => CollectionsMarshal.AsSpan(_batches);
+
+    /// <summary>Of writes that were forwarded; within <see cref="Bytes"/>, too.</summary>
+    public ReadOnlySpan<LoggedBatch> Notes => CollectionsMarshal.AsSpan(_notes);
+
+    /// <summary>What is added from now on belongs to another entry.</summary>
+    public void BeginEntry() => (_bytesBegun, _batchesBegun, _notesBegun) = (_bytes.Length, _batches.Count, _notes.Count);
+
+    public void AddBatch(ReadOnlySpan<byte> batch, LogPosition position) => _batches.Add(Copy(batch, position));
+
+    public void AddNote(ReadOnlySpan<byte> note, LogPosition position) => _notes.Add(Copy(note, position));
+
+    /// <summary>The entry that was begun is not to be applied.</summary>
+    public void WithdrawEntry()
+    {
+        _bytes.Truncate(_bytesBegun);
+        CollectionsMarshal.SetCount(_batches, _batchesBegun);
+        CollectionsMarshal.SetCount(_notes, _notesBegun);
+    }
+
+    public void Clear()
+    {
+        _bytes.ClearAndTrim(2 * BytesWanted);
+        _batches.Clear();
+        _notes.Clear();
+        BeginEntry();
+    }
+
+    private LoggedBatch Copy(ReadOnlySpan<byte> bytes, LogPosition position)
+    {
+        int start = _bytes.Length;
+        _bytes.Append(bytes);
+        return new LoggedBatch(start, bytes.Length, position);
+    }
+}
