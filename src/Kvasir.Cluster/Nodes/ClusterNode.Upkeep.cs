@@ -22,6 +22,7 @@ public sealed partial class ClusterNode
     private const int RoundsOfJournal = 10;
     private const int RoundsOfHealth = 10;
     private const int RoundsOfDisk = 5;
+    private const int RoundsOfMemory = 200;
 
     // A follower that lags further is brought up by a snapshot, where the journal is longer than it should be.
     private const ulong KeptForFollowersMax = 1_000_000;
@@ -83,6 +84,8 @@ public sealed partial class ClusterNode
             LookAtHealth();
         if (_round % RoundsOfDisk == 0)
             LookAfterDisk();
+        if (_round % RoundsOfMemory == 0)
+            _memory.Spares.Rest();
         BoundMemory();
     }
 

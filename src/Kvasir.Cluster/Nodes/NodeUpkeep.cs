@@ -19,6 +19,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
     // The dearer part of upkeep, which looks at every engine.
     private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(100);
 
+    // Every so many: what costs more.
+    private const int RoundsOfMemory = 200;
+
     // Rounds without a write after which the journal is as short as it can be.
     private const int IdleRounds = 50;
 
@@ -46,6 +49,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     // For good: what is put there later need not be what this process has open.
     private bool _folderIsLost;
+
+    private int _rounds;
 
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
@@ -108,6 +113,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
                 Resume(_log.Refusal);
             TrimJournal();
             BoundMemory();
+            if (++_rounds % RoundsOfMemory == 0)
+                _node.Memory.Spares.Rest();
         }
         finally
         {

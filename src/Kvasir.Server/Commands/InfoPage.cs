@@ -130,7 +130,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
     private void Memory()
     {
         long managed = GC.GetTotalMemory(forceFullCollection: false);
-        long engines = server.Node.Memory.WriteBytes + server.Node.Memory.CacheBytes;
+        long engines = server.Node.Memory.WriteBytes + server.Node.Memory.SpareBytes + server.Node.Memory.CacheBytes;
         long used = managed + engines;
         long resident = Environment.WorkingSet;
         using Process process = Process.GetCurrentProcess();

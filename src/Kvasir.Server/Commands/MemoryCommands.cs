@@ -70,7 +70,7 @@ internal static class MemoryCommands
 
     private static void Stats(CommandContext context)
     {
-        long engines = context.Node.Memory.WriteBytes + context.Node.Memory.CacheBytes;
+        long engines = context.Node.Memory.WriteBytes + context.Node.Memory.SpareBytes + context.Node.Memory.CacheBytes;
         long managed = GC.GetTotalMemory(forceFullCollection: false);
         (string Name, long Value)[] rows =
         [

@@ -14,6 +14,7 @@ public sealed class MemoryBudget
     private readonly MemoryFrames _cacheChunks;
     private long _writeBytes;
     private long _writeBytesPeak;
+    private long _spareBytes;
     private long _frozenBytes;
     private long _cacheBytes;
 
@@ -53,6 +54,12 @@ public sealed class MemoryBudget
 
     public long CacheBytes => Interlocked.Read(ref _cacheBytes);
 
+    /// <summary>Kept for the next memtables: nobody uses it, and it is there.</summary>
+    public long SpareBytes => Interlocked.Read(ref _spareBytes);
+
+    /// <summary>What memtables, with what is kept for them, took at most.</summary>
+    internal long WriteBytesPeak => Interlocked.Read(ref _writeBytesPeak);
+
     /// <summary>
     /// What caches may take in all right now. What memtables once had stays theirs: small pieces that a cache gave back lie
     /// scattered, and the system gets few of them, so lending the same memory to and fro would count it twice.
@@ -85,7 +92,22 @@ public sealed class MemoryBudget
 
     public void AddWrite(long bytes)
     {
-        long now = Interlocked.Add(ref _writeBytes, bytes);
+        Interlocked.Add(ref _writeBytes, bytes);
+        if (bytes > 0)
+            RaisePeak();
+    }
+
+    /// <summary>So much more is kept for the next memtables; less, when it is negative.</summary>
+    internal void AddSpare(long bytes)
+    {
+        Interlocked.Add(ref _spareBytes, bytes);
+        if (bytes > 0)
+            RaisePeak();
+    }
+
+    private void RaisePeak()
+    {
+        long now = WriteBytes + SpareBytes;
         for (long peak = Interlocked.Read(ref _writeBytesPeak); now > peak;)
         {
             long seen = Interlocked.CompareExchange(ref _writeBytesPeak, now, peak);
@@ -131,6 +153,7 @@ public sealed class MemoryBudget
     /// <summary>Lets go what was kept ready for more blocks and chunks: nobody is left who would want them.</summary>
     internal void Trim()
     {
+        Spares.Trim();
         SpareBlocks.Trim();
         _cacheChunks.FreeIfUnused();
     }

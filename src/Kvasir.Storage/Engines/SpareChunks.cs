@@ -4,10 +4,10 @@ namespace Kvasir.Storage.Engines;
 
 /// <summary>
 /// Memory chunks of one size that were freed and will soon be wanted again: a memtable that is flushed leaves what the
-/// next one needs, and the system need not clear the pages once more. Where caches may use what memtables leave, a few are
-/// kept, and count as cache while they wait; where write memory is set apart, all that it has room for. Under a large budget
-/// of the first kind a few are made ready in the background while there are none yet, so that writers do not wait for the
-/// system to find and clear pages. Thread-safe.
+/// next one needs, and the system need not find and clear the pages once more. All that memtables have had at one time is kept,
+/// since caches do not get it; where write memory is set apart, all that it has room for. What nobody has needed for a while goes
+/// back. Under a large budget of the first kind a few are made ready in the background while there are none yet, so that writers do
+/// not wait for the system. Thread-safe.
 /// </summary>
 public sealed unsafe class SpareChunks : IDisposable
 {
@@ -23,15 +23,16 @@ public sealed unsafe class SpareChunks : IDisposable
     private readonly Stack<nint> _chunks = new();
     private readonly Lock _lock = new();
     private bool _runsLow;
+    private int _unused;
 
     internal SpareChunks(MemoryBudget budget)
     {
         _budget = budget;
         // A small budget has better uses for so much memory.
-        _prepares = budget.LendsWriteMemory && BytesMax >= 4 * ReadyChunks * ChunkBytes;
+        _prepares = budget.LendsWriteMemory && KeptBytesMin >= 4 * ReadyChunks * ChunkBytes;
     }
 
-    ~SpareChunks() => Release();
+    ~SpareChunks() => Trim();
 
     /// <summary>Somebody should <see cref="Prepare"/> in the background.</summary>
     public bool RunsLow => Volatile.Read(ref _runsLow);
@@ -63,9 +64,11 @@ public sealed unsafe class SpareChunks : IDisposable
         {
             if (_prepares && _chunks.Count <= LowChunks)
                 Volatile.Write(ref _runsLow, true);
-            if (_chunks.TryPop(out nint chunk))
+            bool isSpare = _chunks.TryPop(out nint chunk);
+            _unused = Math.Min(_unused, _chunks.Count);
+            if (isSpare)
             {
-                Count(-ChunkBytes);
+                _budget.AddSpare(-ChunkBytes);
                 return (byte*)chunk;
             }
         }
@@ -81,7 +84,7 @@ public sealed unsafe class SpareChunks : IDisposable
             if ((_chunks.Count + 1L) * ChunkBytes <= BytesMax)
             {
                 _chunks.Push((nint)chunk);
-                Count(ChunkBytes);
+                _budget.AddSpare(ChunkBytes);
                 return;
             }
         }
@@ -89,29 +92,43 @@ public sealed unsafe class SpareChunks : IDisposable
         BulkMemory.Free(chunk, ChunkBytes);
     }
 
+    /// <summary>Gives back what was not needed since the last time, but for a few. To be called now and then.</summary>
+    public void Rest()
+    {
+        var surplus = new List<nint>();
+        lock (_lock)
+        {
+            int unused = Math.Min(_unused, _chunks.Count - (int)(KeptBytesMin / ChunkBytes));
+            for (int i = 0; i < unused; i++)
+                surplus.Add(_chunks.Pop());
+            _budget.AddSpare(-(long)surplus.Count * ChunkBytes);
+            _unused = _chunks.Count;
+        }
+
+        foreach (nint chunk in surplus)
+            BulkMemory.Free((void*)chunk, ChunkBytes);
+    }
+
     public void Dispose()
     {
-        Release();
+        Trim();
         GC.SuppressFinalize(this);
     }
 
+    private long KeptBytesMin => _budget.WriteLimitBytes / 8;
+
     private long BytesMax => _budget.LendsWriteMemory
-        ? _budget.WriteLimitBytes / 8
+        ? Math.Max(KeptBytesMin, _budget.WriteBytesPeak - _budget.WriteBytes)
         : (_budget.WriteLimitBytes / 5 * 4) - _budget.WriteBytes;
 
-    private void Count(long bytes)
-    {
-        if (_budget.LendsWriteMemory)
-            _budget.AddCache(bytes);
-    }
-
-    private void Release()
+    /// <summary>Gives all of them back.</summary>
+    public void Trim()
     {
         lock (_lock)
         {
             while (_chunks.TryPop(out nint chunk))
             {
-                Count(-ChunkBytes);
+                _budget.AddSpare(-ChunkBytes);
                 BulkMemory.Free((void*)chunk, ChunkBytes);
             }
         }

@@ -70,13 +70,14 @@ public sealed class EngineMemoryTests
 
         Assert.True(most > budget.TotalBytes * 3 / 4, $"only {most} bytes were ever used");
         Assert.Equal(0, budget.WriteBytes);
+        Assert.Equal(0, budget.SpareBytes);
         Assert.Equal(0, budget.CacheBytes);
 
         void Look()
         {
-            long now = budget.WriteBytes + budget.CacheBytes;
+            long now = budget.WriteBytes + budget.SpareBytes + budget.CacheBytes;
             most = Math.Max(most, now);
-            Assert.True(now <= budget.TotalBytes + SlackBytes, $"seed {seed}: {budget.WriteBytes} of writes and {budget.CacheBytes} of caches");
+            Assert.True(now <= budget.TotalBytes + SlackBytes, $"seed {seed}: {budget.WriteBytes} of writes, {budget.SpareBytes} for more, {budget.CacheBytes} of caches");
         }
     }
 
@@ -119,5 +120,54 @@ public sealed class EngineMemoryTests
         scheduler.RunAll();
         Assert.Equal(0, budget.WriteBytes);
         Assert.False(budget.ActiveLimitReached);
+    }
+
+    [Fact]
+    public unsafe void WhatMemtablesHadIsKeptForTheNextAndGoesBackWhenNobodyNeedsIt()
+    {
+        const int Chunk = SpareChunks.ChunkBytes;
+        var budget = new MemoryBudget(64L << 20);
+        var taken = new List<nint>();
+        for (int i = 0; i < 8; i++)
+            Take();
+        long cache = budget.CacheLimitBytes;
+        while (taken.Count > 2)
+            Return();
+
+        // Caches do not get it, so it is nobody's loss.
+        Assert.Equal(6 * Chunk, budget.SpareBytes);
+        Assert.Equal(cache, budget.CacheLimitBytes);
+
+        // What was wanted since the last time stays: so many were, and they are back.
+        budget.Spares.Rest();
+        for (int i = 0; i < 3; i++)
+            Take();
+        Assert.Equal(3 * Chunk, budget.SpareBytes);
+        for (int i = 0; i < 3; i++)
+            Return();
+        budget.Spares.Rest();
+        Assert.Equal(3 * Chunk, budget.SpareBytes);
+
+        // Nobody wanted any, but a few stay: an eighth of what is for writes.
+        budget.Spares.Rest();
+        Assert.Equal(2 * Chunk, budget.SpareBytes);
+        while (taken.Count > 0)
+            Return();
+        Assert.Equal(4 * Chunk, budget.SpareBytes);
+        budget.Trim();
+        Assert.Equal(0, budget.SpareBytes);
+
+        void Take()
+        {
+            taken.Add((nint)budget.Spares.Take());
+            budget.AddWrite(Chunk);
+        }
+
+        void Return()
+        {
+            budget.AddWrite(-Chunk);
+            budget.Spares.Return((byte*)taken[^1]);
+            taken.RemoveAt(taken.Count - 1);
+        }
     }
 }
