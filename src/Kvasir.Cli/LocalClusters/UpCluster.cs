@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Server.Hosting;
@@ -25,7 +26,16 @@ internal static class UpCluster
                 throw new UsageException($"{place.Name} of {folder} runs already; stop it first");
         }
 
-        using LocalCluster cluster = new(layout, (place, line) => Complain($"{place.Name}: {line}"));
+        // What nodes say while all are stopped is that others go: of interest only when one does not end as it should.
+        ConcurrentQueue<string> lastWords = new();
+        bool isStopping = false;
+        using LocalCluster cluster = new(layout, (place, line) =>
+        {
+            if (Volatile.Read(ref isStopping))
+                lastWords.Enqueue($"{place.Name}: {line}");
+            else
+                Complain($"{place.Name}: {line}");
+        });
         int copies = Math.Min(nodes, CopiesPromised);
         bool isUp = false;
         try
@@ -44,7 +54,10 @@ internal static class UpCluster
         }
         finally
         {
+            Volatile.Write(ref isStopping, true);
             bool clean = await cluster.Stop();
+            foreach (string line in clean ? [] : lastWords.ToArray())
+                Complain(line);
             if (isUp)
             {
                 // Only one who had all nodes may stop those that were started again by hand: they are not another's.
