@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Groups.Journal;
 using Kvasir.Cluster.Replicas;
+using Kvasir.Cluster.Transport;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
@@ -22,17 +23,46 @@ public sealed partial class ClusterNode
     private int _looksWithoutFailure;
     private string? _saidOfDisk;
     private bool _isMakingRoom;
+    private bool _isReserving;
+    private string? _newsOfStart;
+
+    /// <summary>On a full disk by letting go the space that is kept: then this node follows until that is used up.</summary>
+    private GroupJournal OpenJournalOnAnyDisk(JournalOptions options, NodeId self, GroupHost host)
+    {
+        try
+        {
+            return Open();
+        }
+        catch (DiskFullException)
+        {
+            if (!_reserve.TryLetGo())
+                throw;
+            _newsOfStart = "the disk is full: this node has started with the space that was kept for that; free some";
+            return Open();
+        }
+
+        GroupJournal Open() => GroupJournal.Open(
+            Files, _environment.Scheduler, _options.Folder + "/" + KvasirNode.JournalFolder, options, self, host.Durable, host.Failed);
+    }
 
     private void LookAfterDisk()
     {
         LookAfterEngines();
+        if (Interlocked.Exchange(ref _newsOfStart, null) is { } news)
+            Warn(news);
         if (_host!.Refusal?.Message is var refusal && refusal != _saidOfDisk)
         {
             Warn(refusal ?? "the disk takes what there is to write again: this node goes on");
             _saidOfDisk = refusal;
         }
 
-        if (_isMakingRoom || _journal!.Failure != JournalFailure.DiskFull)
+        if (_journal!.Failure == JournalFailure.None && _host.Refusal is null && !Volatile.Read(ref _isReserving) && !_reserve.IsHeld)
+        {
+            _isReserving = true;
+            _environment.Scheduler.Schedule(new ReserveJob(this), JobPriority.Upkeep);
+        }
+
+        if (_isMakingRoom || _journal.Failure != JournalFailure.DiskFull)
             return;
         _isMakingRoom = true;
         _environment.Scheduler.Schedule(new RoomJob(this, _host, _journal), JobPriority.Upkeep);
@@ -92,6 +122,27 @@ public sealed partial class ClusterNode
 
             if (!node._disposed)
                 node.Mailbox.Post(new ActionItem(_ => node.RoomMade(host, isThere)));
+        }
+    }
+
+    /// <summary>Makes the file that a start on a full disk lets go, where that takes no more than half of what is free.</summary>
+    private sealed class ReserveJob(ClusterNode node) : IBackgroundJob
+    {
+        public string Name => "keeping room for a start on a full disk";
+
+        public void Run()
+        {
+            try
+            {
+                if (node.Files.FreeBytes(node._options.Folder) >= 2 * node._options.RoomBytes)
+                    node._reserve.TryHold();
+            }
+            catch (StorageException)
+            {
+                // Tried again in a moment.
+            }
+
+            Volatile.Write(ref node._isReserving, false);
         }
     }
 }

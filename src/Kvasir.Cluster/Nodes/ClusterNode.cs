@@ -40,6 +40,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private readonly IDisposable _folderLock;
     private readonly SeededRandom _random;
     private readonly MemoryBudget _memory;
+    private readonly SpaceReserve _reserve;
     private readonly NodeLog _log;
     private readonly ClusterRouter _router;
     private readonly ITimer _timer;
@@ -64,6 +65,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _folderLock = folderLock;
         _random = new SeededRandom(environment.Seed);
         _memory = new MemoryBudget(options.MemoryBytes);
+        _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
         _log = new NodeLog(this);
         _router = new ClusterRouter(this, options.DatabaseCount);
         _folders = new ReplicaFolders(environment.Files, options.Folder + "/" + ReplicasFolder, OpenEngine);
@@ -326,8 +328,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             JournalId = _identity.JournalId,
             PendingBytesMax = (int)Math.Min(_options.Journal.PendingBytesMax, Math.Max(PendingBytesMin, _options.MemoryBytes / 16)),
         };
-        _journal = GroupJournal.Open(
-            Files, _environment.Scheduler, _options.Folder + "/" + KvasirNode.JournalFolder, journal, membership.Node, host.Durable, host.Failed);
+        _journal = OpenJournalOnAnyDisk(journal, membership.Node, host);
         NodeIdentity recorded = _identity with { HasJournal = true, JournalId = _journal.JournalId };
         if (recorded != _identity)
             IdentityFile.Write(Files, _options.Folder, recorded);

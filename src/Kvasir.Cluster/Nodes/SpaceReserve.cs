@@ -16,6 +16,9 @@ internal sealed class SpaceReserve(IFileSystem files, string path, long bytes)
     private readonly Lock _lock = new();
     private bool _held;
 
+    /// <summary>The file is known to be there, or none is wanted.</summary>
+    public bool IsHeld => bytes == 0 || Volatile.Read(ref _held);
+
     /// <summary>True when the file is there, or could be made.</summary>
     public bool TryHold()
     {

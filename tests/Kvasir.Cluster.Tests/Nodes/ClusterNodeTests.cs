@@ -168,6 +168,38 @@ public sealed class ClusterNodeTests
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
     }
 
+    [Fact]
+    public void ANodeStartsOnAFullDiskWithTheSpaceThatItKept()
+    {
+        const string Reserve = "/data/" + SpaceReserve.Name;
+        var world = new ClusterWorld(seed: 34, new LsmEngineFactory()) { RoomBytes = 1 << 20 };
+        world.MakeThree();
+        for (int i = 0; i < 10; i++)
+            world.Put(0, $"before{i}", "1");
+        ClusterMember full = world.Members[1];
+        world.RunUntil(() => full.Disk.FileExists(Reserve) && full.Disk.FileLength(Reserve) == world.RoomBytes, "it keeps some space");
+
+        full.Crash(CrashKind.ProcessKill);
+        full.Disk.CapacityBytes -= full.Disk.FreeBytes("/data");
+        Assert.Equal(0, full.Disk.FreeBytes("/data"));
+        full.Restart();
+        Assert.False(full.Disk.FileExists(Reserve));
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "it follows");
+        world.RunUntil(() => full.Announced.Any(a => a.Contains("disk is full", StringComparison.Ordinal)), "it says so");
+        for (int i = 0; i < 10; i++)
+            world.Put(1, $"during{i}", "1");
+        Assert.False(full.Disk.FileExists(Reserve));
+
+        // Without it there is no start, and the reason is said.
+        full.Crash(CrashKind.ProcessKill);
+        full.Disk.CapacityBytes -= full.Disk.FreeBytes("/data");
+        Assert.Throws<DiskFullException>(full.Restart);
+        full.Crash(CrashKind.ProcessKill);
+        full.Disk.CapacityBytes = long.MaxValue;
+        full.Restart();
+        world.RunUntil(() => full.Disk.FileExists(Reserve) && world.IsWhole() && world.IsLevel(), "there is room again");
+    }
+
     private static string? HealthOf(ClusterMember member) => member.IsDown ? null : ((IClusterTopology)member.Node).Health?.Word;
 
     [Fact]

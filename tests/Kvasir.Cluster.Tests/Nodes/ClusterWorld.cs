@@ -49,6 +49,8 @@ internal sealed class ClusterWorld
 
     public long SnapshotBytesPerSecond { get; set; } = 64 << 20;
 
+    public long RoomBytes { get; set; }
+
     public List<ClusterMember> Members { get; } = [];
 
     /// <summary>Another node: the first founds a cluster, others ask the first; nodes get their numbers in this order.</summary>
@@ -213,6 +215,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             JournalBytesMax = _world.JournalBytesMax,
             SnapshotBytesPerSecond = _world.SnapshotBytesPerSecond,
             Upkeep = _world.Upkeep,
+            RoomBytes = _world.RoomBytes,
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
         };
         Node = ClusterNode.Open(options, new NodeEnvironment(Disk, _scheduler, [_world.Engines], _random.NextUInt64()), this, this);
