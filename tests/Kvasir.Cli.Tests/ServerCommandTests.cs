@@ -49,6 +49,18 @@ public sealed class ServerCommandTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task TheNumberOfAnEarlierProcessIsNotLeftWhereANewOneCannotTakeItsPlaceInOneStep()
+    {
+        Directory.CreateDirectory(Path.Combine(Data, "kvasir.pid.new", "not empty"));
+        string path = Path.Combine(Data, "kvasir.pid");
+        await File.WriteAllTextAsync(path, "1\n");
+        using Process server = Start();
+        await PortOf(server);
+        Assert.NotEqual("1\n", File.Exists(path) ? await File.ReadAllTextAsync(path) : "");
+        await Terminate(server);
+    }
+
     /// <summary>One bit at a time, in every file that a server left: refused, named, or not needed; never served.</summary>
     [Fact]
     public async Task NoFlippedBitOfAStoppedServersFilesIsServed()

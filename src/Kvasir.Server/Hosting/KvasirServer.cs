@@ -107,12 +107,23 @@ public static class KvasirServer
     // A server whose disk is full serves reads, and takes deletions: it may not fail for want of a place for its number.
     private static async Task WriteProcessId(string path, ILogger logger)
     {
+        string making = path + ".new";
+        string number = Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n";
         try
         {
-            // Whole from the first moment on: the last one, killed, may have left its own there.
-            string making = path + ".new";
-            await File.WriteAllTextAsync(making, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", CancellationToken.None);
-            File.Move(making, path, overwrite: true);
+            try
+            {
+                // Whole from the first moment on: the last one, killed, may have left its own there.
+                await File.WriteAllTextAsync(making, number, CancellationToken.None);
+                File.Move(making, path, overwrite: true);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // That of the last one goes in any case, it may be another process by now; and leaves its place on a full disk.
+                File.Delete(path);
+                File.Delete(making);
+                await File.WriteAllTextAsync(path, number, CancellationToken.None);
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
