@@ -14,6 +14,9 @@ internal sealed class GatheredEntries
     private const int BytesWanted = 32 << 10;
     private const int BatchesWanted = 64;
 
+    /// <summary>An entry that is larger is not copied: it is applied alone.</summary>
+    public const int CopiedBytesMax = BytesWanted;
+
     private readonly BytesBuffer _bytes = new(BytesWanted);
     private readonly List<LoggedBatch> _batches = new(BatchesWanted);
     private readonly List<LoggedBatch> _notes = [];
@@ -27,18 +30,20 @@ internal sealed class GatheredEntries
 
     public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
 
-    /// <summary>Within <see cref="Bytes"/>.</summary>
+    /// <summary>Within <see cref="Bytes"/>, or within the entry that was not copied.</summary>
     public ReadOnlySpan<LoggedBatch> Batches => CollectionsMarshal.AsSpan(_batches);
 
-    /// <summary>Of writes that were forwarded; within <see cref="Bytes"/>, too.</summary>
+    /// <summary>Of writes that were forwarded; where the batches are, too.</summary>
     public ReadOnlySpan<LoggedBatch> Notes => CollectionsMarshal.AsSpan(_notes);
 
     /// <summary>What is added from now on belongs to another entry.</summary>
     public void BeginEntry() => (_bytesBegun, _batchesBegun, _notesBegun) = (_bytes.Length, _batches.Count, _notes.Count);
 
-    public void AddBatch(ReadOnlySpan<byte> batch, LogPosition position) => _batches.Add(Copy(batch, position));
+    /// <param name="entry">In which it lies.</param>
+    public void AddBatch(ReadOnlySpan<byte> entry, ReadOnlySpan<byte> batch, LogPosition position) => _batches.Add(Place(entry, batch, position));
 
-    public void AddNote(ReadOnlySpan<byte> note, LogPosition position) => _notes.Add(Copy(note, position));
+    /// <inheritdoc cref="AddBatch"/>
+    public void AddNote(ReadOnlySpan<byte> entry, ReadOnlySpan<byte> note, LogPosition position) => _notes.Add(Place(entry, note, position));
 
     /// <summary>The entry that was begun is not to be applied.</summary>
     public void WithdrawEntry()
@@ -56,8 +61,10 @@ internal sealed class GatheredEntries
         BeginEntry();
     }
 
-    private LoggedBatch Copy(ReadOnlySpan<byte> bytes, LogPosition position)
+    private LoggedBatch Place(ReadOnlySpan<byte> entry, ReadOnlySpan<byte> bytes, LogPosition position)
     {
+        if (entry.Length > CopiedBytesMax)
+            return new LoggedBatch(entry.Overlaps(bytes, out int at) ? at : 0, bytes.Length, position);
         int start = _bytes.Length;
         _bytes.Append(bytes);
         return new LoggedBatch(start, bytes.Length, position);

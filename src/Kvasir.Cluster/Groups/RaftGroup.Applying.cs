@@ -78,7 +78,7 @@ public sealed partial class RaftGroup
             (Failure, ResumeAt) = (null, TimeSpan.MinValue);
         }
 
-        public void End() => TryPublish();
+        public void End() => TryPublish(Gathered.Bytes);
 
         public void Fail(string reason)
         {
@@ -93,6 +93,9 @@ public sealed partial class RaftGroup
                 return;
             Check.That(index == Last.Next, $"entry {index} is applied behind {Last}");
             bool isNormal = kind == EntryKind.Normal;
+            bool isLarge = bytes.Length > GatheredEntries.CopiedBytesMax;
+            if (isLarge && !TryPublish(Gathered.Bytes))
+                return;
             if (isNormal && !group._serves)
             {
                 TimeSpan delay = group.Replica.Engine.SuggestWriteDelay(bytes.Length);
@@ -107,7 +110,8 @@ public sealed partial class RaftGroup
 
             Last = index;
             Bytes += bytes.Length + 64;
-            if ((Gathered.IsEmpty || Gathered.IsFull || group.Watcher is not null) && !TryPublish())
+            bool isDue = isLarge || Gathered.IsEmpty || Gathered.IsFull || group.Watcher is not null;
+            if (isDue && !TryPublish(isLarge ? bytes : Gathered.Bytes))
                 return;
             if (isNormal)
                 group.Watcher?.Invoke(index, bytes);
@@ -122,45 +126,46 @@ public sealed partial class RaftGroup
             {
                 if (reader.StreamId == EntryNotes.Stream)
                 {
-                    if (TryHeed(index, reader.Bytes))
+                    if (TryHeed(index, bytes, reader.Bytes))
                         continue;
                     Gathered.WithdrawEntry();
                     return false;
                 }
 
                 Check.That(reader.StreamId == group.Id.Value, $"entry {index} of group {group.Id} writes to stream {reader.StreamId}");
-                Gathered.AddBatch(reader.Bytes, position);
+                Gathered.AddBatch(bytes, reader.Bytes, position);
             }
 
             Check.That(!reader.Malformed, $"entry {index} of group {group.Id} is committed and makes no sense");
             return true;
         }
 
-        private bool TryHeed(LogIndex index, ReadOnlySpan<byte> note)
+        private bool TryHeed(LogIndex index, ReadOnlySpan<byte> entry, ReadOnlySpan<byte> note)
         {
             if (WriteNote.IsValid(note))
-                Gathered.AddNote(note, new LogPosition(index.Value));
+                Gathered.AddNote(entry, note, new LogPosition(index.Value));
             else if (!EntryNotes.TryReadDigest(note, out StateDigest digest, out bool begins))
                 Fail($"entry {index} has a note that this version does not know");
-            else if (TryPublish() && !group.Agrees(index, digest, begins))
+            else if (TryPublish(Gathered.Bytes) && !group.Agrees(index, digest, begins))
                 Failure = "it differs";
             return Failure is null;
         }
 
         /// <summary>Has the engine take what is gathered: all of it or, when it cannot, nothing.</summary>
-        private bool TryPublish()
+        /// <param name="payloads">Where it lies.</param>
+        private bool TryPublish(ReadOnlySpan<byte> payloads)
         {
             Replica replica = group.Replica;
             try
             {
                 if (!Gathered.Batches.IsEmpty)
                 {
-                    replica.Engine.Apply(Gathered.Bytes, Gathered.Batches);
+                    replica.Engine.Apply(payloads, Gathered.Batches);
                     replica.Census.Forget();
                 }
 
                 foreach (LoggedBatch note in Gathered.Notes)
-                    group.Sessions.Add(note.Position, Gathered.Bytes.Slice(note.Start, note.Length));
+                    group.Sessions.Add(note.Position, payloads.Slice(note.Start, note.Length));
                 group._applied = Last;
                 return true;
             }
