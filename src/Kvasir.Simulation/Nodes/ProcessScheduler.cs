@@ -28,6 +28,11 @@ internal sealed class ProcessScheduler(NodeProcess process, SeededRandom random,
 
     public IWaitPoint CreateWaitPoint() => new ProcessWaitPoint(this);
 
+    /// <summary>Everybody has a processor.</summary>
+    public void Yield()
+    {
+    }
+
     public void Pause(TimeSpan time)
     {
         RunOne();

@@ -38,6 +38,11 @@ public sealed class SimulatedScheduler : IScheduler
 
     public IWaitPoint CreateWaitPoint() => new SimulatedWaitPoint(this);
 
+    /// <summary>Everybody has a processor.</summary>
+    public void Yield()
+    {
+    }
+
     /// <summary>Moves time; some of the waiting jobs may run meanwhile.</summary>
     public void Pause(TimeSpan time)
     {

@@ -7,6 +7,9 @@ namespace Kvasir.Storage.Journal;
 /// <content>Writing, syncing and changing segments: what the committing thread does.</content>
 public sealed partial class JournalWriter
 {
+    // Enough for all who append, and an end where they never rest.
+    private const int YieldsMax = 4;
+
     private readonly CommitJob _commitJob;
     private readonly byte[] _markBuffer = new byte[JournalFormat.MarkBytes];
 
@@ -43,6 +46,8 @@ public sealed partial class JournalWriter
     {
         while (true)
         {
+            if (Volatile.Read(ref _syncRequested))
+                LetOthersAppend();
             bool sync;
             lock (_lock)
             {
@@ -77,6 +82,21 @@ public sealed partial class JournalWriter
 
             if (unsynced is not null)
                 SyncBeside(unsynced, written);
+        }
+    }
+
+    /// <summary>
+    /// Where every core is busy, those who are about to append have their turn first: then one sync is for all of them, and what a sync
+    /// costs (and, in a cluster, the messages behind it) is shared by more. Nobody waits longer for that than for the processor.
+    /// </summary>
+    private void LetOthersAppend()
+    {
+        for (int i = 0; i < YieldsMax; i++)
+        {
+            LogPosition before = AppendedPosition;
+            _scheduler.Yield();
+            if (AppendedPosition == before)
+                return;
         }
     }
 

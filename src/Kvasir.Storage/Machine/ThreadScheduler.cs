@@ -55,6 +55,8 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
 
     public IWaitPoint CreateWaitPoint() => new ThreadWaitPoint();
 
+    public void Yield() => Thread.Yield();
+
     public void Pause(TimeSpan time)
     {
         // Rounded up: a sleep of no milliseconds is none, and a caller that asks again until it need not wait would spin.

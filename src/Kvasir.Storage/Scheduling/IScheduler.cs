@@ -16,6 +16,11 @@ public interface IScheduler
 
     IWaitPoint CreateWaitPoint();
 
+    /// <summary>
+    /// Lets others have the processor first who wait for it; takes no time where there is one for everybody. Any thread.
+    /// </summary>
+    void Yield();
+
     /// <summary>Blocks the calling thread for <paramref name="time"/> (imagined time in the simulator).</summary>
     void Pause(TimeSpan time);
 }

@@ -31,6 +31,34 @@ public sealed class JournalWriterTests
         Assert.Empty(JournalVerifier.Verify(world.Files, JournalWorld.Folder));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void WhoWaitsForTheProcessorHasTheSameSync(bool sync)
+    {
+        var world = new JournalWorld(1);
+        var scheduler = new Lsm.InlineScheduler();
+        using JournalWriter journal = JournalWriter.Open(world.Files, scheduler, "/busy", new JournalOptions(), LogPosition.Zero, (_, _) => { });
+        long before = journal.Statistics.Syncs;
+        int late = 0;
+        scheduler.OnYield = () =>
+        {
+            if (++late <= 2)
+                journal.Append("late"u8);
+        };
+        journal.Append("early"u8);
+        journal.RequestCommit(sync);
+        scheduler.RunAll();
+        Assert.Equal(sync ? (3, 1) : (0, 0), (late, journal.Statistics.Syncs - before));
+        Assert.Equal(sync, journal.DurablePosition == journal.AppendedPosition);
+
+        // One who never rests is not waited for.
+        scheduler.OnYield = () => journal.Append("again"u8);
+        journal.RequestCommit(sync);
+        scheduler.RunAll();
+        scheduler.OnYield = null;
+    }
+
     [Fact]
     public void ASegmentThatIsAlmostFullSurvivesAnyNumberOfOrderlyCloses()
     {

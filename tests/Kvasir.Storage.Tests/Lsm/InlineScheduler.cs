@@ -44,6 +44,11 @@ internal sealed class InlineScheduler : IScheduler
 
     public IWaitPoint CreateWaitPoint() => new WaitPoint(this);
 
+    /// <summary>What others do who wait for the processor.</summary>
+    public Action? OnYield { get; set; }
+
+    public void Yield() => OnYield?.Invoke();
+
     public void Pause(TimeSpan time) => Clock.NowMs += (long)time.TotalMilliseconds;
 
     private sealed class WaitPoint(InlineScheduler scheduler) : IWaitPoint
