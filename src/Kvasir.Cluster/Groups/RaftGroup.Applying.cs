@@ -73,7 +73,8 @@ public sealed partial class RaftGroup
 
         public void Begin(TimeSpan now, long bytesMax)
         {
-            Check.That(Gathered.IsEmpty, "another group's entries were not applied");
+            // A read that failed may have left some, which are not applied.
+            Gathered.Clear();
             (_now, _bytesMax, Bytes, Last) = (now, bytesMax, 0, group._applied);
             (Failure, ResumeAt) = (null, TimeSpan.MinValue);
         }
