@@ -77,7 +77,10 @@ public readonly record struct SnapshotWanted(MemberId To, Term Term, LogIndex At
 /// </summary>
 public readonly record struct SnapshotOffered(MemberId From, Term Term, LogIndex Index, Term SnapshotTerm);
 
-/// <summary>A follower as its leader sees it.</summary>
+/// <summary>
+/// A follower as its leader sees it. One that has caught up has the newest configuration and all entries but the last
+/// <see cref="RaftSettings.PromotionLagMax"/>.
+/// </summary>
 public readonly record struct FollowerStatus(
     MemberId Id, Replication.ReplicationState State, LogIndex MatchIndex, LogIndex NextIndex, int InflightMessages, long InflightBytes,
-    TimeSpan HeardAt, bool IsSuspected, bool Declines);
+    TimeSpan HeardAt, bool IsSuspected, bool Declines, bool HasCaughtUp);

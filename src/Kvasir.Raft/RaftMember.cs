@@ -86,7 +86,9 @@ public sealed class RaftMember
         Progress? peer = _core.Leadership?.Peers.Find(id);
         status = peer is null
             ? default
-            : new FollowerStatus(peer.Id, peer.State, peer.MatchIndex, peer.NextIndex, peer.InflightMessages, peer.InflightBytes, peer.HeardAt, peer.IsSuspected, peer.Declines);
+            : new FollowerStatus(
+                peer.Id, peer.State, peer.MatchIndex, peer.NextIndex, peer.InflightMessages, peer.InflightBytes, peer.HeardAt, peer.IsSuspected, peer.Declines,
+                _core.Leadership!.HasCaughtUp(peer.MatchIndex));
         return peer is not null;
     }
 

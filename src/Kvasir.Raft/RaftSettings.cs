@@ -40,7 +40,10 @@ public sealed record RaftSettings
     /// <summary>Entries that a leader accepts beyond what is committed.</summary>
     public long UncommittedEntriesMax { get; init; } = 64 * 1024;
 
-    /// <summary>A learner may become a voter when its durable log ends at most this many entries before the leader's.</summary>
+    /// <summary>
+    /// A learner may become a voter when its durable log ends at most this many entries before the leader's, and has the newest
+    /// configuration.
+    /// </summary>
     public long PromotionLagMax { get; init; } = 1024;
 
     /// <summary>

@@ -17,7 +17,8 @@ public sealed record GroupKnowledge
     public required bool IsChangeInProgress { get; init; }
 
     /// <summary>
-    /// Members, beside the leader, that were heard of within an election timeout and whose durable log ends near the leader's.
+    /// Members, beside the leader, that were heard of within an election timeout and whose durable log ends near the leader's
+    /// (<see cref="FollowerStatus.HasCaughtUp"/>).
     /// </summary>
     public required IReadOnlyList<MemberId> CaughtUp { get; init; }
 
@@ -28,8 +29,7 @@ public sealed record GroupKnowledge
         foreach (MemberId id in leader.Configuration.Members)
         {
             if (leader.TryFollower(id, out FollowerStatus follower) && !follower.IsSuspected && !follower.Declines
-                && now - follower.HeardAt <= settings.ElectionTimeout
-                && leader.LastIndex - follower.MatchIndex <= (ulong)settings.PromotionLagMax)
+                && now - follower.HeardAt <= settings.ElectionTimeout && follower.HasCaughtUp)
                 caughtUp.Add(id);
         }
 

@@ -60,8 +60,7 @@ public sealed partial class ClusterNode
         List<MemberId> able = [];
         foreach (MemberId voter in group.Configuration.Voters)
         {
-            if (group.TryFollower(voter, out FollowerStatus status) && !status.IsSuspected && !status.Declines
-                && group.LastIndex - status.MatchIndex <= (ulong)_options.Raft.PromotionLagMax)
+            if (group.TryFollower(voter, out FollowerStatus status) && !status.IsSuspected && !status.Declines && status.HasCaughtUp)
                 able.Add(voter);
         }
 

@@ -190,11 +190,7 @@ public sealed partial class ClusterNode
         foreach (NodeRecord node in View.Nodes)
         {
             if (node.Id != Self && _directory!.TryFollower(GroupMember.Of(node.Id), out FollowerStatus status))
-            {
-                bool has = status.MatchIndex > LogIndex.Zero
-                    && _directory.LastIndex - status.MatchIndex <= (ulong)_options.Raft.PromotionLagMax;
-                standings.Add(new NodeStanding(node.Id, now - status.HeardAt, has));
-            }
+                standings.Add(new NodeStanding(node.Id, now - status.HeardAt, status.HasCaughtUp));
         }
 
         _stoppedCopies.Forget(now);
