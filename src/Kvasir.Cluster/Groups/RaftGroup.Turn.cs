@@ -7,8 +7,6 @@ using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
-using Kvasir.Storage.Files;
-using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups;
 

@@ -58,7 +58,7 @@ public sealed record ClusterNodeOptions
 
     /// <summary>
     /// Free space that must be there after the disk was full before the node goes on: with less it would soon be full again,
-    /// and leadership move to and fro.
+    /// and leadership move to and fro. As much is kept (<c>RESERVE</c>) for a start on a full disk; 0 for neither.
     /// </summary>
     public long RoomBytes { get; init; }
 

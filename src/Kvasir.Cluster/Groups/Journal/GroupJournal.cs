@@ -348,7 +348,8 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
 
     void IJournalListener.Failed(JournalFailure failure, Exception cause, LogPosition durable)
     {
-        if (_stopped)
+        // A disk that was full may fail while room is looked for: then it does not go on by itself, and that must be told.
+        if (_stopped && failure == JournalFailure.DiskFull)
             return;
         _stopped = true;
         _failed(failure, cause);

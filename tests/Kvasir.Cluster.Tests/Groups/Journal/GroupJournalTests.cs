@@ -359,6 +359,29 @@ public sealed class GroupJournalTests
         world.Verify(world.Logs, "opened again");
     }
 
+    /// <summary>It does not go on by itself then, and who waits for room must hear of it.</summary>
+    [Fact]
+    public void AFullDiskThatFailsWhileRoomIsLookedForIsToldOf()
+    {
+        using var world = new GroupWorld(13);
+        world.Found(1);
+        world.Vote(1, 1, 1);
+        world.Sync();
+        world.Files.Faults.Add(new FaultRule(DiskFault.Full, DiskOperationKind.Allocate));
+        world.Append(1, Normal(1, new string('x', 9000)));
+        world.Journal.Write();
+        world.Journal.SyncInline();
+        Assert.Equal([JournalFailure.DiskFull], world.Failures);
+        world.Files.Faults.Clear();
+        world.Files.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Sync));
+        world.Files.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Write));
+        Assert.False(world.Journal.TryMakeRoom());
+        Assert.Equal([JournalFailure.DiskFull, JournalFailure.DiskFailed], world.Failures);
+        Assert.Equal(JournalFailure.DiskFailed, world.Journal.Failure);
+        Assert.False(world.Journal.TryMakeRoom());
+        Assert.Equal(2, world.Failures.Count);
+    }
+
     [Theory]
     [InlineData(DiskFault.Failed, DiskOperationKind.Sync, JournalFailure.DiskFailed)]
     [InlineData(DiskFault.Failed, DiskOperationKind.Write, JournalFailure.DiskFailed)]
