@@ -16,6 +16,7 @@ internal sealed partial class GroupHost
     private bool _leads;
     private long _oldBytesLeft;
     private long _applyBytesLeft;
+    private long _receivedBytes;
 
     /// <summary>What may still be applied from the log in this turn.</summary>
     public long ApplyBytesLeft => _applyBytesLeft;
@@ -41,7 +42,10 @@ internal sealed partial class GroupHost
         }
 
         (_wake, _leads) = (TimeSpan.MaxValue, false);
-        (_oldBytesLeft, _applyBytesLeft) = (Options.OldBytesPerTurn, Options.ApplyBytesPerTurn);
+
+        // Who is sent more than it applies falls behind until memory is short, and then has to read back what it had.
+        (_oldBytesLeft, _applyBytesLeft) = (Options.OldBytesPerTurn, Math.Max(Options.ApplyBytesPerTurn, 2 * _receivedBytes));
+        _receivedBytes = 0;
         do
             Round();
         while (_touched.Count > 0);

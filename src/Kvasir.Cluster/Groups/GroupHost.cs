@@ -180,6 +180,7 @@ internal sealed partial class GroupHost : IDisposable
     public void Receive(NodeId from, ReadOnlySpan<byte> batch)
     {
         TimeSpan now = Now();
+        _receivedBytes += batch.Length;
         var reader = new RaftBatchReader(batch);
         while (!_hasForgotten && reader.MoveNext())
         {

@@ -44,6 +44,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private readonly NodeLog _log;
     private readonly ClusterRouter _router;
     private readonly ITimer _timer;
+    private readonly ITimer _mailboxTimer;
     private readonly UpkeepItem _upkeepItem;
     private readonly Lock _closing = new();
     private NodeIdentity _identity;
@@ -81,6 +82,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         Mailbox = new ReplicaMailbox(EndTurn);
         _timer = environment.Scheduler.Time.CreateTimer(
             static node => ((ClusterNode)node!).PostUpkeep(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _mailboxTimer = environment.Scheduler.Time.CreateTimer(
+            static node => ((ClusterNode)node!).Mailbox.RunWaiting(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _handOverTimer = environment.Scheduler.Time.CreateTimer(
             static node => ((ClusterNode)node!)._handOverItem.Post(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -207,6 +210,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             closed.Pulse();
         }));
         closed.WaitUntil(() => Volatile.Read(ref isClosed));
+        _mailboxTimer.Dispose();
         if (failure is not null)
             throw failure;
     }
@@ -289,8 +293,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _link.Start(this);
         if (_membership is { } membership)
             Serve(membership);
-        PostUpkeep();
-        _timer.Change(s_upkeepPeriod, s_upkeepPeriod);
+        _timer.Change(TimeSpan.Zero, s_upkeepPeriod);
     }
 
     private void RefuseLoneNode()
@@ -337,7 +340,9 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         RecallPeers();
         _startedAt = host.Now();
         _link.Identify(membership.Cluster, membership.Node);
-        Mailbox.Post(new ActionItem(execution => OpenReplicas(host, membership)));
+
+        // What peers send from now on, which may be much, is not for the thread that starts the node and goes on to open its ports.
+        Mailbox.PostBriefly(new ActionItem(execution => OpenReplicas(host, membership)), () => _mailboxTimer.Change(TimeSpan.Zero, Timeout.InfiniteTimeSpan));
     }
 
     private void Warn(string text) => (Warner ?? Announcer)?.Invoke(text);

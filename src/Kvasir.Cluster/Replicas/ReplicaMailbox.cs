@@ -11,6 +11,9 @@ namespace Kvasir.Cluster.Replicas;
 /// </summary>
 public sealed class ReplicaMailbox
 {
+    // What a thread runs of others' work that has something else to do.
+    private const int BriefItemsMax = 16;
+
     private readonly ConcurrentQueue<IMailboxItem> _queue = new();
     private readonly Execution _execution = new();
     private readonly Action? _itemEnded;
@@ -40,10 +43,36 @@ public sealed class ReplicaMailbox
             Drain();
     }
 
+    /// <summary>
+    /// As <see cref="Post"/>, for a thread that has something else to do and must not be kept for as long as others go on posting: when
+    /// much waits behind the item, <paramref name="elsewhere"/> has another thread call <see cref="RunWaiting"/>.
+    /// </summary>
+    public void PostBriefly(IMailboxItem item, Action elsewhere)
+    {
+        _queue.Enqueue(item);
+        if (Interlocked.Increment(ref _pending) == 1 && !Drain(BriefItemsMax))
+            elsewhere();
+    }
+
+    /// <summary>For the thread that <see cref="PostBriefly"/> asked for, once each time.</summary>
+    public void RunWaiting() => Drain();
+
     private void Drain()
+    {
+        bool isEmpty;
+        do
+            isEmpty = Drain(int.MaxValue);
+        while (!isEmpty);
+    }
+
+    /// <summary>False when so many were run and others wait: the mailbox is still this thread's, to pass on.</summary>
+    private bool Drain(int itemsMax)
     {
         do
         {
+            if (itemsMax-- == 0)
+                return false;
+
             // The count is raised after the enqueue, so a counted item is always in the queue.
             IMailboxItem? item;
             SpinWait spin = default;
@@ -52,6 +81,7 @@ public sealed class ReplicaMailbox
             Run(item);
         }
         while (Interlocked.Decrement(ref _pending) != 0);
+        return true;
     }
 
     private void Run(IMailboxItem item)

@@ -47,6 +47,36 @@ public sealed class ReplicaMailboxTests
         Assert.Equal(0, item.Overlaps);
     }
 
+    [Fact]
+    public void WhoPostsBrieflyIsNotKeptByWhatWaitsBehindItsItem()
+    {
+        using NodeInMemory world = new();
+        ReplicaMailbox mailbox = world.Node.Mailbox;
+        const int Waiting = 1000;
+        CountingItem item = new();
+        int passedOn = 0;
+        mailbox.PostBriefly(
+            new ActionItem(_ =>
+            {
+                for (int i = 0; i < Waiting; i++)
+                    mailbox.Post(item);
+            }),
+            () => passedOn++);
+        Assert.InRange(item.Runs, 0, Waiting / 2);
+        Assert.Equal(1, passedOn);
+
+        int run = item.Runs;
+        mailbox.Post(item);
+        Assert.Equal(run, item.Runs);
+        mailbox.RunWaiting();
+        Assert.Equal(Waiting + 1, item.Runs);
+        mailbox.Post(item);
+        Assert.Equal(Waiting + 2, item.Runs);
+        mailbox.PostBriefly(item, () => passedOn++);
+        Assert.Equal(Waiting + 3, item.Runs);
+        Assert.Equal((1, 0), (passedOn, item.Overlaps));
+    }
+
     private sealed class CountingItem : IMailboxItem
     {
         private int _inside;
