@@ -94,8 +94,11 @@ internal sealed partial class GroupHost : IDisposable
     /// <summary>Told of a group that lacks an entry which this node has acknowledged; without it that is a broken invariant.</summary>
     public Action<RaftGroup, LogIndex>? ForgottenWatcher { get; set; }
 
-    /// <summary>Told when a snapshot has given a group another replica.</summary>
-    public Action<RaftGroup>? ReplicaReplaced { get; set; }
+    /// <summary>
+    /// Told when a snapshot is about to give a group another replica, with its engine: reads what it needs of it, and may fail, and then
+    /// it is not done. What it returns is called when it is, and does not fail.
+    /// </summary>
+    public Func<RaftGroup, IOrderedEngine, Action>? ReplicaReplacing { get; set; }
 
     /// <summary>Told when a replica differs from its leader's, and when it comes back so.</summary>
     public Action<RaftGroup>? ReplicaStopped { get; set; }

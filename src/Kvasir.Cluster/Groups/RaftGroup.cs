@@ -387,6 +387,9 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     internal bool TryInstall(TimeSpan now, in SnapshotHead head, IOrderedEngine engine, out IOrderedEngine before)
     {
         before = Replica.Engine;
+
+        // Whatever may fail comes first: behind this, the engine is the group's, and not the caller's to throw away.
+        Action? replaced = _host.ReplicaReplacing?.Invoke(this, engine);
         _host.Touch(this);
         if (IsOut || !_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
             return false;
@@ -398,7 +401,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         Volatile.Write(ref _appended, head.Index.Value);
         Volatile.Write(ref _awaited, head.Index.Value);
         Volatile.Write(ref _durable, head.Index.Value);
-        _host.ReplicaReplaced?.Invoke(this);
+        replaced?.Invoke();
         return true;
     }
 

@@ -39,7 +39,7 @@ public sealed partial class ClusterNode
         GroupJournal journal = host.Journal;
         _snapshots = new SnapshotCourier(host, Transport, _folders, Mailbox, _random.Fork(), _options.SnapshotBytesPerSecond);
         host.Snapshots = _snapshots;
-        host.ReplicaReplaced = ReplicaReplaced;
+        host.ReplicaReplacing = ReplicaReplacing;
         host.ReplicaStopped = ReplicaStopped;
         var keyspace = new KeyspaceOptions { Name = KeyspaceFolders.SystemName, Engine = _options.Engine };
         if (journal.Recovered.TryGetValue(GroupId.Directory, out RaftRecovery? directory))
@@ -250,16 +250,18 @@ public sealed partial class ClusterNode
         ?? throw new StorageException($"a shard wants the engine {name}, which this program does not have");
 
     /// <summary>A snapshot has put another engine in the place of the one that was there.</summary>
-    private void ReplicaReplaced(RaftGroup group)
+    private Action ReplicaReplacing(RaftGroup group, IOrderedEngine engine)
     {
-        if (group == _directory)
+        if (group != _directory)
+            return () => _router.Rebuild(View);
+        DirectoryRecords records = DirectoryRecords.Read(engine);
+        return () =>
         {
-            _records = DirectoryRecords.Read(group.Replica.Engine);
+            _records = records;
             _arranged = null;
             _rearrangeItem.Post();
-        }
-
-        _router.Rebuild(View);
+            _router.Rebuild(View);
+        };
     }
 
     private void RemoveReplica(RaftGroup group)

@@ -1,6 +1,8 @@
 using Kvasir.Cluster.Groups;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Cluster.Tests.Nodes;
@@ -44,6 +46,22 @@ public sealed class SnapshotFolderTests
         away.Holds = null;
         away.Restart();
         world.RunUntil(world.IsLevel, "it is back");
+        foreach (var group in world.Members[0].Node.View.Groups)
+            Assert.Equal(world.Members[0].Content(group.Id), away.Content(group.Id));
+    }
+
+    [Fact]
+    public void WhatCannotBeReadOfASnapshotThatCameKeepsTheReplicaThatWasThere()
+    {
+        (ClusterWorld world, ClusterMember away) = World(3);
+        away.Restart();
+        GroupHost host = away.Node.Host!;
+        Func<RaftGroup, IOrderedEngine, Action> replacing = host.ReplicaReplacing!;
+        int failures = 0;
+        host.ReplicaReplacing = (group, engine) =>
+            failures++ < 2 ? throw new DiskFailedException("a read that fails") : replacing(group, engine);
+        world.RunUntil(world.IsLevel, "it has caught up");
+        Assert.True(failures > 2);
         foreach (var group in world.Members[0].Node.View.Groups)
             Assert.Equal(world.Members[0].Content(group.Id), away.Content(group.Id));
     }
