@@ -39,9 +39,9 @@ public sealed partial class FolderArrowTests
             .Select(f => f.Path));
 
     [Fact]
-    public void OnlyAProgramPicksTheMachineAsItsWorld() =>
+    public void OnlyAProgramAndWhatIsEmbeddedInOnePickTheMachineAsTheirWorld() =>
         Verdict.None(SourceTree.CSharp("src")
-            .Where(f => f.Folder != "src/Kvasir.Storage/Machine" && !f.Path.StartsWith("src/Kvasir.Cli/", StringComparison.Ordinal))
+            .Where(f => f.Folder is not ("src/Kvasir.Storage/Machine" or "src/Kvasir.Storage/Embedded") && !f.Path.StartsWith("src/Kvasir.Cli/", StringComparison.Ordinal))
             .Where(f => Names(f, "Kvasir.Storage.Machine"))
             .Select(f => $"{f.Path} names Kvasir.Storage.Machine"));
 

@@ -63,6 +63,9 @@ public sealed class DurableStore : IDisposable
 
     public JournalFailure JournalFailure => _journal.Failure;
 
+    /// <summary>Bytes of the journal's files.</summary>
+    public long JournalBytes => _journal.RetainedBytes;
+
     /// <summary>
     /// Opens the store in <paramref name="folder"/>, or makes one. Fails closed: damage, a missing file, or somebody else
     /// who has it open stops it.

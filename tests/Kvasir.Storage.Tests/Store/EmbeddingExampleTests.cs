@@ -1,9 +1,6 @@
 using System.Text;
-using Kvasir.Primitives;
+using Kvasir.Storage.Embedded;
 using Kvasir.Storage.Engines;
-using Kvasir.Storage.Lsm;
-using Kvasir.Storage.Machine;
-using Kvasir.Storage.Store;
 
 namespace Kvasir.Storage.Tests.Store;
 
@@ -18,7 +15,7 @@ public sealed class EmbeddingExampleTests : IDisposable
     public void TheExampleOfTheReadmeDoesWhatItSays()
     {
         for (int run = 0; run < 2; run++)
-            Assert.Equal(["user:1 = Ada", "user:2 = Grace"], Example(_folder + "/orders"));
+            Assert.Equal(["5 bytes", "user:1 = Ada", "user:2 = Grace"], Example(_folder + "/orders"));
     }
 
     private static List<string> Example(string folder)
@@ -26,18 +23,18 @@ public sealed class EmbeddingExampleTests : IDisposable
         List<string> lines = [];
 
         // begin of the example
-        using var scheduler = new ThreadScheduler(TimeProvider.System);
-        using DurableStore store = DurableStore.Open(
-            new PosixFileSystem(), scheduler, folder, new LsmEngineFactory(), new DurableStoreOptions());
+        using OrderedStore store = OrderedStore.Open(folder);
+        store.Put("user:1", "Ada");                     // on stable storage when it returns
+        string? name = store.GetString("user:1");
 
         var batch = new WriteBatch();
-        batch.Put("user:1"u8, "Ada"u8);
         batch.Put("user:2"u8, "Grace"u8);
         batch.Delete("user:3"u8);
-        store.Write(batch);                             // all or nothing, and on stable storage when it returns
+        store.Write(batch);                             // all or nothing
+        store.Put("session:7", "open", timeToLive: TimeSpan.FromMinutes(30));
 
-        var value = new BytesBuffer();
-        bool found = store.Get("user:1"u8, value).Found;
+        using (ValueLease lease = store.Lease("user:2"u8))
+            lines.Add($"{lease.Value.Length} bytes");   // no copy of your own, no allocation
 
         using EngineSnapshot snapshot = store.CreateSnapshot();
         using EngineIterator users = store.CreateIterator(new IteratorOptions
@@ -48,8 +45,7 @@ public sealed class EmbeddingExampleTests : IDisposable
             lines.Add($"{Encoding.UTF8.GetString(users.Key)} = {Encoding.UTF8.GetString(users.Value)}");
 
         // end of the example
-        Assert.True(found);
-        Assert.Equal("Ada"u8.ToArray(), value.WrittenSpan.ToArray());
+        Assert.Equal("Ada", name);
         return lines;
     }
 }

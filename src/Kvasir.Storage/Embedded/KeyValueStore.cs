@@ -1,0 +1,282 @@
+using System.Buffers;
+using System.Text;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Machine;
+using Kvasir.Storage.Store;
+
+namespace Kvasir.Storage.Embedded;
+
+/// <summary>
+/// Keys and values in a folder, for the program that embeds Kvasir: open, put, get. Keys and values are bytes; text is UTF-8.
+/// <para>
+/// Every member may be called from any thread, at any time, until <see cref="Dispose"/>; what is read is one consistent moment, and
+/// reads wait for no writer. Writes of many threads share one sync.
+/// </para>
+/// <para>
+/// A write returns when it is as durable as <see cref="StoreOptions.Durability"/> or the call says: by default it is on stable storage, and
+/// killing the process, or the machine, at that instant loses nothing. A <see cref="Files.WritesStoppedException"/> says that the disk is full
+/// (the write did not happen and will not) or has failed (it may be found after a restart).
+/// </para>
+/// </summary>
+public abstract class KeyValueStore : IDisposable
+{
+    /// <summary>Bytes of a batch, with its keys and values: no write may be larger.</summary>
+    public const int BatchBytesMax = 512 << 20;
+
+    private readonly ThreadScheduler _scheduler;
+    private readonly WriteDurability _durability;
+
+    private protected KeyValueStore(DurableStore store, ThreadScheduler scheduler, StoreOptions options)
+    {
+        Store = store;
+        _scheduler = scheduler;
+        _durability = options.Durability;
+    }
+
+    private protected DurableStore Store { get; }
+
+    private protected TimeProvider Time => _scheduler.Time;
+
+    /// <summary>
+    /// Sets a key, and returns when that is durable.
+    /// </summary>
+    /// <param name="key">Any bytes; none is a key, too. Short ones are better: every index has them.</param>
+    /// <param name="value">Any bytes.</param>
+    /// <param name="timeToLive">The key goes by itself after this time; null for never.</param>
+    /// <param name="durability">Null for the store's own.</param>
+    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, TimeSpan? timeToLive = null, WriteDurability? durability = null)
+    {
+        WriteBatch batch = BatchPool.Rent();
+        try
+        {
+            batch.Put(key, value, DeadlineMs(timeToLive));
+            Write(batch, durability);
+        }
+        finally
+        {
+            BatchPool.Return(batch);
+        }
+    }
+
+    /// <inheritdoc cref="Put(ReadOnlySpan{byte}, ReadOnlySpan{byte}, TimeSpan?, WriteDurability?)"/>
+    public void Put(string key, string value, TimeSpan? timeToLive = null, WriteDurability? durability = null)
+    {
+        using var keyBytes = new TextBytes(key);
+        using var valueBytes = new TextBytes(value);
+        Put(keyBytes.Span, valueBytes.Span, timeToLive, durability);
+    }
+
+    /// <summary>Deletes a key, if it is there, and returns when that is durable.</summary>
+    public void Delete(ReadOnlySpan<byte> key, WriteDurability? durability = null)
+    {
+        WriteBatch batch = BatchPool.Rent();
+        try
+        {
+            batch.Delete(key);
+            Write(batch, durability);
+        }
+        finally
+        {
+            BatchPool.Return(batch);
+        }
+    }
+
+    /// <inheritdoc cref="Delete(ReadOnlySpan{byte}, WriteDurability?)"/>
+    public void Delete(string key, WriteDurability? durability = null)
+    {
+        using var keyBytes = new TextBytes(key);
+        Delete(keyBytes.Span, durability);
+    }
+
+    /// <summary>
+    /// All of the batch, or none of it, whoever looks and whatever happens. The batch may be cleared and used again when this returns; its
+    /// deadlines are Unix milliseconds.
+    /// </summary>
+    public void Write(WriteBatch batch, WriteDurability? durability = null)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        if (batch.Bytes.Length > BatchBytesMax)
+            throw new ArgumentException($"a write of {batch.Bytes.Length} bytes; at most {BatchBytesMax} go in one", nameof(batch));
+        Store.Write(batch, durability ?? _durability);
+    }
+
+    /// <summary>The value; null when there is none.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="snapshot">The moment to look at; null for now.</param>
+    public byte[]? Get(ReadOnlySpan<byte> key, EngineSnapshot? snapshot = null)
+    {
+        using ValueLease lease = Lease(key, snapshot);
+        return lease.Found ? lease.Value.ToArray() : null;
+    }
+
+    /// <inheritdoc cref="Get(ReadOnlySpan{byte}, EngineSnapshot?)"/>
+    public string? GetString(string key, EngineSnapshot? snapshot = null)
+    {
+        using var keyBytes = new TextBytes(key);
+        using ValueLease lease = Lease(keyBytes.Span, snapshot);
+        return lease.Found ? Encoding.UTF8.GetString(lease.Value) : null;
+    }
+
+    /// <summary>Appends the value to <paramref name="value"/>; false, and nothing is appended, when there is none. Allocates nothing.</summary>
+    public bool TryGet(ReadOnlySpan<byte> key, BytesBuffer value, EngineSnapshot? snapshot = null) => Find(key, value, snapshot).Found;
+
+    /// <summary>
+    /// Has <paramref name="reader"/> look at the value; false, and it is not called, when there is none. Allocates nothing. The reader may read
+    /// from the store and write to it.
+    /// </summary>
+    public bool Read<TState>(ReadOnlySpan<byte> key, TState state, ValueReader<TState> reader, EngineSnapshot? snapshot = null)
+        where TState : allows ref struct
+    {
+        ArgumentNullException.ThrowIfNull(reader);
+        BytesBuffer buffer = ValueBuffers.Rent();
+        try
+        {
+            if (!Find(key, buffer, snapshot).Found)
+                return false;
+            reader(buffer.WrittenSpan, state);
+            return true;
+        }
+        finally
+        {
+            ValueBuffers.Return(buffer);
+        }
+    }
+
+    /// <summary>The value in a buffer of a pool, until the lease is disposed of. Allocates nothing in steady state.</summary>
+    public ValueLease Lease(ReadOnlySpan<byte> key, EngineSnapshot? snapshot = null)
+    {
+        BytesBuffer buffer = ValueBuffers.Rent();
+        EntryInfo found;
+        try
+        {
+            found = Find(key, buffer, snapshot);
+        }
+        catch
+        {
+            ValueBuffers.Return(buffer);
+            throw;
+        }
+
+        if (!found.Found)
+        {
+            ValueBuffers.Return(buffer);
+            return default;
+        }
+
+        return new ValueLease(buffer, found.ExpiresAtMs == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(found.ExpiresAtMs));
+    }
+
+    /// <summary>Whether the key has a value.</summary>
+    public bool Contains(ReadOnlySpan<byte> key, EngineSnapshot? snapshot = null) => Find(key, value: null, snapshot).Found;
+
+    /// <inheritdoc cref="Contains(ReadOnlySpan{byte}, EngineSnapshot?)"/>
+    public bool Contains(string key, EngineSnapshot? snapshot = null)
+    {
+        using var keyBytes = new TextBytes(key);
+        return Contains(keyBytes.Span, snapshot);
+    }
+
+    /// <summary>This moment, to be read as long as it is not disposed of. Keeps what it can see on the disk: dispose of it.</summary>
+    public EngineSnapshot CreateSnapshot() => Store.CreateSnapshot();
+
+    /// <summary>Makes all that was written durable in the engine's own files, and the journal short, so that the next start is quick.</summary>
+    public void Flush() => Store.Flush();
+
+    /// <summary>Writes a copy of this moment, which can be opened, to a new folder on the same disk, by hard links: at once and for little space.</summary>
+    public void Checkpoint(string folder) => Store.Checkpoint(folder);
+
+    public StoreStatistics GetStatistics()
+    {
+        EngineStatistics engine = Store.Engine.GetStatistics();
+        return new StoreStatistics
+        {
+            EstimatedKeys = engine.EstimatedKeys,
+            DiskBytes = engine.DiskBytes,
+            JournalBytes = Store.JournalBytes,
+            MemoryBytes = engine.MemoryBytes,
+            CacheHits = engine.CacheHits,
+            CacheMisses = engine.CacheMisses,
+            CompactionDebtBytes = engine.CompactionDebtBytes,
+            UserBytesWritten = engine.UserBytesWritten,
+            EngineBytesWritten = engine.FlushBytesWritten + engine.CompactionBytesWritten,
+        };
+    }
+
+    /// <summary>
+    /// Waits for writers that are at work, and closes. Nothing that was acknowledged depends on it: a program that is killed loses no more than
+    /// its durability says.
+    /// </summary>
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <inheritdoc cref="Dispose()"/>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (!disposing)
+            return;
+        Store.Dispose();
+        _scheduler.Dispose();
+    }
+
+    /// <summary>A store of that engine on this machine's disk.</summary>
+    private protected static (DurableStore Store, ThreadScheduler Scheduler) Open(string folder, IEngineFactory engine, StoreOptions options)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MemoryBytes, MemoryBudget.MinimumBytes);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BackgroundThreads, 1);
+        var scheduler = new ThreadScheduler(options.Time, options.BackgroundThreads);
+        try
+        {
+            var durable = new DurableStoreOptions
+            {
+                MemoryBytes = options.MemoryBytes,
+                SyncInterval = options.SyncInterval,
+                JournalBytesMax = options.JournalBytesMax,
+            };
+            return (DurableStore.Open(new PosixFileSystem(), scheduler, folder, engine, durable), scheduler);
+        }
+        catch
+        {
+            scheduler.Dispose();
+            throw;
+        }
+    }
+
+    private EntryInfo Find(ReadOnlySpan<byte> key, BytesBuffer? value, EngineSnapshot? snapshot) =>
+        snapshot is null ? Store.Get(key, value) : Store.Get(key, snapshot, value);
+
+    private long DeadlineMs(TimeSpan? timeToLive)
+    {
+        if (timeToLive is not { } time)
+            return 0;
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(time, TimeSpan.Zero, nameof(timeToLive));
+        long nowMs = Time.GetUtcNow().ToUnixTimeMilliseconds();
+        return nowMs + Math.Max((long)time.TotalMilliseconds, 1);
+    }
+
+    /// <summary>Text as UTF-8, on the stack or from the array pool.</summary>
+    private protected ref struct TextBytes : IDisposable
+    {
+        private byte[]? _rented;
+
+        public TextBytes(string text)
+        {
+            ArgumentNullException.ThrowIfNull(text);
+            _rented = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
+            Span = _rented.AsSpan(0, Encoding.UTF8.GetBytes(text, _rented));
+        }
+
+        public ReadOnlySpan<byte> Span { get; }
+
+        public void Dispose()
+        {
+            if (_rented is not null)
+                ArrayPool<byte>.Shared.Return(_rented);
+            _rented = null;
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Lsm;
+using Kvasir.Storage.Machine;
+using Kvasir.Storage.Store;
+
+namespace Kvasir.Storage.Embedded;
+
+/// <summary>
+/// A store whose keys are in the order of their unsigned bytes: a log-structured merge tree, for many writes and more data than memory.
+/// </summary>
+public sealed class OrderedStore : KeyValueStore
+{
+    private OrderedStore(DurableStore store, ThreadScheduler scheduler, StoreOptions options)
+        : base(store, scheduler, options)
+    {
+    }
+
+    /// <summary>
+    /// Opens the store in the folder, or makes one. Replays what the journal has and the engine's files have not: at most
+    /// <see cref="StoreOptions.JournalBytesMax"/>. Throws a <see cref="Files.StorageException"/> that names the file and says what to do: when another process
+    /// has it open, when something is damaged or missing, when a newer version wrote it.
+    /// </summary>
+    public static OrderedStore Open(string folder, StoreOptions? options = null)
+    {
+        options ??= new StoreOptions();
+        (DurableStore store, ThreadScheduler scheduler) = Open(folder, new LsmEngineFactory(), options);
+        return new OrderedStore(store, scheduler, options);
+    }
+
+    /// <summary>
+    /// Walks keys both ways, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). It belongs to one thread; dispose of it.
+    /// Allocates when it is made, and not when it moves.
+    /// </summary>
+    public EngineIterator CreateIterator(in IteratorOptions options) => Store.CreateIterator(options);
+
+    /// <summary>The keys that begin with a prefix, and their values, in order, as of the moment of the first step. For convenience: allocates for each.</summary>
+    public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(ReadOnlyMemory<byte> prefix)
+    {
+        byte[] end = EndOf(prefix.Span);
+        using EngineIterator iterator = CreateIterator(new IteratorOptions { LowerBound = prefix.Span, UpperBound = end });
+        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            yield return KeyValuePair.Create(iterator.Key.ToArray(), iterator.Value.ToArray());
+    }
+
+    /// <summary>Deletes all keys from <paramref name="start"/> to before <paramref name="end"/> (empty: to the last), at the price of one write.</summary>
+    public void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, WriteDurability? durability = null)
+    {
+        WriteBatch batch = BatchPool.Rent();
+        try
+        {
+            batch.DeleteRange(start, end);
+            Write(batch, durability);
+        }
+        finally
+        {
+            BatchPool.Return(batch);
+        }
+    }
+
+    /// <summary>
+    /// Rewrites what lies between the keys (empty: from the first, to the last), so that what was deleted, written over or has expired takes no
+    /// space any more. Returns when it is done. Reads and writes go on meanwhile.
+    /// </summary>
+    public void Compact(ReadOnlySpan<byte> start = default, ReadOnlySpan<byte> end = default)
+    {
+        Store.Flush();
+        ((IOrderedEngine)Store.Engine).CompactRange(start, end);
+    }
+
+    /// <summary>Bytes on disk of the keys from <paramref name="start"/> to before <paramref name="end"/>, roughly; an empty end means to the last.</summary>
+    public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => Store.Engine.EstimateSize(start, end);
+
+    /// <summary>The first key behind all that begin with the prefix; empty when there is none.</summary>
+    private static byte[] EndOf(ReadOnlySpan<byte> prefix)
+    {
+        int length = prefix.Length;
+        while (length > 0 && prefix[length - 1] == 0xFF)
+            length--;
+        byte[] end = prefix[..length].ToArray();
+        if (length > 0)
+            end[length - 1]++;
+        return end;
+    }
+}

@@ -1,0 +1,25 @@
+using Kvasir.Storage.Store;
+
+namespace Kvasir.Storage.Embedded;
+
+/// <summary>How a <see cref="KeyValueStore"/> is opened. The defaults are those of the benchmarks, with less memory.</summary>
+public sealed record StoreOptions
+{
+    /// <summary>What memtables and caches of this store may take together; at least 16 MiB. The journal and code come on top.</summary>
+    public long MemoryBytes { get; init; } = 64L << 20;
+
+    /// <summary>How a write is answered that does not say how: by default when it is on stable storage.</summary>
+    public WriteDurability Durability { get; init; } = WriteDurability.Sync;
+
+    /// <summary>The longest time that <see cref="WriteDurability.Interval"/> leaves a write unsynced.</summary>
+    public TimeSpan SyncInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>A journal that holds more is made shorter, by flushing what it guards: the next start replays no more than this.</summary>
+    public long JournalBytesMax { get; init; } = 256L << 20;
+
+    /// <summary>Threads for flushes and compactions.</summary>
+    public int BackgroundThreads { get; init; } = 2;
+
+    /// <summary>The clock that decides what has expired, and when to sync.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+}
