@@ -1,0 +1,206 @@
+using System.Buffers;
+using System.Text;
+using Kvasir.Storage.Embedded;
+using Microsoft.Extensions.Caching.Distributed;
+
+namespace Kvasir.Caching;
+
+/// <summary>
+/// A cache in an embedded store: it survives restarts and may be larger than memory. Thread-safe. The store is the caller's to dispose
+/// of; nobody else may write the keys of the cache.
+/// </summary>
+/// <remarks>
+/// An entry with a sliding expiration lives at least that long after its last use, and at most a tenth longer. What has expired is
+/// not served, and its space comes back with compactions. Nothing is evicted before its time: give entries one.
+/// </remarks>
+public sealed class StoreCache : IBufferDistributedCache
+{
+    private const int Stripes = 64;
+
+    private readonly KeyValueStore _store;
+    private readonly StoreCacheOptions _options;
+    private readonly TimeProvider _time;
+
+    // A renewal writes what it has read: nothing else may have been written to the key in between.
+    private readonly Lock[] _locks = [.. Enumerable.Range(0, Stripes).Select(static _ => new Lock())];
+
+    /// <param name="store">Where the entries are.</param>
+    /// <param name="options">Null for the defaults.</param>
+    /// <param name="time">The clock that the store was opened with; null for the machine's.</param>
+    public StoreCache(KeyValueStore store, StoreCacheOptions? options = null, TimeProvider? time = null)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        _store = store;
+        _options = options ?? new StoreCacheOptions();
+        _time = time ?? TimeProvider.System;
+    }
+
+    private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    public byte[]? Get(string key)
+    {
+        byte[] stored = KeyOf(key);
+        byte[]? value;
+        bool isDue;
+        using (ValueLease lease = _store.Lease(stored))
+        {
+            if (!TryOpen(lease, out isDue))
+                return null;
+            value = lease.Value[StoredEntry.HeaderBytes..].ToArray();
+        }
+
+        if (isDue)
+            Renew(stored);
+        return value;
+    }
+
+    public bool TryGet(string key, IBufferWriter<byte> destination)
+    {
+        ArgumentNullException.ThrowIfNull(destination);
+        byte[] stored = KeyOf(key);
+        bool isDue;
+        using (ValueLease lease = _store.Lease(stored))
+        {
+            if (!TryOpen(lease, out isDue))
+                return false;
+            destination.Write(lease.Value[StoredEntry.HeaderBytes..]);
+        }
+
+        if (isDue)
+            Renew(stored);
+        return true;
+    }
+
+    public void Set(string key, byte[] value, DistributedCacheEntryOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        Set(key, new ReadOnlySequence<byte>(value), options);
+    }
+
+    public void Set(string key, ReadOnlySequence<byte> value, DistributedCacheEntryOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        byte[] stored = KeyOf(key);
+        StoredEntry entry = EntryOf(options);
+        int bytes = checked(StoredEntry.HeaderBytes + (int)value.Length);
+        byte[] rented = ArrayPool<byte>.Shared.Rent(bytes);
+        try
+        {
+            entry.Write(rented);
+            value.CopyTo(rented.AsSpan(StoredEntry.HeaderBytes));
+            lock (LockOf(stored))
+                _store.Put(stored, rented.AsSpan(0, bytes), entry.TimeToLive(NowMs), _options.Durability);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    public void Refresh(string key)
+    {
+        byte[] stored = KeyOf(key);
+        bool isDue;
+        using (ValueLease lease = _store.Lease(stored))
+            TryOpen(lease, out isDue);
+        if (isDue)
+            Renew(stored);
+    }
+
+    public void Remove(string key)
+    {
+        byte[] stored = KeyOf(key);
+        lock (LockOf(stored))
+            _store.Delete(stored, _options.Durability);
+    }
+
+    public Task<byte[]?> GetAsync(string key, CancellationToken token = default)
+    {
+        token.ThrowIfCancellationRequested();
+        return Task.FromResult(Get(key));
+    }
+
+    public ValueTask<bool> TryGetAsync(string key, IBufferWriter<byte> destination, CancellationToken token = default)
+    {
+        token.ThrowIfCancellationRequested();
+        return new ValueTask<bool>(TryGet(key, destination));
+    }
+
+    public Task SetAsync(string key, byte[] value, DistributedCacheEntryOptions options, CancellationToken token = default)
+    {
+        token.ThrowIfCancellationRequested();
+        Set(key, value, options);
+        return Task.CompletedTask;
+    }
+
+    public ValueTask SetAsync(string key, ReadOnlySequence<byte> value, DistributedCacheEntryOptions options, CancellationToken token = default)
+    {
+        token.ThrowIfCancellationRequested();
+        Set(key, value, options);
+        return ValueTask.CompletedTask;
+    }
+
+    public Task RefreshAsync(string key, CancellationToken token = default)
+    {
+        token.ThrowIfCancellationRequested();
+        Refresh(key);
+        return Task.CompletedTask;
+    }
+
+    public Task RemoveAsync(string key, CancellationToken token = default)
+    {
+        token.ThrowIfCancellationRequested();
+        Remove(key);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>False when there is none, or what is there is none of ours: a cache serves nothing that it does not understand.</summary>
+    private bool TryOpen(in ValueLease lease, out bool isDue)
+    {
+        isDue = false;
+        if (!lease.Found || !StoredEntry.TryRead(lease.Value, out StoredEntry entry))
+            return false;
+        isDue = lease.ExpiresAt is { } end && entry.IsDueForRenewal(NowMs, end.ToUnixTimeMilliseconds());
+        return true;
+    }
+
+    private void Renew(byte[] stored)
+    {
+        lock (LockOf(stored))
+        {
+            using ValueLease lease = _store.Lease(stored);
+            if (TryOpen(lease, out bool isDue) && isDue && StoredEntry.TryRead(lease.Value, out StoredEntry entry))
+                _store.Put(stored, lease.Value, entry.TimeToLive(NowMs), _options.Durability);
+        }
+    }
+
+    private StoredEntry EntryOf(DistributedCacheEntryOptions options)
+    {
+        long nowMs = NowMs;
+        long absoluteMs = 0;
+        if (options.AbsoluteExpiration is { } at)
+            absoluteMs = at.ToUnixTimeMilliseconds();
+        if (options.AbsoluteExpirationRelativeToNow is { } life)
+            absoluteMs = nowMs + (long)life.TotalMilliseconds;
+        long slidingMs = (long)(options.SlidingExpiration?.TotalMilliseconds ?? 0);
+        if (absoluteMs == 0 && slidingMs == 0 && _options.DefaultTimeToLive is { } standard)
+            absoluteMs = nowMs + (long)standard.TotalMilliseconds;
+        if (absoluteMs != 0 && absoluteMs <= nowMs)
+            throw new ArgumentOutOfRangeException(nameof(options), options.AbsoluteExpiration, "the absolute expiration must lie in the future");
+        return new StoredEntry(slidingMs, absoluteMs);
+    }
+
+    private byte[] KeyOf(string key)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        return Encoding.UTF8.GetBytes(_options.KeyPrefix + key);
+    }
+
+    private Lock LockOf(ReadOnlySpan<byte> stored)
+    {
+        uint hash = 2166136261;
+        foreach (byte b in stored)
+            hash = (hash ^ b) * 16777619;
+        return _locks[hash % Stripes];
+    }
+}
