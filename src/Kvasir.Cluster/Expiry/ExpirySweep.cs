@@ -176,12 +176,12 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
     private void Walk(Execution execution, SweepProgress progress, long nowMs, int keysMax, ref int walked)
     {
-        using EngineIterator iterator = execution.CreateIterator(
+        using EngineScan scan = execution.CreateScan(
             progress.Replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
-        for (iterator.Seek(progress.ResumeKey.WrittenSpan); iterator.Valid && walked < keysMax; iterator.Next())
+        for (scan.Seek(progress.ResumeKey.WrittenSpan); scan.Valid && walked < keysMax; scan.Next())
         {
             walked++;
-            long expiresAtMs = iterator.ExpiresAtMs;
+            long expiresAtMs = scan.ExpiresAtMs;
             if (expiresAtMs == 0)
                 continue;
             if (expiresAtMs > nowMs)
@@ -190,14 +190,14 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
                 continue;
             }
 
-            _found.Add(new ExpiredKey(_expired.Length, iterator.Key.Length, expiresAtMs));
-            _expired.Append(iterator.Key);
+            _found.Add(new ExpiredKey(_expired.Length, scan.Key.Length, expiresAtMs));
+            _expired.Append(scan.Key);
         }
 
-        progress.IsUnderWay = iterator.Valid;
+        progress.IsUnderWay = scan.Valid;
         progress.ResumeKey.Clear();
-        if (iterator.Valid)
-            progress.ResumeKey.Append(iterator.Key);
+        if (scan.Valid)
+            progress.ResumeKey.Append(scan.Key);
     }
 
     private long EndOfRest() => _time.GetTimestamp() + (long)(s_rest.TotalSeconds * _time.TimestampFrequency);

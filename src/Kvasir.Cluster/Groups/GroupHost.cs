@@ -98,7 +98,7 @@ internal sealed partial class GroupHost : IDisposable
     /// Told when a snapshot is about to give a group another replica, with its engine: reads what it needs of it, and may fail, and then
     /// it is not done. What it returns is called when it is, and does not fail.
     /// </summary>
-    public Func<RaftGroup, IOrderedEngine, Action>? ReplicaReplacing { get; set; }
+    public Func<RaftGroup, IStorageEngine, Action>? ReplicaReplacing { get; set; }
 
     /// <summary>Told when a replica differs from its leader's, and when it comes back so.</summary>
     public Action<RaftGroup>? ReplicaStopped { get; set; }
@@ -126,7 +126,7 @@ internal sealed partial class GroupHost : IDisposable
     /// A replica comes to life from what is durable of it: its log, and its engine, which may be behind the log, and is
     /// never ahead of it; with the entry of the snapshot that its engine began with.
     /// </summary>
-    public RaftGroup Open(GroupId id, RaftRecovery recovery, KeyspaceOptions options, IOrderedEngine engine, LogIndex snapshot = default)
+    public RaftGroup Open(GroupId id, RaftRecovery recovery, KeyspaceOptions options, IStorageEngine engine, LogIndex snapshot = default)
     {
         var flushed = new LogIndex(engine.FlushedPosition.Value);
         if (flushed > recovery.LastIndex)

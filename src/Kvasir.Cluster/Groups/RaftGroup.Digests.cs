@@ -84,7 +84,7 @@ public sealed partial class RaftGroup
         bool isDue = now >= _compareAt || _uncompared >= _host.Options.ComparedEntriesMax;
         if (!isDue || !_serves || HasGap)
             return;
-        IOrderedEngine engine = Replica.Engine;
+        IStorageEngine engine = Replica.Engine;
         StateDigest digest = engine.PublishedDigest;
         bool begins = digest.IsUnknown;
         if (begins)
@@ -116,7 +116,7 @@ public sealed partial class RaftGroup
     /// <summary>An entry that is applied tells the leader's digest of all before it; false when this replica's is another.</summary>
     private bool Agrees(LogIndex index, StateDigest leaders, bool begins)
     {
-        IOrderedEngine engine = Replica.Engine;
+        IStorageEngine engine = Replica.Engine;
         StateDigest own = engine.PublishedDigest;
         (_compareAt, _uncompared) = (TimeSpan.MaxValue, 0);
         if (begins || own.IsUnknown)

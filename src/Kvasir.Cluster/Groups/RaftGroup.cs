@@ -384,7 +384,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// The replica begins anew from a snapshot that is in an engine of its own; false when it is not needed. The engine that was
     /// there is the caller's.
     /// </summary>
-    internal bool TryInstall(TimeSpan now, in SnapshotHead head, IOrderedEngine engine, out IOrderedEngine before)
+    internal bool TryInstall(TimeSpan now, in SnapshotHead head, IStorageEngine engine, out IStorageEngine before)
     {
         before = Replica.Engine;
 

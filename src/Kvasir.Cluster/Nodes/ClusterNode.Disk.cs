@@ -78,7 +78,7 @@ public sealed partial class ClusterNode
         _engineFailures.Clear();
         foreach (RaftGroup group in _host!.Groups)
         {
-            IOrderedEngine engine = group.Replica.Engine;
+            IStorageEngine engine = group.Replica.Engine;
             if (group.IsOut || engine.BackgroundFailure is not { } failure)
                 continue;
             string text = $"shard {group.Id} cannot write its files, and tries again: {failure.Message}";

@@ -48,7 +48,7 @@ public sealed partial class ClusterNode
             _directory = Found(GroupId.Directory, [membership.Node], keyspace);
         else
             _directory = Join(GroupId.Directory, generation: 0, keyspace);
-        _records = DirectoryRecords.Read(_directory.Replica.Engine);
+        _records = ReadRecords(_directory.Replica.Engine, keyspace.Engine);
         _directory.Watcher = DirectoryApplied;
         _desk = new DirectoryDesk(_directory, () => _records);
         _folders.RemoveAll(journal.IsRemoved);
@@ -163,17 +163,17 @@ public sealed partial class ClusterNode
 
     private RaftGroup Found(GroupId id, ImmutableArray<NodeId> founders, KeyspaceOptions keyspace)
     {
-        IOrderedEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
+        IStorageEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
         return Begin(id, _journal!.Found(id, new Configuration([.. founders.Select(f => GroupMember.Of(f))])), keyspace, engine);
     }
 
     private RaftGroup Join(GroupId id, uint generation, KeyspaceOptions keyspace)
     {
-        IOrderedEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
+        IStorageEngine engine = OpenEngine(_folders.Begin(id), keyspace.Engine);
         return Begin(id, _journal!.Join(id, generation), keyspace, engine);
     }
 
-    private RaftGroup Begin(GroupId id, RaftRecovery recovery, KeyspaceOptions keyspace, IOrderedEngine engine)
+    private RaftGroup Begin(GroupId id, RaftRecovery recovery, KeyspaceOptions keyspace, IStorageEngine engine)
     {
         RaftGroup group = _host!.Open(id, recovery, keyspace, engine);
         group.Replica.Census.Clear();
@@ -189,7 +189,7 @@ public sealed partial class ClusterNode
         StateDifference? difference = null;
         string? damage = null;
         LogIndex snapshot = LogIndex.Zero;
-        IOrderedEngine engine;
+        IStorageEngine engine;
         try
         {
             string folder = _folders.Locate(id, recovery.SnapshotIndex);
@@ -219,7 +219,7 @@ public sealed partial class ClusterNode
     /// What its files hold is looked at first: an engine that is opened removes those that a manifest without its end does not name, and
     /// other folders of the replica go then, too.
     /// </summary>
-    private IOrderedEngine OpenFormer(GroupId id, LogIndex logBase, string folder, string name)
+    private IStorageEngine OpenFormer(GroupId id, LogIndex logBase, string folder, string name)
     {
         IEngineFactory factory = FactoryOf(name);
         if (factory.FindMissing(Files, folder) is { } missing)
@@ -230,7 +230,7 @@ public sealed partial class ClusterNode
         return OpenEngine(folder, name);
     }
 
-    private IOrderedEngine OpenEngine(string folder, string name)
+    private IStorageEngine OpenEngine(string folder, string name)
     {
         EngineEnvironment environment = new(Files, _environment.Scheduler, _memory)
         {
@@ -239,22 +239,22 @@ public sealed partial class ClusterNode
             // Followers, too: whoever leads next sweeps on.
             ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, Log),
         };
-        IStorageEngine engine = FactoryOf(name).Open(folder, environment);
-        if (engine is IOrderedEngine ordered)
-            return ordered;
-        engine.Dispose();
-        throw new StorageException($"a shard needs an ordered engine; {name} is not one");
+        return FactoryOf(name).Open(folder, environment);
     }
+
+    /// <summary>Its records lie in a range of its keys.</summary>
+    private static DirectoryRecords ReadRecords(IStorageEngine engine, string name) => DirectoryRecords.Read(
+        engine as IOrderedEngine ?? throw new StorageException($"the directory needs an ordered engine; {name} is not one"));
 
     private IEngineFactory FactoryOf(string name) => _environment.Engines.FirstOrDefault(e => e.Name == name)
         ?? throw new StorageException($"a shard wants the engine {name}, which this program does not have");
 
     /// <summary>A snapshot has put another engine in the place of the one that was there.</summary>
-    private Action ReplicaReplacing(RaftGroup group, IOrderedEngine engine)
+    private Action ReplicaReplacing(RaftGroup group, IStorageEngine engine)
     {
         if (group != _directory)
             return () => _router.Rebuild(View);
-        DirectoryRecords records = DirectoryRecords.Read(engine);
+        DirectoryRecords records = ReadRecords(engine, group.Replica.Options.Engine);
         return () =>
         {
             _records = records;

@@ -255,7 +255,7 @@ public sealed partial class ClusterNode
     {
         if (!_memory.WriteLimitReached)
             return;
-        IOrderedEngine? largest = null;
+        IStorageEngine? largest = null;
         long largestBytes = 0;
         foreach (RaftGroup group in _host!.Groups)
         {

@@ -39,7 +39,7 @@ internal sealed class JournalReplay
             int index = (int)reader.StreamId;
             if (position <= _flushed[index])
                 continue;
-            IOrderedEngine engine = _replicas[index].Engine;
+            IStorageEngine engine = _replicas[index].Engine;
             TimeSpan delay = engine.SuggestWriteDelay(reader.Bytes.Length);
             if (delay > TimeSpan.Zero)
                 _scheduler.Pause(delay);

@@ -412,13 +412,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         {
             KeyspaceOptions keyspace = OptionsOf(i);
             IStorageEngine engine = FactoryOf(keyspace).Open(keyspaces + "/" + keyspace.Name, shared with { Owner = OwnerOf(_identity, i) });
-            if (engine is not IOrderedEngine ordered)
-            {
-                engine.Dispose();
-                throw new StorageException($"keyspace {keyspace.Name} needs an ordered engine; {keyspace.Engine} is not one");
-            }
-
-            _replicas[i] = new Replica((uint)i, keyspace, ordered, _log);
+            _replicas[i] = new Replica((uint)i, keyspace, engine, _log);
         }
 
         JournalReplay replay = new(_replicas, _environment.Scheduler);

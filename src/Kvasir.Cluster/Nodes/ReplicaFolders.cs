@@ -13,7 +13,7 @@ namespace Kvasir.Cluster.Nodes;
 /// The folders of replicas' engines (docs/formats/node.md): <c>replicas/7</c> for group 7, and, for one that began anew from a
 /// snapshot, <c>replicas/7.1</c> and so on, each with a mark that says behind which index of the log it is the right one.
 /// </summary>
-internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string, string, IOrderedEngine> open) : ISnapshotFolders
+internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string, string, IStorageEngine> open) : ISnapshotFolders
 {
     private const string MarkSuffix = ".installed";
     private const int MarkBytes = 20;
@@ -77,7 +77,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         }
     }
 
-    public IOrderedEngine OpenIncoming(RaftGroup group, out string folder)
+    public IStorageEngine OpenIncoming(RaftGroup group, out string folder)
     {
         folder = PathOf(group.Id, Numbers(group.Id).DefaultIfEmpty(0).Max() + 1);
         return open(folder, group.Replica.Options.Engine);

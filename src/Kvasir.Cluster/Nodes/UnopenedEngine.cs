@@ -8,7 +8,7 @@ namespace Kvasir.Cluster.Nodes;
 /// In the place of the engine of a replica that is stopped at the start: its files are left alone, whatever is wrong with them. Nobody
 /// reads or writes it, and who tries is told so.
 /// </summary>
-internal sealed class UnopenedEngine(string reason) : IOrderedEngine
+internal sealed class UnopenedEngine(string reason) : IStorageEngine
 {
     public LogPosition PublishedPosition => LogPosition.Zero;
 
@@ -62,11 +62,11 @@ internal sealed class UnopenedEngine(string reason) : IOrderedEngine
     {
     }
 
-    public EngineIterator CreateIterator(in IteratorOptions options) => throw Closed();
+    public EngineScan CreateScan(in IteratorOptions options) => throw Closed();
 
-    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted) => throw Closed();
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows) => throw Closed();
 
-    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    public void Compact()
     {
     }
 

@@ -78,15 +78,33 @@ public sealed class Execution
             RaiseGate(replica.Log, replica.Log.AwaitedPosition);
     }
 
-    /// <summary>An iterator over everything, staged writes included; dispose it before the item ends.</summary>
-    public EngineIterator CreateIterator(Replica replica, in IteratorOptions options)
+    /// <summary>A walk over everything, staged writes included, in the engine's own order; dispose it before the item ends.</summary>
+    public EngineScan CreateScan(Replica replica, in IteratorOptions options)
     {
         SeeAll(replica);
         if (!replica.Log.HeedsDamage)
-            return replica.Engine.CreateIterator(options with { View = ReadView.Applied });
+            return replica.Engine.CreateScan(options with { View = ReadView.Applied });
         try
         {
-            return new GuardedIterator(replica.Engine.CreateIterator(options with { View = ReadView.Applied }), replica.Log);
+            return new GuardedScan(replica.Engine.CreateScan(options with { View = ReadView.Applied }), replica.Log);
+        }
+        catch (CorruptionException e)
+        {
+            replica.Log.Damaged(e);
+            throw;
+        }
+    }
+
+    /// <summary>As <see cref="CreateScan"/>, in the order of the keys' bytes and both ways, where the replica's engine has it.</summary>
+    public EngineIterator CreateIterator(Replica replica, IOrderedEngine engine, in IteratorOptions options)
+    {
+        Check.That(engine == replica.Engine);
+        SeeAll(replica);
+        if (!replica.Log.HeedsDamage)
+            return engine.CreateIterator(options with { View = ReadView.Applied });
+        try
+        {
+            return new GuardedIterator(engine.CreateIterator(options with { View = ReadView.Applied }), replica.Log);
         }
         catch (CorruptionException e)
         {

@@ -4,7 +4,7 @@ using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Replicas;
 
-/// <summary>Tells the replica's log of damage that a walk over its keys meets, as a read of one key does.</summary>
+/// <summary>As <see cref="GuardedScan"/>, both ways.</summary>
 internal sealed class GuardedIterator(EngineIterator inner, IReplicaLog log) : EngineIterator
 {
     public override bool Valid => inner.Valid;

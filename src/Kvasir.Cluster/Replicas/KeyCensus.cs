@@ -9,7 +9,7 @@ public readonly record struct KeyNumbers(long Keys, long Expiring, long AverageT
 
 /// <summary>
 /// The number of keys of a replica, kept up while that is cheap. The engine cannot tell it, because a blind write does
-/// not look whether its key is there; so after a count by iterator, a bounded number of blind writes do look, and keep the
+/// not look whether its key is there; so after a count by scan, a bounded number of blind writes do look, and keep the
 /// numbers exact for the next who asks; then they stop looking, and the next who asks counts again. Looking costs at most
 /// about as much as the count it saves, so nobody pays more than twice the cheaper way, whatever the mix.
 /// <para>
@@ -54,9 +54,9 @@ public sealed class KeyCensus
     public long CountStored(Execution execution)
     {
         long keys = 0;
-        using EngineIterator iterator = execution.CreateIterator(
+        using EngineScan scan = execution.CreateScan(
             _replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
-        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        for (scan.SeekToFirst(); scan.Valid; scan.Next())
             keys++;
         return keys;
     }
@@ -179,11 +179,11 @@ public sealed class KeyCensus
         _earliestDeadlineMs = long.MaxValue;
         _countedAtMs = nowMs;
         _looksLeft = 0;
-        using EngineIterator iterator = execution.CreateIterator(
+        using EngineScan scan = execution.CreateScan(
             _replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
-        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        for (scan.SeekToFirst(); scan.Valid; scan.Next())
         {
-            long expiresAtMs = iterator.ExpiresAtMs;
+            long expiresAtMs = scan.ExpiresAtMs;
             if (expiresAtMs != 0 && expiresAtMs <= nowMs)
                 continue;
             if (_keys == keysMax)

@@ -15,7 +15,7 @@ public sealed class Replica
     // Records that somebody waits for because of another replica's durability: ascending, some of them durable by now.
     private readonly List<LogPosition> _awaited = [];
 
-    public Replica(uint streamId, KeyspaceOptions options, IOrderedEngine engine, IReplicaLog log)
+    public Replica(uint streamId, KeyspaceOptions options, IStorageEngine engine, IReplicaLog log)
     {
         StreamId = streamId;
         Options = options;
@@ -30,7 +30,7 @@ public sealed class Replica
     public KeyspaceOptions Options { get; internal set; }
 
     /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
-    public IOrderedEngine Engine { get; }
+    public IStorageEngine Engine { get; }
 
     /// <summary>Where its writes go before they count.</summary>
     public IReplicaLog Log { get; }

@@ -13,10 +13,10 @@ internal static class ClusterSlots
         if (!NumberText.TryArgument(context, 2, out long slot))
             return;
         long count = 0;
-        using EngineIterator iterator = Walk(context);
-        for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        using EngineScan scan = Walk(context);
+        for (scan.SeekToFirst(); scan.Valid; scan.Next())
         {
-            if (Slot.OfKey(iterator.Key).Value == slot)
+            if (Slot.OfKey(scan.Key).Value == slot)
                 count++;
         }
 
@@ -28,12 +28,12 @@ internal static class ClusterSlots
         if (!NumberText.TryArgument(context, 2, out long slot) || !NumberText.TryArgument(context, 3, out long most))
             return;
         List<byte[]> keys = [];
-        using (EngineIterator iterator = Walk(context))
+        using (EngineScan scan = Walk(context))
         {
-            for (iterator.SeekToFirst(); iterator.Valid && keys.Count < most; iterator.Next())
+            for (scan.SeekToFirst(); scan.Valid && keys.Count < most; scan.Next())
             {
-                if (Slot.OfKey(iterator.Key).Value == slot)
-                    keys.Add(iterator.Key.ToArray());
+                if (Slot.OfKey(scan.Key).Value == slot)
+                    keys.Add(scan.Key.ToArray());
             }
         }
 
@@ -42,6 +42,6 @@ internal static class ClusterSlots
             context.Reply.BulkString(key);
     }
 
-    private static EngineIterator Walk(CommandContext context) =>
-        context.Execution.CreateIterator(context.Database, new IteratorOptions { KeysOnly = true, BypassCache = true });
+    private static EngineScan Walk(CommandContext context) =>
+        context.Execution.CreateScan(context.Database, new IteratorOptions { KeysOnly = true, BypassCache = true });
 }

@@ -229,15 +229,15 @@ internal static class DebugCommands
         BytesBuffer row = new();
         for (int i = 0; i < context.Node.DatabaseCount; i++)
         {
-            using EngineIterator iterator = context.Execution.CreateIterator(context.Node.Database(i), default);
-            for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            using EngineScan scan = context.Execution.CreateScan(context.Node.Database(i), default);
+            for (scan.SeekToFirst(); scan.Valid; scan.Next())
             {
                 row.Clear();
                 row.Append((byte)i);
-                row.Append(iterator.Key);
+                row.Append(scan.Key);
                 row.Append((byte)0);
-                row.Append(iterator.Value);
-                row.Append(BitConverter.GetBytes(iterator.ExpiresAtMs));
+                row.Append(scan.Value);
+                row.Append(BitConverter.GetBytes(scan.ExpiresAtMs));
                 Mix(sum, row.WrittenSpan);
             }
         }

@@ -209,6 +209,8 @@ public sealed class ModelEngine : IOrderedEngine
             return new ModelSnapshot(this, AddViewLocked(_lastSequence));
     }
 
+    public EngineScan CreateScan(in IteratorOptions options) => CreateIterator(options);
+
     public EngineIterator CreateIterator(in IteratorOptions options)
     {
         lock (_lock)
@@ -298,14 +300,14 @@ public sealed class ModelEngine : IOrderedEngine
         }
     }
 
-    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted)
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows)
     {
         lock (_lock)
         {
             Check.That(_stagedSequence == _stableSequence, "the model ingests only when everything is stable");
             byte[]? first = null;
             byte[]? last = null;
-            foreach ((ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value) in sorted)
+            foreach ((ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value) in rows)
             {
                 byte[] current = key.ToArray();
                 Check.That(last is null || last.AsSpan().SequenceCompareTo(current) < 0, "ingested keys must ascend");
@@ -321,6 +323,8 @@ public sealed class ModelEngine : IOrderedEngine
 
         WriteFile();
     }
+
+    public void Compact() => CompactRange([], []);
 
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {

@@ -260,7 +260,7 @@ public sealed class ClusterSimulation
     private static string Content(RaftGroup group)
     {
         var content = new StringBuilder();
-        using EngineIterator iterator = group.Replica.Engine.CreateIterator(default);
+        using EngineScan iterator = group.Replica.Engine.CreateScan(default);
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
         {
             content.Append(Convert.ToHexString(iterator.Key)).Append('=')

@@ -136,8 +136,8 @@ public sealed class DamageSweep
         BytesBuffer value = new();
         for (int database = 0; database < _databases; database++)
         {
-            IOrderedEngine engine = node.Database(database).Engine;
-            using EngineIterator iterator = engine.CreateIterator(new IteratorOptions { BypassCache = true });
+            IStorageEngine engine = node.Database(database).Engine;
+            using EngineScan iterator = engine.CreateScan(new IteratorOptions { BypassCache = true });
             int count = 0;
             for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
             {

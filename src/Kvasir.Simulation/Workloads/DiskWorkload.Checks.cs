@@ -67,7 +67,7 @@ public sealed partial class DiskWorkload
     }
 
     private void CheckDatabase(
-        IOrderedEngine engine, ReadView view, DatabaseModel model, int database, int prefix, long nowMs, string when)
+        IStorageEngine engine, ReadView view, DatabaseModel model, int database, int prefix, long nowMs, string when)
     {
 
         // Time stands still while two views of it are compared.
@@ -83,9 +83,9 @@ public sealed partial class DiskWorkload
         }
     }
 
-    private void Compare(IOrderedEngine engine, ReadView view, KeyValuePair<byte[], ModelValue>[] expected, string where)
+    private void Compare(IStorageEngine engine, ReadView view, KeyValuePair<byte[], ModelValue>[] expected, string where)
     {
-        using (EngineIterator iterator = engine.CreateIterator(new IteratorOptions { View = view }))
+        using (EngineScan iterator = engine.CreateScan(new IteratorOptions { View = view }))
             Walk(iterator, expected, where);
 
         // Point reads go another way than iterators: look at some of them, present and absent.
@@ -101,15 +101,18 @@ public sealed partial class DiskWorkload
         }
     }
 
-    private void Walk(EngineIterator iterator, KeyValuePair<byte[], ModelValue>[] expected, string where)
+    private void Walk(EngineScan iterator, KeyValuePair<byte[], ModelValue>[] expected, string where)
     {
-        bool forward = _crashRandom.OneIn(2);
+        EngineIterator? both = iterator as EngineIterator;
+        if (both is null)
+            Array.Sort(expected, static (x, y) => TokenOrder.Compare(x.Key, y.Key));
+        bool forward = _crashRandom.OneIn(2) || both is null;
         if (!forward)
             expected = [.. expected.Reverse()];
         if (forward)
             iterator.SeekToFirst();
         else
-            iterator.SeekToLast();
+            both!.SeekToLast();
         foreach ((byte[] key, ModelValue value) in expected)
         {
             // The marker of an earlier recovery is not part of the history.
@@ -123,7 +126,7 @@ public sealed partial class DiskWorkload
             if (forward)
                 iterator.Next();
             else
-                iterator.Previous();
+                both!.Previous();
         }
 
         SkipMarker(iterator, forward);
@@ -131,14 +134,14 @@ public sealed partial class DiskWorkload
             throw Broken($"{where} has {Show(iterator.Key)}, which should not be there");
     }
 
-    private static void SkipMarker(EngineIterator iterator, bool forward)
+    private static void SkipMarker(EngineScan iterator, bool forward)
     {
         while (iterator.Valid && iterator.Key.SequenceEqual(SimulatedNode.MarkerKey))
         {
             if (forward)
                 iterator.Next();
             else
-                iterator.Previous();
+                ((EngineIterator)iterator).Previous();
         }
     }
 
@@ -157,7 +160,7 @@ public sealed partial class DiskWorkload
 
     private void CountOperation(in DiskOperation operation)
     {
-        if (operation.Kind == DiskOperationKind.Create && operation.Path.EndsWith(".sst", StringComparison.Ordinal))
+        if (operation.Kind == DiskOperationKind.Create && DataFiles.Are(operation.Path))
             Count("tables written");
         else if (operation.Kind == DiskOperationKind.Create && operation.Path.Contains("MANIFEST", StringComparison.Ordinal))
             Count("manifests written");
@@ -167,7 +170,7 @@ public sealed partial class DiskWorkload
             Count("journal segments made or recycled");
         else if (operation.Kind == DiskOperationKind.Delete && operation.Path.EndsWith(".segment", StringComparison.Ordinal))
             Count("journal segments deleted");
-        else if (operation.Kind == DiskOperationKind.Delete && operation.Path.EndsWith(".sst", StringComparison.Ordinal))
+        else if (operation.Kind == DiskOperationKind.Delete && DataFiles.Are(operation.Path))
             Count("tables deleted");
     }
 
@@ -177,6 +180,8 @@ public sealed partial class DiskWorkload
         string area = name switch
         {
             _ when name.EndsWith(".sst", StringComparison.Ordinal) => "a table",
+            _ when name.EndsWith(".log", StringComparison.Ordinal) => "a log segment",
+            _ when name.EndsWith(".hint", StringComparison.Ordinal) => "a hint file",
             _ when name.StartsWith("MANIFEST", StringComparison.Ordinal) => "a manifest",
             _ when name.StartsWith("CURRENT", StringComparison.Ordinal) => "CURRENT",
             _ when name.StartsWith("NODE", StringComparison.Ordinal) => "NODE",

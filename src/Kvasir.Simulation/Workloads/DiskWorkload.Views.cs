@@ -17,7 +17,7 @@ public sealed partial class DiskWorkload
         if (_certain is not null || _held.Count >= 6)
             return;
         int database = _random.Next(Databases);
-        IOrderedEngine engine = node.Database(database).Engine;
+        IStorageEngine engine = node.Database(database).Engine;
         HeldView view = new(database, engine, _history[^1], _history.Count - 1, NowMs);
         if (_random.OneIn(3))
         {
@@ -26,7 +26,7 @@ public sealed partial class DiskWorkload
             _comparing = true;
             try
             {
-                view.Iterator = engine.CreateIterator(default);
+                view.Iterator = engine.CreateScan(default);
             }
             catch (StorageException) when (_diskIsBad)
             {
@@ -105,11 +105,11 @@ public sealed partial class DiskWorkload
         }
     }
 
-    private sealed class HeldView(int database, IOrderedEngine engine, DatabaseModel model, int prefix, long nowMs)
+    private sealed class HeldView(int database, IStorageEngine engine, DatabaseModel model, int prefix, long nowMs)
     {
         public int Database => database;
 
-        public IOrderedEngine Engine => engine;
+        public IStorageEngine Engine => engine;
 
         public DatabaseModel Model => model;
 
@@ -119,7 +119,7 @@ public sealed partial class DiskWorkload
 
         public EngineSnapshot? Snapshot { get; set; }
 
-        public EngineIterator? Iterator { get; set; }
+        public EngineScan? Iterator { get; set; }
 
         /// <summary>The log failed since: views made before may show what was forgotten.</summary>
         public bool Doubtful { get; set; }

@@ -22,22 +22,24 @@ internal sealed class EngineSubject : ModelSubject
 
     // The log: what it holds, and what should be visible after each record; the first entry is what is stable at least.
     private List<LogRecord> _log = [];
-    private List<(ulong Position, OrderedModel Model)> _history = [(0, OrderedModel.Empty)];
-    private OrderedModel _applied = OrderedModel.Empty;
+    private List<(ulong Position, OrderedModel Model)> _history = [];
+    private OrderedModel _applied;
     private ulong _position;
     private ulong _stable;
     private (OrderedModel Before, OrderedRow First, OrderedModel After)? _ingesting;
     private NotedCrash? _crash;
     private MemoryBudget _budget;
-    private IOrderedEngine _engine;
+    private IStorageEngine _engine;
 
     public EngineSubject(ModelWorld world) : base(world)
     {
         _budget = world.NewBudget();
         _engine = Open(Folder, _budget);
+        _applied = OrderedModel.EmptyOf(_engine);
+        _history.Add((0, _applied));
     }
 
-    public override IOrderedEngine Engine => _engine;
+    public override IStorageEngine Engine => _engine;
 
     public override OrderedModel Published => _history[^1].Model;
 
@@ -116,14 +118,14 @@ internal sealed class EngineSubject : ModelSubject
         World.Coverage.Add("rows ingested", rows.Count);
     }
 
-    public override void Checkpoint(string folder, Action<IOrderedEngine, OrderedModel> compare)
+    public override void Checkpoint(string folder, Action<IStorageEngine, OrderedModel> compare)
     {
         Publish();
         MarkStable(_position);
         using (EngineCheckpoint moment = _engine.BeginCheckpoint())
             moment.WriteTo(folder);
         MemoryBudget budget = World.NewBudget();
-        IOrderedEngine copy = Open(folder, budget);
+        IStorageEngine copy = Open(folder, budget);
         ulong flushed = copy.FlushedPosition.Value;
         compare(copy, _history.Last(h => h.Position <= flushed || h == _history[0]).Model);
 
@@ -135,8 +137,8 @@ internal sealed class EngineSubject : ModelSubject
         copy.Publish(new LogPosition(flushed + 1));
         copy.Flush();
         copy.WaitForFlush();
-        copy.CompactRange([], []);
-        compare(copy, OrderedModel.Empty);
+        copy.Compact();
+        compare(copy, OrderedModel.EmptyOf(copy));
         copy.Dispose();
         World.Scheduler.RunAll();
         CheckMemory(budget);
@@ -240,7 +242,7 @@ internal sealed class EngineSubject : ModelSubject
         }
     }
 
-    private IOrderedEngine Open(string folder, MemoryBudget budget) => (IOrderedEngine)World.Engines.Open(
+    private IStorageEngine Open(string folder, MemoryBudget budget) => World.Engines.Open(
         folder, new EngineEnvironment(World.Disk, World.Scheduler, budget));
 
     private OrderedModel StableModel() => _history.Last(h => h.Position <= _stable || h == _history[0]).Model;

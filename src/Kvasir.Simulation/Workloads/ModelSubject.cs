@@ -10,7 +10,7 @@ internal abstract class ModelSubject
 {
     protected ModelSubject(ModelWorld world) => World = world;
 
-    public abstract IOrderedEngine Engine { get; }
+    public abstract IStorageEngine Engine { get; }
 
     /// <summary>What everybody sees.</summary>
     public abstract OrderedModel Published { get; }
@@ -38,7 +38,7 @@ internal abstract class ModelSubject
     /// Writes a checkpoint, opens it, hands it to <paramref name="compare"/> with what it must hold, and lets
     /// <paramref name="use"/> write to it.
     /// </summary>
-    public abstract void Checkpoint(string folder, Action<IOrderedEngine, OrderedModel> compare);
+    public abstract void Checkpoint(string folder, Action<IStorageEngine, OrderedModel> compare);
 
     /// <summary>The machine would stop at this instant: keeps the disk as it would be found, and what it must hold.</summary>
     public abstract void NoteCrash(SimulatedFileSystem left, CrashKind kind);
@@ -49,7 +49,7 @@ internal abstract class ModelSubject
     /// <summary>Stops for good. No view is held.</summary>
     public abstract void Close();
 
-    /// <summary>The bytes of all tables on disk must be those that the engine says it has.</summary>
+    /// <summary>The bytes of all data files on disk must be those that the engine says it has.</summary>
     protected void CheckFiles(string folder)
     {
         World.Scheduler.RunAll();
@@ -57,12 +57,12 @@ internal abstract class ModelSubject
         long bytes = 0;
         foreach (string path in World.Disk.Paths)
         {
-            if (path.StartsWith(folder + "/", StringComparison.Ordinal) && path.EndsWith(".sst", StringComparison.Ordinal))
+            if (path.StartsWith(folder + "/", StringComparison.Ordinal) && DataFiles.Are(path))
                 bytes += World.Disk.ReadAll(path).Length;
         }
 
         if (bytes != statistics.DiskBytes)
-            throw new ModelMismatchException($"tables take {bytes} bytes of disk, the engine tells of {statistics.DiskBytes}");
+            throw new ModelMismatchException($"data files take {bytes} bytes of disk, the engine tells of {statistics.DiskBytes}");
         World.Coverage.Add("KiB flushed", statistics.FlushBytesWritten >> 10);
         World.Coverage.Add("KiB compacted", statistics.CompactionBytesWritten >> 10);
         int deepest = statistics.Levels.Count(l => l.Files > 0);

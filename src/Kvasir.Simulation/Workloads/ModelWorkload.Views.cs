@@ -48,7 +48,7 @@ public sealed partial class ModelWorkload
         if (upper.Length != 0 && _random.OneIn(10))
             (lower, upper) = (upper, lower);
         bool keysOnly = _random.OneIn(8);
-        EngineIterator iterator = _subject.Engine.CreateIterator(new IteratorOptions
+        EngineScan iterator = _subject.Engine.CreateScan(new IteratorOptions
         {
             LowerBound = lower,
             UpperBound = upper,
@@ -73,14 +73,14 @@ public sealed partial class ModelWorkload
             // Mostly on in one direction, so that it gets somewhere; then back.
             if (_random.OneIn(8))
                 held.Forward = !held.Forward;
-            if (held.Forward)
+            if (held.Forward || held.Iterator is not EngineIterator both)
             {
                 held.Iterator.Next();
                 held.Cursor.Next();
             }
             else
             {
-                held.Iterator.Previous();
+                both.Previous();
                 held.Cursor.Previous();
             }
         }
@@ -95,18 +95,19 @@ public sealed partial class ModelWorkload
     private void Seek(HeldIterator held, int move)
     {
         byte[] key = SomeKey();
+        var both = held.Iterator as EngineIterator;
         switch (move)
         {
             case 0:
                 held.Iterator.SeekToFirst();
                 held.Cursor.SeekToFirst();
                 break;
-            case 1:
-                held.Iterator.SeekToLast();
+            case 1 when both is not null:
+                both.SeekToLast();
                 held.Cursor.SeekToLast();
                 break;
-            case < 12:
-                held.Iterator.SeekForPrevious(key);
+            case < 12 when both is not null:
+                both.SeekForPrevious(key);
                 held.Cursor.SeekForPrevious(key);
                 break;
             default:
@@ -116,7 +117,7 @@ public sealed partial class ModelWorkload
         }
     }
 
-    private static void CompareEntry(EngineIterator iterator, ModelCursor cursor, bool keysOnly, string where)
+    private static void CompareEntry(EngineScan iterator, ModelCursor cursor, bool keysOnly, string where)
     {
         if (iterator.Valid != cursor.Valid)
         {
@@ -144,11 +145,12 @@ public sealed partial class ModelWorkload
 
     private void CompareAll(string where) => CompareAll(_subject.Engine, ReadView.Published, _subject.Published, where);
 
-    private void CompareAll(IOrderedEngine engine, ReadView view, OrderedModel model, string where)
+    private void CompareAll(IStorageEngine engine, ReadView view, OrderedModel model, string where)
     {
-        using EngineIterator iterator = engine.CreateIterator(new IteratorOptions { View = view });
+        using EngineScan iterator = engine.CreateScan(new IteratorOptions { View = view });
         var cursor = new ModelCursor(model, [], [], _world.NowMs);
-        bool forward = !_random.OneIn(3);
+        var both = iterator as EngineIterator;
+        bool forward = !_random.OneIn(3) || both is null;
         if (forward)
         {
             iterator.SeekToFirst();
@@ -156,7 +158,7 @@ public sealed partial class ModelWorkload
         }
         else
         {
-            iterator.SeekToLast();
+            both!.SeekToLast();
             cursor.SeekToLast();
         }
 
@@ -172,7 +174,7 @@ public sealed partial class ModelWorkload
             }
             else
             {
-                iterator.Previous();
+                both!.Previous();
                 cursor.Previous();
             }
         }
@@ -182,11 +184,11 @@ public sealed partial class ModelWorkload
     private void Sweep()
     {
         OrderedModel model = _subject.Published;
-        using EngineIterator iterator = _subject.Engine.CreateIterator(new IteratorOptions { IncludeExpired = true });
+        using EngineScan iterator = _subject.Engine.CreateScan(new IteratorOptions { IncludeExpired = true });
         int rank = 0;
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
         {
-            while (rank < model.Count && model[rank].Key.AsSpan().SequenceCompareTo(iterator.Key) < 0)
+            while (rank < model.Count && model.IsBefore(rank, iterator.Key))
             {
                 if (model[rank].IsLiveAt(_world.NowMs))
                     throw new ModelMismatchException($"a sweep passes over {Show(model[rank].Key)}");
@@ -207,9 +209,9 @@ public sealed partial class ModelWorkload
         Count("sweeps");
     }
 
-    private sealed class HeldIterator(EngineIterator iterator, ModelCursor cursor, bool keysOnly)
+    private sealed class HeldIterator(EngineScan iterator, ModelCursor cursor, bool keysOnly)
     {
-        public EngineIterator Iterator => iterator;
+        public EngineScan Iterator => iterator;
 
         public ModelCursor Cursor => cursor;
 

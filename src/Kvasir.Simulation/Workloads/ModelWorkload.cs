@@ -226,7 +226,10 @@ public sealed partial class ModelWorkload
         byte[] end = _random.OneIn(2) ? [] : SomeKey();
         if (end.Length != 0 && start.AsSpan().SequenceCompareTo(end) > 0)
             (start, end) = (end, start);
-        _subject.Engine.CompactRange(start, end);
+        if (_subject.Engine is IOrderedEngine ordered)
+            ordered.CompactRange(start, end);
+        else
+            _subject.Engine.Compact();
         Count("ranges compacted");
     }
 
@@ -270,7 +273,7 @@ public sealed partial class ModelWorkload
             s.MemoryBytes, s.MemTableBytes, s.CacheBytes, s.CacheHits, s.CacheMisses, s.DiskBytes, s.FlushBytesWritten,
             s.CompactionBytesRead, s.CompactionBytesWritten, s.CompactionDebtBytes, s.StallMicroseconds, s.EstimatedKeys,
         ];
-        if (numbers.Any(n => n < 0) || s.Levels.Sum(l => l.Bytes) != s.DiskBytes || s.UserBytesWritten < _userBytes
+        if (numbers.Any(n => n < 0) || (s.Levels.Count > 0 && s.Levels.Sum(l => l.Bytes) != s.DiskBytes) || s.UserBytesWritten < _userBytes
             || s.MemoryBytes > MemoryBudget.MinimumBytes * 2)
             throw new ModelMismatchException($"statistics that cannot be: {s}");
         _userBytes = s.UserBytesWritten;
@@ -295,8 +298,8 @@ public sealed partial class ModelWorkload
             _subject.NoteCrash(_world.Disk.AfterCrash(_random.Fork(), kind), kind);
         }
 
-        // Only while tables are written: elsewhere locks may be held that another thread would wait for, and this would not.
-        if (!_interruptible || !_world.Scheduler.IsRunningJob || !operation.Path.EndsWith(".sst", StringComparison.Ordinal)
+        // Only while data files are written: elsewhere locks may be held that another thread would wait for, and this would not.
+        if (!_interruptible || !_world.Scheduler.IsRunningJob || !DataFiles.Are(operation.Path)
             || operation.Kind is not (DiskOperationKind.Create or DiskOperationKind.Write or DiskOperationKind.Sync)
             || !_random.OneIn(JobWritesPerInterruption))
             return;

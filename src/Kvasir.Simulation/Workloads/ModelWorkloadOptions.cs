@@ -13,7 +13,7 @@ public sealed record ModelWorkloadOptions
     public long Operations { get; init; } = 100_000;
 
     /// <summary>
-    /// An ordered engine with settings drawn from the seed, so small that a few hundred writes flush and compact. Asked
+    /// An engine with settings drawn from the seed, so small that a few hundred writes flush and compact. Asked
     /// again at some reopenings, since settings may change between two starts.
     /// </summary>
     public required Func<SeededRandom, IEngineFactory> Engine { get; init; }

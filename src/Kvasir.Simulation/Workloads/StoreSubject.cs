@@ -20,7 +20,7 @@ internal sealed class StoreSubject : ModelSubject
     private readonly bool _longJournal;
 
     // From the last batch that is certain to survive anything on; the last one may be under way.
-    private List<(long Number, OrderedModel Model)> _history = [(0, OrderedModel.Empty)];
+    private List<(long Number, OrderedModel Model)> _history = [];
     private long _written;
     private long _returned;
     private long _durable;
@@ -31,9 +31,10 @@ internal sealed class StoreSubject : ModelSubject
     {
         _longJournal = world.Random.OneIn(3);
         _store = Open(Folder);
+        _history.Add((0, OrderedModel.EmptyOf(_store.Engine)));
     }
 
-    public override IOrderedEngine Engine => (IOrderedEngine)_store.Engine;
+    public override IStorageEngine Engine => _store.Engine;
 
     public override OrderedModel Published => _history[^1].Model;
 
@@ -82,7 +83,7 @@ internal sealed class StoreSubject : ModelSubject
         // The store has no door for it.
     }
 
-    public override void Checkpoint(string folder, Action<IOrderedEngine, OrderedModel> compare)
+    public override void Checkpoint(string folder, Action<IStorageEngine, OrderedModel> compare)
     {
         long before = _returned;
         List<(long Number, OrderedModel Model)> history = [.. _history];
@@ -90,7 +91,7 @@ internal sealed class StoreSubject : ModelSubject
         Endure(before);
         history.AddRange(_history.Where(h => h.Number > history[^1].Number));
         using DurableStore copy = Open(folder);
-        var engine = (IOrderedEngine)copy.Engine;
+        IStorageEngine engine = copy.Engine;
         long found = NumberIn(engine);
         if (found < before || history.FindLast(h => h.Number == found) is not { Model: { } model })
             throw new ModelMismatchException($"a checkpoint has batch {found}, though {before} was written before it and {_written} was the last");
@@ -99,8 +100,8 @@ internal sealed class StoreSubject : ModelSubject
         _batch.DeleteRange([], []);
         copy.Write(_batch);
         copy.Flush();
-        engine.CompactRange([], []);
-        compare(engine, OrderedModel.Empty);
+        engine.Compact();
+        compare(engine, OrderedModel.EmptyOf(engine));
     }
 
     public override void NoteCrash(SimulatedFileSystem left, CrashKind kind)
@@ -147,7 +148,7 @@ internal sealed class StoreSubject : ModelSubject
         World.Scheduler.RunAll();
     }
 
-    private static long NumberIn(IOrderedEngine engine)
+    private static long NumberIn(IStorageEngine engine)
     {
         BytesBuffer value = new();
         return engine.Get(s_numberKey, ReadView.Published, value).Found ? BitConverter.ToInt64(value.WrittenSpan) : 0;

@@ -122,6 +122,13 @@ public interface IStorageEngine : IDisposable
     {
     }
 
+    /// <summary>
+    /// A walk over all live keys of one view, of now or of the snapshot, in the engine's own order: that of the keys' bytes in an
+    /// <see cref="IOrderedEngine"/>, <see cref="TokenOrder"/> in any other. Bounds are places in that order. Dispose it soon, it
+    /// holds resources.
+    /// </summary>
+    EngineScan CreateScan(in IteratorOptions options);
+
     /// <summary>A consistent view of what is published now, until disposed. Holding one keeps the versions it can see.</summary>
     EngineSnapshot CreateSnapshot();
 
@@ -144,7 +151,22 @@ public interface IStorageEngine : IDisposable
     /// </summary>
     EngineCheckpoint BeginCheckpoint();
 
-    /// <summary>Bytes on disk, roughly, of the keys in [start, end); an empty end means unbounded.</summary>
+    /// <summary>
+    /// Takes keys straight into the files, without log or memory: none twice, none that is there, and strictly ascending by their
+    /// bytes where the engine is an <see cref="IOrderedEngine"/>, which also wants that they overlap nothing. Sequence numbers
+    /// continue. Called by the writer, with nothing staged and everything published stable. Durable on return.
+    /// </summary>
+    void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows);
+
+    /// <summary>
+    /// Drops everything droppable from the files. Blocks until done. Takes what is in the files: call <see cref="Flush"/> first to
+    /// include the latest writes.
+    /// </summary>
+    void Compact();
+
+    /// <summary>
+    /// Bytes on disk, roughly, of the keys in [start, end), places in the engine's own order; an empty end means unbounded.
+    /// </summary>
     long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
 
     EngineStatistics GetStatistics();
@@ -164,18 +186,11 @@ public interface IStorageEngine : IDisposable
     void RequestResume();
 }
 
-/// <summary>An engine whose keys are ordered by their unsigned bytes.</summary>
+/// <summary>An engine whose keys are ordered by their unsigned bytes: that is the order of its scans, too.</summary>
 public interface IOrderedEngine : IStorageEngine
 {
     /// <summary>An iterator over a view of now, or of the snapshot; dispose it soon, it holds resources.</summary>
     EngineIterator CreateIterator(in IteratorOptions options);
-
-    /// <summary>
-    /// Takes strictly ascending keys straight into the files, without log or memory. The keys may not overlap anything
-    /// that is there; sequence numbers continue. Called by the writer, with nothing staged and everything published
-    /// stable. Durable on return.
-    /// </summary>
-    void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted);
 
     /// <summary>
     /// Compacts the whole of [start, end) down, dropping everything droppable. Blocks until done. Takes what is in the
@@ -248,75 +263,6 @@ public abstract class EngineSnapshot : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
-        Dispose(disposing: true);
-        GC.SuppressFinalize(this);
-    }
-
-    protected abstract void Dispose(bool disposing);
-}
-
-/// <summary>Where an iterator may go.</summary>
-public readonly ref struct IteratorOptions
-{
-    /// <summary>First key allowed; empty for none.</summary>
-    public ReadOnlySpan<byte> LowerBound { get; init; }
-
-    /// <summary>First key not allowed; empty for no bound.</summary>
-    public ReadOnlySpan<byte> UpperBound { get; init; }
-
-    /// <summary>What the iterator sees, fixed at its creation.</summary>
-    public ReadView View { get; init; }
-
-    /// <summary>The caller will not look at values.</summary>
-    public bool KeysOnly { get; init; }
-
-    /// <summary>Show keys whose deadline has passed, too: for the sweep that removes them.</summary>
-    public bool IncludeExpired { get; init; }
-
-    /// <summary>For long scans: do not push hot blocks out of the cache.</summary>
-    public bool BypassCache { get; init; }
-}
-
-/// <summary>
-/// Walks live keys in order, both ways. One thread at a time. Spans are valid until the next move. Sees one consistent
-/// view, from its creation to its disposal; moving one that was disposed throws. Never shows a deleted or expired key
-/// (expired: at creation's clock).
-/// </summary>
-public abstract class EngineIterator : IDisposable
-{
-    protected bool IsDisposed { get; private set; }
-
-    public abstract bool Valid { get; }
-
-    public abstract ReadOnlySpan<byte> Key { get; }
-
-    public abstract ReadOnlySpan<byte> Value { get; }
-
-    /// <summary>Unix milliseconds; 0 for never.</summary>
-    public abstract long ExpiresAtMs { get; }
-
-    public abstract SequenceNumber Sequence { get; }
-
-    public abstract void SeekToFirst();
-
-    public abstract void SeekToLast();
-
-    /// <summary>To the first key at or after <paramref name="key"/>.</summary>
-    public abstract void Seek(ReadOnlySpan<byte> key);
-
-    /// <summary>To the last key at or before <paramref name="key"/>.</summary>
-    public abstract void SeekForPrevious(ReadOnlySpan<byte> key);
-
-    public abstract void Next();
-
-    public abstract void Previous();
-
-    // What it holds is counted: giving it back twice would free it under others.
-    public void Dispose()
-    {
-        if (IsDisposed)
-            return;
-        IsDisposed = true;
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }

@@ -66,6 +66,8 @@ internal sealed unsafe partial class LsmEngine
         }
     }
 
+    public EngineScan CreateScan(in IteratorOptions options) => CreateIterator(options);
+
     public EngineIterator CreateIterator(in IteratorOptions options)
     {
         // Of many keys, those of one publication must all be seen or none: the state must be one that names everything

@@ -176,7 +176,7 @@ internal sealed unsafe partial class LsmEngine
         WaitUntilFlushed(target);
     }
 
-    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted)
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows)
     {
         Check.That(!_environment.KeepsDigest, "an ingest into an engine that keeps a digest of what is published");
 
@@ -194,7 +194,7 @@ internal sealed unsafe partial class LsmEngine
             Check.That(!HasStaged, "an ingest between staging and publishing");
             try
             {
-                _tables.Ingest(sorted, ++_lastAssigned);
+                _tables.Ingest(rows, ++_lastAssigned);
             }
             finally
             {

@@ -114,6 +114,8 @@ internal sealed partial class LsmEngine : IOrderedEngine
 
     public void RequestResume() => _background.RequestResume();
 
+    public void Compact() => CompactRange([], []);
+
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
         _tables.CompactRange(

@@ -159,6 +159,9 @@ public sealed class DurableStore : IDisposable
 
     public EngineSnapshot CreateSnapshot() => Engine.CreateSnapshot();
 
+    /// <summary>A walk over all live keys, in the engine's own order.</summary>
+    public EngineScan CreateScan(in IteratorOptions options) => Engine.CreateScan(options);
+
     /// <summary>An iterator; <see cref="NotSupportedException"/> where the engine keeps no order.</summary>
     public EngineIterator CreateIterator(in IteratorOptions options) =>
         Engine is IOrderedEngine ordered

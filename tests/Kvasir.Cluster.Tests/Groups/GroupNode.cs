@@ -77,7 +77,7 @@ internal sealed class GroupNode : ITransportListener, ILogListener
             foreach (GroupId id in _cluster.GroupIds)
             {
                 RaftRecovery recovery = _journal.Recovered.TryGetValue(id, out RaftRecovery? found) ? found : _journal.Found(id, _cluster.Founders);
-                var engine = (IOrderedEngine)_cluster.Engines.Open($"/data/replicas/{id}", environment);
+                IStorageEngine engine = _cluster.Engines.Open($"/data/replicas/{id}", environment);
                 Host.Open(id, recovery, new KeyspaceOptions { Name = $"shard{id}", Engine = _cluster.Engines.Name }, engine);
             }
         });
@@ -135,7 +135,7 @@ internal sealed class GroupNode : ITransportListener, ILogListener
     public string Content(GroupId group)
     {
         var content = new StringBuilder();
-        using EngineIterator iterator = Group(group).Replica.Engine.CreateIterator(default);
+        using EngineScan iterator = Group(group).Replica.Engine.CreateScan(default);
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
             content.Append(Encoding.UTF8.GetString(iterator.Key)).Append('=').Append(Encoding.UTF8.GetString(iterator.Value)).Append(';');
         return content.ToString();

@@ -67,7 +67,7 @@ public sealed class StateDifferenceTests
         cluster.Settle();
         GroupNode leader = cluster.Leader(s_group);
         GroupNode wrong = cluster.Nodes.First(n => n != leader);
-        IOrderedEngine engine = wrong.Group(s_group).Replica.Engine;
+        IStorageEngine engine = wrong.Group(s_group).Replica.Engine;
         engine.AssumeDigest(new StateDigest(666));
         leader.Write(s_group);
         cluster.RunUntil(() => wrong.Group(s_group).Difference is not null, "it is found out");

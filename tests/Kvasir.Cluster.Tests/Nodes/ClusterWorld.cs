@@ -342,7 +342,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
     {
         Assert.True(Node.Host!.TryFind(group, out RaftGroup? found));
         var content = new StringBuilder();
-        using EngineIterator iterator = found.Replica.Engine.CreateIterator(default);
+        using EngineScan iterator = found.Replica.Engine.CreateScan(default);
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
             content.Append(Encoding.UTF8.GetString(iterator.Key)).Append('=').Append(Encoding.UTF8.GetString(iterator.Value)).Append(';');
         return content.ToString();

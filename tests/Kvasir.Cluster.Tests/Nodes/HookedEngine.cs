@@ -69,9 +69,13 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public EngineSnapshot CreateSnapshot() => inner.CreateSnapshot();
 
+    public EngineScan CreateScan(in IteratorOptions options) => inner.CreateScan(options);
+
     public EngineIterator CreateIterator(in IteratorOptions options) => inner.CreateIterator(options);
 
-    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted) => inner.Ingest(sorted);
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows) => inner.Ingest(rows);
+
+    public void Compact() => inner.Compact();
 
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => inner.CompactRange(start, end);
 

@@ -48,7 +48,7 @@ public sealed class KvasirNodeTests
 
         void Walk(Execution execution, int database)
         {
-            using EngineIterator iterator = execution.CreateIterator(world.Node.Database(database), default);
+            using EngineScan iterator = execution.CreateScan(world.Node.Database(database), default);
             iterator.SeekToFirst();
             Assert.Equal(database == 0, iterator.Valid);
         }

@@ -160,7 +160,7 @@ public sealed class NodeUpkeepTests
         SimulatedFileSystem disk = new(new SeededRandom(1));
         SimulatedScheduler scheduler = new(new SeededRandom(2));
         using KvasirNode node = KvasirNode.Open(options, new NodeEnvironment(disk, scheduler, [new LsmEngineFactory(tables)], Seed: 5));
-        IOrderedEngine engine = node.Database(0).Engine;
+        IStorageEngine engine = node.Database(0).Engine;
         SeededRandom random = new(3);
         int keys = 0;
         while (keys < 2000)

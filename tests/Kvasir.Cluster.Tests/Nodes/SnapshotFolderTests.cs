@@ -56,7 +56,7 @@ public sealed class SnapshotFolderTests
         (ClusterWorld world, ClusterMember away) = World(3);
         away.Restart();
         GroupHost host = away.Node.Host!;
-        Func<RaftGroup, IOrderedEngine, Action> replacing = host.ReplicaReplacing!;
+        Func<RaftGroup, IStorageEngine, Action> replacing = host.ReplicaReplacing!;
         int failures = 0;
         host.ReplicaReplacing = (group, engine) =>
             failures++ < 2 ? throw new DiskFailedException("a read that fails") : replacing(group, engine);

@@ -177,7 +177,7 @@ public sealed class StoppedReplicaTests
             {
                 if (member.Group(shard).IsOut)
                     return;
-                using EngineIterator iterator = execution.CreateIterator(member.Group(shard).Replica, default);
+                using EngineScan iterator = execution.CreateScan(member.Group(shard).Replica, default);
                 for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
                     Assert.NotEqual(0, iterator.Value.Length);
             }

@@ -42,7 +42,7 @@ public sealed class ExpirySweepTests
         world.Advance(TimeSpan.FromMilliseconds(101));
         FlushNow(world);
         if (compacted)
-            world.Node.Database(0).Engine.CompactRange([], []);
+            world.Node.Database(0).Engine.Compact();
         world.Server.Expiry.Post();
 
         Assert.Equal(3000, world.Server.Statistics.ExpiredKeys);
@@ -59,10 +59,10 @@ public sealed class ExpirySweepTests
         world.Execute("SET", "b", "v", "PX", "100");
         world.Advance(TimeSpan.FromHours(24));
         FlushNow(world);
-        world.Node.Database(0).Engine.CompactRange([], []);
+        world.Node.Database(0).Engine.Compact();
         Assert.Equal(2, PhysicalKeys(world, 0));
         world.Advance(TimeSpan.FromMilliseconds(100));
-        world.Node.Database(0).Engine.CompactRange([], []);
+        world.Node.Database(0).Engine.Compact();
         Assert.Equal(0, PhysicalKeys(world, 0));
     }
 
@@ -244,7 +244,7 @@ public sealed class ExpirySweepTests
 
     private static int PhysicalKeys(CommandWorld world, int database)
     {
-        using EngineIterator iterator = world.Node.Database(database).Engine.CreateIterator(
+        using EngineScan iterator = world.Node.Database(database).Engine.CreateScan(
             new IteratorOptions { KeysOnly = true, IncludeExpired = true });
         int count = 0;
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())

@@ -14,7 +14,7 @@ namespace Kvasir.Server.Tests.Forwarding;
 /// A shard whose nodes share one engine, so that a lead can move without replication; what is appended is committed when the
 /// test says so, or at once.
 /// </summary>
-internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine engine) : IReplicaLog
+internal sealed class GroupInMemory(GroupId id, int database, IStorageEngine engine) : IReplicaLog
 {
     private ulong _batch = 1;
     private ulong _appended;
@@ -24,7 +24,7 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
 
     public int Database { get; } = database;
 
-    public IOrderedEngine Engine { get; } = engine;
+    public IStorageEngine Engine { get; } = engine;
 
     public NodeId Leader { get; set; }
 
@@ -57,7 +57,7 @@ internal sealed class GroupInMemory(GroupId id, int database, IOrderedEngine eng
     public int CountStored()
     {
         int count = 0;
-        using EngineIterator iterator = Engine.CreateIterator(new IteratorOptions { KeysOnly = true, IncludeExpired = true });
+        using EngineScan iterator = Engine.CreateScan(new IteratorOptions { KeysOnly = true, IncludeExpired = true });
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
             count++;
         return count;

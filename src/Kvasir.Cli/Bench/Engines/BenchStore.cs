@@ -48,7 +48,7 @@ internal sealed class BenchStore : IDisposable
 
     public bool TryGet(ReadOnlySpan<byte> key, BytesBuffer value) => _store.Get(key, value).Found;
 
-    public EngineIterator CreateIterator() => _store.CreateIterator(default);
+    public EngineScan CreateScan() => _store.CreateScan(default);
 
     public EngineStatistics GetStatistics() => _store.Engine.GetStatistics();
 

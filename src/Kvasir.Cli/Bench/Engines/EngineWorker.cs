@@ -105,7 +105,7 @@ internal sealed class EngineWorker
             SetKey(_random.NextInt64(_options.Keys));
 
             // A new iterator for each seek, as db_bench makes one: what a range read of a server does.
-            using (EngineIterator iterator = _store.CreateIterator())
+            using (EngineScan iterator = _store.CreateScan())
             {
                 iterator.Seek(_key);
                 if (iterator.Valid && iterator.Key.SequenceEqual(_key))

@@ -7,7 +7,7 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 internal interface ISnapshotFolders
 {
     /// <summary>An empty engine in a new folder, beside the one that the replica has.</summary>
-    IOrderedEngine OpenIncoming(RaftGroup group, out string folder);
+    IStorageEngine OpenIncoming(RaftGroup group, out string folder);
 
     /// <summary>
     /// Writes down, durably, that this folder is the replica's once its log begins behind the index; a start keeps to that.

@@ -244,7 +244,7 @@ internal sealed class SnapshotCourier(
             Drop(before);
         try
         {
-            IOrderedEngine engine = folders.OpenIncoming(group, out string folder);
+            IStorageEngine engine = folders.OpenIncoming(group, out string folder);
             _receivers.Add(id, new SnapshotReceiver(group, from, stream, head, engine, folder) { HeardAt = host.Now() });
         }
         catch (StorageException)
@@ -280,7 +280,7 @@ internal sealed class SnapshotCourier(
             if (installs)
             {
                 folders.Mark(group, receiver.Folder, receiver.Head.Index);
-                installs = group.TryInstall(now, receiver.Head, receiver.Engine, out IOrderedEngine before);
+                installs = group.TryInstall(now, receiver.Head, receiver.Engine, out IStorageEngine before);
                 if (installs)
                     _retired.Add(new Retired(group, before, receiver.Folder, receiver.Head.Index, now));
             }
@@ -357,7 +357,7 @@ internal sealed class SnapshotCourier(
         transport.Send(to, _acknowledgement.WrittenSpan);
     }
 
-    private sealed record Retired(RaftGroup Group, IOrderedEngine Engine, string Successor, LogIndex Index, TimeSpan Since);
+    private sealed record Retired(RaftGroup Group, IStorageEngine Engine, string Successor, LogIndex Index, TimeSpan Since);
 
     private sealed class MessageItem(SnapshotCourier courier, NodeId from, MessageBuffer message) : IMailboxItem
     {

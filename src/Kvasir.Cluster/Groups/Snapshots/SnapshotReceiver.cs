@@ -9,7 +9,7 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// A snapshot that arrives, in an engine of its own. It takes the replica's place when all of it is in files. Inside the
 /// mailbox.
 /// </summary>
-internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong stream, SnapshotHead head, IOrderedEngine engine, string folder)
+internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong stream, SnapshotHead head, IStorageEngine engine, string folder)
 {
     private readonly WriteBatch _rows = new();
     private ulong _published;
@@ -22,7 +22,7 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
 
     public SnapshotHead Head { get; } = head;
 
-    public IOrderedEngine Engine { get; } = engine;
+    public IStorageEngine Engine { get; } = engine;
 
     public string Folder { get; } = folder;
 

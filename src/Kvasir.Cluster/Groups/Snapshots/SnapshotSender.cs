@@ -7,14 +7,14 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 
 /// <summary>
 /// One stream of a replica's content to a follower that needs entries which are no longer in the log: what was stable when
-/// it began, in key order, in chunks, a few of them ahead of what has arrived. Inside the mailbox.
+/// it began, in the engine's order, in chunks, a few of them ahead of what has arrived. Inside the mailbox.
 /// </summary>
 internal sealed class SnapshotSender : IDisposable
 {
     public const int ChunkBytes = 256 << 10;
     private const ulong Window = 8;
 
-    private readonly EngineIterator _rows;
+    private readonly EngineScan _rows;
 
     // Where the last few chunks began: the same view cut into the same pieces again.
     private readonly BytesBuffer?[] _beginnings = new BytesBuffer?[Window];
@@ -26,7 +26,7 @@ internal sealed class SnapshotSender : IDisposable
     public SnapshotSender(RaftGroup group, MemberId member, ulong stream, SnapshotHead head, TimeSpan now)
     {
         (Group, Member, Stream, Head, HeardAt, MovedAt) = (group, member, stream, head, now, now);
-        _rows = group.Replica.Engine.CreateIterator(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
+        _rows = group.Replica.Engine.CreateScan(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
         try
         {
             _rows.SeekToFirst();

@@ -6,9 +6,9 @@ using Kvasir.Storage.Engines;
 namespace Kvasir.Server.Commands.Generic;
 
 /// <summary>
-/// RANDOMKEY over an ordered engine. Few keys are counted, and one drawn fairly. Among many it walks down the tree of key prefixes, drawing at each level a byte between the
-/// smallest and the largest that follow the prefix, then takes a few steps on. Every key can be drawn; keys in crowded
-/// regions are drawn less often than keys in sparse ones.
+/// RANDOMKEY. Few keys are counted, and one drawn fairly. Among many of an ordered engine it walks down the tree of key prefixes, drawing at each level a byte between the
+/// smallest and the largest that follow the prefix, then takes a few steps on. Where tokens are the order, it goes to a token that is
+/// drawn. Every key can be drawn; keys in crowded regions are drawn less often than keys in sparse ones.
 /// </summary>
 internal static class RandomKeyCommand
 {
@@ -16,25 +16,47 @@ internal static class RandomKeyCommand
     private const int FewKeys = 4096;
     private const int LevelsMax = 24;
     private const int StepsMax = 16;
+    private const int DrawnBytes = 16;
 
     public static void RandomKey(CommandContext context)
     {
-        using EngineIterator iterator = context.Execution.CreateIterator(context.Database, new IteratorOptions { KeysOnly = true });
-        iterator.SeekToFirst();
-        if (!iterator.Valid)
+        if (context.Database.Engine.GetStatistics().EstimatedKeys > FewKeys && context.Database.Engine is IOrderedEngine ordered)
         {
-            context.Reply.Null();
+            using EngineIterator iterator = context.Execution.CreateIterator(context.Database, ordered, new IteratorOptions { KeysOnly = true });
+            iterator.SeekToFirst();
+            if (iterator.Valid)
+                DrawByPrefix(iterator, context.Scratch);
+            Answer(context, iterator);
             return;
         }
 
+        using EngineScan scan = context.Execution.CreateScan(context.Database, new IteratorOptions { KeysOnly = true });
+        scan.SeekToFirst();
         if (context.Database.Engine.GetStatistics().EstimatedKeys <= FewKeys)
-            DrawFairly(iterator);
+            DrawFairly(scan);
         else
-            DrawByPrefix(iterator, context.Scratch);
-        context.Reply.BulkString(iterator.Key);
+            DrawByToken(scan);
+        Answer(context, scan);
     }
 
-    private static void DrawFairly(EngineIterator iterator)
+    private static void Answer(CommandContext context, EngineScan scan)
+    {
+        if (scan.Valid)
+            context.Reply.BulkString(scan.Key);
+        else
+            context.Reply.Null();
+    }
+
+    private static void DrawByToken(EngineScan scan)
+    {
+        Span<byte> drawn = stackalloc byte[DrawnBytes];
+        Random.Shared.NextBytes(drawn);
+        scan.Seek(drawn);
+        if (!scan.Valid)
+            scan.SeekToFirst();
+    }
+
+    private static void DrawFairly(EngineScan iterator)
     {
         // The n-th key replaces the draw so far with one chance in n.
         int drawn = 0;

@@ -18,14 +18,14 @@ internal static class ScanCommands
         BytesBuffer found = context.Scratch;
         found.Clear();
         int count = 0;
-        using (EngineIterator iterator = context.Execution.CreateIterator(
+        using (EngineScan scan = context.Execution.CreateScan(
             context.Database, new IteratorOptions { KeysOnly = true, BypassCache = true }))
         {
-            for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+            for (scan.SeekToFirst(); scan.Valid; scan.Next())
             {
-                if (IsExpired(context, iterator) || !(all || GlobPattern.Matches(pattern, iterator.Key)))
+                if (IsExpired(context, scan) || !(all || GlobPattern.Matches(pattern, scan.Key)))
                     continue;
-                AppendBulk(found, iterator.Key);
+                AppendBulk(found, scan.Key);
                 count++;
             }
         }
@@ -86,26 +86,26 @@ internal static class ScanCommands
         found.Clear();
         int matched = 0;
         ulong next = 0;
-        using (EngineIterator iterator = context.Execution.CreateIterator(
+        using (EngineScan scan = context.Execution.CreateScan(
             context.Database, new IteratorOptions { KeysOnly = typeArgument == 0, BypassCache = true }))
         {
             if (cursor != 0 && context.Server.ScanCursors.TryGetResumeKey(cursor, out ReadOnlySpan<byte> resumeKey))
-                iterator.Seek(resumeKey);
+                scan.Seek(resumeKey);
             else
-                iterator.SeekToFirst();
-            for (; iterator.Valid; iterator.Next())
+                scan.SeekToFirst();
+            for (; scan.Valid; scan.Next())
             {
                 if (count-- == 0)
                 {
-                    next = context.Server.ScanCursors.Add(iterator.Key);
+                    next = context.Server.ScanCursors.Add(scan.Key);
                     break;
                 }
 
-                if (IsExpired(context, iterator) || !(all || GlobPattern.Matches(pattern, iterator.Key)))
+                if (IsExpired(context, scan) || !(all || GlobPattern.Matches(pattern, scan.Key)))
                     continue;
-                if (typeArgument != 0 && !OptionWords.Is(context.Argument(typeArgument), ValueHeader.NameOf(iterator.Value[0])))
+                if (typeArgument != 0 && !OptionWords.Is(context.Argument(typeArgument), ValueHeader.NameOf(scan.Value[0])))
                     continue;
-                AppendBulk(found, iterator.Key);
+                AppendBulk(found, scan.Key);
                 matched++;
             }
         }
@@ -132,8 +132,8 @@ internal static class ScanCommands
         return true;
     }
 
-    private static bool IsExpired(CommandContext context, EngineIterator iterator) =>
-        iterator.ExpiresAtMs != 0 && context.NowMs > iterator.ExpiresAtMs;
+    private static bool IsExpired(CommandContext context, EngineScan scan) =>
+        scan.ExpiresAtMs != 0 && context.NowMs > scan.ExpiresAtMs;
 
     private static void AppendBulk(BytesBuffer destination, ReadOnlySpan<byte> bytes)
     {
