@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Manifest;
@@ -41,6 +42,6 @@ public sealed class LsmEngineFactory : IEngineFactory
         LsmOptions options = _options ?? LsmOptions.ForMemory(environment.Memory.TotalBytes);
         if (_openFilesMax is { } openFiles)
             options = options with { OpenFilesMax = openFiles };
-        return new LsmEngine(TableStore.Open(folder, environment, options), environment, options);
+        return new BufferedEngine(TableStore.Open(folder, environment, options), environment, options);
     }
 }

@@ -1,9 +1,10 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
 
 namespace Kvasir.Storage.Lsm;
 
 /// <summary>Settings of one LSM engine. The defaults are those the benchmarks are published with.</summary>
-public sealed record LsmOptions
+public sealed record LsmOptions : BufferOptions
 {
     /// <summary>
     /// Settings for a process that gives its engines <paramref name="memoryBytes"/> in all: the more there is, the larger
@@ -57,18 +58,6 @@ public sealed record LsmOptions
         };
     }
 
-    /// <summary>A memtable that has grown to this many bytes is frozen and flushed.</summary>
-    public long MemTableBytes { get; init; } = 64L << 20;
-
-    /// <summary>Frozen memtables waiting for their flush before writers are made to wait.</summary>
-    public int FrozenMemTablesMax { get; init; } = 4;
-
-    /// <summary>
-    /// A flush puts its keys into the row cache as far as there is room, so that what was just written is still read from
-    /// memory. Costs the flush a copy; nothing goes for it that reads put there.
-    /// </summary>
-    public bool KeepsFlushedRows { get; init; }
-
     /// <summary>Uncompressed bytes of a data block.</summary>
     public int BlockBytes { get; init; } = 4096;
 
@@ -77,19 +66,6 @@ public sealed record LsmOptions
 
     /// <summary>Bits of filter a key; 0 switches filters off.</summary>
     public int FilterBitsPerKey { get; init; } = 10;
-
-    public long TableBytes { get; init; } = 64L << 20;
-
-    /// <summary>Half of the tables in level zero that make a compaction due however small they are.</summary>
-    public int LevelZeroCompactionTrigger { get; init; } = 4;
-
-    /// <summary>
-    /// Tables in level zero at which writers wait longest; more than twice <see cref="LevelZeroCompactionTrigger"/> and 2,
-    /// where they begin to wait.
-    /// </summary>
-    public int LevelZeroStopTrigger { get; init; } = 24;
-
-    public long LevelBaseBytes { get; init; } = 256L << 20;
 
     public int LevelSizeMultiplier { get; init; } = 10;
 
@@ -100,9 +76,6 @@ public sealed record LsmOptions
     /// on, so that a table that overlaps nothing below never has to be written again.
     /// </summary>
     public int CompressFromLevel { get; init; }
-
-    /// <summary>Flushes and compactions of this engine that may run at once, at least 2.</summary>
-    public int BackgroundJobsMax { get; init; } = 2;
 
     /// <summary>Open table files kept; beyond it the least recently used are closed.</summary>
     public int OpenFilesMax { get; init; } = 1000;

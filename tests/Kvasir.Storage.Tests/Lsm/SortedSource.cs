@@ -1,5 +1,5 @@
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 
 namespace Kvasir.Storage.Tests.Lsm;
 

@@ -1,11 +1,11 @@
 using System.Text;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;
 

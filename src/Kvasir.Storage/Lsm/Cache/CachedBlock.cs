@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.Lsm.Cache;

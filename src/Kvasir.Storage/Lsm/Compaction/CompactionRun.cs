@@ -1,6 +1,6 @@
 using Kvasir.Primitives;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;
 

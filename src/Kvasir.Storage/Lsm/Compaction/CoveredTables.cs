@@ -1,4 +1,4 @@
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;
 

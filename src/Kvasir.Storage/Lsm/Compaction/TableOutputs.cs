@@ -1,6 +1,7 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Files;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;

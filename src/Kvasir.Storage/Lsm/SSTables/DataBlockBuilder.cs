@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 

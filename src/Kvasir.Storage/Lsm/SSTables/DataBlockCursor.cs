@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 

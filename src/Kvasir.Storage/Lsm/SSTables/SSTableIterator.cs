@@ -1,6 +1,6 @@
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 

@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Lsm.SSTables;

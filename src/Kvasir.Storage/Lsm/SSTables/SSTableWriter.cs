@@ -1,10 +1,10 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 

@@ -1,8 +1,8 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 

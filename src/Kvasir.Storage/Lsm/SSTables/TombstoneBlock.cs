@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Files;
-using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Lsm.SSTables;
 

@@ -1,5 +1,6 @@
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 
 namespace Kvasir.Storage.Lsm.Tables;
@@ -10,12 +11,12 @@ internal sealed class LevelIterator : InternalIterator
     private readonly TableFile[] _tables;
     private readonly bool _bypassCache;
     private readonly bool _fullReadAhead;
-    private readonly ITableSet? _keep;
+    private readonly ISortedView? _keep;
     private SSTableIterator? _current;
     private int _index = -1;
 
     /// <param name="keep">A set that names the tables; released on disposal.</param>
-    public LevelIterator(TableFile[] tables, bool bypassCache, bool fullReadAhead, ITableSet? keep)
+    public LevelIterator(TableFile[] tables, bool bypassCache, bool fullReadAhead, ISortedView? keep)
     {
         _tables = tables;
         _bypassCache = bypassCache;

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 
 namespace Kvasir.Storage.Lsm.Tables;

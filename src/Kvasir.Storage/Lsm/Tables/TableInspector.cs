@@ -1,10 +1,10 @@
 using System.Globalization;
 using System.Text;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 
 namespace Kvasir.Storage.Lsm.Tables;

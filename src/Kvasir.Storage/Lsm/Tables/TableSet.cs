@@ -1,8 +1,9 @@
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 
 namespace Kvasir.Storage.Lsm.Tables;
@@ -12,7 +13,7 @@ namespace Kvasir.Storage.Lsm.Tables;
 /// is ordered newest first and may overlap; deeper levels are ordered by key and never do. Immutable but for its
 /// reference count.
 /// </summary>
-internal sealed class TableSet : ITableSet
+internal sealed class TableSet : ISortedView
 {
     private readonly Action<TableFile> _dropped;
     private readonly TableFile[][] _levels;

@@ -1,10 +1,11 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm.Cache;
 using Kvasir.Storage.Lsm.Compaction;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Scheduling;
@@ -23,7 +24,7 @@ namespace Kvasir.Storage.Lsm.Tables;
 /// nobody knows whether the disk holds it; tables on both sides are kept until a new manifest has been installed.
 /// </para>
 /// </summary>
-internal sealed partial class TableStore : ITableStore
+internal sealed partial class TableStore : ISortedStore
 {
     private readonly string _folder;
     private readonly IFileSystem _files;
@@ -76,6 +77,8 @@ internal sealed partial class TableStore : ITableStore
         set => _pace.Share = value;
     }
 
+    public bool KeepsVersions => true;
+
     public LogPosition FlushedPosition => Volatile.Read(ref _current).FlushedPosition;
 
     public StateDigest FlushedDigest => Volatile.Read(ref _current).FlushedDigest;
@@ -125,7 +128,7 @@ internal sealed partial class TableStore : ITableStore
         }
     }
 
-    public ITableSet Acquire() => AcquireSet();
+    public ISortedView Acquire() => AcquireSet();
 
     public void Flush(
         InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence, StateDigest digest = default)
@@ -201,7 +204,7 @@ internal sealed partial class TableStore : ITableStore
         Interlocked.Add(ref _flushBytes, outputs.BytesWritten);
     }
 
-    public TableStatistics GetStatistics()
+    public SortedStoreStatistics GetStatistics()
     {
         TableSet set = AcquireSet();
         try
@@ -218,7 +221,7 @@ internal sealed partial class TableStore : ITableStore
                     entries += table.Properties.EntryCount - table.Properties.TombstoneCount;
             }
 
-            return new TableStatistics
+            return new SortedStoreStatistics
             {
                 DiskBytes = bytes,
                 FlushBytesWritten = Interlocked.Read(ref _flushBytes),

@@ -1,5 +1,5 @@
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.Compaction;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.SSTables;
 

@@ -1,6 +1,7 @@
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
@@ -83,7 +84,7 @@ public sealed class CompactionModelTests
         store.CompactRange(null, null, () => [model.LastSequence]);
         int live = Enumerable.Range(0, StoreModel.KeySpace).Count(i => model.Visible(StoreModel.KeyOf(i), model.LastSequence, NowMs()) is not null);
         Assert.Equal(live, store.GetStatistics().EntryCount);
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         Assert.Empty(set.RangeTombstones);
         set.Release();
         scheduler.RunAll();

@@ -1,6 +1,7 @@
 using Kvasir.Primitives;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;
@@ -104,7 +105,7 @@ internal sealed class StoreModel
 
     public void Check(TableStore store, IEnumerable<ulong> views, long nowMs, string where)
     {
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         try
         {
             foreach (ulong view in views)
@@ -116,7 +117,7 @@ internal sealed class StoreModel
         }
     }
 
-    private void CheckView(ITableSet set, ulong view, long nowMs, string where)
+    private void CheckView(ISortedView set, ulong view, long nowMs, string where)
     {
         var value = new BytesBuffer();
         var expected = new List<Version>();
@@ -143,7 +144,7 @@ internal sealed class StoreModel
     }
 
     /// <summary>The plainest reading of all iterators together.</summary>
-    private static List<Version> Scan(ITableSet set, ulong view, long nowMs)
+    private static List<Version> Scan(ISortedView set, ulong view, long nowMs)
     {
         var iterators = new List<InternalIterator>();
         set.AddIterators(iterators, bypassCache: true);

@@ -1,8 +1,9 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Tables;
 
 namespace Kvasir.Storage.Tests.Lsm.Engine;
@@ -33,7 +34,7 @@ internal sealed record FakeVersion(byte[] Key, Trailer Trailer, byte[] Value, lo
 }
 
 /// <summary>A table store in a sorted list: every flush makes a new set; a compaction drops what no snapshot sees.</summary>
-internal sealed class FakeTableStore : ITableStore
+internal sealed class FakeTableStore : ISortedStore
 {
     private readonly FakeTableFiles _files;
     private readonly Lock _lock = new();
@@ -62,6 +63,8 @@ internal sealed class FakeTableStore : ITableStore
 
     public bool Disposed { get; private set; }
 
+    public bool KeepsVersions => true;
+
     public LogPosition FlushedPosition => _files.Position;
 
     public StateDigest FlushedDigest => _files.Digest;
@@ -80,7 +83,7 @@ internal sealed class FakeTableStore : ITableStore
 
     public IReadOnlyList<FakeVersion> Versions => _set.Versions;
 
-    public ITableSet Acquire()
+    public ISortedView Acquire()
     {
         lock (_lock)
         {
@@ -150,7 +153,7 @@ internal sealed class FakeTableStore : ITableStore
         Install(versions, [.. _set.Tombstones], _files.Position, sequence);
     }
 
-    public TableStatistics GetStatistics() => new() { EntryCount = _set.Versions.Length };
+    public SortedStoreStatistics GetStatistics() => new() { EntryCount = _set.Versions.Length };
 
     public void Dispose()
     {
@@ -206,7 +209,7 @@ internal sealed class FakeTableStore : ITableStore
     }
 }
 
-internal sealed class FakeTableSet(FakeVersion[] versions, RangeTombstone[] tombstones) : ITableSet
+internal sealed class FakeTableSet(FakeVersion[] versions, RangeTombstone[] tombstones) : ISortedView
 {
     private int _references = 1;
 

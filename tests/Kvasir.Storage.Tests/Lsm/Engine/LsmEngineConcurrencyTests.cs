@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
@@ -26,7 +27,7 @@ public class LsmEngineConcurrencyTests
         {
             var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(seed)), scheduler, memory);
             var tables = new FakeTableStore();
-            using var engine = new LsmEngine(tables, environment, new LsmOptions { MemTableBytes = 60_000, KeepsFlushedRows = true });
+            using var engine = new BufferedEngine(tables, environment, new LsmOptions { MemTableBytes = 60_000, KeepsFlushedRows = true });
             using var done = new CancellationTokenSource();
             var failures = new List<Exception>();
             Thread[] readers =
@@ -63,7 +64,7 @@ public class LsmEngineConcurrencyTests
         }
     }
 
-    private static void Write(LsmEngine engine, ulong seed, CancellationToken stop)
+    private static void Write(BufferedEngine engine, ulong seed, CancellationToken stop)
     {
         var random = new SeededRandom(seed);
         var batch = new WriteBatch();
@@ -94,7 +95,7 @@ public class LsmEngineConcurrencyTests
         }
     }
 
-    private static void ReadPoints(LsmEngine engine, ulong seed, CancellationToken stop)
+    private static void ReadPoints(BufferedEngine engine, ulong seed, CancellationToken stop)
     {
         var random = new SeededRandom(seed ^ 77);
         var value = new BytesBuffer();
@@ -118,7 +119,7 @@ public class LsmEngineConcurrencyTests
         }
     }
 
-    private static void Iterate(LsmEngine engine, CancellationToken stop)
+    private static void Iterate(BufferedEngine engine, CancellationToken stop)
     {
         ulong last = 0;
         while (!stop.IsCancellationRequested)
@@ -146,7 +147,7 @@ public class LsmEngineConcurrencyTests
         count++;
     }
 
-    private static void ReadSnapshots(LsmEngine engine, ulong seed, CancellationToken stop)
+    private static void ReadSnapshots(BufferedEngine engine, ulong seed, CancellationToken stop)
     {
         var random = new SeededRandom(seed ^ 99);
         var value = new BytesBuffer();

@@ -4,6 +4,7 @@ using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
 
@@ -50,7 +51,7 @@ public class LsmEngineModelTests
         private readonly BytesBuffer _y = new();
         private readonly List<(EngineSnapshot Model, EngineSnapshot Engine)> _snapshots = [];
         private readonly List<(EngineIterator Model, EngineIterator Engine)> _iterators = [];
-        private LsmEngine _engine;
+        private BufferedEngine _engine;
         private LogPosition _log;
         private LogPosition _stable;
         private bool _sequencesAgree = true;
@@ -144,7 +145,7 @@ public class LsmEngineModelTests
             Assert.Equal(0, _environment.Memory.CacheBytes);
         }
 
-        private LsmEngine Open() => new(
+        private BufferedEngine Open() => new(
             new FakeTableStore(_files), _environment, new LsmOptions { MemTableBytes = 20_000, BackgroundJobsMax = 2, KeepsFlushedRows = true });
 
         private byte[] Key()

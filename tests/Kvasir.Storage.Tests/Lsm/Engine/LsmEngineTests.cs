@@ -2,6 +2,7 @@ using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
@@ -15,13 +16,13 @@ public class LsmEngineTests : IDisposable
     private readonly FakeTableStore _tables = new();
     private readonly WriteBatch _batch = new();
     private readonly BytesBuffer _value = new();
-    private readonly LsmEngine _engine;
+    private readonly BufferedEngine _engine;
     private ulong _position;
 
     public LsmEngineTests()
     {
         var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(2)), _scheduler, _memory);
-        _engine = new LsmEngine(_tables, environment, new LsmOptions());
+        _engine = new BufferedEngine(_tables, environment, new LsmOptions());
     }
 
     public void Dispose()
@@ -253,7 +254,7 @@ public class LsmEngineTests : IDisposable
     public void AFlushKeepsRowsOnlyWhereReadsAreExpected(bool areExpected)
     {
         var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(3)), _scheduler, _memory);
-        using var engine = new LsmEngine(new FakeTableStore(), environment, new LsmOptions { KeepsFlushedRows = true });
+        using var engine = new BufferedEngine(new FakeTableStore(), environment, new LsmOptions { KeepsFlushedRows = true });
         engine.ExpectReads(areExpected);
         _batch.Clear();
         _batch.Put("k"u8, "v"u8);
@@ -323,7 +324,7 @@ public class LsmEngineTests : IDisposable
     public void ASnapshotCannotBeUsedOnAnotherEngine()
     {
         var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(2)), _scheduler, _memory);
-        using var other = new LsmEngine(new FakeTableStore(), environment, new LsmOptions());
+        using var other = new BufferedEngine(new FakeTableStore(), environment, new LsmOptions());
         using EngineSnapshot snapshot = other.CreateSnapshot();
         Assert.Throws<InvariantViolationException>(() => _engine.Get("k"u8, ReadView.At(snapshot), null));
     }

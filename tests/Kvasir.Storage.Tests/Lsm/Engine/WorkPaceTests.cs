@@ -3,6 +3,7 @@ using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Scheduling;
@@ -17,13 +18,13 @@ public sealed class WorkPaceTests : IDisposable
     private readonly SimulatedScheduler _scheduler = new(new SeededRandom(1));
     private readonly FakeTableStore _tables = new();
     private readonly LsmOptions _options = new() { MemTableBytes = MemTableBytes };
-    private readonly LsmEngine _engine;
+    private readonly BufferedEngine _engine;
     private ulong _position;
 
     public WorkPaceTests()
     {
         var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(2)), _scheduler, new MemoryBudget(MemoryBudget.MinimumBytes));
-        _engine = new LsmEngine(_tables, environment, _options);
+        _engine = new BufferedEngine(_tables, environment, _options);
     }
 
     public void Dispose() => _engine.Dispose();

@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Storage.Tests.Lsm.Engine;

@@ -1,7 +1,7 @@
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 
 namespace Kvasir.Storage.Tests.Lsm.Iterators;
 
@@ -13,7 +13,7 @@ public sealed class LsmIteratorTests
     public void AnIteratorThatMetDamageStandsOnNothing(bool forward)
     {
         var source = new SourceWithDamage();
-        using var iterator = new LsmIterator(source, [], sequence: 10, new IteratorOptions(), nowMs: 0, source);
+        using var iterator = new LiveIterator(source, [], sequence: 10, new IteratorOptions(), nowMs: 0, source);
         iterator.Seek("b"u8);
         Assert.True(iterator.Valid);
         source.IsDamaged = true;
@@ -26,7 +26,7 @@ public sealed class LsmIteratorTests
         Assert.False(iterator.Valid);
     }
 
-    private static void Move(LsmIterator iterator, bool forward)
+    private static void Move(LiveIterator iterator, bool forward)
     {
         if (forward)
             iterator.Next();

@@ -1,9 +1,9 @@
 using System.Text;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
+using Kvasir.Storage.Buffered.MemTables;
 using Kvasir.Storage.Engines;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
-using Kvasir.Storage.Lsm.MemTables;
 
 namespace Kvasir.Storage.Tests.Lsm.MemTables;
 

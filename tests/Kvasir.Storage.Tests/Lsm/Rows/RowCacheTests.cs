@@ -1,11 +1,12 @@
 using Kvasir.Primitives;
 using Kvasir.Simulation.Scheduling;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
+using Kvasir.Storage.Buffered.MemTables;
+using Kvasir.Storage.Buffered.Rows;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
-using Kvasir.Storage.Lsm.MemTables;
-using Kvasir.Storage.Lsm.Rows;
 using Kvasir.Storage.Tests.Lsm.Engine;
 
 namespace Kvasir.Storage.Tests.Lsm.Rows;

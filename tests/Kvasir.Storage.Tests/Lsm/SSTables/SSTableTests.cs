@@ -1,7 +1,8 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.SSTables;
 using Kvasir.Storage.Lsm.Tables;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;

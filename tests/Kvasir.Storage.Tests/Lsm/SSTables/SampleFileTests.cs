@@ -1,8 +1,8 @@
 using System.Globalization;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm.Cache;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.SSTables;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;

@@ -1,8 +1,9 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Tables;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;
 
@@ -27,7 +28,7 @@ public sealed class CoveredTablesTests
         Assert.True(store.CompactionDue);
         Assert.True(store.RunCompaction(() => [8]));
         Assert.False(store.CompactionDue);
-        TableStatistics after = store.GetStatistics();
+        SortedStoreStatistics after = store.GetStatistics();
         Assert.Equal(0, after.Levels.Sum(l => l.Files));
         Assert.Equal(0, after.CompactionBytesRead);
         Assert.Equal(0, after.CompactionBytesWritten);
@@ -49,7 +50,7 @@ public sealed class CoveredTablesTests
         Flush(store, 1, [Put("a1500", 6, "newer")], [new RangeTombstone(Key("a0500"), Key("a1500"), 7)], 7);
         while (store.CompactionDue)
             Assert.True(store.RunCompaction(() => [7]));
-        TableStatistics after = store.GetStatistics();
+        SortedStoreStatistics after = store.GetStatistics();
         Assert.InRange(after.DiskBytes, before / 3, before * 2 / 3);
         Assert.Equal(0, after.CompactionBytesRead);
         Assert.Equal("value", Get(store, "a0499", 7));
@@ -119,7 +120,7 @@ public sealed class CoveredTablesTests
         TableStore store = Open();
         store.Ingest(Pairs("a", 20), 5);
         Assert.Equal(1, store.GetStatistics().Levels.Sum(l => l.Files));
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         long all = store.GetStatistics().DiskBytes;
         Assert.Equal(all, set.UncoveredBytesWithin([], []));
         Assert.Equal(all, set.UncoveredBytesWithin(Key("a0000"), Key("a0020")));
@@ -150,7 +151,7 @@ public sealed class CoveredTablesTests
 
     private static string? Get(TableStore store, string key, ulong sequence)
     {
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         var value = new BytesBuffer();
         bool found = set.TryGet(Key(key), StableHash.Hash64(Key(key)), sequence, value, out LookupResult result);
         set.Release();

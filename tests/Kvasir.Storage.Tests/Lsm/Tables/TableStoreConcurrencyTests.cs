@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Tables;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;
 
@@ -66,7 +67,7 @@ public sealed class TableStoreConcurrencyTests
         if (flushed == 0)
             return;
         ulong oldest = (ulong)(flushed - 1) * Keys;
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         var value = new BytesBuffer();
         for (int n = 0; n < 20; n++)
         {

@@ -1,9 +1,10 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
-using Kvasir.Storage.Lsm.Iterators;
-using Kvasir.Storage.Lsm.Keys;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.Tables;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;
@@ -79,7 +80,7 @@ public sealed class TableStoreTests
     {
         TableStore store = Open();
         Flush(store, 1, Enumerable.Range(0, 50).Select(i => Put($"k{i:D3}", (ulong)i + 1, "value")), 50);
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         var iterators = new List<InternalIterator>();
         set.AddIterators(iterators, bypassCache: false);
         set.Release();
@@ -104,7 +105,7 @@ public sealed class TableStoreTests
         store.Flush(new SortedSource([]), [new RangeTombstone([], null, 6)], new LogPosition(1), 6);
         Assert.Null(Get(store, "a0100", 1000));
         store.CompactRange(null, null, () => [6]);
-        TableStatistics after = store.GetStatistics();
+        SortedStoreStatistics after = store.GetStatistics();
         Assert.Equal(0, after.DiskBytes);
         Assert.True(after.CompactionBytesRead < before / 10);
         store.Dispose();
@@ -192,7 +193,7 @@ public sealed class TableStoreTests
         TableStore store = Open();
         store.Ingest(Pairs("a", 4000), 5);
         long all = store.GetStatistics().DiskBytes;
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         Assert.InRange(set.EstimateSize([], []), all * 9 / 10, all);
         Assert.InRange(set.EstimateSize(Key("a1000"), Key("a2000")), all / 5, all * 3 / 10);
         Assert.Equal(0, set.EstimateSize(Key("b"), []));
@@ -263,7 +264,7 @@ public sealed class TableStoreTests
 
     private static string? Get(TableStore store, string key, ulong sequence)
     {
-        ITableSet set = store.Acquire();
+        ISortedView set = store.Acquire();
         var value = new BytesBuffer();
         bool found = set.TryGet(Key(key), StableHash.Hash64(Key(key)), sequence, value, out LookupResult result);
         set.Release();

@@ -1,0 +1,80 @@
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Buffered;
+
+/// <summary>
+/// Checkpoints: the moment that one holds is a limit which flushes keep to until it is written, so that its tables are
+/// exactly those of the moment, whatever is written meanwhile.
+/// </summary>
+internal sealed partial class BufferedEngine
+{
+    private readonly Lock _limitLock = new();
+
+    // Under _limitLock. Moments of checkpoints under way, oldest first: what is stable only grows.
+    private readonly List<StablePoint> _moments = [];
+
+    public EngineCheckpoint BeginCheckpoint()
+    {
+        StablePoint moment;
+        lock (_writerLock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            lock (_limitLock)
+            {
+                moment = _publications.Stable;
+                _moments.Add(moment);
+            }
+
+            RequestFlushTo(moment.Sequence);
+        }
+
+        AfterFreeze();
+        return new LsmCheckpoint(this, moment);
+    }
+
+    /// <summary>How far flushes may go now.</summary>
+    private StablePoint Limit
+    {
+        get
+        {
+            lock (_limitLock)
+                return _moments.Count == 0 ? _publications.Stable : _moments[0];
+        }
+    }
+
+    private void WaitUntilFlushed(ulong target)
+    {
+        _background.WaitUntil(() => _disposed || _background.FlushFailure is not null || !HoldsInMemory(target));
+        if (_background.FlushFailure is { } failure)
+            throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+    }
+
+    private void EndCheckpoint(in StablePoint moment)
+    {
+        lock (_limitLock)
+            _moments.Remove(moment);
+        _background.RequestFlush();
+    }
+
+    private sealed class LsmCheckpoint(BufferedEngine engine, StablePoint moment) : EngineCheckpoint
+    {
+        private bool _ended;
+
+        public override void WriteTo(string folder)
+        {
+            ObjectDisposedException.ThrowIf(_ended, this);
+            engine.WaitUntilFlushed(moment.Sequence);
+            engine._tables.Checkpoint(folder);
+        }
+
+        public override void Dispose()
+        {
+            if (_ended)
+                return;
+            _ended = true;
+            engine.EndCheckpoint(moment);
+        }
+    }
+}
