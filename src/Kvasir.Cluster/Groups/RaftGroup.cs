@@ -344,6 +344,18 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         SetWake();
     }
 
+    /// <summary>
+    /// The copy that is wanted on the leader's node; nobody when none is. A group that sleeps is woken by the end of its leader's node: where
+    /// the node lives and only its copy was replaced, nothing else would tell this member that its leader is no more.
+    /// </summary>
+    internal void HeedLeader(TimeSpan now, MemberId wanted)
+    {
+        if (IsOut || wanted == MemberId.None || wanted == _member.Leader)
+            return;
+        _member.PeerSuspected(now, _member.Leader);
+        _host.Touch(this);
+    }
+
     /// <summary>The node is about to stop: it leads this group no more once leadership was handed over.</summary>
     internal void Retire(TimeSpan now)
     {

@@ -107,6 +107,8 @@ public sealed partial class ClusterNode
         int transfers = 0;
         foreach (RaftGroup group in _host.Groups)
         {
+            if (group.IsQuiet && !group.IsServing && view.Group(group.Id) is { } wanted)
+                group.HeedLeader(now, wanted.MemberOn(group.Leader));
             if (!group.IsServing || view.Group(group.Id) is not { } record || IsAsItShallBe(group, record))
                 continue;
             if (GroupTarget.Of(view, group.Id) is not { } target)

@@ -42,6 +42,19 @@ public sealed class StoppedReplicaTests
     }
 
     [Fact]
+    public void AGroupThatSleepsWakesWhenItsLeadersCopyIsMadeAnew()
+    {
+        ClusterWorld world = Filled(7, nodes: 3, out GroupId shard);
+        ClusterMember leader = world.Members.Single(m => m.Group(shard).IsServing);
+        MemberId before = leader.Group(shard).Member.Id;
+        world.RunUntil(() => world.Members.TrueForAll(m => m.Group(shard).IsQuiet), "it sleeps");
+        leader.Do(_ => leader.Group(shard).Damaged(new CorruptionException("a table", 0, "so the test says")));
+        world.RunUntil(() => leader.Node.Host!.TryFind(shard, out RaftGroup? group) && group.Member.Id.Generation > before.Generation, "it is made anew", seconds: 20);
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "it has caught up");
+        Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(shard), m.Content(shard)));
+    }
+
+    [Fact]
     public void AnotherNodeTakesThePlaceOfACopyThatDiffers()
     {
         ClusterWorld world = Filled(2, nodes: 4, out GroupId shard);
