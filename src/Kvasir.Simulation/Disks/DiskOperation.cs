@@ -22,6 +22,9 @@ public enum DiskOperationKind
 
     /// <summary>Existence, length, listing.</summary>
     Look,
+
+    /// <summary>Only the making of a map; what is read through it is no operation.</summary>
+    Map,
 }
 
 /// <summary>What a simulated disk does instead of the operation.</summary>

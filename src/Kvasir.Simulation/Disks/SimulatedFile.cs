@@ -32,5 +32,7 @@ internal sealed class SimulatedFile(SimulatedFileSystem owner, string path, Simu
 
     public void Allocate(long length) => owner.SetLength(this, length, allocate: true);
 
+    public IFileMap? Map(long length) => owner.Map(this, length);
+
     public void Dispose() => _disposed = true;
 }

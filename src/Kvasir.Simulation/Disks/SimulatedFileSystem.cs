@@ -91,7 +91,11 @@ public sealed class SimulatedFileSystem : IFileSystem
     public SimulatedFileSystem Clone() => AfterCrash(_random.Fork(), CrashKind.ProcessKill);
 
     /// <summary>Damages a byte at rest.</summary>
-    public void FlipBit(string path, long offset, int bit) => _names[path].FlipBit(offset, bit);
+    public void FlipBit(string path, long offset, int bit)
+    {
+        lock (_lock)
+            _names[path].FlipBit(offset, bit);
+    }
 
     /// <summary>Paths of all files, ascending.</summary>
     public IReadOnlyList<string> Paths => [.. _names.Keys];
@@ -340,6 +344,15 @@ public sealed class SimulatedFileSystem : IFileSystem
                 throw new DiskFullException(call, file.Path, "No space left on device");
             if (!allocate || length > file.Inode.Current.Length)
                 file.Inode.SetLength(length);
+        }
+    }
+
+    internal IFileMap Map(SimulatedFile file, long length)
+    {
+        lock (_lock)
+        {
+            ThrowIf(Begin(DiskOperationKind.Map, file.Path, length), "mmap", file.Path);
+            return file.Inode.Map(length);
         }
     }
 

@@ -11,6 +11,7 @@ internal sealed class SimulatedInode
     private const int SectorBytes = 512;
 
     private readonly List<UnsyncedChange> _unsynced;
+    private readonly List<SimulatedFileMap> _maps = [];
 
     public SimulatedInode() : this(new DiskImage(), new DiskImage(), []) { }
 
@@ -27,13 +28,17 @@ internal sealed class SimulatedInode
 
     public void Write(ReadOnlySpan<byte> source, long offset)
     {
+        long before = Math.Min(Current.Length, offset);
         Current.Write(source, offset);
+        Show(before, offset + source.Length - before);
         _unsynced.Add(new UnsyncedChange(source.ToArray(), offset));
     }
 
     public void SetLength(long length)
     {
+        long before = Current.Length;
         Current.SetLength(length);
+        Show(Math.Min(before, length), Math.Abs(before - length));
         _unsynced.Add(new UnsyncedChange(Bytes: null, length));
     }
 
@@ -71,6 +76,18 @@ internal sealed class SimulatedInode
             one[0] ^= (byte)(1 << bit);
             image.Write(one, offset);
         }
+
+        Show(offset, 1);
+    }
+
+    /// <summary>Memory that shows what programs see of the file, now and later.</summary>
+    public SimulatedFileMap Map(long length)
+    {
+        var map = new SimulatedFileMap(length);
+        _maps.RemoveAll(other => other.IsDisposed);
+        _maps.Add(map);
+        map.Show(Current, 0, Current.Length);
+        return map;
     }
 
     public SimulatedInode Clone() => new(Current.Clone(), Durable.Clone(), [.. _unsynced]);
@@ -95,6 +112,12 @@ internal sealed class SimulatedInode
         }
 
         return new SimulatedInode(left, left.Clone(), []);
+    }
+
+    private void Show(long offset, long length)
+    {
+        foreach (SimulatedFileMap map in _maps)
+            map.Show(Current, offset, length);
     }
 
     private static void ApplySectors(DiskImage image, byte[] bytes, long offset, SeededRandom random)

@@ -115,6 +115,24 @@ public interface IFile : IDisposable
     /// with zeros where it is shorter. <see cref="DiskFullException"/> when the space is not there.
     /// </summary>
     void Allocate(long length);
+
+    /// <summary>
+    /// The first <paramref name="length"/> bytes as memory to read, which may be more than the file has: what is written later
+    /// shows, but beyond the end of the file nothing may be touched. Null where this disk has no maps; then read positionally.
+    /// </summary>
+    IFileMap? Map(long length) => null;
+}
+
+/// <summary>
+/// A part of a file as memory, until disposed. Whoever disposes it knows that nobody reads any more. An I/O error under a map
+/// ends the process: bytes that were never read before are to be read by <see cref="IFile.Read"/> first.
+/// </summary>
+public unsafe interface IFileMap : IDisposable
+{
+    byte* Start { get; }
+
+    /// <summary>Bytes of addresses, whatever the length of the file.</summary>
+    long Length { get; }
 }
 
 public enum SyncMode

@@ -74,6 +74,15 @@ internal static partial class LibC
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     public static partial int Allocate(int file, int mode, long offset, long length);
 
+    public const int ProtectRead = 1;
+    public const int MapShared = 1;
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    public static unsafe partial nint Map(void* address, nuint length, int protection, int flags, int file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
+    public static unsafe partial int Unmap(void* address, nuint length);
+
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long Seek(int file, long offset, int origin);
 

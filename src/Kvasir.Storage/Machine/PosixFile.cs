@@ -125,6 +125,13 @@ internal sealed class PosixFile : IFile
         }
     }
 
+    public unsafe IFileMap? Map(long length)
+    {
+        using DescriptorUse use = new(_descriptor);
+        nint start = LibC.Map(null, (nuint)length, LibC.ProtectRead, LibC.MapShared, use.Number, 0);
+        return start == -1 ? throw PosixErrors.Last("mmap", Path) : new PosixFileMap((byte*)start, length);
+    }
+
     public void Dispose() => _descriptor.Dispose();
 
     public static void SyncFull(int descriptor, string path)

@@ -70,5 +70,11 @@ internal sealed class ManualTime : TimeProvider
 {
     public long NowMs { get; set; } = 1_700_000_000_000;
 
+    public override long TimestampFrequency => 1000;
+
+    public override long GetTimestamp() => NowMs;
+
+    public void Advance(TimeSpan time) => NowMs += (long)time.TotalMilliseconds;
+
     public override DateTimeOffset GetUtcNow() => DateTimeOffset.FromUnixTimeMilliseconds(NowMs);
 }

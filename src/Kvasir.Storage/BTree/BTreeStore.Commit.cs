@@ -1,0 +1,111 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.BTree;
+
+public sealed unsafe partial class BTreeStore
+{
+    /// <summary>
+    /// Makes a transaction's pages durable and then visible. Until its meta page is begun, a failure leaves nothing behind but
+    /// bytes in free pages; from there on, and after any failed sync, nobody knows, and the store takes no more writes.
+    /// </summary>
+    internal void Commit(WriteTransaction transaction)
+    {
+        CommittedState before = _current;
+        _space.ApplyFreed();
+        if (transaction.MustTrim)
+            _space.TrimEnd();
+        PageSource source = before.Pages;
+        if (_space.PageCount > source.Pages)
+            _sources.Add(source = NewMap(_space.PageCount));
+
+        // Never given out again, whatever comes: pages of an attempt that failed must not pass for those of the next.
+        ulong number = _commits.NextTransaction();
+        PageWrites writes = _commits.Gather(_dirty, _space, before.Meta, number);
+        var meta = new MetaPage
+        {
+            Layout = _layout,
+            Transaction = number,
+            Root = transaction.Root.Tree,
+            Dead = transaction.Dead,
+            PageCount = _space.PageCount,
+            FreePages = _space.FreePages,
+            User = transaction.UserData.ToArray(),
+            SlotBits = writes.SlotBits,
+            Listed = writes.Listed,
+        };
+        uint metaNumber = before.MetaNumber ^ 1;
+        _commits.WritePages(writes, _space.PageCount);
+        try
+        {
+            _commits.Finish(meta, metaNumber);
+        }
+        catch (StorageException exception)
+        {
+            Volatile.Write(ref _stopped, exception);
+            throw new WritesStoppedException(
+                $"whether the commit to {Path} is durable is unknown, and the store takes no more writes until it is opened again: {exception.Message}",
+                exception);
+        }
+
+        // A map that has been outgrown keeps what it knows: who still reads there sees none of these pages.
+        foreach (DirtyPage page in writes.Pages)
+            source.Forget(page.Number);
+
+        _space.Commit(number);
+        Volatile.Write(ref _heldPages, _space.HeldPages);
+        Interlocked.Exchange(ref _current, new CommittedState(meta, metaNumber, source));
+        CutEnd(meta.PageCount);
+        ScheduleUpkeep();
+    }
+
+    /// <summary>Gives back to the disk what the store no longer has, once nobody can be reading there.</summary>
+    private void CutEnd(uint pageCount)
+    {
+        if (!_commits.IsLonger(pageCount) || _readers.AnySees(pageCount))
+            return;
+        try
+        {
+            _commits.Cut(pageCount);
+        }
+        catch (StorageException)
+        {
+            // The commit is durable, and a file that is too long does no harm: the next commit tries again.
+        }
+    }
+
+    /// <summary>
+    /// Both meta pages say the same afterwards, and that nothing was under way: damage to one of them, or to a page of the last
+    /// commit, is then not taken for a commit that a crash has cut short.
+    /// </summary>
+    private void Seal()
+    {
+        if (_stopped is not null || _current.Meta.IsSeal)
+            return;
+        try
+        {
+            _commits.Finish(_current.Meta with { Transaction = _commits.NextTransaction(), Listed = null, IsSeal = true }, _current.MetaNumber ^ 1);
+        }
+        catch (StorageException)
+        {
+            // Without it the file is as a crash would have left it, which is good enough.
+        }
+    }
+
+    private PageSource NewMap(uint pages)
+    {
+        long length = Math.Max(Options.MapBytesMin, _layout.PageBytes);
+        while (length >> _layout.Shift < pages)
+            length *= 2;
+        IFileMap? map = _file.Map(length);
+        return map is null ? PageSource.Positional(_file, _layout, _cache!) : PageSource.Mapped(_file, _layout, map);
+    }
+
+    private ulong[] LoadBitmap(uint chunk)
+    {
+        MetaPage meta = _current.Meta;
+        return StoreFile.ReadBitmap(_file, meta, chunk);
+    }
+}

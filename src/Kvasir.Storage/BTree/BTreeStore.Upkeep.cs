@@ -1,0 +1,168 @@
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.BTree.Upkeep;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.BTree;
+
+public sealed partial class BTreeStore
+{
+    // Fewer pages than this are not worth a walk.
+    private const uint WasteMin = 64;
+
+    // A step needs some room for the new copies of the pages on its way.
+    private const uint SlackPages = 8;
+
+    private ShrinkPass? _pass;
+    private uint _pagesBeforePass;
+    private uint _freeAfterPass;
+    private int _upkeepScheduled;
+    private bool _isTrimming;
+    private long _heldPages;
+
+    /// <summary>
+    /// Frees pages of deleted buckets and ranges, so many at most, in one commit. False when nothing is left to be freed.
+    /// Serving goes on; writers wait for one step at most.
+    /// </summary>
+    public bool FreeDeletedStep(int pages = 256)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
+        using WriteTransaction transaction = BeginWrite();
+        if (transaction.Dead.IsEmpty)
+            return false;
+        DeadTrees.Free(transaction, pages);
+        bool isMore = !transaction.Dead.IsEmpty;
+        transaction.Commit();
+        return isMore;
+    }
+
+    /// <summary>
+    /// Does one part of making the file as small as its content: frees what was deleted, then joins sparse pages and moves
+    /// others from the end to free places before it, then cuts the file. About so many pages are read and written, in one
+    /// commit. False when the file has come to its end of it, as far as open readers allow.
+    /// </summary>
+    public bool ShrinkStep(int pages = 256)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
+        using WriteTransaction transaction = BeginWrite();
+        transaction.MustTrim = true;
+        if (!transaction.Dead.IsEmpty)
+        {
+            DeadTrees.Free(transaction, pages);
+            transaction.Commit();
+            return true;
+        }
+
+        if (_pass is null && !_isTrimming)
+        {
+            _pass = new ShrinkPass(CutOff());
+            _pagesBeforePass = _current.Meta.PageCount;
+        }
+
+        if (_pass is { } pass)
+        {
+            bool isOver = pass.Run(transaction, pages);
+            transaction.Commit();
+            if (isOver)
+            {
+                _pass = null;
+                _isTrimming = true;
+            }
+
+            return true;
+        }
+
+        // What the last part of the pass has freed could not go with its own commit.
+        transaction.Commit();
+        _isTrimming = false;
+        _freeAfterPass = _current.Meta.FreePages;
+
+        // What was joined on the way has left the pass's aim too high, so another one may get further.
+        return _current.Meta.PageCount > CutOff() && _current.Meta.PageCount < _pagesBeforePass;
+    }
+
+    /// <summary>Pages by use, and what holds them back. Cheap.</summary>
+    public BTreeStatistics GetStatistics()
+    {
+        CommittedState state = Volatile.Read(ref _current);
+        return new BTreeStatistics
+        {
+            PageBytes = _layout.PageBytes,
+            Pages = state.Meta.PageCount,
+            FreePages = state.Meta.FreePages,
+            HeldPages = Volatile.Read(ref _heldPages),
+            Transaction = state.Transaction,
+            OldestReader = _readers.Oldest(state.Transaction),
+            Levels = state.Meta.Root.IsEmpty ? 0 : (int)state.Meta.Root.Level + 1,
+            HasDeletedTrees = !state.Meta.Dead.IsEmpty,
+        };
+    }
+
+    private uint CutOff()
+    {
+        uint used = _current.Meta.PageCount - _current.Meta.FreePages;
+        return used + (used / 50) + SlackPages;
+    }
+
+    private bool NeedsUpkeep()
+    {
+        MetaPage meta = _current.Meta;
+        return !meta.Dead.IsEmpty || _pass is not null || _isTrimming
+            || (meta.FreePages > WasteMin && meta.FreePages > meta.PageCount / 4 && meta.FreePages > _freeAfterPass + (meta.PageCount / 8));
+    }
+
+    private void ScheduleUpkeep()
+    {
+        if (Options.BackgroundUpkeep && NeedsUpkeep() && Interlocked.Exchange(ref _upkeepScheduled, 1) == 0)
+            _scheduler.Schedule(new UpkeepJob(this), JobPriority.Compaction);
+    }
+
+    private sealed class UpkeepJob(BTreeStore store) : IBackgroundJob
+    {
+        public string Name => "btree upkeep";
+
+        public void Run()
+        {
+            try
+            {
+                // In parts, so that others get the thread in between.
+                store.ShrinkStep();
+                Volatile.Write(ref store._upkeepScheduled, 0);
+                if (!Volatile.Read(ref store._isClosed))
+                    store.ScheduleUpkeep();
+            }
+            catch (Exception exception) when (exception is StorageException or ObjectDisposedException)
+            {
+                // A full disk is told to those who write. The next commit asks for upkeep again.
+                Volatile.Write(ref store._upkeepScheduled, 0);
+            }
+        }
+    }
+}
+
+/// <summary>What a store's file holds.</summary>
+public sealed record BTreeStatistics
+{
+    public int PageBytes { get; init; }
+
+    public long Pages { get; init; }
+
+    /// <summary>Free in the file; among them those that are held back.</summary>
+    public long FreePages { get; init; }
+
+    /// <summary>Free, but not given out while readers may see them, as of the last write.</summary>
+    public long HeldPages { get; init; }
+
+    /// <summary>The last commit.</summary>
+    public ulong Transaction { get; init; }
+
+    /// <summary>The oldest commit that a reader sees.</summary>
+    public ulong OldestReader { get; init; }
+
+    /// <summary>Pages on the way from the root of the outermost bucket to an entry.</summary>
+    public int Levels { get; init; }
+
+    /// <summary>Deleted buckets or ranges wait for their pages to be freed.</summary>
+    public bool HasDeletedTrees { get; init; }
+}

@@ -1,0 +1,222 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Space;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.BTree;
+
+/// <summary>
+/// A sorted map in one file: a copy-on-write B+tree. One write transaction at a time, any number of readers beside it, each
+/// with a state of its own. Thread-safe; a transaction is for one thread at a time.
+/// </summary>
+public sealed unsafe partial class BTreeStore : IDisposable
+{
+    private readonly Lock _closing = new();
+    private readonly IFile _file;
+    private readonly IDisposable _lock;
+    private readonly IScheduler _scheduler;
+    private readonly IWaitPoint _writerWait;
+    private readonly PageCache? _cache;
+    private readonly ReaderTable _readers = new();
+    private readonly List<PageSource> _sources = [];
+    private readonly ReaderSlot _writerSlot = new();
+    private readonly PageLayout _layout;
+    private readonly FreeSpace _space;
+    private readonly DirtyPages _dirty = new();
+    private readonly PageBuffers _buffers;
+    private readonly CommitWriter _commits;
+    private readonly GroupCommit _batches;
+    private readonly byte* _scratch;
+    private CommittedState _current;
+    private StorageException? _stopped;
+    private int _writing;
+    private bool _isClosed;
+    private bool _isReleased;
+
+    private BTreeStore(IFile file, IDisposable fileLock, IScheduler scheduler, BTreeOptions options, OpenedFile opened)
+    {
+        _file = file;
+        _lock = fileLock;
+        _scheduler = scheduler;
+        Options = options;
+        _writerWait = scheduler.CreateWaitPoint();
+        _layout = opened.Meta.Layout;
+        _cache = new PageCache(options.CachedPages);
+        PageSource source = options.UseMap ? NewMap(opened.Meta.PageCount) : PageSource.Positional(file, _layout, _cache);
+        _sources.Add(source);
+        _current = new CommittedState(opened.Meta, opened.MetaNumber, source);
+        _space = new FreeSpace(_layout, LoadBitmap, opened.Meta.PageCount, opened.Meta.FreePages);
+        _buffers = new PageBuffers(_layout.PageBytes);
+        _commits = new CommitWriter(file, _layout, opened.NewestSeen);
+        _batches = new GroupCommit(this, scheduler);
+        _scratch = (byte*)BulkMemory.Allocate(ScratchPages * (long)_layout.PageBytes);
+    }
+
+    private const int ScratchPages = 3;
+
+    public string Path => _file.Path;
+
+    public BTreeOptions Options { get; }
+
+    /// <summary>Why no more writes are taken; null while they are.</summary>
+    public StorageException? StopReason => Volatile.Read(ref _stopped);
+
+    internal PageLayout Layout => _layout;
+
+    internal IScheduler Scheduler => _scheduler;
+
+    /// <summary>
+    /// Opens the file, and makes it where there is none. What a crash has left needs no repair: the last whole commit counts,
+    /// and opening takes the same time for a small file and a large one.
+    /// </summary>
+    public static BTreeStore Open(IFileSystem files, string path, IScheduler scheduler, BTreeOptions? options = null)
+    {
+        options ??= new BTreeOptions();
+        IDisposable fileLock = files.Lock(path + ".lock");
+        IFile? file = null;
+        try
+        {
+            if (!files.FileExists(path))
+                StoreFile.Create(files, path, options);
+            file = files.Open(path, FileOpenMode.ReadWrite);
+            OpenedFile opened = StoreFile.Read(file);
+
+            // A killed process may have left a whole commit that only the system's cache has. It must be on the disk before
+            // it is shown, and before the next commit takes the place of the one before it.
+            file.Sync(SyncMode.Full);
+            return new BTreeStore(file, fileLock, scheduler, options, opened);
+        }
+        catch
+        {
+            file?.Dispose();
+            fileLock.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Sees the last commit. Never waits.</summary>
+    public ReadTransaction BeginRead()
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
+        ReaderSlot slot = _readers.Enter(ref _current, _scheduler.Time.GetTimestamp(), out CommittedState state);
+        if (!Volatile.Read(ref _isClosed))
+            return new ReadTransaction(this, state, slot);
+        EndRead(slot);
+        throw new ObjectDisposedException(nameof(BTreeStore));
+    }
+
+    /// <summary>Waits until no other write transaction is open.</summary>
+    public WriteTransaction BeginWrite()
+    {
+        if (Interlocked.CompareExchange(ref _writing, 1, 0) != 0)
+            _writerWait.WaitUntil(() => Volatile.Read(ref _isClosed) || Interlocked.CompareExchange(ref _writing, 1, 0) == 0);
+        try
+        {
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
+            if (StopReason is { } reason)
+                throw new WritesStoppedException($"{Path} takes no more writes until it is opened again: {reason.Message}", reason);
+            EndOldReaders();
+            _space.Release(_readers.Oldest(_current.Transaction));
+            _writerSlot.Generation++;
+            return new WriteTransaction(this, _current, _writerSlot, _space, _dirty, _buffers);
+        }
+        catch
+        {
+            ReleaseWriter();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Runs a small transaction together with those of other threads: one commit, one sync for all of them. Returns when it is
+    /// durable. The action may run more than once, should another one of its commit fail, and only its last run counts; what it
+    /// throws is thrown here and harms nobody else.
+    /// </summary>
+    public void Batch(Action<WriteTransaction> action) => _batches.Run(action);
+
+    /// <summary>Everything that reads and has not ended yet, with its age.</summary>
+    public IReadOnlyList<BTreeReader> ListReaders()
+    {
+        TimeProvider time = _scheduler.Time;
+        long now = time.GetTimestamp();
+        return [.. _readers.List().Select(r => new BTreeReader(r.Transaction, time.GetElapsedTime(r.StartedAt, now), r.Ended))];
+    }
+
+    /// <summary>Ends read transactions that are older than the options allow. Each begin of a write does it, too.</summary>
+    public void EndOldReaders()
+    {
+        if (Options.ReaderAgeLimit is not { } limit)
+            return;
+        TimeProvider time = _scheduler.Time;
+        long ticks = (long)(limit.TotalSeconds * time.TimestampFrequency);
+        _readers.EndBefore(time.GetTimestamp() - ticks, TransactionEnd.TooOld);
+    }
+
+    /// <summary>
+    /// No new transactions from here on, and open ones fail at their next use. The file is let go of when the last of them is
+    /// disposed, since spans that they gave out may still be read.
+    /// </summary>
+    public void Dispose()
+    {
+        Volatile.Write(ref _isClosed, true);
+        _readers.EndBefore(long.MaxValue, TransactionEnd.StoreClosed);
+        _writerSlot.Reason = TransactionEnd.StoreClosed;
+        Volatile.Write(ref _writerSlot.Ended, Volatile.Read(ref _writerSlot.Generation));
+        _writerWait.Pulse();
+        TryRelease();
+    }
+
+    internal byte* ScratchPage(int which) => _scratch + ((long)which * _layout.PageBytes);
+
+    internal void EndRead(ReaderSlot slot)
+    {
+        ReaderTable.Leave(slot);
+        if (Volatile.Read(ref _isClosed))
+            TryRelease();
+    }
+
+    /// <summary>The write transaction is over, and without a commit nothing is left of it.</summary>
+    internal void EndWrite()
+    {
+        // After a commit there is nothing to take back.
+        _space.Rollback();
+        _dirty.Clear();
+        _buffers.Reset();
+        ReleaseWriter();
+    }
+
+    private void ReleaseWriter()
+    {
+        Volatile.Write(ref _writing, 0);
+        _writerWait.Pulse();
+        if (Volatile.Read(ref _isClosed))
+            TryRelease();
+    }
+
+    private void TryRelease()
+    {
+        lock (_closing)
+        {
+            if (_isReleased || !_readers.IsEmpty || Interlocked.CompareExchange(ref _writing, 1, 0) != 0)
+                return;
+            _isReleased = true;
+        }
+
+        Seal();
+        foreach (PageSource source in _sources)
+            source.Dispose();
+        _buffers.Dispose();
+        _commits.Dispose();
+        BulkMemory.Free(_scratch, ScratchPages * (long)_layout.PageBytes);
+        _file.Dispose();
+        _lock.Dispose();
+    }
+}
+
+/// <summary>An open read transaction.</summary>
+/// <param name="Transaction">The commit that it sees; what later ones freed is held back for it.</param>
+/// <param name="Age">How long it has been open.</param>
+/// <param name="HasEnded">It was ended for its age, or with the store, and nothing is held back for it any more.</param>
+public sealed record BTreeReader(ulong Transaction, TimeSpan Age, bool HasEnded);

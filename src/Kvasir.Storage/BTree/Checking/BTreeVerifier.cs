@@ -1,0 +1,246 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.BTree.Checking;
+
+/// <summary>
+/// Walks all pages of a store that nobody has open: each is reached once or free once, its checksum, number and kind are right,
+/// keys are in order and where their separators say, and so are the bitmaps.
+/// </summary>
+public sealed unsafe class BTreeVerifier
+{
+    private const int FindingsMax = 100;
+
+    private readonly IFile _file;
+    private readonly MetaPage _meta;
+    private readonly PageLayout _layout;
+    private readonly List<DamageFinding> _findings = [];
+    private readonly ulong[] _reached;
+
+    private BTreeVerifier(IFile file, MetaPage meta)
+    {
+        _file = file;
+        _meta = meta;
+        _layout = meta.Layout;
+        _reached = new ulong[(meta.PageCount + 63) / 64];
+    }
+
+    /// <summary>What is wrong with the file; nothing in a sound one.</summary>
+    public static IReadOnlyList<DamageFinding> Verify(IFileSystem files, string path)
+    {
+        try
+        {
+            using IFile file = files.Open(path, FileOpenMode.Read);
+            var verifier = new BTreeVerifier(file, StoreFile.Read(file).Meta);
+            verifier.Run();
+            return verifier._findings;
+        }
+        catch (StorageException failure)
+        {
+            return [DamageFinding.Of(failure, path)];
+        }
+    }
+
+    private void Run()
+    {
+        for (uint page = 0; page < PageLayout.MetaPages; page++)
+            Reach(page);
+        Walk(_meta.Root, isGraves: false);
+        Walk(_meta.Dead, isGraves: true);
+        uint free = 0;
+        for (uint chunk = 0; chunk * (long)_layout.ChunkPages < _meta.PageCount; chunk++)
+        {
+            try
+            {
+                free += CheckBitmap(chunk, StoreFile.ReadBitmap(_file, _meta, chunk));
+            }
+            catch (StorageException failure)
+            {
+                _findings.Add(DamageFinding.Of(failure, _file.Path));
+            }
+        }
+
+        if (_findings.Count == 0 && free != _meta.FreePages)
+            Find(0, $"{free} pages are free, and the meta page counts {_meta.FreePages}");
+    }
+
+    private uint CheckBitmap(uint chunk, ulong[] words)
+    {
+        uint first = chunk * _layout.ChunkPages;
+        uint free = 0;
+        for (uint slot = 0; slot < PageLayout.BitmapSlots; slot++)
+            Reach(first + PageLayout.BitmapPage + slot);
+        for (uint at = 0; at < _layout.ChunkPages; at++)
+        {
+            bool isFree = (words[at >> 6] & (1UL << (int)(at & 63))) != 0;
+            uint page = first + at;
+            if (page >= _meta.PageCount)
+            {
+                if (isFree)
+                    Find(page, "a page beyond the end of the store counts as free");
+                continue;
+            }
+
+            bool isReached = (_reached[page >> 6] & (1UL << (int)(page & 63))) != 0;
+            if (isFree && isReached)
+                Find(page, "a page that is used counts as free");
+            else if (!isFree && !isReached)
+                Find(page, "a page that nothing leads to does not count as free");
+            free += isFree ? 1u : 0;
+        }
+
+        return free;
+    }
+
+    private void Walk(TreeRoot root, bool isGraves)
+    {
+        if (!root.IsEmpty)
+            Walk(root.Page, (int)root.Level, low: null, high: null, isGraves);
+    }
+
+    private void Walk(uint number, int level, byte[]? low, byte[]? high, bool isGraves)
+    {
+        if (_findings.Count >= FindingsMax || !Reach(number) || Load(number) is not { } bytes)
+            return;
+        fixed (byte* page = bytes)
+        {
+            PageHeader* header = (PageHeader*)page;
+            if (header->Level != level || header->Kind != (level == 0 ? PageKind.Leaf : PageKind.Branch))
+            {
+                Find(number, $"a page of kind {header->Kind} and level {header->Level} where level {level} is named");
+                return;
+            }
+
+            CheckOrder(number, page, low, high);
+            for (int i = 0; i < header->Count; i++)
+            {
+                byte* cell = NodePage.Cell(page, i);
+                if (level == 0)
+                {
+                    CheckEntry(number, cell, isGraves);
+                    continue;
+                }
+
+                byte[]? from = i == 0 ? low : NodePage.BranchKey(cell).ToArray();
+                byte[]? to = i + 1 == header->Count ? high : NodePage.Key(page, i + 1).ToArray();
+                Walk(NodePage.Child(page, i), level - 1, from, to, isGraves);
+            }
+        }
+    }
+
+    private void CheckOrder(uint number, byte* page, byte[]? low, byte[]? high)
+    {
+        PageHeader* header = (PageHeader*)page;
+        ReadOnlySpan<byte> before = low;
+        int used = 0;
+        for (int i = 0; i < header->Count; i++)
+        {
+            used += NodePage.CellBytes(page, i);
+            if (header->Level > 0 && i == 0)
+                continue;
+            ReadOnlySpan<byte> key = NodePage.Key(page, i);
+            int order = key.SequenceCompareTo(before);
+            bool isFirst = i == 0 || (header->Level > 0 && i == 1);
+            if ((isFirst && low is not null && order < 0) || (!isFirst && order <= 0) || (high is not null && key.SequenceCompareTo(high) >= 0))
+            {
+                Find(number, $"the key of cell {i} is not in order");
+                return;
+            }
+
+            before = key;
+        }
+
+        if (used + header->Garbage + header->ContentStart != _layout.PageBytes)
+            Find(number, "the cells and the garbage do not fill the page");
+    }
+
+    private void CheckEntry(uint number, byte* cell, bool isGraves)
+    {
+        if (isGraves)
+        {
+            ReadOnlySpan<byte> key = NodePage.LeafKey(cell);
+            Walk(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(key[1..]), key[0], low: null, high: null, isGraves: false);
+            return;
+        }
+
+        switch (NodePage.Kind(cell))
+        {
+            case EntryKind.Bucket:
+                Walk(TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes)), isGraves: false);
+                break;
+            case EntryKind.Overflow:
+                uint* reference = (uint*)NodePage.ValueStart(cell);
+                CheckRun(reference[0], reference[1]);
+                break;
+            case EntryKind.Value:
+                break;
+            default:
+                Find(number, $"an entry of kind {NodePage.Kind(cell)}");
+                break;
+        }
+    }
+
+    private void CheckRun(uint number, uint valueBytes)
+    {
+        uint pages = _layout.RunPages(valueBytes);
+        for (uint page = number; page < number + pages; page++)
+        {
+            if (!Reach(page))
+                return;
+        }
+
+        if (Load(number, pages) is not { } bytes)
+            return;
+        fixed (byte* start = bytes)
+        {
+            PageHeader* header = (PageHeader*)start;
+            if (header->Kind != PageKind.Overflow || header->ValueBytes != valueBytes || header->Extent != pages)
+                Find(number, $"not the overflow run of {valueBytes} bytes that a leaf names");
+            else if (header->Checksum != _layout.ChecksumOf(start, bytes.Length))
+                Find(number, "the checksum of an overflow run does not match");
+        }
+    }
+
+    private byte[]? Load(uint number, uint pages = 1)
+    {
+        var bytes = new byte[(long)pages << _layout.Shift];
+        if (_file.Read(bytes, _layout.OffsetOf(number)) != bytes.Length)
+        {
+            Find(number, "the file ends before the page does");
+            return null;
+        }
+
+        fixed (byte* start = bytes)
+        {
+            if (_layout.FaultOf(start, number, _meta.Transaction) is not { } fault)
+                return bytes;
+            Find(number, fault);
+            return null;
+        }
+    }
+
+    private bool Reach(uint page)
+    {
+        if (page >= _meta.PageCount)
+        {
+            Find(page, "a page beyond the end of the store is named");
+            return false;
+        }
+
+        if ((_reached[page >> 6] & (1UL << (int)(page & 63))) != 0)
+        {
+            Find(page, "a page is reached twice");
+            return false;
+        }
+
+        _reached[page >> 6] |= 1UL << (int)(page & 63);
+        return true;
+    }
+
+    private void Find(uint page, string detail)
+    {
+        if (_findings.Count < FindingsMax)
+            _findings.Add(new DamageFinding(_file.Path, _layout.OffsetOf(page), detail));
+    }
+}

@@ -1,0 +1,142 @@
+using System.Runtime.ExceptionServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.BTree;
+
+/// <summary>
+/// Gathers small transactions of many threads into commits. The first to come leads: it takes the writer's place, then whatever
+/// waits by then, and commits it; meanwhile others gather, and one of them leads next.
+/// </summary>
+internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
+{
+    private readonly Lock _lock = new();
+    private readonly Queue<Request> _waiting = new();
+    private bool _hasLeader;
+
+    public void Run(Action<WriteTransaction> action)
+    {
+        var request = new Request(action, scheduler.CreateWaitPoint());
+        lock (_lock)
+        {
+            _waiting.Enqueue(request);
+            if (!_hasLeader)
+            {
+                _hasLeader = true;
+                request.State = RequestState.Leads;
+            }
+        }
+
+        request.Wait.WaitUntil(() => request.State != RequestState.Waits);
+        if (request.State == RequestState.Leads)
+            Lead();
+        Check.That(request.State == RequestState.Done);
+        request.Failure?.Throw();
+    }
+
+    private void Lead()
+    {
+        List<Request> batch = [];
+        try
+        {
+            using WriteTransaction transaction = store.BeginWrite();
+            Take(batch);
+            CommitAll(transaction, batch);
+        }
+        catch (Exception exception)
+        {
+            // The leader itself is among them, so that the failure reaches its caller too.
+            if (batch.Count == 0)
+                Take(batch);
+            foreach (Request request in batch)
+                request.Failure ??= ExceptionDispatchInfo.Capture(exception);
+        }
+
+        Request? next = null;
+        lock (_lock)
+        {
+            if (!_waiting.TryPeek(out next))
+                _hasLeader = false;
+        }
+
+        foreach (Request request in batch)
+            request.Become(RequestState.Done);
+        next?.Become(RequestState.Leads);
+    }
+
+    private void Take(List<Request> batch)
+    {
+        lock (_lock)
+        {
+            while (batch.Count < store.Options.BatchMax && _waiting.TryDequeue(out Request? request))
+                batch.Add(request);
+        }
+    }
+
+    /// <summary>Leaves those out that throw, one after the other, until a run of all the others has come to its end.</summary>
+    private void CommitAll(WriteTransaction first, List<Request> batch)
+    {
+        WriteTransaction transaction = first;
+        List<Request> left = [.. batch];
+        while (true)
+        {
+            Request? thrower = null;
+            foreach (Request request in left)
+            {
+                try
+                {
+                    request.Action(transaction);
+                }
+                catch (Exception exception)
+                {
+                    request.Failure = ExceptionDispatchInfo.Capture(exception);
+                    thrower = request;
+                    break;
+                }
+            }
+
+            if (thrower is null)
+            {
+                transaction.Commit();
+                return;
+            }
+
+            left.Remove(thrower);
+            transaction.Dispose();
+            if (left.Count == 0)
+                return;
+            transaction = store.BeginWrite();
+        }
+    }
+
+    private enum RequestState
+    {
+        Waits,
+        Leads,
+        Done,
+    }
+
+    private sealed class Request(Action<WriteTransaction> action, IWaitPoint wait)
+    {
+        private int _state;
+
+        public Action<WriteTransaction> Action { get; } = action;
+
+        public IWaitPoint Wait { get; } = wait;
+
+        public ExceptionDispatchInfo? Failure { get; set; }
+
+        public RequestState State
+        {
+            get => (RequestState)Volatile.Read(ref _state);
+            set => Volatile.Write(ref _state, (int)value);
+        }
+
+        public void Become(RequestState state)
+        {
+            State = state;
+            Wait.Pulse();
+        }
+    }
+}

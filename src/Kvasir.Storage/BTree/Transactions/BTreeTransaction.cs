@@ -1,0 +1,173 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.BTree.Transactions;
+
+/// <summary>
+/// One state of a store, for one thread at a time. Spans that it hands out are good until it is disposed, or ended for its age;
+/// in a write transaction, until its next write.
+/// </summary>
+public abstract unsafe class BTreeTransaction : IDisposable
+{
+    // As many pages as one operation goes through, so that none of them is collected under it.
+    private const int RecentPages = 64;
+
+    private static readonly ReaderSlot s_disposed = new() { Ended = 0, Reason = TransactionEnd.Disposed };
+
+    private readonly PageSource _source;
+    private readonly byte* _start;
+    private readonly ulong* _verified;
+    private readonly int _shift;
+    private readonly uint _pageCount;
+    private readonly ulong _newest;
+    private readonly CachedPage?[]? _recent;
+    private List<CachedPage>? _retained;
+    private int _recentAt;
+    private ReaderSlot _slot;
+    private long _generation;
+
+    private protected BTreeTransaction(BTreeStore store, CommittedState state, ReaderSlot slot)
+    {
+        Store = store;
+        State = state;
+        Layout = state.Meta.Layout;
+        _slot = slot;
+        _generation = slot.Generation;
+        _source = state.Pages;
+        _start = _source.Start;
+        _verified = _source.Verified;
+        _shift = Layout.Shift;
+        _pageCount = state.Meta.PageCount;
+        _newest = state.Transaction;
+        _recent = _start is null ? new CachedPage?[RecentPages] : null;
+    }
+
+    /// <summary>The commit whose state is seen.</summary>
+    public ulong Number => State.Transaction;
+
+    internal BTreeStore Store { get; }
+
+    internal CommittedState State { get; }
+
+    internal PageLayout Layout { get; }
+
+    /// <summary>What the transaction itself has written; null in one that only reads.</summary>
+    internal DirtyPages? Dirty { get; init; }
+
+    internal ReaderSlot Slot => _slot;
+
+    /// <summary>Pages are copies that live while somebody refers to them.</summary>
+    internal bool IsPositional => _recent is not null;
+
+    internal CachedPage? Latest { get; private set; }
+
+    public void Dispose()
+    {
+        Dispose(disposing: true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+
+    /// <summary>A use of pages begins; <see cref="Exit"/> ends it, also when it has failed and is not tried again.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Enter()
+    {
+        ReaderSlot slot = _slot;
+        Volatile.Write(ref slot.Busy, 1);
+        if (Volatile.Read(ref slot.Ended) == _generation)
+            ThrowEnded();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Exit() => Volatile.Write(ref _slot.Busy, 0);
+
+    /// <summary>A page of a tree, at the level where its parent has it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal byte* Node(uint number, int level)
+    {
+        byte* page;
+        if (Dirty is not null && (page = Dirty.Find(number)) is not null)
+            return page;
+        page = _start is not null && number < _pageCount && (_verified[number >> 6] & (1UL << (int)(number & 63))) != 0
+            ? _start + ((long)number << _shift)
+            : Fetch(number);
+        PageHeader* header = (PageHeader*)page;
+        if (*(ushort*)&header->Kind != PageLayout.NodeTag(level) || header->Transaction > _newest)
+            ThrowMisplaced(number, page, level);
+        return page;
+    }
+
+    /// <summary>The value in an overflow run.</summary>
+    internal byte* Overflow(uint number, uint bytes)
+    {
+        byte* page;
+        if (Dirty is not null && (page = Dirty.Find(number)) is not null)
+            return page + PageHeader.Bytes;
+        page = _start is not null && number < _pageCount && (_verified[number >> 6] & (1UL << (int)(number & 63))) != 0
+            ? _start + ((long)number << _shift)
+            : Fetch(number);
+        PageHeader* header = (PageHeader*)page;
+        if (header->Kind != PageKind.Overflow || header->ValueBytes != bytes || header->Transaction > _newest)
+            throw Layout.Damage(Store.Path, number, $"not the overflow run of {bytes} bytes that the tree has here");
+        return page + PageHeader.Bytes;
+    }
+
+    /// <summary>The page that was read last stays for the life of the transaction.</summary>
+    internal void RetainLatest()
+    {
+        if (Latest is not null)
+            (_retained ??= []).Add(Latest);
+    }
+
+    /// <summary>True the first time: whoever gets it gives back the place in the table.</summary>
+    private protected bool Leave()
+    {
+        if (ReferenceEquals(_slot, s_disposed))
+            return false;
+        Volatile.Write(ref _slot.Busy, 0);
+        _slot = s_disposed;
+        _generation = 0;
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private byte* Fetch(uint number)
+    {
+        if (number >= _pageCount || number < PageLayout.FirstRunPage)
+            throw Layout.Damage(Store.Path, number, $"a tree names page {number} of {_pageCount}");
+        if (_start is not null)
+            return _source.Verify(number, _newest);
+        CachedPage page = _source.Load(number, _newest);
+        Latest = page;
+        _recent![_recentAt++ % RecentPages] = page;
+        return page.Start;
+    }
+
+    [DoesNotReturn]
+    private void ThrowMisplaced(uint number, byte* page, int level)
+    {
+        PageHeader* header = (PageHeader*)page;
+        throw Layout.Damage(
+            Store.Path,
+            number,
+            $"a page of kind {header->Kind} and level {header->Level}, written by transaction {header->Transaction}, where transaction {_newest} has level {level}");
+    }
+
+    [DoesNotReturn]
+    private void ThrowEnded()
+    {
+        int reason = _slot.Reason;
+        Exit();
+        throw reason switch
+        {
+            TransactionEnd.TooOld => new ReaderTooOldException(
+                $"the read transaction of state {Number} is older than {Store.Options.ReaderAgeLimit} and was ended: begin a new one"),
+            TransactionEnd.StoreClosed => new ObjectDisposedException(nameof(BTreeStore), $"{Store.Path} is closed"),
+            _ => new ObjectDisposedException(GetType().Name, "the transaction is over"),
+        };
+    }
+}

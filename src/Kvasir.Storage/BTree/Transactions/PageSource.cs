@@ -1,0 +1,144 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.BTree.Transactions;
+
+/// <summary>
+/// Where committed pages are read. With a map: from there, after the first read of a page, which goes through the file and
+/// checks it. Without: from a cache of pages that were read so. Any number of threads.
+/// </summary>
+internal sealed unsafe class PageSource : IDisposable
+{
+    private readonly IFile _file;
+    private readonly PageLayout _layout;
+    private readonly IFileMap? _map;
+    private readonly ulong[] _verified;
+    private readonly PageCache? _cache;
+
+    private PageSource(IFile file, PageLayout layout, IFileMap? map, PageCache? cache)
+    {
+        _file = file;
+        _layout = layout;
+        _map = map;
+        _cache = cache;
+        Start = map is null ? null : map.Start;
+        Pages = map is null ? uint.MaxValue : (uint)Math.Min(map.Length >> layout.Shift, uint.MaxValue);
+        _verified = map is null ? [] : GC.AllocateArray<ulong>((int)((Pages + 63L) / 64), pinned: true);
+        Verified = map is null ? null : (ulong*)Unsafe.AsPointer(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(_verified));
+    }
+
+    /// <summary>The map; null without one.</summary>
+    public byte* Start { get; }
+
+    /// <summary>One bit a page of the map: it was read and is as it was written.</summary>
+    public ulong* Verified { get; }
+
+    /// <summary>Pages that can be read here.</summary>
+    public uint Pages { get; }
+
+    public static PageSource Mapped(IFile file, PageLayout layout, IFileMap map) => new(file, layout, map, cache: null);
+
+    public static PageSource Positional(IFile file, PageLayout layout, PageCache cache) => new(file, layout, map: null, cache);
+
+    /// <summary>
+    /// The page from the map once it is found to be right. Of an overflow page, its whole run.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public byte* Verify(uint number, ulong newest)
+    {
+        byte[] page = ArrayPool<byte>.Shared.Rent(_layout.PageBytes);
+        try
+        {
+            long bytes;
+            fixed (byte* start = page)
+            {
+                ReadPage(number, newest, start);
+                PageHeader* header = (PageHeader*)start;
+                bytes = header->Kind == PageKind.Overflow ? (long)header->Extent << _layout.Shift : _layout.PageBytes;
+                Check.That(number + (bytes >> _layout.Shift) <= Pages);
+            }
+
+            if (bytes > _layout.PageBytes)
+                VerifyRun(number, bytes);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(page);
+        }
+
+        Interlocked.Or(ref Verified[number >> 6], 1UL << (int)(number & 63));
+        return Start + _layout.OffsetOf(number);
+    }
+
+    /// <summary>The page, or an overflow page's whole run, from the cache.</summary>
+    public CachedPage Load(uint number, ulong newest)
+    {
+        if (_cache!.Find(number) is { } cached)
+            return cached;
+        var page = new CachedPage(number, _layout.PageBytes);
+        ReadPage(number, newest, page.Start);
+        PageHeader* header = (PageHeader*)page.Start;
+        if (header->Kind == PageKind.Overflow && header->Extent > 1)
+        {
+            var run = new CachedPage(number, (long)header->Extent << _layout.Shift);
+            ReadWhole(number, run.Bytes);
+            CheckRun(number, run.Start, run.Bytes.Length);
+            page = run;
+        }
+
+        _cache.Add(page);
+        return page;
+    }
+
+    /// <summary>A page is written anew: what is known of it no longer holds.</summary>
+    public void Forget(uint number)
+    {
+        Check.That(number < Pages);
+        if (_map is not null)
+            Interlocked.And(ref Verified[number >> 6], ~(1UL << (int)(number & 63)));
+        else
+            _cache!.Remove(number);
+    }
+
+    public void Dispose() => _map?.Dispose();
+
+    private void ReadPage(uint number, ulong newest, byte* target)
+    {
+        ReadWhole(number, new Span<byte>(target, _layout.PageBytes));
+        if (_layout.FaultOf(target, number, newest) is { } fault)
+            throw _layout.Damage(_file.Path, number, fault);
+        if (((PageHeader*)target)->Kind == PageKind.Overflow && ((PageHeader*)target)->Extent == 1)
+            CheckRun(number, target, _layout.PageBytes);
+    }
+
+    private void VerifyRun(uint number, long bytes)
+    {
+        // Values are as long as an array can be, and nobody waits for two of them at once.
+        byte[] run = ArrayPool<byte>.Shared.Rent((int)bytes);
+        try
+        {
+            ReadWhole(number, run.AsSpan(0, (int)bytes));
+            fixed (byte* start = run)
+                CheckRun(number, start, bytes);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(run);
+        }
+    }
+
+    private void CheckRun(uint number, byte* start, long bytes)
+    {
+        if (((PageHeader*)start)->Checksum != _layout.ChecksumOf(start, bytes))
+            throw _layout.Damage(_file.Path, number, "the checksum of an overflow run does not match");
+    }
+
+    private void ReadWhole(uint number, Span<byte> target)
+    {
+        if (_file.Read(target, _layout.OffsetOf(number)) != target.Length)
+            throw _layout.Damage(_file.Path, number, "the file ends before the page does");
+    }
+}

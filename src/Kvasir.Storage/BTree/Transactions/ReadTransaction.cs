@@ -1,0 +1,26 @@
+using Kvasir.Storage.BTree.Trees;
+
+namespace Kvasir.Storage.BTree.Transactions;
+
+/// <summary>
+/// Sees one commit for as long as it lives, whatever is written meanwhile; it holds back the pages of that commit until then.
+/// One thread at a time; any number of them beside each other.
+/// </summary>
+public sealed class ReadTransaction : BTreeTransaction
+{
+    internal ReadTransaction(BTreeStore store, CommittedState state, ReaderSlot slot)
+        : base(store, state, slot) => Root = new Bucket(this, state.Meta.Root);
+
+    /// <summary>The outermost bucket.</summary>
+    public Bucket Root { get; }
+
+    /// <summary>What was last committed with <see cref="WriteTransaction.UserData"/>.</summary>
+    public ReadOnlySpan<byte> UserData => State.Meta.User;
+
+    protected override void Dispose(bool disposing)
+    {
+        ReaderSlot slot = Slot;
+        if (disposing && Leave())
+            Store.EndRead(slot);
+    }
+}

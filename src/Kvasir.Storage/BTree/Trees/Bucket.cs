@@ -1,0 +1,119 @@
+using System.Diagnostics.CodeAnalysis;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Transactions;
+
+namespace Kvasir.Storage.BTree.Trees;
+
+/// <summary>
+/// A sorted map of keys to values and to further buckets, as its transaction sees it. Keys order by unsigned bytes. For the
+/// thread of its transaction.
+/// </summary>
+public unsafe class Bucket
+{
+    internal Bucket(BTreeTransaction transaction, TreeRoot root)
+    {
+        Transaction = transaction;
+        Tree = root;
+    }
+
+    internal BTreeTransaction Transaction { get; }
+
+    internal TreeRoot Tree { get; set; }
+
+    /// <summary>Counts the writes of the transaction to this bucket, so that cursors notice.</summary>
+    internal long Writes { get; private protected set; }
+
+    public bool IsEmpty
+    {
+        get
+        {
+            Enter();
+            Transaction.Exit();
+            return Tree.IsEmpty;
+        }
+    }
+
+    /// <summary>The value of a key, without a copy. A bucket is no value.</summary>
+    public bool TryGet(ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value)
+    {
+        BTreeTransaction transaction = Transaction;
+        Enter();
+        byte* cell = FindCell(key);
+        if (cell is null || NodePage.Kind(cell) == EntryKind.Bucket)
+        {
+            transaction.Exit();
+            value = default;
+            return false;
+        }
+
+        value = NodePage.Kind(cell) == EntryKind.Value
+            ? new ReadOnlySpan<byte>(NodePage.ValueStart(cell), NodePage.ValueBytes(cell))
+            : OverflowValue(transaction, cell);
+        if (transaction.IsPositional)
+            transaction.RetainLatest();
+        transaction.Exit();
+        return true;
+    }
+
+    /// <summary>A copy of the value, or null.</summary>
+    public byte[]? Get(ReadOnlySpan<byte> key) => TryGet(key, out ReadOnlySpan<byte> value) ? value.ToArray() : null;
+
+    /// <summary>Whether the key has a value.</summary>
+    public bool Contains(ReadOnlySpan<byte> key) => TryGet(key, out _);
+
+    /// <summary>A bucket within this one; null where there is none.</summary>
+    public virtual Bucket? FindBucket(ReadOnlySpan<byte> key) => FindRoot(key, out TreeRoot root) ? new Bucket(Transaction, root) : null;
+
+    /// <summary>Stands nowhere until it is sent somewhere.</summary>
+    public BTreeCursor OpenCursor()
+    {
+        Enter();
+        Transaction.Exit();
+        return new BTreeCursor(this);
+    }
+
+    internal static ReadOnlySpan<byte> OverflowValue(BTreeTransaction transaction, byte* cell)
+    {
+        uint* reference = (uint*)NodePage.ValueStart(cell);
+        return new ReadOnlySpan<byte>(transaction.Overflow(reference[0], reference[1]), (int)reference[1]);
+    }
+
+    /// <summary>A use of the bucket begins, and fails if there is no such bucket any more.</summary>
+    internal virtual void Enter() => Transaction.Enter();
+
+    private protected bool FindRoot(ReadOnlySpan<byte> key, out TreeRoot root)
+    {
+        Enter();
+        byte* cell = FindCell(key);
+        if (cell is not null && NodePage.Kind(cell) != EntryKind.Bucket)
+        {
+            Transaction.Exit();
+            ThrowValueForBucket();
+        }
+
+        root = cell is null ? default : TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes));
+        Transaction.Exit();
+        return cell is not null;
+    }
+
+    [DoesNotReturn]
+    private protected static void ThrowValueForBucket() => throw new WrongEntryKindException("the key has a value, and a bucket was meant");
+
+    /// <summary>The cell of a key in its leaf; null when there is none.</summary>
+    private protected byte* FindCell(ReadOnlySpan<byte> key)
+    {
+        TreeRoot root = Tree;
+        if (root.IsEmpty)
+            return null;
+        BTreeTransaction transaction = Transaction;
+        fixed (byte* start = key)
+        {
+            int level = (int)root.Level;
+            byte* page = transaction.Node(root.Page, level);
+            while (level > 0)
+                page = transaction.Node(NodePage.Child(page, NodePage.ChildIndex(page, start, key.Length)), --level);
+            int index = NodePage.LowerBound(page, start, key.Length, out bool found);
+            return found ? NodePage.Cell(page, index) : null;
+        }
+    }
+}
