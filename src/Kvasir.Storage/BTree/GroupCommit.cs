@@ -11,15 +11,22 @@ namespace Kvasir.Storage.BTree;
 /// </summary>
 internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
 {
+    // Turns of the processor without a newcomer, after which nobody more is awaited.
+    private const int QuietTurns = 4;
+
     private readonly Lock _lock = new();
     private readonly Queue<Request> _waiting = new();
+    private readonly Stack<IWaitPoint> _waitPoints = new();
     private bool _hasLeader;
+    private int _lastBatch;
 
     public void Run(Action<WriteTransaction> action)
     {
-        var request = new Request(action, scheduler.CreateWaitPoint());
+        Request request;
         lock (_lock)
         {
+            // Each thread has one of its own while it waits, so that nobody is woken for others.
+            request = new Request(action, _waitPoints.TryPop(out IWaitPoint? spare) ? spare : scheduler.CreateWaitPoint());
             _waiting.Enqueue(request);
             if (!_hasLeader)
             {
@@ -32,6 +39,8 @@ internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
         if (request.State == RequestState.Leads)
             Lead();
         Check.That(request.State == RequestState.Done);
+        lock (_lock)
+            _waitPoints.Push(request.Wait);
         request.Failure?.Throw();
     }
 
@@ -41,6 +50,7 @@ internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
         try
         {
             using WriteTransaction transaction = store.BeginWrite();
+            AwaitOthers();
             Take(batch);
             CommitAll(transaction, batch);
         }
@@ -53,6 +63,7 @@ internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
                 request.Failure ??= ExceptionDispatchInfo.Capture(exception);
         }
 
+        _lastBatch = batch.Count;
         Request? next = null;
         lock (_lock)
         {
@@ -63,6 +74,26 @@ internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
         foreach (Request request in batch)
             request.Become(RequestState.Done);
         next?.Become(RequestState.Leads);
+    }
+
+    /// <summary>
+    /// Those that the last commit has just woken are about to come back: where they were many, they get a turn each before this
+    /// one begins, or each would begin with the few that were awake first.
+    /// </summary>
+    private void AwaitOthers()
+    {
+        int seen = 0;
+        for (int quiet = 0; quiet < QuietTurns;)
+        {
+            int waiting;
+            lock (_lock)
+                waiting = _waiting.Count;
+            if (waiting >= Math.Min(_lastBatch, store.Options.BatchMax))
+                return;
+            quiet = waiting > seen ? 0 : quiet + 1;
+            seen = waiting;
+            scheduler.Yield();
+        }
     }
 
     private void Take(List<Request> batch)

@@ -85,6 +85,14 @@ public abstract unsafe class BTreeTransaction : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Exit() => Volatile.Write(ref _slot.Busy, 0);
 
+    /// <summary>For what touches no page but is not to be had from a transaction that is over.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CheckOpen()
+    {
+        if (Volatile.Read(ref _slot.Ended) == _generation)
+            ThrowEnded();
+    }
+
     /// <summary>A page of a tree, at the level where its parent has it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal byte* Node(uint number, int level)

@@ -1,5 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
-using Kvasir.Primitives;
+using System.Runtime.CompilerServices;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Transactions;
 
@@ -12,20 +12,32 @@ namespace Kvasir.Storage.BTree.Trees;
 public sealed unsafe class BTreeCursor
 {
     private readonly Bucket _bucket;
+    private readonly BTreeTransaction _transaction;
     private readonly bool _isWriting;
     private Step[] _path = new Step[4];
     private int _depth;
     private bool _isValid;
 
-    // Of a write transaction only.
-    private byte[] _key = [];
+    // The leaf, and the entry in it, as they were when the cursor arrived: what it gives out costs no second look at the page.
+    private byte* _leaf;
+    private int _index;
+    private int _count;
+    private byte* _keyStart;
     private int _keyBytes;
+    private EntryKind _kind;
+    private int _valueBytes;
+    private CachedPage? _valueHolder;
+
+    // Of a write transaction only.
+    private byte[] _ownKey = [];
+    private int _ownKeyBytes;
     private long _seenWrites;
 
     internal BTreeCursor(Bucket bucket)
     {
         _bucket = bucket;
-        _isWriting = bucket.Transaction.Dirty is not null;
+        _transaction = bucket.Transaction;
+        _isWriting = _transaction.Dirty is not null;
         _seenWrites = bucket.Writes;
     }
 
@@ -36,8 +48,8 @@ public sealed unsafe class BTreeCursor
     {
         get
         {
-            byte* cell = Current();
-            return NodePage.LeafKey(cell);
+            Look();
+            return new ReadOnlySpan<byte>(_keyStart, _keyBytes);
         }
     }
 
@@ -46,23 +58,19 @@ public sealed unsafe class BTreeCursor
     {
         get
         {
-            byte* cell = Current();
-            if (NodePage.Kind(cell) == EntryKind.Value)
-                return new ReadOnlySpan<byte>(NodePage.ValueStart(cell), NodePage.ValueBytes(cell));
-            if (NodePage.Kind(cell) == EntryKind.Bucket)
-                throw new WrongEntryKindException("the cursor stands on a bucket, which has no value");
-            _bucket.Enter();
-            ReadOnlySpan<byte> value = Bucket.OverflowValue(_bucket.Transaction, cell);
-            if (_bucket.Transaction.IsPositional)
-                Top.Value = _bucket.Transaction.Latest;
-            _bucket.Transaction.Exit();
-            return value;
+            Look();
+            return _kind == EntryKind.Value ? new ReadOnlySpan<byte>(_keyStart + _keyBytes, _valueBytes) : FarValue();
         }
     }
 
-    public bool IsBucket => NodePage.Kind(Current()) == EntryKind.Bucket;
-
-    private ref Step Top => ref _path[_depth - 1];
+    public bool IsBucket
+    {
+        get
+        {
+            Look();
+            return _kind == EntryKind.Bucket;
+        }
+    }
 
     public bool SeekFirst() => Run(Move.First, default);
 
@@ -76,27 +84,26 @@ public sealed unsafe class BTreeCursor
 
     public bool Next()
     {
-        Check.That(_isValid, $"a cursor that stands nowhere cannot move");
+        if (!_isValid)
+            ThrowNowhere();
         if (HasMovedOn)
             return Run(Move.Greater, OwnKey());
-        _bucket.Enter();
-        ref Step top = ref Top;
-        bool found = ++top.Index < NodePage.Header(top.Page)->Count || ToNextLeaf();
-        return Arrive(found);
+        Enter();
+        return Arrive(++_index < _count || ToNextLeaf());
     }
 
     public bool Previous()
     {
-        Check.That(_isValid, $"a cursor that stands nowhere cannot move");
+        if (!_isValid)
+            ThrowNowhere();
         if (HasMovedOn)
             return Run(Move.Less, OwnKey());
-        _bucket.Enter();
-        bool found = --Top.Index >= 0 || ToPreviousLeaf();
-        return Arrive(found);
+        Enter();
+        return Arrive(--_index >= 0 || ToPreviousLeaf());
     }
 
     /// <summary>The leaf that the cursor stands in, for those that walk the pages.</summary>
-    internal byte* Leaf => Top.Page;
+    internal byte* Leaf => _leaf;
 
     /// <summary>Numbers of the pages from the root to the leaf.</summary>
     internal IEnumerable<uint> Pages()
@@ -116,48 +123,91 @@ public sealed unsafe class BTreeCursor
 
     private bool HasMovedOn => _isWriting && _seenWrites != _bucket.Writes;
 
-    private ReadOnlySpan<byte> OwnKey() => _key.AsSpan(0, _keyBytes).ToArray();
+    private ReadOnlySpan<byte> OwnKey() => _ownKey.AsSpan(0, _ownKeyBytes).ToArray();
 
-    private byte* Current()
+    /// <summary>A use of pages begins. A bucket that only reads cannot have been deleted.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Enter()
+    {
+        if (_isWriting)
+            _bucket.Enter();
+        else
+            _transaction.Enter();
+    }
+
+    /// <summary>The entry is about to be shown: it must still be the one that the cursor stands on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Look()
     {
         if (!_isValid)
             ThrowNowhere();
-        _bucket.Enter();
+        _transaction.CheckOpen();
+        if (_isWriting)
+            FindAgain();
+    }
+
+    private void FindAgain()
+    {
+        Enter();
         if (HasMovedOn)
         {
-            byte[] key = _key[.._keyBytes];
+            byte[] key = _ownKey[.._ownKeyBytes];
             Seek(Move.NotLess, key);
-            if (!_isValid || !NodePage.LeafKey(NodePage.Cell(Top.Page, Top.Index)).SequenceEqual(key))
+            if (!_isValid || !NodePage.LeafKey(NodePage.Cell(_leaf, _index)).SequenceEqual(key))
             {
                 // It still knows where it stood, and can move from there.
                 _isValid = true;
                 _seenWrites = -1;
-                _bucket.Transaction.Exit();
+                _transaction.Exit();
                 throw new InvalidOperationException("the entry that the cursor stood on was deleted");
             }
 
             _seenWrites = _bucket.Writes;
+            Take();
         }
 
-        byte* cell = NodePage.Cell(Top.Page, Top.Index);
-        _bucket.Transaction.Exit();
-        return cell;
+        _transaction.Exit();
+    }
+
+    private ReadOnlySpan<byte> FarValue()
+    {
+        if (_kind == EntryKind.Bucket)
+            throw new WrongEntryKindException("the cursor stands on a bucket, which has no value");
+        Enter();
+        ReadOnlySpan<byte> value = Bucket.OverflowValue(_transaction, _keyStart - NodePage.LeafCellHeader);
+        if (_transaction.IsPositional)
+            _valueHolder = _transaction.Latest;
+        _transaction.Exit();
+        return value;
     }
 
     private bool Run(Move move, ReadOnlySpan<byte> key)
     {
-        _bucket.Enter();
+        Enter();
         Seek(move, key);
         return Arrive(_isValid);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool Arrive(bool found)
     {
         _isValid = found;
+        if (found)
+            Take();
         if (_isWriting)
             Remember();
-        _bucket.Transaction.Exit();
+        _transaction.Exit();
         return found;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Take()
+    {
+        byte* cell = NodePage.Cell(_leaf, _index);
+        _kind = NodePage.Kind(cell);
+        _keyStart = cell + NodePage.LeafCellHeader;
+        _keyBytes = NodePage.LeafKeyBytes(cell);
+        _valueBytes = NodePage.ValueBytes(cell);
     }
 
     private void Remember()
@@ -165,11 +215,10 @@ public sealed unsafe class BTreeCursor
         _seenWrites = _bucket.Writes;
         if (!_isValid)
             return;
-        ReadOnlySpan<byte> key = NodePage.LeafKey(NodePage.Cell(Top.Page, Top.Index));
-        if (_key.Length < key.Length)
-            _key = new byte[Math.Max(64, key.Length)];
-        key.CopyTo(_key);
-        _keyBytes = key.Length;
+        if (_ownKey.Length < _keyBytes)
+            _ownKey = new byte[Math.Max(64, _keyBytes)];
+        new ReadOnlySpan<byte>(_keyStart, _keyBytes).CopyTo(_ownKey);
+        _ownKeyBytes = _keyBytes;
     }
 
     private void Seek(Move move, ReadOnlySpan<byte> key)
@@ -184,12 +233,12 @@ public sealed unsafe class BTreeCursor
             uint number = root.Page;
             for (int level = (int)root.Level; ; level--)
             {
-                byte* page = _bucket.Transaction.Node(number, level);
+                byte* page = _transaction.Node(number, level);
                 int last = NodePage.Header(page)->Count - 1;
                 if (level == 0)
                 {
                     Push(number, page, 0);
-                    Settle(move, start, key.Length, last);
+                    Settle(move, start, key.Length);
                     return;
                 }
 
@@ -206,28 +255,29 @@ public sealed unsafe class BTreeCursor
     }
 
     /// <summary>Finds the place in the leaf, which may turn out to be in the one before or after.</summary>
-    private void Settle(Move move, byte* key, int keyBytes, int last)
+    private void Settle(Move move, byte* key, int keyBytes)
     {
         if (move is Move.First or Move.Last)
         {
-            Top.Index = move == Move.First ? 0 : last;
+            _index = move == Move.First ? 0 : _count - 1;
             _isValid = true;
             return;
         }
 
-        int index = NodePage.LowerBound(Top.Page, key, keyBytes, out bool found);
+        int index = NodePage.LowerBound(_leaf, key, keyBytes, out bool found);
         if (move is Move.NotLess or Move.Greater)
         {
-            Top.Index = found && move == Move.Greater ? index + 1 : index;
-            _isValid = Top.Index <= last || ToNextLeaf();
+            _index = found && move == Move.Greater ? index + 1 : index;
+            _isValid = _index < _count || ToNextLeaf();
         }
         else
         {
-            Top.Index = found && move == Move.NotGreater ? index : index - 1;
-            _isValid = Top.Index >= 0 || ToPreviousLeaf();
+            _index = found && move == Move.NotGreater ? index : index - 1;
+            _isValid = _index >= 0 || ToPreviousLeaf();
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool ToNextLeaf()
     {
         int at = _depth - 2;
@@ -240,6 +290,7 @@ public sealed unsafe class BTreeCursor
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool ToPreviousLeaf()
     {
         int at = _depth - 2;
@@ -258,10 +309,13 @@ public sealed unsafe class BTreeCursor
         _depth = from + 1;
         while (_depth < depth)
         {
-            uint number = NodePage.Child(Top.Page, Top.Index);
-            byte* page = _bucket.Transaction.Node(number, depth - 1 - _depth);
+            ref Step above = ref _path[_depth - 1];
+            uint number = NodePage.Child(above.Page, above.Index);
+            byte* page = _transaction.Node(number, depth - 1 - _depth);
             Push(number, page, first ? 0 : NodePage.Header(page)->Count - 1);
         }
+
+        _index = _path[_depth - 1].Index;
     }
 
     private void Push(uint number, byte* page, int index)
@@ -272,8 +326,9 @@ public sealed unsafe class BTreeCursor
         step.Number = number;
         step.Page = page;
         step.Index = index;
-        step.Holder = _bucket.Transaction.Latest;
-        step.Value = null;
+        step.Holder = _transaction.Latest;
+        _leaf = page;
+        _count = NodePage.Header(page)->Count;
     }
 
     [DoesNotReturn]
@@ -289,13 +344,12 @@ public sealed unsafe class BTreeCursor
         Less,
     }
 
-    /// <summary>A page of the path, with what keeps it and the value that was read from it in memory.</summary>
+    /// <summary>A page of the path, with what keeps it in memory. In a leaf the index is the cursor's own.</summary>
     private struct Step
     {
         public byte* Page;
         public uint Number;
         public int Index;
         public CachedPage? Holder;
-        public CachedPage? Value;
     }
 }
