@@ -101,6 +101,14 @@ public sealed class DirectoryView
     public bool IsMember(NodeRecord node) =>
         node.State != NodeState.Decommissioned || Groups.Any(g => !g.IsSettled || g.IsReplica(node.Id));
 
+    /// <summary>
+    /// Another node lives at the address where it was: who lost its folder, or was told to leave, does not come back there, and whoever calls
+    /// it there is turned away.
+    /// </summary>
+    public bool IsReplaced(NodeRecord node) =>
+        node.State is NodeState.Dead or NodeState.Decommissioned
+        && Nodes.Any(other => other.Id != node.Id && other.State is NodeState.Active or NodeState.Joining && other.PeerAddress == node.PeerAddress);
+
     public KeyspaceShards? KeyspaceOfDatabase(int database) =>
         (uint)database < (uint)_databases.Length ? _databases[database] : null;
 

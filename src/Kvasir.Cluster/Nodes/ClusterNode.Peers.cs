@@ -45,7 +45,7 @@ public sealed partial class ClusterNode
     {
         if (view.Cluster is null)
             return;
-        NodeAddress[] said = [.. view.Nodes.Where(n => view.IsMember(n) && n.Id != Self && !IsReplaced(view, n)).Select(n => new NodeAddress(n.Id, n.PeerAddress))];
+        NodeAddress[] said = [.. view.Nodes.Where(n => view.IsMember(n) && n.Id != Self && !view.IsReplaced(n)).Select(n => new NodeAddress(n.Id, n.PeerAddress))];
         if (!isFresh)
         {
             // It may be older than what was heard since.
@@ -63,11 +63,6 @@ public sealed partial class ClusterNode
 
         Remember(said);
     }
-
-    /// <summary>Another node lives at the address where it was: who lost its folder does not come back there.</summary>
-    private static bool IsReplaced(DirectoryView view, NodeRecord node) =>
-        node.State == NodeState.Dead
-        && view.Nodes.Any(other => other.Id != node.Id && other.State is NodeState.Active or NodeState.Joining && other.PeerAddress == node.PeerAddress);
 
     private void Remember(NodeAddress[] peers)
     {

@@ -136,6 +136,15 @@ public sealed class DirectoryOperationsTests
         // Nobody waits for it any more.
         Assert.Equal(NodeState.Decommissioned, cluster.View.Node(new NodeId(3))?.State);
         Assert.False(cluster.View.IsMember(cluster.View.Node(new NodeId(3))!));
+
+        // Nor calls it where another lives, while something else moves.
+        cluster.Join();
+        cluster.Settle();
+        cluster.Do(DirectoryOperations.Decommission(cluster.View, new NodeId(2), force: false));
+        cluster.Do(DirectoryUpkeep.Next(cluster.View, [], new UpkeepSettings()));
+        Assert.Contains(cluster.View.Groups, g => !g.IsSettled);
+        Assert.True(cluster.View.IsReplaced(cluster.View.Node(new NodeId(3))!));
+        Assert.False(cluster.View.IsReplaced(cluster.View.Node(new NodeId(2))!));
     }
 
     [Fact]
