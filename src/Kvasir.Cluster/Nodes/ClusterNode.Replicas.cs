@@ -290,7 +290,11 @@ public sealed partial class ClusterNode
         for (int i = _leaving.Count - 1; i >= 0; i--)
         {
             (GroupId group, LogPosition position) = _leaving[i];
-            if (_journal!.DurablePosition < position)
+
+            // A full disk took no record of it, and has room again: it was written with all that was lost, before what is appended now.
+            if (position == LogPosition.Max)
+                _leaving[i] = (group, position = _journal.AppendedPosition);
+            if (_journal.DurablePosition < position)
                 continue;
             _leaving.RemoveAt(i);
             _folders.RemoveAll(group);
