@@ -353,6 +353,7 @@ public sealed partial class DiskWorkload
         {
             Folder = folder,
             DatabaseCount = Databases,
+            Engine = _options.Engine.Name,
             MemoryBytes = MemoryBudget.MinimumBytes,
             Durability = _durability,
             DatabaseDurability = _databaseDurability,

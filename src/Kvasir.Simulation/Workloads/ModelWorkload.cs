@@ -299,7 +299,7 @@ public sealed partial class ModelWorkload
         }
 
         // Only while data files are written: elsewhere locks may be held that another thread would wait for, and this would not.
-        if (!_interruptible || !_world.Scheduler.IsRunningJob || !DataFiles.Are(operation.Path)
+        if (!_interruptible || !_world.Scheduler.IsRunningJob || !DataFiles.Are(operation.Path) || DataFiles.IsTree(operation.Path)
             || operation.Kind is not (DiskOperationKind.Create or DiskOperationKind.Write or DiskOperationKind.Sync)
             || !_random.OneIn(JobWritesPerInterruption))
             return;

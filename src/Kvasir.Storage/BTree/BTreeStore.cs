@@ -107,6 +107,17 @@ public sealed unsafe partial class BTreeStore : IDisposable
         throw new ObjectDisposedException(nameof(BTreeStore));
     }
 
+    /// <summary>Sees the commit that another transaction sees, which stays open until this returns.</summary>
+    internal ReadTransaction BeginReadAt(ReadTransaction other)
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
+        ReaderSlot slot = _readers.EnterAt(other.State, _scheduler.Time.GetTimestamp());
+        if (!Volatile.Read(ref _isClosed))
+            return new ReadTransaction(this, other.State, slot);
+        EndRead(slot);
+        throw new ObjectDisposedException(nameof(BTreeStore));
+    }
+
     /// <summary>Waits until no other write transaction is open.</summary>
     public WriteTransaction BeginWrite()
     {

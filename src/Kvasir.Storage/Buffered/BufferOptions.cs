@@ -9,6 +9,9 @@ public record BufferOptions
     /// <summary>Frozen memtables waiting for their flush before writers are made to wait.</summary>
     public int FrozenMemTablesMax { get; init; } = 4;
 
+    /// <summary>Rows that were read stay in memory one by one. Not where what lies below is read from memory as fast.</summary>
+    public bool CachesRows { get; init; } = true;
+
     /// <summary>
     /// A flush puts its keys into the row cache as far as there is room, so that what was just written is still read from
     /// memory. Costs the flush a copy; nothing goes for it that reads put there.

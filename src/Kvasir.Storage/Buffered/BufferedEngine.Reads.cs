@@ -20,7 +20,7 @@ internal sealed unsafe partial class BufferedEngine
         {
             // The view is fixed after the state is held. A write between the two may be in a memtable that the state
             // does not name: the answer is then that of a moment earlier, at which this read was already under way.
-            return Get(state, key, hash, SequenceOf(view), value, useRows: view.Kind != ReadViewKind.Snapshot);
+            return Get(state, key, hash, SequenceOf(view), value, useRows: view.Kind != ReadViewKind.Snapshot && _options.CachesRows);
         }
         finally
         {

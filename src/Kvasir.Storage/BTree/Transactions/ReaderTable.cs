@@ -69,6 +69,18 @@ internal sealed class ReaderTable
         }
     }
 
+    /// <summary>A place that reads a state which somebody else's place holds until this returns.</summary>
+    public ReaderSlot EnterAt(CommittedState state, long now)
+    {
+        ReaderSlot slot = Claim();
+        slot.Busy = 0;
+        slot.Generation++;
+        slot.StartedAt = now;
+        slot.PageCount = state.Meta.PageCount;
+        Interlocked.Exchange(ref slot.Reading, (long)state.Transaction + 1);
+        return slot;
+    }
+
     public static void Leave(ReaderSlot slot) => Volatile.Write(ref slot.Reading, ReaderSlot.Vacant);
 
     /// <summary>The oldest transaction that somebody reads; <paramref name="newest"/> when nobody reads an older one.</summary>

@@ -1,0 +1,39 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Sorted;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.BTree;
+
+/// <summary>Opens copy-on-write B+trees below memtables: the <c>btree</c> engine.</summary>
+/// <param name="options">Null for those that suit the memory.</param>
+/// <param name="tree">Null for the defaults.</param>
+public sealed class BTreeEngineFactory(BufferOptions? options = null, BTreeOptions? tree = null) : IEngineFactory
+{
+    public string Name => "btree";
+
+    public IStorageEngine Open(string folder, EngineEnvironment environment) => OpenOrdered(folder, environment);
+
+    public string? FindMissing(IFileSystem files, string folder)
+    {
+        if (!files.FolderExists(folder))
+            return folder;
+        return files.FileExists(SortedTree.PathIn(folder)) ? null : SortedTree.PathIn(folder);
+    }
+
+    public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
+        FindMissing(files, folder) is null ? SortedTree.ReadMark(files, folder).Flushed : LogPosition.Zero;
+
+    /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
+    public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)
+    {
+        BufferOptions buffer = options ?? new BufferOptions
+        {
+            MemTableBytes = Math.Clamp(environment.Memory.TotalBytes / 16, 1L << 20, 256L << 20),
+            FrozenMemTablesMax = 8,
+            CachesRows = false,
+        };
+        return new BufferedEngine(SortedTree.Open(folder, environment, tree ?? new BTreeOptions()), environment, buffer);
+    }
+}

@@ -1,0 +1,264 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Buffered.Iterators;
+using Kvasir.Storage.Buffered.Keys;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.BTree.Sorted;
+
+/// <summary>
+/// A B+tree as what lies below an engine's memtables: of each key the newest version that was flushed. A flush is one transaction or,
+/// when it is large, several; only the last one moves the position, and what a crash leaves of the others is written again by the replay of
+/// the log, with higher sequence numbers than it has: <see cref="TreeMark.LastSequence"/> goes along with each.
+/// </summary>
+internal sealed class SortedTree : ISortedStore
+{
+    public const string FileName = "tree";
+
+    // A transaction's pages are in memory until its end: of so many keys at most, and so many bytes of values.
+    private const int KeysPerCommit = 4096;
+    private const long BytesPerCommit = 16 << 20;
+    private const int StepPages = 1024;
+
+    private readonly IFileSystem _files;
+    private readonly EngineEnvironment _environment;
+    private readonly BTreeStore _store;
+    private readonly BytesBuffer _record = new();
+    private readonly Lock _installing = new();
+    private TreeState _state;
+    private long _flushBytes;
+
+    private SortedTree(EngineEnvironment environment, BTreeStore store, TreeMark mark)
+    {
+        _environment = environment;
+        _files = environment.Files;
+        _store = store;
+        _state = new TreeState(mark);
+    }
+
+    public LogPosition FlushedPosition => Volatile.Read(ref _state).Mark.Flushed;
+
+    public StateDigest FlushedDigest => Volatile.Read(ref _state).Mark.Digest;
+
+    public ulong FlushedSequence => Volatile.Read(ref _state).Mark.LastSequence;
+
+    public bool KeepsVersions => false;
+
+    // Flushes are bounded by the disk, and the tree's own upkeep rests by itself.
+    public Func<bool, double> WorkShare
+    {
+        set => _ = value;
+    }
+
+    public bool CompactionDue => false;
+
+    public bool WaitsForSnapshots => false;
+
+    public long CompactionDebtBytes => 0;
+
+    public int LevelZeroTables => 0;
+
+    public static string PathIn(string folder) => folder + "/" + FileName;
+
+    public static SortedTree Open(string folder, EngineEnvironment environment, BTreeOptions options)
+    {
+        environment.Files.CreateFolder(folder);
+        string path = PathIn(folder);
+        BTreeStore store = BTreeStore.Open(environment.Files, path, environment.Scheduler, options);
+        try
+        {
+            environment.Files.SyncFolder(folder);
+            TreeMark mark;
+            using (ReadTransaction read = store.BeginRead())
+                mark = MarkOf(path, read.UserData, isNew: read.Root.IsEmpty);
+            if (!mark.Owner.IsNone && !environment.Owner.IsNone && mark.Owner != environment.Owner)
+                throw new StorageException($"{path} is {mark.Owner}, and not {environment.Owner}: it was put in the place of another");
+            var tree = new SortedTree(environment, store, mark);
+            if (mark.Owner.IsNone && !environment.Owner.IsNone)
+            {
+                using WriteTransaction transaction = store.BeginWrite();
+                tree.CommitWith(transaction, mark with { Owner = environment.Owner });
+            }
+
+            return tree;
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What the file says of its log, without opening the store.</summary>
+    public static TreeMark ReadMark(IFileSystem files, string folder)
+    {
+        using IFile file = files.Open(PathIn(folder), FileOpenMode.Read);
+        return MarkOf(PathIn(folder), StoreFile.Read(file).Meta.User, isNew: true);
+    }
+
+    public ISortedView Acquire() => new SortedTreeView(_store);
+
+    public void Flush(
+        InternalIterator source, IReadOnlyList<RangeTombstone> tombstones, LogPosition position, ulong lastSequence, StateDigest digest = default)
+    {
+        source.SeekToFirst();
+        bool isFirst = true;
+        do
+        {
+            TreeMark mark = Volatile.Read(ref _state).Mark with { LastSequence = Math.Max(lastSequence, FlushedSequence) };
+            WriteTransaction transaction = _store.BeginWrite();
+            try
+            {
+                // What they hide of the flush itself is left out of the source.
+                for (int i = 0; isFirst && i < tombstones.Count; i++)
+                    transaction.Root.DeleteRange(tombstones[i].Start, tombstones[i].End ?? []);
+                isFirst = false;
+                long keys = transaction.Root.IsEmpty ? 0 : mark.Keys;
+                mark = mark with { Keys = Math.Max(keys + Put(transaction, source), 0) };
+                if (!source.Valid)
+                    mark = mark with { Flushed = position, Digest = digest };
+                CommitWith(transaction, mark);
+            }
+            finally
+            {
+                transaction.Dispose();
+            }
+        }
+        while (source.Valid);
+    }
+
+    public bool RunCompaction(Func<ulong[]> snapshots, CancellationToken cancellation = default) => false;
+
+    public bool DropCovered(Func<ulong[]> snapshots) => false;
+
+    public void NoteOldestSnapshot(ulong oldest)
+    {
+    }
+
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots)
+    {
+        while (_store.ShrinkStep(StepPages))
+        {
+        }
+    }
+
+    /// <summary>A copy of what was flushed last: key by key, so that it has no holes.</summary>
+    public void Checkpoint(string folder)
+    {
+        _files.CreateFolder(folder);
+        using ReadTransaction read = _store.BeginRead();
+        TreeMark mark = MarkOf(PathIn(folder), read.UserData, isNew: true);
+        using var copy = BTreeStore.Open(_files, PathIn(folder), _environment.Scheduler, _store.Options);
+        Trees.BTreeCursor cursor = read.Root.OpenCursor();
+        bool isThere = cursor.SeekFirst();
+        do
+        {
+            using WriteTransaction write = copy.BeginWrite();
+            long bytes = 0;
+            for (int keys = 0; isThere && keys < KeysPerCommit && bytes < BytesPerCommit; keys++, isThere = cursor.Next())
+            {
+                write.Root.Put(cursor.Key, cursor.Value);
+                bytes += cursor.Value.Length;
+            }
+
+            if (!isThere)
+                SetMark(write, mark);
+            write.Commit();
+        }
+        while (isThere);
+        _files.SyncFolder(folder);
+    }
+
+    public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted, ulong sequence)
+    {
+        using IEnumerator<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows = sorted.GetEnumerator();
+        bool isThere = rows.MoveNext();
+        while (isThere)
+        {
+            using WriteTransaction transaction = _store.BeginWrite();
+            long bytes = 0;
+            int keys = 0;
+            for (; isThere && keys < KeysPerCommit && bytes < BytesPerCommit; keys++, isThere = rows.MoveNext())
+            {
+                PutOne(transaction, rows.Current.Key.Span, new Trailer(sequence, ValueKind.Value), expiresAtMs: 0, rows.Current.Value.Span);
+                bytes += rows.Current.Value.Length;
+            }
+
+            TreeMark mark = Volatile.Read(ref _state).Mark;
+            CommitWith(transaction, mark with { LastSequence = sequence, Keys = mark.Keys + keys });
+        }
+    }
+
+    public SortedStoreStatistics GetStatistics()
+    {
+        return new SortedStoreStatistics
+        {
+            // The file may be longer than its last commit says, until nobody can look behind that.
+            DiskBytes = _files.FileLength(_store.Path),
+            FlushBytesWritten = Interlocked.Read(ref _flushBytes),
+            EntryCount = Volatile.Read(ref _state).Mark.Keys,
+        };
+    }
+
+    public void Dispose() => _store.Dispose();
+
+    /// <summary>Puts and deletes until there is enough for one commit; how many keys there are more.</summary>
+    private long Put(WriteTransaction transaction, InternalIterator source)
+    {
+        long bytes = 0, added = 0;
+        for (int keys = 0; source.Valid && keys < KeysPerCommit && bytes < BytesPerCommit; source.Next(), keys++)
+        {
+            bool was = transaction.Root.Contains(source.UserKey);
+            if (source.Trailer.Kind == ValueKind.Tombstone)
+            {
+                if (was)
+                    transaction.Root.Delete(source.UserKey);
+                added -= was ? 1 : 0;
+                continue;
+            }
+
+            PutOne(transaction, source.UserKey, source.Trailer, source.ExpiresAtMs, source.Value);
+            added += was ? 0 : 1;
+            bytes += source.Value.Length;
+        }
+
+        return added;
+    }
+
+    private void PutOne(WriteTransaction transaction, ReadOnlySpan<byte> key, Trailer trailer, long expiresAtMs, ReadOnlySpan<byte> value)
+    {
+        _record.ClearAndTrim(1 << 20);
+        TreeRecord.Write(_record, trailer, expiresAtMs, value);
+        transaction.Root.Put(key, _record.WrittenSpan);
+        Interlocked.Add(ref _flushBytes, key.Length + _record.Length);
+    }
+
+    private void CommitWith(WriteTransaction transaction, TreeMark mark)
+    {
+        lock (_installing)
+        {
+            SetMark(transaction, mark);
+            transaction.Commit();
+            Volatile.Write(ref _state, new TreeState(mark));
+        }
+    }
+
+    private static void SetMark(WriteTransaction transaction, TreeMark mark)
+    {
+        Span<byte> bytes = stackalloc byte[TreeMark.Bytes];
+        mark.Write(bytes);
+        transaction.UserData = bytes;
+    }
+
+    private static TreeMark MarkOf(string path, ReadOnlySpan<byte> bytes, bool isNew)
+    {
+        if (bytes.IsEmpty && isNew)
+            return default;
+        return TreeMark.TryRead(bytes, out TreeMark mark) ? mark : throw new CorruptionException(path, 0, "it is a store of a program's own, and no engine's tree");
+    }
+
+    /// <summary>So that it is read and replaced whole.</summary>
+    private sealed record TreeState(TreeMark Mark);
+}
