@@ -118,11 +118,13 @@ public sealed unsafe partial class BTreeStore : IDisposable
         throw new ObjectDisposedException(nameof(BTreeStore));
     }
 
-    /// <summary>Waits until no other write transaction is open.</summary>
+    /// <summary>Waits until no other write transaction is open: a thread that has one open waits for itself for ever.</summary>
     public WriteTransaction BeginWrite()
     {
-        if (Interlocked.CompareExchange(ref _writing, 1, 0) != 0)
-            _writerWait.WaitUntil(() => Volatile.Read(ref _isClosed) || Interlocked.CompareExchange(ref _writing, 1, 0) == 0);
+        bool hasPlace = TryTakePlace();
+        if (!hasPlace)
+            _writerWait.WaitUntil(() => Volatile.Read(ref _isClosed) || (hasPlace = TryTakePlace()));
+        ObjectDisposedException.ThrowIf(!hasPlace, this);
         try
         {
             ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
@@ -198,6 +200,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
         ReleaseWriter();
     }
 
+    private bool TryTakePlace() => Interlocked.CompareExchange(ref _writing, 1, 0) == 0;
+
     private void ReleaseWriter()
     {
         Volatile.Write(ref _writing, 0);
@@ -210,7 +214,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     {
         lock (_closing)
         {
-            if (_isReleased || !_readers.IsEmpty || Interlocked.CompareExchange(ref _writing, 1, 0) != 0)
+            if (_isReleased || !_readers.IsEmpty || !TryTakePlace())
                 return;
             _isReleased = true;
         }

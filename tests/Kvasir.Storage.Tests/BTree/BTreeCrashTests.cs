@@ -151,6 +151,10 @@ public sealed class BTreeCrashTests
         int steps = random.OneIn(6) ? random.Next(200) : random.Next(12);
         for (int i = 0; i < steps; i++)
             attempt.Step(transaction.Root);
+
+        // Now and then more pages than a meta page lists.
+        if (attempt.Round % 16 == 9)
+            attempt.PutMany(transaction.Root, 320, 3000);
         attempt.Round++;
         transaction.UserData = BitConverter.GetBytes(attempt.Round);
         run.Next = attempt;

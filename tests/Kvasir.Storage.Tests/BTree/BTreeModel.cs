@@ -68,6 +68,18 @@ internal sealed class BTreeModel(SeededRandom random, bool largeValues, SortedDi
         }
     }
 
+    public void PutMany(WritableBucket bucket, int count, int bytes)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            byte[] key = BTreeWorld.Key($"key:{i:D6}");
+            var value = new byte[bytes];
+            value[i % bytes] = (byte)random.Next(256);
+            bucket.Put(key, value);
+            _map[key] = value;
+        }
+    }
+
     public void AssertSame(Bucket bucket)
     {
         BTreeModelTests.AssertEqual(Entries(), BTreeWorld.ReadAll(bucket));

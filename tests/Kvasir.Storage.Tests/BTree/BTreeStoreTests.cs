@@ -289,6 +289,49 @@ public sealed class BTreeStoreTests
     }
 
     [Fact]
+    public void OpeningReadsTheSameFromASmallFileAndALargeOne()
+    {
+        long[] reads = new long[2];
+        for (int size = 0; size < 2; size++)
+        {
+            var world = new BTreeWorld(9, new BTreeOptions { UseMap = false, BackgroundUpkeep = false });
+            using (BTreeStore store = world.Open())
+            {
+                using (WriteTransaction transaction = store.BeginWrite())
+                {
+                    for (int i = 0; i < 20 * size; i++)
+                        transaction.Root.Put(BTreeWorld.Key($"{i}"), new byte[8 << 20]);
+                    transaction.Commit();
+                }
+
+                Put(store, "last", "commit");
+            }
+
+            world.Files.BeforeOperation = operation => reads[size] += operation.Kind == DiskOperationKind.Read ? operation.Length : 0;
+            world.Open().Dispose();
+        }
+
+        Assert.True(reads[0] > 0);
+        Assert.Equal(reads[0], reads[1]);
+    }
+
+    [Fact]
+    public void AWriterThatWaitsIsToldWhenTheStoreIsClosed()
+    {
+        var world = new BTreeWorld(10);
+        BTreeStore store = world.Open();
+        WriteTransaction open = store.BeginWrite();
+        open.Root.Put("a"u8, "1"u8);
+        store.Dispose();
+        Assert.Throws<ObjectDisposedException>(store.BeginWrite);
+
+        // Whoever was refused had no place to give back: the file is still the open writer's.
+        Assert.Throws<FolderInUseException>(world.Open);
+        open.Dispose();
+        world.Open().Dispose();
+    }
+
+    [Fact]
     public void AHundredMillionKeysNeedFourLevels()
     {
         // 16 bytes of key and 100 of value, pages of random inserts, which are 69 % full (Yao 1978).
