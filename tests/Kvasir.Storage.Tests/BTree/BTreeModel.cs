@@ -80,6 +80,12 @@ internal sealed class BTreeModel(SeededRandom random, bool largeValues, SortedDi
         }
     }
 
+    public void DeleteAll(WritableBucket bucket)
+    {
+        bucket.DeleteRange(default, default);
+        _map.Clear();
+    }
+
     public void AssertSame(Bucket bucket)
     {
         BTreeModelTests.AssertEqual(Entries(), BTreeWorld.ReadAll(bucket));
