@@ -82,6 +82,34 @@ public sealed partial class BTreeStore
         return _current.Meta.PageCount > CutOff() && _current.Meta.PageCount < _pagesBeforePass;
     }
 
+    /// <summary>
+    /// Writes a copy of the last commit that can be opened as a store of its own, durable on return; writers go on meanwhile.
+    /// The file must not be there. Should it take longer than readers may live, it fails with a
+    /// <see cref="ReaderTooOldException"/> and leaves nothing.
+    /// </summary>
+    public void Copy(IFileSystem files, string target)
+    {
+        using ReadTransaction transaction = BeginRead();
+        string making = StoreFile.MakingName(target);
+        if (files.FileExists(target))
+            throw new DiskFailedException("copy", target, "it exists");
+        if (files.FileExists(making))
+            files.Delete(making);
+        try
+        {
+            using IFile file = files.Open(making, FileOpenMode.CreateNew);
+            StoreCopy.Write(transaction, file);
+        }
+        catch (StorageException)
+        {
+            if (files.FileExists(making))
+                files.Delete(making);
+            throw;
+        }
+
+        StoreFile.GiveName(files, making, target);
+    }
+
     /// <summary>Pages by use, and what holds them back. Cheap.</summary>
     public BTreeStatistics GetStatistics()
     {

@@ -14,13 +14,11 @@ internal sealed record OpenedFile(MetaPage Meta, uint MetaNumber, ulong NewestSe
 /// <summary>Makes store files, and finds the commit that counts in those that are there.</summary>
 internal static unsafe class StoreFile
 {
-    private const string MakingSuffix = ".making";
-
     public static void Create(IFileSystem files, string path, BTreeOptions options)
     {
         if (!PageLayout.IsPageSize(options.PageBytes))
             throw new ArgumentException($"a page of {options.PageBytes} bytes: 4096, 8192, 16384 and 32768 are possible", nameof(options));
-        string making = path + MakingSuffix;
+        string making = MakingName(path);
         if (files.FileExists(making))
             files.Delete(making);
         using (IFile file = files.Open(making, FileOpenMode.CreateNew))
@@ -29,6 +27,14 @@ internal static unsafe class StoreFile
             file.Sync(SyncMode.Full);
         }
 
+        GiveName(files, making, path);
+    }
+
+    /// <summary>What a file is called until it is whole.</summary>
+    public static string MakingName(string path) => path + ".making";
+
+    public static void GiveName(IFileSystem files, string making, string path)
+    {
         files.Rename(making, path);
         files.SyncFolder(System.IO.Path.GetDirectoryName(path) is { Length: > 0 } folder ? folder : ".");
     }

@@ -135,6 +135,32 @@ public sealed class BTreeSpaceTests
     }
 
     [Fact]
+    public void TheFileIsNotCutUnderASpanThatAnEndedReaderStillHas()
+    {
+        var world = new BTreeWorld(7, s_options with { ReaderAgeLimit = TimeSpan.FromMinutes(1) });
+        using BTreeStore store = world.Open();
+        Fill(store, [.. Enumerable.Range(0, 3000)]);
+        ReadTransaction reader = store.BeginRead();
+        Assert.True(reader.Root.TryGet(Key(2999), out ReadOnlySpan<byte> span));
+        world.Scheduler.Clock.Advance(TimeSpan.FromMinutes(2));
+        long full = world.Files.ReadAll(BTreeWorld.File).LongLength;
+        using (WriteTransaction transaction = store.BeginWrite())
+        {
+            transaction.Root.DeleteRange(default, default);
+            transaction.Commit();
+        }
+
+        Shrink(store, () => { });
+        Assert.True(store.GetStatistics().Pages < 30, "its pages are free, since it was ended");
+        Assert.True(world.Files.ReadAll(BTreeWorld.File).LongLength >= full);
+        Assert.Equal(100, span.Length);
+        Assert.NotEqual(0xEE, span[50]);
+        reader.Dispose();
+        Overwrite(store, 1);
+        Assert.True(world.Files.ReadAll(BTreeWorld.File).LongLength < 40 * 4096);
+    }
+
+    [Fact]
     public void LongValuesMoveWhenTheFileShrinks()
     {
         var world = new BTreeWorld(5, s_options);

@@ -315,6 +315,109 @@ public sealed class BTreeStoreTests
         Assert.Equal(reads[0], reads[1]);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void ACopyIsTheCommitItWasBegunAt(bool useMap)
+    {
+        var world = new BTreeWorld(12, new BTreeOptions { UseMap = useMap, Identity = 8, MapBytesMin = 1 << 18, CachedPages = 16, BackgroundUpkeep = false });
+        using BTreeStore store = world.Open();
+        var random = new SeededRandom(12);
+        var model = new BTreeModel(random, largeValues: true);
+        using (WriteTransaction transaction = store.BeginWrite())
+        {
+            for (int i = 0; i < 800; i++)
+                model.Step(transaction.Root);
+            WritableBucket inner = transaction.Root.GetOrCreateBucket([0xFF]).GetOrCreateBucket("inner"u8);
+            for (int i = 0; i < 500; i++)
+                inner.Put(BTreeWorld.Key($"{i}"), new byte[100]);
+            transaction.Root.GetOrCreateBucket([0xFE]).Put("k"u8, new byte[20_000]);
+            transaction.UserData = "here"u8;
+            transaction.Commit();
+        }
+
+        using (WriteTransaction transaction = store.BeginWrite())
+        {
+            transaction.Root.DeleteBucket([0xFE]);
+            transaction.Commit();
+        }
+
+        int writes = 0;
+        world.Files.BeforeOperation = operation =>
+        {
+            // Between the writes of the copy, others.
+            if (operation.Kind != DiskOperationKind.Write || operation.Path == BTreeWorld.File || ++writes % 5 != 0)
+                return;
+            using WriteTransaction transaction = store.BeginWrite();
+            transaction.Root.DeleteRange(BTreeWorld.Key($"key:{random.Next(3000):D6}"), BTreeWorld.Key("key:9"));
+            transaction.Root.Put(BTreeWorld.Key($"later {writes}"), new byte[3000]);
+            transaction.Commit();
+        };
+        store.Copy(world.Files, "/db/copy");
+        world.Files.BeforeOperation = null;
+        Assert.True(writes > 10);
+        Assert.Empty(Storage.BTree.Checking.BTreeVerifier.Verify(world.Files, "/db/copy"));
+        Assert.Throws<DiskFailedException>(() => store.Copy(world.Files, "/db/copy"));
+        using BTreeStore copy = BTreeStore.Open(world.Files, "/db/copy", world.Scheduler, world.Options);
+        using (ReadTransaction reader = copy.BeginRead())
+        {
+            model.AssertSame(reader.Root);
+            Assert.Equal("here"u8, reader.UserData);
+            Assert.Equal(500, BTreeWorld.ReadAll(reader.Root.FindBucket([0xFF])!.FindBucket("inner"u8)!).Count);
+            Assert.Null(reader.Root.FindBucket([0xFE]));
+        }
+
+        Put(copy, "the copy", "is a store");
+        BTreeWorld.AssertSound(world.Files);
+        Assert.Empty(Storage.BTree.Checking.BTreeVerifier.Verify(world.Files, "/db/copy"));
+        Assert.Contains(Storage.BTree.Checking.BTreeInspector.Inspect(world.Files, "/db/copy"), part => part.Kind == "overflow run");
+    }
+
+    [Fact]
+    public void TheSchedulerMakesAFileSmallWhileThreadsUseIt()
+    {
+        string folder = Path.Join(Path.GetTempPath(), $"kvasir-btree-{Guid.NewGuid():N}");
+        Directory.CreateDirectory(folder);
+        try
+        {
+            string path = Path.Join(folder, "store");
+            long full;
+            using (var scheduler = new ThreadScheduler(TimeProvider.System))
+            using (BTreeStore store = BTreeStore.Open(new PosixFileSystem(), path, scheduler))
+            {
+                using (WriteTransaction transaction = store.BeginWrite())
+                {
+                    WritableBucket bucket = transaction.Root.GetOrCreateBucket("b"u8);
+                    for (int i = 0; i < 40_000; i++)
+                        (i % 10 == 0 ? transaction.Root : bucket).Put(BTreeWorld.Key($"key:{i:D8}"), new byte[100]);
+                    transaction.Commit();
+                }
+
+                full = new FileInfo(path).Length;
+                using (WriteTransaction transaction = store.BeginWrite())
+                {
+                    transaction.Root.DeleteBucket("b"u8);
+                    transaction.Commit();
+                }
+
+                // Each commit asks for upkeep, so there is an end to be waited for by writing.
+                for (int i = 0; i < 20_000 && new FileInfo(path).Length * 5 > full; i++)
+                {
+                    Put(store, "beat", $"{i}");
+                    using ReadTransaction reader = store.BeginRead();
+                    Assert.True(reader.Root.Contains("key:00000010"u8));
+                }
+            }
+
+            Assert.True(new FileInfo(path).Length * 5 <= full, $"{new FileInfo(path).Length} of {full} bytes");
+            Assert.Empty(Storage.BTree.Checking.BTreeVerifier.Verify(new PosixFileSystem(), path));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Fact]
     public void AWriterThatWaitsIsToldWhenTheStoreIsClosed()
     {
