@@ -4,6 +4,7 @@ using Kvasir.Cli.CommandLine;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.Tables;
@@ -21,6 +22,8 @@ internal static class FileParts
             throw new UsageException(files.FolderExists(path) ? $"{path} is a folder; kvasir verify looks at folders" : $"there is no file {path}");
         if (TableInspector.Knows(path))
             return TableInspector.Inspect(files, path, entries);
+        if (LogInspector.Knows(path))
+            return LogInspector.Inspect(files, path, entries);
         if (ManifestInspector.Knows(path))
             return ManifestInspector.Inspect(files, path);
         if (path.EndsWith(".segment", StringComparison.Ordinal))
@@ -34,7 +37,7 @@ internal static class FileParts
             return [ClusterInspector.InspectPeers(files, path)];
         if (name == FlushedFile.Name)
             return [FlushedFile.Inspect(files, path)];
-        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, NODE, FLUSHED, CLUSTER, PEERS)");
+        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, NODE, FLUSHED, CLUSTER, PEERS)");
     }
 
     private static List<InspectedPart> Segment(IFileSystem files, string path, bool entries)

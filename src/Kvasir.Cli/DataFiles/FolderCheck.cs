@@ -3,6 +3,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Tables;
 using Kvasir.Storage.Store;
@@ -26,9 +27,9 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             throw new UsageException($"there is no folder {folder}");
         bool isNode = files.FileExists(NodeInspector.IdentityPath(folder)) || NodeInspector.ListKeyspaces(files, folder).Count > 0;
         bool isStore = files.FileExists(folder + "/STORE") || files.FolderExists(folder + "/engine");
-        bool isEngine = files.FileExists(folder + "/CURRENT");
+        bool isEngine = files.FileExists(folder + "/CURRENT") || files.FileExists(folder + "/HASHLOG");
         if (!isNode && !isStore && !isEngine)
-            throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE and CURRENT");
+            throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE, CURRENT and HASHLOG");
         if (isEngine)
         {
             CheckEngine(folder, mustExist: true);
@@ -102,7 +103,8 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         }
     }
 
-    private LogPosition FlushedPosition(string engine) => TableVerifier.FlushedPosition(files, engine);
+    private LogPosition FlushedPosition(string engine) =>
+        files.FolderExists(engine) && LogVerifier.Knows(files, engine) ? LogVerifier.FlushedPosition(files, engine) : TableVerifier.FlushedPosition(files, engine);
 
     private void CheckNodeOfCluster(string folder)
     {
@@ -205,6 +207,8 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         if (mustExist && !files.FolderExists(folder))
             _findings.Add(new DamageFinding(folder, 0, "the folder is missing"));
+        else if (LogVerifier.Knows(files, folder))
+            _findings.AddRange(LogVerifier.Verify(files, folder, progress, mustExist, owner));
         else
             _findings.AddRange(TableVerifier.Verify(files, folder, progress, mustExist, owner));
     }

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
 
@@ -21,7 +22,7 @@ internal sealed class MachineWorld : IDisposable
         Span<byte> seed = stackalloc byte[8];
         RandomNumberGenerator.Fill(seed);
         Environment = new NodeEnvironment(
-            new PosixFileSystem(), _scheduler, [new LsmEngineFactory(openFilesMax: openFilesPerEngine)], BinaryPrimitives.ReadUInt64LittleEndian(seed));
+            new PosixFileSystem(), _scheduler, [new LsmEngineFactory(openFilesMax: openFilesPerEngine), new HashLogEngineFactory()], BinaryPrimitives.ReadUInt64LittleEndian(seed));
     }
 
     public NodeEnvironment Environment { get; }

@@ -14,7 +14,7 @@ internal sealed class ModelCursor
     {
         _model = model;
         _nowMs = nowMs;
-        _first = model.RankOf(lower);
+        _first = lower.Length == 0 ? 0 : model.RankOf(lower);
         _behind = upper.Length == 0 ? model.Count : model.RankOf(upper);
     }
 

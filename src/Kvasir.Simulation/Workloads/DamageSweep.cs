@@ -130,7 +130,7 @@ public sealed class DamageSweep
     {
         SimulatedScheduler scheduler = new(new SeededRandom(1));
         using KvasirNode node = KvasirNode.Open(
-            new NodeOptions { Folder = _options.Folder, DatabaseCount = _databases, MemoryBytes = _options.MemoryBytes },
+            new NodeOptions { Folder = _options.Folder, DatabaseCount = _databases, MemoryBytes = _options.MemoryBytes, Engine = _options.Engine.Name },
             new NodeEnvironment(disk, scheduler, [_options.Engine], Seed: 1));
         ulong digest = 0;
         BytesBuffer value = new();

@@ -47,6 +47,12 @@ public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, 
     /// </summary>
     public EngineOwner Owner { get; init; }
 
+    /// <summary>
+    /// Called when an engine comes near a limit at which it would refuse writes, with a sentence for the log; not again until it was
+    /// well away from it. Any thread; must not block.
+    /// </summary>
+    public Action<string>? LimitNears { get; init; }
+
     /// <summary>The engine keeps a <see cref="StateDigest"/> of what it publishes.</summary>
     public bool KeepsDigest { get; init; }
 

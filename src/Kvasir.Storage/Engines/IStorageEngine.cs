@@ -299,6 +299,12 @@ public sealed record EngineStatistics
 
     public long EstimatedKeys { get; init; }
 
+    /// <summary>Of an engine that has every key in memory: what they take; 0 for others.</summary>
+    public long IndexBytes { get; init; }
+
+    /// <summary>What they may take: from four fifths of it on it is time to act, and at the end of it new keys are refused.</summary>
+    public long IndexLimitBytes { get; init; }
+
     /// <summary>Files and bytes of each level, level zero first; engines without levels leave it empty.</summary>
     public IReadOnlyList<(int Files, long Bytes)> Levels { get; init; } = [];
 }

@@ -136,3 +136,16 @@ public sealed class WritesStoppedException : StorageException
 
     public WritesStoppedException(string message, Exception? inner) : base(message, inner) { }
 }
+
+/// <summary>
+/// The engine knows as many keys as its memory for that holds: it takes no new ones. Nothing of the write was taken. Writes of keys that
+/// are there, and deletions, go on.
+/// </summary>
+public sealed class IndexFullException : StorageException
+{
+    public IndexFullException() { }
+
+    public IndexFullException(string message) : base(message) { }
+
+    public IndexFullException(string message, Exception? inner) : base(message, inner) { }
+}

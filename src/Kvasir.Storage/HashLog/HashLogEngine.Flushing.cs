@@ -1,0 +1,392 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog.Index;
+using Kvasir.Storage.HashLog.Manifest;
+using Kvasir.Storage.HashLog.Segments;
+using Kvasir.Storage.HashLog.Tail;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>From memory into files: what is stable is written, then the index is led there and the memory let go.</summary>
+internal sealed unsafe partial class HashLogEngine
+{
+    // Bounds what a read pays for deletions of ranges that no file has.
+    private const int RangesInMemoryMax = 256;
+
+    private readonly Lock _rangesLock = new();
+    private readonly Lock _limitLock = new();
+
+    // Under _limitLock. Moments of checkpoints under way, oldest first: what is stable only grows.
+    private readonly List<StablePoint> _moments = [];
+
+    /// <summary>Every version up to here is in the files, or superseded by one that is.</summary>
+    private ulong _flushedSequence;
+
+    // Somebody waits for this; and what had grown until then is to be flushed together, when it is stable.
+    private ulong _flushTarget;
+    private ulong _sizeTarget;
+    private long _appendedAtTarget;
+    private int _rangesAtTarget;
+    private long _flushBytes;
+
+    internal bool FlushDue
+    {
+        get
+        {
+            ulong limit = Limit.Sequence;
+            ulong flushed = Volatile.Read(ref _flushedSequence);
+            ulong size = Volatile.Read(ref _sizeTarget);
+            return limit > flushed && (Volatile.Read(ref _flushTarget) > flushed || (size > flushed && limit >= size));
+        }
+    }
+
+    private StablePoint Limit
+    {
+        get
+        {
+            lock (_limitLock)
+                return _moments.Count == 0 ? _publications.Stable : _moments[0];
+        }
+    }
+
+    public void Flush()
+    {
+        lock (_writerLock)
+        {
+            ThrowIfDisposed();
+            Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, _publications.StableSequence));
+        }
+
+        _background.RequestFlush();
+    }
+
+    public void WaitForFlush() => WaitUntilFlushed(Volatile.Read(ref _flushTarget));
+
+    public EngineCheckpoint BeginCheckpoint()
+    {
+        StablePoint moment;
+        lock (_writerLock)
+        {
+            ThrowIfDisposed();
+            lock (_limitLock)
+            {
+                moment = _publications.Stable;
+                _moments.Add(moment);
+            }
+
+            Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, moment.Sequence));
+        }
+
+        _background.RequestFlush();
+        return new LogCheckpoint(this, moment);
+    }
+
+    internal void PrepareSpares() => _budget.Spares.Prepare();
+
+    /// <summary>Flushes what is stable; false when nothing is due.</summary>
+    internal bool FlushOnce()
+    {
+        _epoch.Advance();
+        if (!FlushDue)
+            return false;
+
+        // In this order: a view that comes later sees at least everything up to the limit.
+        StablePoint limit = Limit;
+        ulong[] snapshots = _snapshots.Sequences();
+        RangeDeletions ranges = Volatile.Read(ref _ranges);
+        using var output = new SegmentOutputs(_files, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
+        var written = new List<FlushedRecord>();
+        foreach (TailChunk chunk in _tail.ChunksAfter(_flushedSequence))
+        {
+            for (long at = 0; at < chunk.Used;)
+            {
+                var record = (TailRecord*)(chunk.Memory + at);
+                at += TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+                if (record->Sequence > limit.Sequence)
+                    break;
+                if (record->Sequence > _flushedSequence && !record->IsWithdrawn)
+                    FlushRecord(record, limit.Sequence, snapshots, ranges, output, written);
+            }
+        }
+
+        ulong cleanedTo = snapshots.Length == 0 ? limit.Sequence : Math.Min(limit.Sequence, snapshots[0]);
+        List<SegmentFile> added = output.Finish(limit.Sequence, cleanedTo);
+        Install(added, limit, ranges, output);
+
+        Interlocked.Add(ref _flushBytes, output.BytesWritten);
+        foreach (SegmentFile segment in added)
+            segment.HeldBy = snapshots.Length == 0 ? null : snapshots[0];
+        foreach (FlushedRecord flushed in written)
+            LeadHome(flushed, added);
+        Volatile.Write(ref _flushedSequence, limit.Sequence);
+        AddSegments(added);
+        _tail.MarkFlushed(limit.Sequence);
+        NoteFlushed(limit);
+        LetGoOfTail();
+        return true;
+    }
+
+    private void FlushRecord(
+        TailRecord* record, ulong limit, ulong[] snapshots, RangeDeletions ranges, SegmentOutputs output, List<FlushedRecord> written)
+    {
+        ulong supersededBy = Volatile.Read(ref record->SupersededBy);
+        bool isSuperseded = supersededBy != 0 && supersededBy <= limit;
+        ulong cover = ranges.IsEmpty ? 0 : ranges.FirstCover(TailRecord.Key(record), record->Sequence, limit);
+        ulong deadFrom = isSuperseded ? supersededBy : ulong.MaxValue;
+        if (cover != 0)
+            deadFrom = Math.Min(deadFrom, cover);
+        if (deadFrom != ulong.MaxValue && !Readers.SnapshotRegister.AnyIn(snapshots, record->Sequence, deadFrom))
+            return;
+
+        // Nothing in the files would come back without it.
+        if (record->Kind == RecordKind.Tombstone && !isSuperseded && !TailRecord.HasDiskBelow(record) && _oldVersions.Newest(record->Token, record->Check) == Location.None)
+            return;
+        SegmentRecord content = RecordOf(record);
+        (int number, HintEntry hint) = output.Add(record->Token, record->Check, new SegmentRecord
+        {
+            Kind = content.Kind,
+            IsSuperseded = isSuperseded,
+            Sequence = content.Sequence,
+            ExpiresAtMs = content.ExpiresAtMs,
+            Key = content.Key,
+            Value = content.Value,
+        });
+        record->IsWritten = true;
+        written.Add(new FlushedRecord((nint)record, number, hint.OffsetUnits, hint.LengthUnits));
+    }
+
+    private void Install(List<SegmentFile> added, in StablePoint limit, RangeDeletions ranges, SegmentOutputs output)
+    {
+        lock (_installing)
+        {
+            LogState state = _manifest.State;
+            ulong flushedTo = limit.Sequence;
+            RangeDeletions all = new([.. state.Ranges.All, .. ranges.All.Where(r => r.Sequence > state.FlushedSequence && r.Sequence <= flushedTo)]);
+            Commit(added, output, state.With(added.Select(s => s.Facts), [], all) with
+            {
+                FlushedPosition = limit.Position,
+                FlushedSequence = flushedTo,
+                Digest = _environment.KeepsDigest ? limit.Digest : state.Digest,
+            });
+        }
+    }
+
+    /// <summary>With <c>_installing</c> held. When it fails nobody knows whether a manifest names the outputs: their files stay.</summary>
+    private void Commit(List<SegmentFile> added, SegmentOutputs output, LogState next)
+    {
+        output.KeepFiles();
+        try
+        {
+            _manifest.Commit(next);
+        }
+        catch
+        {
+            foreach (SegmentFile segment in added)
+                segment.Dispose();
+            throw;
+        }
+
+        foreach (SegmentFile segment in added)
+            _table.Add(segment);
+    }
+
+    private void LeadHome(in FlushedRecord flushed, List<SegmentFile> segments)
+    {
+        var record = (TailRecord*)flushed.Record;
+        ulong home = Location.OnDisk(segments[flushed.Segment].Slot, flushed.OffsetUnits, flushed.LengthUnits);
+        using KeyIndex.Held held = _index.Lock(record->Token);
+
+        // The one below was the newest in the files until now.
+        if (TailRecord.DiskBelow(record) is var below and not Location.None)
+            _table.AddDead(below);
+        Volatile.Write(ref record->Home, home);
+    }
+
+    private void AddSegments(List<SegmentFile> added)
+    {
+        lock (_installing)
+            Volatile.Write(ref _segments, [.. _segments, .. added]);
+    }
+
+    private void NoteFlushed(in StablePoint limit)
+    {
+        lock (_writerLock)
+        {
+            if (_published <= limit.Sequence)
+                _firstUnflushed = null;
+            else if (_firstUnflushed <= limit.Position)
+                _firstUnflushed = limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
+        }
+    }
+
+    /// <summary>Leads the index from the oldest memory into the files, until what is left fits.</summary>
+    private void LetGoOfTail()
+    {
+        while (_tail.OldestFlushed is { } chunk
+            && (_tail.FlushedBytes > _options.TailBytes || _budget.CacheBytes > _budget.CacheLimitBytes))
+            LetGo(chunk);
+        PruneRanges();
+        _epoch.Advance();
+    }
+
+    private void LetGo(TailChunk chunk)
+    {
+        ulong[] snapshots = _snapshots.Sequences();
+        ulong oldest = snapshots.Length == 0 ? ulong.MaxValue : snapshots[0];
+        for (long at = 0; at < chunk.Used;)
+        {
+            var record = (TailRecord*)(chunk.Memory + at);
+            at += TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+            if (!record->IsWithdrawn)
+                LetGo(record, oldest);
+        }
+
+        _tail.Drop(chunk);
+        _epoch.Retire(() => chunk.Free(_budget));
+    }
+
+    private void LetGo(TailRecord* record, ulong oldestSnapshot)
+    {
+        using KeyIndex.Held held = _index.Lock(record->Token);
+        ulong* there = held.Find(record->Token, record->Check);
+        ulong self = Location.InMemory(record);
+        while (there != null && *there != self)
+            there = Location.IsMemory(*there) ? &TailRecord.At(*there)->Previous : null;
+        if (there == null)
+            return;
+        ulong below = record->Previous;
+        Check.That(!Location.IsMemory(below), "what lies below is let go before");
+        if (record->Home == Location.None)
+        {
+            // It was dead when it was flushed, or nothing had to be deleted. What a snapshot sees of the key is found by way of the index.
+            bool isNewest = *held.Find(record->Token, record->Check) == self;
+            if (below == Location.None && isNewest)
+            {
+                below = _oldVersions.Newest(record->Token, record->Check);
+                if (below != Location.None)
+                    _oldVersions.Move(record->Token, below, Location.None);
+            }
+
+            if (below == Location.None && isNewest)
+                held.Remove(record->Token, record->Check);
+            else
+                Volatile.Write(ref *there, below);
+            return;
+        }
+
+        if (below != Location.None && oldestSnapshot < record->Sequence)
+            _oldVersions.Add(record->Token, record->Check, below, record->Sequence);
+        Volatile.Write(ref *there, record->Home);
+    }
+
+    /// <summary>Deletions of ranges that nothing is left below.</summary>
+    private void PruneRanges()
+    {
+        if (Volatile.Read(ref _ranges).IsEmpty || !_snapshots.IsEmpty)
+            return;
+        LogState state = _manifest.State;
+        ulong inMemoryFrom = _tail.FirstSequence;
+        ulong flushed = Volatile.Read(ref _flushedSequence);
+        lock (_rangesLock)
+        {
+            Volatile.Write(ref _ranges, _ranges.Where(
+                r => r.Sequence > flushed || r.Sequence > inMemoryFrom || state.Ranges.All.Any(s => s.Sequence == r.Sequence)));
+        }
+    }
+
+    /// <summary>With <c>_writerLock</c> held: whether enough has grown to be flushed.</summary>
+    private bool NoteGrowth()
+    {
+        long due = Math.Min(_options.FlushBytes, _budget.ActiveLimitBytes);
+        if (_budget.ActiveLimitReached || _budget.WriteLimitReached)
+            due /= 8;
+        int ranges = Volatile.Read(ref _ranges).All.Count;
+        if (_tail.Appended - _appendedAtTarget < due && ranges - _rangesAtTarget < RangesInMemoryMax)
+            return false;
+        _appendedAtTarget = _tail.Appended;
+        _rangesAtTarget = ranges;
+        SetSizeTarget();
+        return true;
+    }
+
+    private void SetSizeTarget()
+    {
+        // One that is not stable yet stays: it would never be if it moved on with what is written.
+        if (_sizeTarget <= Volatile.Read(ref _flushedSequence))
+            Volatile.Write(ref _sizeTarget, _published);
+        _publications.Seal();
+    }
+
+    private void AskForFlushOfAll()
+    {
+        lock (_writerLock)
+            SetSizeTarget();
+        AskForFlush();
+    }
+
+    private void AskForFlush()
+    {
+        _background.RequestFlush();
+        if (_publications.StableSequence < Volatile.Read(ref _sizeTarget))
+            _environment.StabilityWanted?.Invoke();
+    }
+
+    private void WaitUntilFlushed(ulong target)
+    {
+        _background.WaitUntil(() =>
+            Volatile.Read(ref _disposed) != 0 || _background.FlushFailure is not null || Volatile.Read(ref _flushedSequence) >= target);
+        if (Volatile.Read(ref _flushedSequence) >= target)
+            return;
+        if (_background.FlushFailure is { } failure)
+            throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
+        ThrowIfDisposed();
+    }
+
+    private void EndCheckpoint(in StablePoint moment)
+    {
+        lock (_limitLock)
+            _moments.Remove(moment);
+        _background.RequestFlush();
+    }
+
+    private void WriteCheckpoint(string folder)
+    {
+        lock (_installing)
+        {
+            LogState state = _manifest.State;
+            _files.CreateFolder(folder);
+            foreach (SegmentFacts segment in state.Segments)
+            {
+                _files.HardLink(LogFiles.SegmentPath(_folder, segment.Number), LogFiles.SegmentPath(folder, segment.Number));
+                if (_files.FileExists(LogFiles.HintPath(_folder, segment.Number)))
+                    _files.HardLink(LogFiles.HintPath(_folder, segment.Number), LogFiles.HintPath(folder, segment.Number));
+            }
+
+            ManifestStore.CreateFor(_files, folder, state);
+        }
+    }
+
+    private readonly record struct FlushedRecord(nint Record, int Segment, uint OffsetUnits, uint LengthUnits);
+
+    private sealed class LogCheckpoint(HashLogEngine engine, StablePoint moment) : EngineCheckpoint
+    {
+        private bool _ended;
+
+        public override void WriteTo(string folder)
+        {
+            ObjectDisposedException.ThrowIf(_ended, this);
+            engine.WaitUntilFlushed(moment.Sequence);
+            engine.WriteCheckpoint(folder);
+        }
+
+        public override void Dispose()
+        {
+            if (_ended)
+                return;
+            _ended = true;
+            engine.EndCheckpoint(moment);
+        }
+    }
+}

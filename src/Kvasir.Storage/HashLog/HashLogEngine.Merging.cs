@@ -1,0 +1,287 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog.Index;
+using Kvasir.Storage.HashLog.Manifest;
+using Kvasir.Storage.HashLog.Merge;
+using Kvasir.Storage.HashLog.Readers;
+using Kvasir.Storage.HashLog.Segments;
+using Kvasir.Storage.HashLog.Tail;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>
+/// Merges: what is alive in some segments is written to others, step by step, while everything else goes on. A merge decides by what
+/// the files held when it began; what has changed since is found out when the index is led to the copies.
+/// </summary>
+internal sealed unsafe partial class HashLogEngine
+{
+    // Few deletions of ranges cost reads little; to look for what they cover costs as much as the segments are large.
+    private const int RangesUntilMerge = 16;
+
+    private LogMerge? _merge;
+    private long _mergeBytesRead;
+    private long _mergeBytesWritten;
+
+    internal bool MergeDue => _merge is not null || PickMerge().Count > 0;
+
+    public void Compact()
+    {
+        ThrowIfDisposed();
+        if (!_background.TryBeginOwnMerge())
+            ThrowIfDisposed();
+        try
+        {
+            List<SegmentFile> inputs = [.. Volatile.Read(ref _segments).Where(s => s.DeadEntries > 0 || s.Facts.Tombstones > 0
+                || s.Facts.ExpiringBytes > 0 || _manifest.State.Ranges.All.Any(r => r.Sequence > s.Facts.CleanedTo))];
+            if (inputs.Count > 0)
+            {
+                _merge = BeginMerge(inputs);
+                while (MergeStep())
+                {
+                }
+            }
+        }
+        catch
+        {
+            GiveUpMerge();
+            throw;
+        }
+        finally
+        {
+            _background.EndOwnMerge();
+        }
+    }
+
+    /// <summary>Goes on with the merge under way, or with one that is due; true when there is more of it.</summary>
+    internal bool MergeStep()
+    {
+        _epoch.Advance(withFiles: true);
+        if (_merge is null)
+        {
+            List<SegmentFile> inputs = PickMerge();
+            if (inputs.Count == 0)
+                return false;
+            _merge = BeginMerge(inputs);
+        }
+
+        if (CopyStep(_merge))
+            return true;
+        FinishMerge(_merge);
+        _merge = null;
+        LetGoOfTail();
+        _epoch.Advance(withFiles: true);
+        return false;
+    }
+
+    /// <summary>What was copied is deleted; the segments stay as they are.</summary>
+    internal void GiveUpMerge()
+    {
+        if (_merge is null)
+            return;
+        foreach (SegmentFile input in _merge.Inputs)
+            input.IsBusy = false;
+        _merge.Outputs.Dispose();
+        _merge = null;
+    }
+
+    /// <summary>Those with the most garbage, as many as are merged together; else the small ones, when they are many.</summary>
+    private List<SegmentFile> PickMerge()
+    {
+        SegmentFile[] segments = Volatile.Read(ref _segments);
+        RangeDeletions ranges = _manifest.State.Ranges;
+        ulong[] snapshots = _snapshots.Sequences();
+        ulong? oldest = snapshots.Length == 0 ? null : snapshots[0];
+        long horizon = segments.Length == 0 ? 0 : _environment.ExpiryHorizonMs;
+        List<SegmentFile> worst = [.. segments.Where(s => !s.IsBusy && (s.HeldBy is null || s.HeldBy != oldest) && IsGarbage(s, ranges, horizon))
+            .OrderByDescending(s => (double)s.DeadBytes / s.Facts.Bytes)];
+        if (worst.Count > 0)
+            return Some(worst, 1);
+        List<SegmentFile> small = [.. segments.Where(s => !s.IsBusy && s.Facts.Bytes < _options.SegmentBytes / 4)];
+        return small.Count > _options.SmallSegmentsMax ? Some(small, 2) : [];
+    }
+
+    private bool IsGarbage(SegmentFile segment, RangeDeletions ranges, long horizon)
+    {
+        SegmentFacts facts = segment.Facts;
+        return segment.DeadBytes >= _options.GarbageRatio * facts.Bytes
+            || (facts.LastDeadlineMs != 0 && facts.LastDeadlineMs <= horizon && facts.ExpiringBytes >= facts.Bytes / 2)
+            || ranges.All.Any(r => r.Sequence > facts.CleanedTo && r.Sequence > facts.SmallestSequence
+                && (r is { Start.Length: 0, End: null } || ranges.All.Count >= RangesUntilMerge));
+    }
+
+    private List<SegmentFile> Some(List<SegmentFile> segments, int countMin)
+    {
+        var some = new List<SegmentFile>();
+        long bytes = 0;
+        foreach (SegmentFile segment in segments)
+        {
+            bytes += segment.Facts.Bytes;
+            if (some.Count >= countMin && bytes > _options.MergeBytesMax)
+                break;
+            some.Add(segment);
+        }
+
+        return some;
+    }
+
+    private LogMerge BeginMerge(List<SegmentFile> inputs)
+    {
+        // In this order: a view that comes later sees at least what was flushed by then.
+        ulong flushed = Volatile.Read(ref _flushedSequence);
+        ulong[] snapshots = _snapshots.Sequences();
+        foreach (SegmentFile input in inputs)
+            input.IsBusy = true;
+        return new LogMerge(inputs, flushed, snapshots, _manifest.State.Ranges, _environment.ExpiryHorizonMs)
+        {
+            Outputs = new SegmentOutputs(_files, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes),
+        };
+    }
+
+    private bool CopyStep(LogMerge merge)
+    {
+        long read = 0;
+        while (read < _options.MergeStepBytes)
+        {
+            if (!merge.MoveNext(out SegmentRecord record))
+                return false;
+            read += merge.RecordBytes;
+            Interlocked.Add(ref _mergeBytesRead, merge.RecordBytes);
+            ulong token = StableHash.Hash64(record.Key);
+            uint check = KeyCheck.Of(record.Key, _identity);
+            ulong supersededBy;
+            using (KeyIndex.Held held = _index.Lock(token))
+                supersededBy = SupersededAt(held, token, check, merge.Location, merge.FlushedSequence);
+            switch (merge.Decide(record, supersededBy, sequence => IsOldest(merge, sequence)))
+            {
+                case MergeDecision.Copy:
+                    merge.Copy(token, check, record, isSuperseded: false);
+                    break;
+                case MergeDecision.CopySuperseded:
+                    merge.Copy(token, check, record, isSuperseded: true);
+                    break;
+                case MergeDecision.Bury:
+                    merge.Copy(token, check, new SegmentRecord { Kind = RecordKind.Tombstone, Sequence = record.Sequence, Key = record.Key }, isSuperseded: false);
+                    break;
+                case MergeDecision.Drop:
+                    merge.Moves.Add(new MergeMove(token, check, merge.Location, -1, 0, 0));
+                    break;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// At which sequence number the version at a location was superseded by one in the files; the largest number when it is the newest
+    /// in the files, zero when nobody can come to it any more.
+    /// </summary>
+    private ulong SupersededAt(in KeyIndex.Held held, ulong token, uint check, ulong location, ulong flushed)
+    {
+        ulong supersededBy = ulong.MaxValue;
+        ulong* there = held.Find(token, check);
+        ulong at = there == null ? Location.None : *there;
+        while (Location.IsMemory(at))
+        {
+            TailRecord* record = TailRecord.At(at);
+            if (record->Home == location)
+                return supersededBy;
+            if (record->Sequence <= flushed)
+                supersededBy = record->Sequence;
+            at = record->Previous;
+        }
+
+        if (at == location)
+            return supersededBy;
+
+        // One that was superseded since the merge began was the newest of the files when it did.
+        ulong old = _oldVersions.SupersededAt(token, location) ?? 0;
+        return old > flushed ? ulong.MaxValue : old;
+    }
+
+    /// <summary>Whether no other segment can hold a version that was superseded at or before this sequence number.</summary>
+    private bool IsOldest(LogMerge merge, ulong sequence)
+    {
+        foreach (SegmentFile segment in Volatile.Read(ref _segments))
+        {
+            if (segment.Facts.SmallestSequence < sequence && segment.Facts.CleanedTo < sequence && segment.DeadEntries > 0
+                && !merge.Inputs.Contains(segment))
+                return false;
+        }
+
+        return true;
+    }
+
+    private void FinishMerge(LogMerge merge)
+    {
+        ulong cleanedTo = merge.OldestSnapshot is { } oldest ? Math.Min(oldest, merge.FlushedSequence) : merge.FlushedSequence;
+        List<SegmentFile> added = merge.Outputs.Finish(merge.FlushedSequence, cleanedTo);
+        Interlocked.Add(ref _mergeBytesWritten, merge.Outputs.BytesWritten);
+        List<ulong> removed = [.. merge.Inputs.Select(s => s.Facts.Number)];
+        lock (_installing)
+        {
+            LogState state = _manifest.State;
+            Commit(added, merge.Outputs, state.With(added.Select(s => s.Facts), removed, state.Ranges));
+        }
+
+        merge.Outputs.Dispose();
+        foreach (SegmentFile segment in added)
+            segment.HeldBy = merge.OldestSnapshot;
+        foreach (MergeMove move in merge.Moves)
+            Lead(move, added);
+        lock (_installing)
+            Volatile.Write(ref _segments, [.. _segments.Where(s => !merge.Inputs.Contains(s)), .. added]);
+        foreach (SegmentFile input in merge.Inputs)
+        {
+            _epoch.RetireFile(() =>
+            {
+                _table.Remove(input);
+                input.Dispose();
+                _manifest.DeleteSegment(input.Facts.Number);
+            });
+        }
+
+        ulong[] snapshots = _snapshots.Sequences();
+        _oldVersions.Trim(snapshots.Length == 0 ? null : snapshots[0]);
+    }
+
+    /// <summary>From a record to its copy, wherever it is named; what was dropped is named nowhere any more.</summary>
+    private void Lead(in MergeMove move, List<SegmentFile> outputs)
+    {
+        ulong to = move.Output < 0 ? Location.None : Location.OnDisk(outputs[move.Output].Slot, move.OffsetUnits, move.LengthUnits);
+        using KeyIndex.Held held = _index.Lock(move.Token);
+        ulong* there = held.Find(move.Token, move.Check);
+        bool isNewest = true;
+        ulong flushed = Volatile.Read(ref _flushedSequence);
+        for (ulong* at = there; at != null && *at != Location.None;)
+        {
+            if (*at == move.From)
+            {
+                if (to == Location.None && at == there)
+                    held.Remove(move.Token, move.Check);
+                else
+                    Volatile.Write(ref *at, to);
+                if (!isNewest && to != Location.None)
+                    _table.AddDead(to);
+                return;
+            }
+
+            if (!Location.IsMemory(*at))
+                break;
+            TailRecord* record = TailRecord.At(*at);
+            if (record->Home == move.From)
+            {
+                Volatile.Write(ref record->Home, to);
+                if (!isNewest && to != Location.None)
+                    _table.AddDead(to);
+                return;
+            }
+
+            isNewest &= record->Sequence > flushed;
+            at = &record->Previous;
+        }
+
+        _oldVersions.Move(move.Token, move.From, to);
+        if (to != Location.None)
+            _table.AddDead(to);
+    }
+}

@@ -1,0 +1,284 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog.Index;
+using Kvasir.Storage.HashLog.Readers;
+using Kvasir.Storage.HashLog.Segments;
+using Kvasir.Storage.HashLog.Tail;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>The way of a read: the index, then a record in memory, or one read of a segment.</summary>
+internal sealed unsafe partial class HashLogEngine
+{
+    [ThreadStatic]
+    private static BytesBuffer? t_scratch;
+
+    internal long NowMs => _environment.Scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    public EntryInfo Get(ReadOnlySpan<byte> key, in ReadView view, BytesBuffer? value)
+    {
+        ulong token = StableHash.Hash64(key);
+        int ticket = _epoch.Enter();
+        try
+        {
+            ThrowIfDisposed();
+            while (true)
+            {
+                ulong sequence = SequenceOf(view);
+                Found found = Find(key, token, sequence, value, out EntryInfo info);
+
+                // What this view saw may have been superseded, flushed and let go since it was fixed: a later view sees what did that.
+                if (found != Found.NewerOnly || SequenceOf(view) == sequence)
+                    return info;
+            }
+        }
+        finally
+        {
+            _epoch.Leave(ticket);
+        }
+    }
+
+    public void Prefetch(ReadOnlySpan<ulong> hashes, bool values)
+    {
+        int ticket = _epoch.Enter();
+        try
+        {
+            ThrowIfDisposed();
+            _index.Prefetch(hashes);
+            if (values)
+                _index.PrefetchRecords(hashes);
+        }
+        finally
+        {
+            _epoch.Leave(ticket);
+        }
+    }
+
+    public EngineSnapshot CreateSnapshot()
+    {
+        ThrowIfDisposed();
+        return new LogSnapshot(this, _snapshots, _snapshots.Take(() => Volatile.Read(ref _published)));
+    }
+
+    public EngineScan CreateScan(in IteratorOptions options)
+    {
+        ThrowIfDisposed();
+        ReadView view = options.View;
+        ulong sequence = _snapshots.Take(() => SequenceOf(view));
+        return new LogScan(this, _snapshots, sequence, options, options.IncludeExpired ? long.MinValue : NowMs);
+    }
+
+    /// <summary>
+    /// The first token at or after <paramref name="from"/> in a region of the index, with those behind it, each once; returns the first
+    /// token of the next region, null when there is none.
+    /// </summary>
+    internal ulong? ReadTokens(ulong from, List<IndexEntry> entries)
+    {
+        int ticket = _epoch.Enter();
+        try
+        {
+            ThrowIfDisposed();
+            return _index.ReadRegion(from, entries);
+        }
+        finally
+        {
+            _epoch.Leave(ticket);
+        }
+    }
+
+    /// <summary>All keys of a token that a kept view sees; <paramref name="nowMs"/> is when they must be alive.</summary>
+    internal void ReadRows(ulong token, ulong sequence, long nowMs, bool keysOnly, ScanRows rows)
+    {
+        int ticket = _epoch.Enter();
+        try
+        {
+            ThrowIfDisposed();
+            RangeDeletions ranges = Volatile.Read(ref _ranges);
+            BytesBuffer scratch = Scratch();
+            KeyIndex.Candidates candidates = _index.Find(token);
+            while (candidates.MoveNext())
+            {
+                if (!TryFindVersion(candidates.Current, token, sequence, scratch, out SegmentRecord record)
+                    || record.Kind == RecordKind.Tombstone || (record.ExpiresAtMs != 0 && record.ExpiresAtMs <= nowMs)
+                    || ranges.Cover(record.Key, sequence) > record.Sequence)
+                    continue;
+                rows.Add(record, keysOnly);
+            }
+        }
+        finally
+        {
+            _epoch.Leave(ticket);
+        }
+    }
+
+    internal static BytesBuffer Scratch()
+    {
+        BytesBuffer scratch = t_scratch ??= new BytesBuffer(4096);
+        scratch.ClearAndTrim(1 << 20);
+        return scratch;
+    }
+
+    private Found Find(ReadOnlySpan<byte> key, ulong token, ulong sequence, BytesBuffer? value, out EntryInfo info)
+    {
+        RangeDeletions ranges = Volatile.Read(ref _ranges);
+        KeyIndex.Candidates candidates = _index.Find(token);
+        while (candidates.MoveNext())
+        {
+            ulong location = candidates.Current;
+            bool isOther = false;
+            bool isThere = false;
+            while (Location.IsMemory(location))
+            {
+                TailRecord* record = TailRecord.At(location);
+                isOther = record->KeyLength != key.Length || !key.SequenceEqual(TailRecord.Key(record));
+                if (isOther)
+                    break;
+                if (record->Sequence <= sequence)
+                {
+                    info = Answer(record, ranges.IsEmpty ? 0 : ranges.Cover(key, sequence), value);
+                    return Found.Yes;
+                }
+
+                location = Volatile.Read(ref record->Previous);
+                isThere = true;
+            }
+
+            if (isOther || (location == Location.None && !isThere))
+                continue;
+            Found found = FindOnDisk(key, token, location, sequence, ranges, value, out info);
+            if (found != Found.No)
+                return found;
+        }
+
+        ulong cover = ranges.IsEmpty ? 0 : ranges.Cover(key, sequence);
+        info = new EntryInfo(Found: false, new SequenceNumber(cover), ExpiresAtMs: 0, ValueLength: 0);
+        return Found.No;
+    }
+
+    private Found FindOnDisk(
+        ReadOnlySpan<byte> key, ulong token, ulong location, ulong sequence, RangeDeletions ranges, BytesBuffer? value, out EntryInfo info)
+    {
+        BytesBuffer buffer = value ?? Scratch();
+        int start = buffer.Length;
+        SegmentRecord record = location == Location.None ? default : _table[location].Read(location, buffer);
+        info = default;
+        if (location != Location.None && !record.Key.SequenceEqual(key))
+            return Found.No;
+        if (location == Location.None || record.Sequence > sequence)
+        {
+            if (!TryFindOld(token, sequence, key, buffer, out record))
+            {
+                ulong range = ranges.Cover(key, sequence);
+                info = new EntryInfo(Found: false, new SequenceNumber(range), ExpiresAtMs: 0, ValueLength: 0);
+                return Found.NewerOnly;
+            }
+        }
+
+        ulong cover = ranges.IsEmpty ? 0 : ranges.Cover(key, sequence);
+        info = AnswerOf(record.Kind, record.Sequence, record.ExpiresAtMs, record.Value.Length, cover);
+        if (info.Found && value is not null)
+        {
+            // Where the record was read to is where its value belongs.
+            record.Value.CopyTo(value.GetSpan(record.Value.Length));
+            value.Advance(record.Value.Length);
+        }
+
+        Check.That(value is null || value.Length == start + (info.Found ? info.ValueLength : 0));
+        return Found.Yes;
+    }
+
+    /// <summary>The newest version at or before a sequence number, of the key whose newest version lies at the location.</summary>
+    private bool TryFindVersion(ulong location, ulong token, ulong sequence, BytesBuffer buffer, out SegmentRecord record)
+    {
+        record = default;
+        TailRecord* newest = Location.IsMemory(location) ? TailRecord.At(location) : null;
+        while (Location.IsMemory(location))
+        {
+            TailRecord* version = TailRecord.At(location);
+            if (version->Sequence <= sequence)
+            {
+                record = RecordOf(version);
+                return true;
+            }
+
+            location = Volatile.Read(ref version->Previous);
+        }
+
+        if (location != Location.None)
+            record = _table[location].Read(location, buffer);
+        if (location != Location.None && record.Sequence <= sequence)
+            return true;
+        byte[] key = newest != null ? TailRecord.Key(newest).ToArray() : record.Key.ToArray();
+        return TryFindOld(token, sequence, key, buffer, out record);
+    }
+
+    /// <summary>A version that is gone from the key's chain, or was never in it, and that a snapshot sees.</summary>
+    private bool TryFindOld(ulong token, ulong sequence, ReadOnlySpan<byte> key, BytesBuffer buffer, out SegmentRecord record)
+    {
+        foreach (OldVersion version in _oldVersions.Of(token))
+        {
+            record = _table[version.Location].Read(version.Location, buffer);
+            if (record.Sequence <= sequence && record.Key.SequenceEqual(key))
+                return true;
+        }
+
+        record = default;
+        return false;
+    }
+
+    private EntryInfo Answer(TailRecord* record, ulong cover, BytesBuffer? value)
+    {
+        EntryInfo info = AnswerOf(record->Kind, record->Sequence, record->ExpiresAtMs, record->ValueLength, cover);
+        if (info.Found)
+            value?.Append(TailRecord.Value(record));
+        return info;
+    }
+
+    private EntryInfo AnswerOf(RecordKind kind, ulong sequence, long expiresAtMs, int valueLength, ulong cover)
+    {
+        if (cover > sequence)
+            return new EntryInfo(Found: false, new SequenceNumber(cover), ExpiresAtMs: 0, ValueLength: 0);
+        var number = new SequenceNumber(sequence);
+        if (kind == RecordKind.Tombstone)
+            return new EntryInfo(Found: false, number, ExpiresAtMs: 0, ValueLength: 0);
+        if (kind == RecordKind.ExpiringValue && expiresAtMs <= NowMs)
+            return new EntryInfo(Found: false, number, expiresAtMs, ValueLength: 0);
+        return new EntryInfo(Found: true, number, expiresAtMs, valueLength);
+    }
+
+    private static SegmentRecord RecordOf(TailRecord* record) => new()
+    {
+        Kind = record->Kind,
+        Sequence = record->Sequence,
+        ExpiresAtMs = record->ExpiresAtMs,
+        Key = TailRecord.Key(record),
+        Value = TailRecord.Value(record),
+    };
+
+    private ulong SequenceOf(in ReadView view)
+    {
+        switch (view.Kind)
+        {
+            case ReadViewKind.Published:
+                return Volatile.Read(ref _published);
+            case ReadViewKind.Applied:
+                return _lastAssigned;
+            case ReadViewKind.Stable:
+                return _publications.StableSequence;
+            default:
+                Check.That(view.Snapshot is LogSnapshot snapshot && snapshot.Owner == this);
+                ObjectDisposedException.ThrowIf(view.Snapshot.IsDisposed, view.Snapshot);
+                return view.Snapshot.Sequence.Value;
+        }
+    }
+
+    private enum Found
+    {
+        No,
+        Yes,
+
+        /// <summary>The key is there, and nothing of it as old as the view.</summary>
+        NewerOnly,
+    }
+}

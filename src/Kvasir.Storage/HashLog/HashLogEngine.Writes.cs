@@ -1,0 +1,352 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog.Index;
+using Kvasir.Storage.HashLog.Tail;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>The way of a write: staged, published, stable.</summary>
+internal sealed unsafe partial class HashLogEngine
+{
+    private const int StagedTogether = 16;
+
+    // Of a key, on the average and with what its region has free.
+    private const int IndexBytesPerKey = 32;
+
+    // What the index takes at once when a region is full.
+    private const int IndexGrowthBytes = 8 << 10;
+
+    // From here on somebody should know, and from there on nobody needs to any more.
+    private const double LimitNearAt = 0.8;
+    private const double LimitFarAt = 0.75;
+
+    // Of the write memory: from here on writers are slowed, in proportion.
+    private const double MemoryShareAtEase = 0.75;
+
+    private static readonly TimeSpan s_delayMax = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_delayMin = TimeSpan.FromMilliseconds(1);
+
+    private ulong _stagedAfter;
+    private ulong _lastAssigned;
+    private ulong _published;
+    private ulong _publishedPosition;
+    private LogPosition? _firstUnflushed;
+    private long _userBytesWritten;
+    private long _stallMicroseconds;
+    private bool _limitNear;
+
+    // Of what is published, and of that with what is staged.
+    private StateDigest _digest;
+    private StateDigest _stagedDigest;
+    private StateDigest? _givenDigest;
+
+    private bool HasStaged => _lastAssigned != _stagedAfter;
+
+    public StateDigest PublishedDigest => _digest;
+
+    public StateDigest StableDigest => _publications.StableDigest;
+
+    public void AssumeDigest(StateDigest digest)
+    {
+        lock (_writerLock)
+        {
+            if (!_environment.KeepsDigest)
+                return;
+            if (HasStaged)
+            {
+                _givenDigest = digest;
+                return;
+            }
+
+            _digest = _stagedDigest = digest;
+            _publications.AssumeDigest(digest);
+        }
+    }
+
+    public void Stage(ReadOnlySpan<byte> batch)
+    {
+        lock (_writerLock)
+        {
+            ThrowIfDisposed();
+            ThrowIfWritesStopped();
+            CheckRoomFor(batch);
+            ulong before = _lastAssigned;
+            StageAll(batch, out bool makesSense);
+            if (!makesSense)
+            {
+                Withdraw(before);
+                if (_stagedAfter == before)
+                    _stagedAfter = _lastAssigned;
+                Check.Fail("a write batch that makes no sense");
+            }
+
+            _userBytesWritten += batch.Length;
+        }
+    }
+
+    public void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
+    {
+        LogPosition? last = null;
+        lock (_writerLock)
+        {
+            ThrowIfDisposed();
+            ThrowIfWritesStopped();
+            Check.That(!HasStaged, "batches of a log behind what is staged");
+            foreach (LoggedBatch batch in batches)
+                CheckRoomFor(payloads.Slice(batch.Start, batch.Length));
+            foreach (LoggedBatch batch in batches)
+            {
+                ReadOnlySpan<byte> bytes = payloads.Slice(batch.Start, batch.Length);
+                if (bytes.IsEmpty)
+                    continue;
+                if (last is null)
+                {
+                    Check.That(batch.Position.Value > _publishedPosition, $"position {batch.Position} after {_publishedPosition}");
+                    _firstUnflushed ??= batch.Position;
+                }
+                else if (batch.Position != last)
+                {
+                    Check.That(batch.Position > last, $"position {batch.Position} after {last}");
+                    if (_environment.KeepsDigest)
+                        _stagedDigest = _stagedDigest.At(last.Value);
+                }
+
+                last = batch.Position;
+                StageAll(bytes, out bool makesSense);
+                Check.That(makesSense, "a batch in the log that makes no sense");
+                _userBytesWritten += batch.Length;
+            }
+        }
+
+        if (last is { } position)
+            Publish(position);
+    }
+
+    public void Publish(LogPosition position, bool awaited = true)
+    {
+        bool wantsFlush;
+        lock (_writerLock)
+        {
+            if (!HasStaged)
+                return;
+            Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
+            _firstUnflushed ??= position;
+            _digest = _givenDigest ?? (_environment.KeepsDigest ? _stagedDigest.At(position) : _stagedDigest);
+            ForgetStaged();
+            Volatile.Write(ref _publishedPosition, position.Value);
+            Volatile.Write(ref _published, _lastAssigned);
+            _publications.Add(position, _lastAssigned, awaited, _digest);
+            wantsFlush = NoteGrowth();
+        }
+
+        if (wantsFlush)
+            AskForFlush();
+        if (_budget.Spares.RunsLow)
+            _background.RequestSpares();
+    }
+
+    public void MarkStable(LogPosition position)
+    {
+        if (_publications.MarkStable(position) && FlushDue)
+            _background.RequestFlush();
+    }
+
+    public void DiscardAfter(LogPosition position)
+    {
+        lock (_writerLock)
+        {
+            ThrowIfDisposed();
+            Withdraw(_stagedAfter);
+            ForgetStaged();
+            if (position.Value >= _publishedPosition)
+                return;
+            (LogPosition last, ulong sequence, StateDigest digest) = _publications.DiscardAfter(position);
+            Withdraw(sequence);
+            Volatile.Write(ref _published, sequence);
+            Volatile.Write(ref _publishedPosition, last.Value);
+            _digest = _stagedDigest = digest;
+            if (_firstUnflushed > last)
+                _firstUnflushed = null;
+        }
+    }
+
+    public TimeSpan SuggestWriteDelay(int bytes)
+    {
+        double share = (double)_budget.WriteBytes / _budget.WriteLimitBytes;
+        double pressure = Math.Clamp((share - MemoryShareAtEase) / (1 - MemoryShareAtEase), 0, 1);
+        TimeSpan delay = pressure * pressure * s_delayMax;
+        if (delay < s_delayMin)
+            return TimeSpan.Zero;
+
+        // What is in memory may be less than what makes a flush due, where other engines have the rest.
+        if (pressure >= 1)
+            AskForFlushOfAll();
+        Interlocked.Add(ref _stallMicroseconds, (long)delay.TotalMicroseconds);
+        return delay;
+    }
+
+    private void StageAll(ReadOnlySpan<byte> batch, out bool makesSense)
+    {
+        var reader = new BatchReader(batch);
+        Span<ulong> tokens = stackalloc ulong[StagedTogether];
+        while (!reader.IsAtEnd && !reader.Malformed)
+        {
+            // Each key would wait for memory by itself; asked for together they wait at the same time.
+            BatchReader ahead = reader;
+            int count = 0;
+            while (count < StagedTogether && ahead.MoveNext())
+                tokens[count++] = StableHash.Hash64(ahead.Key);
+            if (count > 1)
+                _index.Prefetch(tokens[..count]);
+            for (int i = 0; i < count && reader.MoveNext(); i++)
+                StageOne(reader, tokens[i]);
+            if (count == 0)
+                reader.MoveNext();
+        }
+
+        makesSense = !reader.Malformed;
+    }
+
+    private void StageOne(in BatchReader operation, ulong token)
+    {
+        ulong sequence = ++_lastAssigned;
+        if (_environment.KeepsDigest)
+            _stagedDigest = _stagedDigest.With(operation);
+        if (operation.Kind == BatchOperationKind.DeleteRange)
+        {
+            if (!operation.Value.IsEmpty && operation.Key.SequenceCompareTo(operation.Value) >= 0)
+                return;
+            var range = new RangeDeletion(operation.Key.ToArray(), operation.Value.IsEmpty ? null : operation.Value.ToArray(), sequence);
+            lock (_rangesLock)
+                Volatile.Write(ref _ranges, _ranges.With(range));
+            return;
+        }
+
+        uint check = KeyCheck.Of(operation.Key, _identity);
+
+        // A key that is not there need not be deleted.
+        if (operation.Kind == BatchOperationKind.Delete && !_index.Contains(token, check))
+            return;
+        ReadOnlySpan<byte> value = operation.Kind == BatchOperationKind.Delete ? default : operation.Value;
+        TailRecord* record = _tail.Append(operation.Key, value, sequence);
+        record->Token = token;
+        record->Check = check;
+        record->ExpiresAtMs = operation.ExpiresAtMs;
+        record->Kind = operation.Kind switch
+        {
+            BatchOperationKind.Put => RecordKind.Value,
+            BatchOperationKind.PutExpiring => RecordKind.ExpiringValue,
+            _ => RecordKind.Tombstone,
+        };
+        _tail.Commit(record);
+        using KeyIndex.Held held = _index.Lock(token);
+        ulong* there = held.Find(token, check);
+        if (there == null)
+        {
+            held.Insert(token, check, Location.InMemory(record));
+            return;
+        }
+
+        record->Previous = *there;
+        if (Location.IsMemory(*there))
+        {
+            TailRecord* before = TailRecord.At(*there);
+            Check.That(TailRecord.Key(before).SequenceEqual(operation.Key), "two keys have all hashes in common");
+            Volatile.Write(ref before->SupersededBy, sequence);
+        }
+
+        Volatile.Write(ref *there, Location.InMemory(record));
+    }
+
+    /// <summary>Takes back everything after a sequence number; the numbers stay used.</summary>
+    private void Withdraw(ulong after)
+    {
+        if (_lastAssigned == after)
+            return;
+        var records = new List<nint>();
+        foreach (TailChunk chunk in _tail.ChunksAfter(after))
+        {
+            for (long at = 0; at < chunk.Used;)
+            {
+                var record = (TailRecord*)(chunk.Memory + at);
+                at += TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+                if (record->Sequence > after && !record->IsWithdrawn)
+                    records.Add((nint)record);
+            }
+        }
+
+        for (int i = records.Count - 1; i >= 0; i--)
+            Withdraw((TailRecord*)records[i]);
+        lock (_rangesLock)
+            Volatile.Write(ref _ranges, _ranges.Where(r => r.Sequence <= after));
+    }
+
+    private void Withdraw(TailRecord* record)
+    {
+        using KeyIndex.Held held = _index.Lock(record->Token);
+        ulong* there = held.Find(record->Token, record->Check);
+        Check.That(there != null && *there == Location.InMemory(record), "what is withdrawn is not the newest of its key");
+        record->IsWithdrawn = true;
+        if (record->Previous == Location.None)
+        {
+            held.Remove(record->Token, record->Check);
+            return;
+        }
+
+        if (Location.IsMemory(record->Previous))
+            Volatile.Write(ref TailRecord.At(record->Previous)->SupersededBy, 0);
+        Volatile.Write(ref *there, record->Previous);
+    }
+
+    private void ForgetStaged()
+    {
+        _stagedAfter = _lastAssigned;
+        _stagedDigest = _digest;
+        _givenDigest = null;
+    }
+
+    private void ThrowIfWritesStopped()
+    {
+        if (_background.FlushFailure is { } failure && _budget.DeletionLimitReached)
+        {
+            throw new WritesStoppedException(
+                $"memory is full and cannot be flushed: {failure.Message} Writes go on when that is put right.", failure);
+        }
+    }
+
+    /// <summary>Refuses new keys that the index has no room for; keys that are there may be written and deleted.</summary>
+    private void CheckRoomFor(ReadOnlySpan<byte> batch)
+    {
+        long used = _index.UsedBytes;
+        if (used >= LimitNearAt * _options.IndexBytes && !_limitNear)
+        {
+            _limitNear = true;
+            _environment.LimitNears?.Invoke(
+                $"{_folder}: the keys take {used} of {_options.IndexBytes} bytes of memory that they may take; beyond that new ones are refused");
+        }
+        else if (used < LimitFarAt * _options.IndexBytes)
+        {
+            _limitNear = false;
+        }
+
+        // No operation is shorter than two bytes.
+        long added = IndexGrowthBytes;
+        if (used + added + (batch.Length / 2L * IndexBytesPerKey) <= _options.IndexBytes)
+            return;
+        var reader = new BatchReader(batch);
+        while (reader.MoveNext())
+        {
+            if (reader.Kind is not (BatchOperationKind.Put or BatchOperationKind.PutExpiring)
+                || _index.Contains(StableHash.Hash64(reader.Key), KeyCheck.Of(reader.Key, _identity)))
+                continue;
+            added += IndexBytesPerKey;
+            if (used + added > _options.IndexBytes)
+            {
+                throw new IndexFullException(
+                    $"the keys take {used} of {_options.IndexBytes} bytes of memory that they may take: no new ones are taken; delete some, or give more");
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog.Manifest;
+using Kvasir.Storage.HashLog.Segments;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>Opens hash logs, with the options given or those that suit the memory they share.</summary>
+public sealed class HashLogEngineFactory(HashLogOptions? options = null) : IEngineFactory
+{
+    public string Name => "log";
+
+    public IStorageEngine Open(string folder, EngineEnvironment environment) =>
+        HashLogEngine.Open(folder, environment, options ?? HashLogOptions.ForMemory(environment.Memory.TotalBytes));
+
+    public string? FindMissing(IFileSystem files, string folder)
+    {
+        if (!files.FolderExists(folder))
+            return folder;
+        string manifest = LogFiles.Join(folder, LogFiles.ManifestName);
+        return files.FileExists(manifest) ? null : manifest;
+    }
+
+    public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
+        FindMissing(files, folder) is null ? ManifestStore.Load(files, folder).FlushedPosition : LogPosition.Zero;
+}

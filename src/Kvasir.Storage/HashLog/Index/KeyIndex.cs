@@ -1,0 +1,379 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog.Readers;
+
+namespace Kvasir.Storage.HashLog.Index;
+
+/// <summary>
+/// Where the newest version of each key lies, outside the garbage-collected heap. A key is known by its token and a check of 32
+/// bits, a hash with a seed of the engine's own; whoever reads compares the whole key with the record. Tokens are in order: the
+/// highest bits choose a shard, the next a region by a directory that doubles on its own, the next a bucket. What is full is
+/// replaced by something a little larger, or by its two halves, so that no insertion waits for more than a region.
+/// <para>
+/// Readers take no lock; they enter the <see cref="ReclamationEpoch"/> first. Whoever changes something holds the shard's lock,
+/// for a moment, and never while the disk works.
+/// </para>
+/// </summary>
+internal sealed unsafe class KeyIndex
+{
+    private const int ShardBits = 4;
+    private const int ShardCount = 1 << ShardBits;
+
+    // Of a region and the directory's word for it.
+    private const int RegionOverheadBytes = 128;
+    private const int KeysPerRegionExpected = 420;
+
+    // More bits than the number of keys explains: tokens crowd, and splitting would not part them.
+    private const int DepthSlack = 7;
+
+    private readonly Shard[] _shards = new Shard[ShardCount];
+    private readonly PagePool _pool;
+    private readonly ReclamationEpoch _epoch;
+    private long _count;
+    private long _regions;
+
+    /// <param name="budget">Where its memory counts.</param>
+    /// <param name="epoch">That readers enter.</param>
+    /// <param name="expectedKeys">That will be inserted soon.</param>
+    public KeyIndex(MemoryBudget budget, ReclamationEpoch epoch, long expectedKeys = 0)
+    {
+        _pool = new PagePool(budget);
+        _epoch = epoch;
+        int depth = 0;
+        while ((expectedKeys >> (depth + ShardBits)) > KeysPerRegionExpected)
+            depth++;
+        for (int i = 0; i < ShardCount; i++)
+            _shards[i] = new Shard(depth);
+    }
+
+    public long Count => Interlocked.Read(ref _count);
+
+    /// <summary>What the keys take.</summary>
+    public long UsedBytes => _pool.UsedBytes + (Interlocked.Read(ref _regions) * RegionOverheadBytes);
+
+    public long AllocatedBytes => _pool.AllocatedBytes + (Interlocked.Read(ref _regions) * RegionOverheadBytes);
+
+    /// <summary>Until it is disposed nobody else changes entries of this token's shard.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Held Lock(ulong token)
+    {
+        Shard shard = _shards[token >> (64 - ShardBits)];
+        shard.Enter();
+        return new Held(this, shard);
+    }
+
+    /// <summary>Candidates for a key of this token; inside the epoch.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Candidates Find(ulong token) => new(RegionOf(token), token);
+
+    public bool Contains(ulong token, uint check)
+    {
+        for (IndexRegion? region = RegionOf(token); region is not null; region = region.Overflow)
+        {
+            if (region.Find(token, check) != null)
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Asks for the cache lines in which a search for these tokens begins.</summary>
+    public void Prefetch(ReadOnlySpan<ulong> tokens)
+    {
+        foreach (ulong token in tokens)
+            RegionOf(token)?.Prefetch(token);
+    }
+
+    /// <summary>Asks for the records in memory that these tokens lead to.</summary>
+    public void PrefetchRecords(ReadOnlySpan<ulong> tokens)
+    {
+        if (!Sse.IsSupported)
+            return;
+        foreach (ulong token in tokens)
+        {
+            Candidates candidates = Find(token);
+            if (!candidates.MoveNext() || !Location.IsMemory(candidates.Current))
+                continue;
+            byte* record = (byte*)Location.Address(candidates.Current);
+            Sse.Prefetch0(record);
+            Sse.Prefetch0(record + 64);
+        }
+    }
+
+    /// <summary>
+    /// Fills <paramref name="entries"/> with all keys of the region that <paramref name="token"/> lies in, by token, and returns the
+    /// first token behind it; null when there is none. Inside the epoch.
+    /// </summary>
+    public ulong? ReadRegion(ulong token, List<IndexEntry> entries)
+    {
+        entries.Clear();
+        int number = (int)(token >> (64 - ShardBits));
+        IndexRegion?[] directory = _shards[number].Directory;
+        int directoryDepth = System.Numerics.BitOperations.Log2((uint)directory.Length);
+        IndexRegion? region = directory[PlaceOf(token, directoryDepth)];
+        int depth = region?.Depth ?? (directoryDepth + ShardBits);
+        region?.AddTo(entries);
+        entries.Sort(static (x, y) => x.Token.CompareTo(y.Token));
+        ulong stretch = 1UL << (64 - depth);
+        ulong next = (token & ~(stretch - 1)) + stretch;
+        return next == 0 ? null : next;
+    }
+
+    public void Free() => _pool.Free();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private IndexRegion? RegionOf(ulong token)
+    {
+        IndexRegion?[] directory = _shards[token >> (64 - ShardBits)].Directory;
+        return directory[PlaceOf(token, System.Numerics.BitOperations.Log2((uint)directory.Length))];
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int PlaceOf(ulong token, int depth) => (int)((token << ShardBits >> 1) >> (63 - depth));
+
+    private void Insert(Shard shard, ulong token, uint check, ulong location)
+    {
+        while (true)
+        {
+            IndexRegion?[] directory = shard.Directory;
+            int depth = System.Numerics.BitOperations.Log2((uint)directory.Length);
+            int place = PlaceOf(token, depth);
+            IndexRegion? region = directory[place];
+            if (region is null)
+            {
+                directory[place] = region = NewRegion(1, depth + ShardBits);
+            }
+
+            // The overflow is the end of the list: what is before it is full.
+            while (region.IsFull && region.Overflow is not null)
+                region = region.Overflow;
+            if (!region.IsFull)
+            {
+                region.Insert(token, check, location);
+                Interlocked.Increment(ref _count);
+                return;
+            }
+
+            MakeRoom(shard, directory[place]!, region, token);
+        }
+    }
+
+    private void MakeRoom(Shard shard, IndexRegion first, IndexRegion full, ulong token)
+    {
+        // Mostly of removed keys: the same again, without them.
+        if (full != first || full.PageCount < IndexRegion.PagesMax || full.Live < full.Used / 2)
+        {
+            int pages = IndexRegion.PagesFor(full.Live + (full.Live / 8) + 1);
+            if (full.Live >= full.Used / 2)
+                pages = Math.Max(pages, full.PageCount + 1);
+            if (full.PageCount < IndexRegion.PagesMax || full.Live < full.Used / 2)
+            {
+                Rebuild(shard, first, full, Math.Min(pages, IndexRegion.PagesMax), token);
+                return;
+            }
+
+            full.Overflow = NewRegion(1, full.Depth);
+            return;
+        }
+
+        int keysExpected = (int)Math.Min(int.MaxValue, Count / KeysPerRegionExpected);
+        if (first.Depth - ShardBits >= System.Numerics.BitOperations.Log2((uint)Math.Max(keysExpected, 1)) + DepthSlack || first.Depth >= 60)
+        {
+            full.Overflow = NewRegion(1, full.Depth);
+            return;
+        }
+
+        Split(shard, first, token);
+    }
+
+    private void MaybeShrink(Shard shard, IndexRegion region, ulong token)
+    {
+        int pages = IndexRegion.PagesFor(region.Live + (region.Live / 4) + 1);
+        if (pages < region.PageCount - 1)
+            Rebuild(shard, RegionOf(token)!, region, pages, token);
+    }
+
+    /// <summary>The list of overflowing regions is made anew as far as it changes: readers go on with the old one.</summary>
+    private void Rebuild(Shard shard, IndexRegion first, IndexRegion full, int pages, ulong token)
+    {
+        IndexRegion made = NewRegion(pages, full.Depth);
+        IndexRegion? overflow = full.Overflow;
+        full.Overflow = null;
+        var entries = new List<IndexEntry>(full.Live);
+        full.AddTo(entries);
+        full.Overflow = overflow;
+        foreach (IndexEntry entry in entries)
+            made.Insert(entry.Token, entry.Check, entry.Location);
+        made.Overflow = overflow;
+        if (full == first)
+        {
+            (int start, int count) = StretchOf(shard.Directory, first, token);
+            for (int i = 0; i < count; i++)
+                Volatile.Write(ref shard.Directory[start + i], made);
+        }
+        else
+        {
+            IndexRegion before = first;
+            while (before.Overflow != full)
+                before = before.Overflow!;
+            before.Overflow = made;
+        }
+
+        Retire(full);
+    }
+
+    private void Split(Shard shard, IndexRegion full, ulong token)
+    {
+        IndexRegion?[] directory = shard.Directory;
+        int depth = System.Numerics.BitOperations.Log2((uint)directory.Length);
+        if (full.Depth == depth + ShardBits)
+        {
+            var doubled = new IndexRegion?[directory.Length * 2];
+            for (int i = 0; i < directory.Length; i++)
+                doubled[2 * i] = doubled[(2 * i) + 1] = directory[i];
+            Volatile.Write(ref shard.Directory, doubled);
+            directory = doubled;
+        }
+
+        var entries = new List<IndexEntry>(full.Live);
+        full.AddTo(entries);
+        ulong bit = 1UL << (63 - full.Depth);
+        int right = 0;
+        foreach (IndexEntry entry in entries)
+            right += (entry.Token & bit) != 0 ? 1 : 0;
+        IndexRegion low = HalfFor(entries.Count - right, full.Depth + 1);
+        IndexRegion high = HalfFor(right, full.Depth + 1);
+        foreach (IndexEntry entry in entries)
+            Append((entry.Token & bit) != 0 ? high : low, entry);
+        (int first, int count) = StretchOf(directory, full, token);
+        for (int i = 0; i < count; i++)
+            Volatile.Write(ref directory[first + i], i < count / 2 ? low : high);
+        Retire(full);
+    }
+
+    private IndexRegion HalfFor(int keys, int depth) => NewRegion(IndexRegion.PagesFor(keys + 1), depth);
+
+    private void Append(IndexRegion region, in IndexEntry entry)
+    {
+        while (region.IsFull)
+            region = region.Overflow ??= NewRegion(1, region.Depth);
+        region.Insert(entry.Token, entry.Check, entry.Location);
+    }
+
+    /// <summary>The part of the directory that names a region of this token.</summary>
+    private static (int First, int Count) StretchOf(IndexRegion?[] directory, IndexRegion region, ulong token)
+    {
+        int depth = System.Numerics.BitOperations.Log2((uint)directory.Length);
+        int count = 1 << (depth + ShardBits - region.Depth);
+        int first = PlaceOf(token, depth) & -count;
+        Check.That(directory[first] == region && directory[first + count - 1] == region);
+        return (first, count);
+    }
+
+    private IndexRegion NewRegion(int pages, int depth)
+    {
+        Interlocked.Increment(ref _regions);
+        return new IndexRegion(_pool, pages, depth);
+    }
+
+    private void Retire(IndexRegion region)
+    {
+        Interlocked.Decrement(ref _regions);
+        _epoch.Retire(() => region.Free(_pool));
+    }
+
+    /// <summary>The keys of one token, one by one.</summary>
+    public ref struct Candidates
+    {
+        private readonly ulong _token;
+        private IndexRegion? _region;
+        private int _at;
+        private ulong _current;
+
+        internal Candidates(IndexRegion? region, ulong token) => (_region, _token) = (region, token);
+
+        public readonly ulong Current => _current;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public bool MoveNext()
+        {
+            while (_region is not null)
+            {
+                if (_region.TryNext(_token, ref _at, out _current))
+                    return true;
+                _region = _region.Overflow;
+                _at = 0;
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>The right to change the entries of one shard.</summary>
+    public readonly ref struct Held
+    {
+        private readonly KeyIndex _index;
+        private readonly Shard _shard;
+
+        internal Held(KeyIndex index, Shard shard) => (_index, _shard) = (index, shard);
+
+        /// <summary>Where the key's location lies, good until something is inserted or removed; null when it is not here.</summary>
+        public ulong* Find(ulong token, uint check)
+        {
+            for (IndexRegion? region = _index.RegionOf(token); region is not null; region = region.Overflow)
+            {
+                ulong* location = region.Find(token, check);
+                if (location != null)
+                    return location;
+            }
+
+            return null;
+        }
+
+        /// <summary>A key that is not here.</summary>
+        public void Insert(ulong token, uint check, ulong location) => _index.Insert(_shard, token, check, location);
+
+        public void Remove(ulong token, uint check)
+        {
+            for (IndexRegion? region = _index.RegionOf(token); region is not null; region = region.Overflow)
+            {
+                ulong* location = region.Find(token, check);
+                if (location == null)
+                    continue;
+                region.Remove(location);
+                Interlocked.Decrement(ref _index._count);
+                _index.MaybeShrink(_shard, region, token);
+                return;
+            }
+
+            Check.Fail("a key is removed from the index that is not there");
+        }
+
+        public void Dispose() => _shard.Leave();
+    }
+
+    internal sealed class Shard(int depth)
+    {
+        public IndexRegion?[] Directory = new IndexRegion?[1 << depth];
+        private int _held;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Enter()
+        {
+            if (Interlocked.CompareExchange(ref _held, 1, 0) != 0)
+                EnterSlow();
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Leave() => Volatile.Write(ref _held, 0);
+
+        private void EnterSlow()
+        {
+            var wait = default(SpinWait);
+            while (Interlocked.CompareExchange(ref _held, 1, 0) != 0)
+                wait.SpinOnce(sleep1Threshold: -1);
+        }
+    }
+}

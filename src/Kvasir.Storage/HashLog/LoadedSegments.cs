@@ -1,0 +1,118 @@
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog.Index;
+using Kvasir.Storage.HashLog.Manifest;
+using Kvasir.Storage.HashLog.Readers;
+using Kvasir.Storage.HashLog.Segments;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>The segments that a manifest names, opened, and the index of what they hold, from their hint files.</summary>
+internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, SegmentFile[] Segments)
+{
+    public static LoadedSegments Load(string folder, EngineEnvironment environment, LogState state, ReclamationEpoch epoch)
+    {
+        var index = new KeyIndex(environment.Memory, epoch, state.Segments.Sum(s => s.Entries));
+        var table = new SegmentTable();
+        var segments = new List<SegmentFile>();
+        try
+        {
+            // In the order of their ranks: what comes later is newer.
+            foreach (SegmentFacts facts in state.Segments)
+            {
+                SegmentFile segment = SegmentFile.Open(environment.Files, folder, state.Identity, facts);
+                segments.Add(segment);
+                table.Add(segment);
+                Add(HintsOf(folder, environment.Files, state.Identity, segment), segment, index, table);
+            }
+        }
+        catch
+        {
+            foreach (SegmentFile segment in segments)
+                segment.Dispose();
+            index.Free();
+            throw;
+        }
+
+        return new LoadedSegments(index, table, [.. segments]);
+    }
+
+    /// <summary>Of the hint file; where that is missing or damaged of the segment, and then the file is made anew.</summary>
+    private static IReadOnlyList<HintEntry> HintsOf(string folder, IFileSystem files, ulong identity, SegmentFile segment)
+    {
+        try
+        {
+            if (files.FileExists(LogFiles.HintPath(folder, segment.Facts.Number)))
+                return HintFile.Read(files, folder, identity, segment.Facts);
+        }
+        catch (CorruptionException)
+        {
+            // The segment says it, too.
+        }
+
+        List<HintEntry> entries = EntriesOf(segment, identity);
+        try
+        {
+            HintFile.Write(files, folder, identity, segment.Facts.Number, entries);
+        }
+        catch (DiskFailedException)
+        {
+            // The next start tries again.
+        }
+
+        return entries;
+    }
+
+    /// <summary>All records of a segment, which is read for it from its beginning to its end; throws where it is damaged.</summary>
+    public static List<HintEntry> EntriesOf(SegmentFile segment, ulong identity)
+    {
+        var entries = new List<HintEntry>();
+        SegmentScanner scanner = segment.Scan();
+        while (scanner.MoveNext(out SegmentRecord record))
+        {
+            entries.Add(new HintEntry(
+                StableHash.Hash64(record.Key),
+                KeyCheck.Of(record.Key, identity),
+                (uint)(scanner.Offset / SegmentFormat.UnitBytes),
+                (uint)(scanner.Size / SegmentFormat.UnitBytes),
+                record.Kind,
+                record.IsSuperseded));
+        }
+
+        if (entries.Count != segment.Facts.Entries)
+            throw new CorruptionException(segment.File.Path, 0, $"it holds {entries.Count} records instead of {segment.Facts.Entries}");
+        return entries;
+    }
+
+    private static unsafe void Add(IReadOnlyList<HintEntry> hints, SegmentFile segment, KeyIndex index, SegmentTable table)
+    {
+        for (int i = 0; i < hints.Count; i++)
+        {
+            HintEntry hint = hints[i];
+            if (hint.IsSuperseded)
+            {
+                segment.AddDead(hint.Bytes);
+                continue;
+            }
+
+            ulong location = Location.OnDisk(segment.Slot, hint.OffsetUnits, hint.LengthUnits);
+            using KeyIndex.Held held = index.Lock(hint.Token);
+            ulong* there = held.Find(hint.Token, hint.Check);
+            if (there == null)
+            {
+                held.Insert(hint.Token, hint.Check, location);
+                continue;
+            }
+
+            table.AddDead(*there);
+            *there = location;
+        }
+    }
+}
+
+/// <summary>What tells keys of one token apart in the index, without their bytes: nobody outside can choose keys that have it in common.</summary>
+internal static class KeyCheck
+{
+    public static uint Of(ReadOnlySpan<byte> key, ulong identity) => (uint)StableHash.Hash64(key, identity);
+}

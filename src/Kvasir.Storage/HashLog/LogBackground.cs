@@ -1,0 +1,223 @@
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Storage.HashLog;
+
+/// <summary>
+/// The background jobs of one engine: one that flushes, one that merges, each asked for again by whoever may have made work for it. A
+/// flush that fails stops both until <see cref="TryResume"/>; a merge that fails stops merges alone, since flushes may be what makes
+/// room.
+/// </summary>
+internal sealed class LogBackground
+{
+    private readonly HashLogEngine _engine;
+    private readonly IScheduler _scheduler;
+    private readonly IWaitPoint _changed;
+    private readonly Lock _lock = new();
+    private Exception? _flushFailure;
+    private Exception? _mergeFailure;
+    private bool _flushing;
+    private bool _merging;
+    private bool _preparing;
+    private bool _stopped;
+
+    public LogBackground(HashLogEngine engine, IScheduler scheduler)
+    {
+        _engine = engine;
+        _scheduler = scheduler;
+        _changed = scheduler.CreateWaitPoint();
+    }
+
+    public Exception? Failure => FlushFailure ?? Volatile.Read(ref _mergeFailure);
+
+    /// <summary>What keeps memory from being flushed.</summary>
+    public Exception? FlushFailure => Volatile.Read(ref _flushFailure);
+
+    public bool IsStopped
+    {
+        get
+        {
+            lock (_lock)
+                return _stopped;
+        }
+    }
+
+    /// <summary>Blocks until the condition, looked at after every finished piece of work, holds.</summary>
+    public void WaitUntil(Func<bool> condition) => _changed.WaitUntil(condition);
+
+    public void RequestFlush()
+    {
+        lock (_lock)
+        {
+            if (_stopped || _flushing || _flushFailure is not null || !_engine.FlushDue)
+                return;
+            _flushing = true;
+        }
+
+        _scheduler.Schedule(new FlushJob(this), JobPriority.Flush);
+    }
+
+    public void RequestMerge()
+    {
+        lock (_lock)
+        {
+            if (_stopped || _merging || Failure is not null || !_engine.MergeDue)
+                return;
+            _merging = true;
+        }
+
+        _scheduler.Schedule(new MergeJob(this), JobPriority.Compaction);
+    }
+
+    /// <summary>Has memory made ready for the next writes.</summary>
+    public void RequestSpares()
+    {
+        lock (_lock)
+        {
+            if (_stopped || _preparing)
+                return;
+            _preparing = true;
+        }
+
+        _scheduler.Schedule(new SparesJob(this), JobPriority.Flush);
+    }
+
+    /// <summary>Waits until no merge runs, and keeps others from it until <see cref="EndOwnMerge"/>; false when the engine is closed.</summary>
+    public bool TryBeginOwnMerge()
+    {
+        bool begun = false;
+        _changed.WaitUntil(() =>
+        {
+            lock (_lock)
+            {
+                if (_stopped)
+                    return true;
+                if (_merging)
+                    return false;
+                return begun = _merging = true;
+            }
+        });
+        return begun;
+    }
+
+    public void EndOwnMerge()
+    {
+        lock (_lock)
+            _merging = false;
+        _changed.Pulse();
+        RequestMerge();
+    }
+
+    /// <summary>Tries again what failed; waits for the flush, if one is due, and says whether all is well.</summary>
+    public bool TryResume()
+    {
+        RequestResume();
+        _changed.WaitUntil(() => FlushFailure is not null || IsStopped || (!IsFlushing && !_engine.FlushDue));
+        return Failure is null && !IsStopped;
+    }
+
+    public void RequestResume()
+    {
+        lock (_lock)
+        {
+            if (_stopped)
+                return;
+            Volatile.Write(ref _flushFailure, null);
+            Volatile.Write(ref _mergeFailure, null);
+        }
+
+        RequestFlush();
+        RequestMerge();
+    }
+
+    /// <summary>No job starts any more; returns when none runs.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+            _stopped = true;
+        _changed.Pulse();
+        _changed.WaitUntil(() =>
+        {
+            lock (_lock)
+                return !_flushing && !_merging && !_preparing;
+        });
+    }
+
+    private bool IsFlushing
+    {
+        get
+        {
+            lock (_lock)
+                return _flushing;
+        }
+    }
+
+    private sealed class FlushJob(LogBackground work) : IBackgroundJob
+    {
+        public string Name => "log flush";
+
+        public void Run()
+        {
+            try
+            {
+                while (!work.IsStopped && work._engine.FlushOnce())
+                    work._changed.Pulse();
+            }
+            catch (Exception failure)
+            {
+                // Whatever it was, nothing was installed: reads go on, and writes until memory is full.
+                Volatile.Write(ref work._flushFailure, failure);
+            }
+
+            lock (work._lock)
+                work._flushing = false;
+
+            // One may have come due after the last look.
+            work.RequestFlush();
+            work.RequestMerge();
+            work._changed.Pulse();
+        }
+    }
+
+    private sealed class MergeJob(LogBackground work) : IBackgroundJob
+    {
+        public string Name => "log merge";
+
+        public void Run()
+        {
+            bool goesOn = false;
+            try
+            {
+                goesOn = !work.IsStopped && work._engine.MergeStep();
+            }
+            catch (Exception failure)
+            {
+                work._engine.GiveUpMerge();
+                Volatile.Write(ref work._mergeFailure, failure);
+            }
+
+            if (goesOn && !work.IsStopped)
+            {
+                work._scheduler.Schedule(this, JobPriority.Compaction);
+                return;
+            }
+
+            lock (work._lock)
+                work._merging = false;
+            work.RequestMerge();
+            work._changed.Pulse();
+        }
+    }
+
+    private sealed class SparesJob(LogBackground work) : IBackgroundJob
+    {
+        public string Name => "log memory";
+
+        public void Run()
+        {
+            work._engine.PrepareSpares();
+            lock (work._lock)
+                work._preparing = false;
+            work._changed.Pulse();
+        }
+    }
+}

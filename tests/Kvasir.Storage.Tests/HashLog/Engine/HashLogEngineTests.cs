@@ -1,0 +1,340 @@
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
+using Kvasir.Storage.Lsm;
+using static Kvasir.Storage.Tests.HashLog.Engine.LogWorld;
+
+namespace Kvasir.Storage.Tests.HashLog.Engine;
+
+public sealed class HashLogEngineTests
+{
+    [Fact]
+    public void EachViewSeesWhatItMay()
+    {
+        using var world = new LogWorld();
+        world.Put("a", "stable");
+        world.Write(b => b.Put("a"u8, "published"u8), isStable: false);
+        var staged = new WriteBatch();
+        staged.Put("a"u8, "staged"u8);
+        world.Engine.Stage(staged.Bytes);
+        Assert.Equal("stable", world.Get("a", ReadView.Stable));
+        Assert.Equal("published", world.Get("a"));
+        Assert.Equal("staged", world.Get("a", ReadView.Applied));
+        world.Engine.DiscardAfter(new LogPosition(1));
+        Assert.Equal("stable", world.Get("a", ReadView.Applied));
+        Assert.Equal(new LogPosition(1), world.Engine.PublishedPosition);
+        Assert.Equal(new LogPosition(1), world.Engine.OldestUnflushedPosition);
+    }
+
+    [Fact]
+    public void WhatIsNotStableReachesNoFile()
+    {
+        using var world = new LogWorld();
+        world.Put("a", "1");
+        world.Write(b => b.Put("b"u8, "2"u8), isStable: false);
+        world.Flush();
+        Assert.Equal(new LogPosition(1), world.Engine.FlushedPosition);
+        Assert.Equal(new LogPosition(2), world.Engine.OldestUnflushedPosition);
+        world.Reopen();
+        Assert.Equal("1", world.Get("a"));
+        Assert.Null(world.Get("b"));
+    }
+
+    [Fact]
+    public void AGetReadsTheDiskOnceAtMost()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
+        for (int i = 0; i < 300; i++)
+            world.Put(Key(i), new string('v', i * 30));
+        world.Flush();
+        int reads = 0;
+        world.Disk.BeforeOperation = operation => reads += operation.Kind == DiskOperationKind.Read ? 1 : 0;
+        int most = 0;
+        for (int i = 0; i < 300; i++)
+        {
+            int before = reads;
+            Assert.Equal(i * 30, world.Get(Key(i))!.Length);
+            most = Math.Max(most, reads - before);
+        }
+
+        Assert.Equal(1, most);
+        Assert.InRange(reads, 250, 300);
+        int absent = reads;
+        Assert.Null(world.Get("absent"));
+        Assert.Equal(absent, reads);
+        world.Disk.BeforeOperation = null;
+    }
+
+    [Fact]
+    public void ReadsInMemoryAllocateNothing()
+    {
+        using var world = new LogWorld();
+        world.Put("a", "value");
+        var value = new BytesBuffer();
+        byte[] key = Bytes("a");
+        for (int i = 0; i < 100; i++)
+            Read();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 1000; i++)
+            Read();
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        void Read()
+        {
+            value.Clear();
+            world.Engine.Get(key, ReadView.Published, value);
+        }
+    }
+
+    [Fact]
+    public void AMergeLeavesWhatIsAlive()
+    {
+        using var world = new LogWorld();
+        for (int round = 0; round < 20; round++)
+        {
+            for (int i = 0; i < 100; i++)
+                world.Put(Key(i), $"round {round} of {i}");
+            world.Flush();
+        }
+
+        EngineStatistics statistics = world.Engine.GetStatistics();
+        Assert.True(statistics.CompactionBytesRead > 0);
+        Assert.InRange(statistics.DiskBytes, 0, 100 * 80 * 4);
+        SortedDictionary<string, string> all = world.All();
+        Assert.Equal(100, all.Count);
+        world.Reopen();
+        Assert.Equal(all, world.All());
+    }
+
+    [Fact]
+    public void OfDeletedKeysNothingStaysWhenNothingOlderIsLeft()
+    {
+        using var world = new LogWorld();
+        for (int i = 0; i < 200; i++)
+            world.Put(Key(i), "value");
+        world.Flush();
+        for (int i = 0; i < 200; i++)
+            world.Delete(Key(i));
+        world.Flush();
+        world.Engine.Compact();
+        world.Scheduler.RunAll();
+        Assert.Equal(0, world.Engine.GetStatistics().DiskBytes);
+        world.Reopen();
+        Assert.Equal(0, world.Engine.GetStatistics().EstimatedKeys);
+        Assert.Empty(world.All());
+    }
+
+    [Fact]
+    public void ADeletionKeepsAwayWhatIsOlderInAnotherSegment()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { GarbageRatio = 0.9, SmallSegmentsMax = 100 });
+        world.Put("a", "old");
+        for (int i = 0; i < 30; i++)
+            world.Put(Key(i), "value");
+        world.Flush();
+        world.Delete("a");
+        world.Put("b", "x");
+        world.Flush();
+        world.Put("b", "y");
+        world.Flush();
+        world.Reopen();
+        Assert.Null(world.Get("a"));
+        world.Engine.Compact();
+        world.Reopen();
+        Assert.Null(world.Get("a"));
+        Assert.Equal("y", world.Get("b"));
+    }
+
+    [Fact]
+    public void ExpiredValuesGoWithTheMerges()
+    {
+        using var world = new LogWorld();
+        long now = world.Scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        for (int i = 0; i < 100; i++)
+            world.Put(Key(i), "value", now + 1000);
+        world.Put("stays", "value");
+        world.Flush();
+        world.Scheduler.Clock.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(["stays"], world.All().Keys);
+        world.Engine.Compact();
+        world.Scheduler.RunAll();
+        world.Reopen();
+        Assert.Equal(1, world.Engine.GetStatistics().EstimatedKeys);
+        Assert.InRange(world.Engine.GetStatistics().DiskBytes, 1, 200);
+    }
+
+    [Fact]
+    public void DeletionsOfRangesGoWhenNothingIsLeftBelow()
+    {
+        using var world = new LogWorld();
+        for (int i = 0; i < 100; i++)
+            world.Put(Key(i), "value");
+        world.Flush();
+        world.Write(b => b.DeleteRange([], []));
+        world.Put("after", "value");
+        world.Flush();
+        world.Scheduler.RunAll();
+        Assert.Equal(["after"], world.All().Keys);
+        world.Engine.Compact();
+        world.Reopen();
+        Assert.Equal(["after"], world.All().Keys);
+        Assert.Contains(LogInspector.Inspect(world.Disk, world.Folder + "/HASHLOG"), p => p.Kind == "segment");
+        Assert.DoesNotContain(LogInspector.Inspect(world.Disk, world.Folder + "/HASHLOG"), p => p.Kind == "range deletion");
+    }
+
+    [Fact]
+    public void ASnapshotSeesItsMomentThroughFlushesAndMerges()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
+        for (int i = 0; i < 50; i++)
+            world.Put(Key(i), "before");
+        world.Flush();
+        using EngineSnapshot snapshot = world.Engine.CreateSnapshot();
+        for (int round = 0; round < 5; round++)
+        {
+            for (int i = 0; i < 50; i++)
+                world.Put(Key(i), "after " + round);
+            world.Delete(Key(round));
+            world.Flush();
+            world.Engine.Compact();
+            Assert.Equal(50, world.All(ReadView.At(snapshot)).Count(r => r.Value == "before"));
+            Assert.Equal("before", world.Get(Key(round), ReadView.At(snapshot)));
+        }
+
+        snapshot.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => world.Get(Key(1), ReadView.At(snapshot)));
+        world.Engine.Compact();
+        world.Scheduler.RunAll();
+        Assert.InRange(world.Engine.GetStatistics().DiskBytes, 0, 50 * 64);
+    }
+
+    [Fact]
+    public void TheOwnerHearsOfAnIndexThatFillsAndNewKeysAreRefusedAtItsEnd()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { IndexBytes = 300_000 });
+        int keys = 0;
+        IndexFullException? refusal = null;
+        while (refusal is null)
+        {
+            try
+            {
+                world.Put(Key(keys), "value");
+                keys++;
+            }
+            catch (IndexFullException e)
+            {
+                refusal = e;
+            }
+        }
+
+        Assert.InRange(keys, 300_000 / 36, 300_000 / 20);
+        Assert.Single(world.Warnings);
+        EngineStatistics statistics = world.Engine.GetStatistics();
+        Assert.True(statistics.IndexBytes <= statistics.IndexLimitBytes);
+
+        // Nothing of it was staged, also where only some of a batch is too much.
+        ulong last = world.Engine.LastSequence.Value;
+        var batch = new WriteBatch();
+        batch.Put(Bytes(Key(0)), "other"u8);
+        batch.Put("new"u8, "value"u8);
+        Assert.Throws<IndexFullException>(() => world.Engine.Stage(batch.Bytes));
+        Assert.Equal("value", world.Get(Key(0), ReadView.Applied));
+        Assert.Equal(last, world.Engine.LastSequence.Value);
+        world.Put(Key(0), "other");
+        Assert.Equal("other", world.Get(Key(0)));
+        for (int i = 0; i < keys / 2; i++)
+            world.Delete(Key(i));
+        world.Flush();
+        world.Engine.Compact();
+        for (int i = 0; i < 100; i++)
+            world.Put("more" + i, "value");
+        Assert.Equal("value", world.Get("more7"));
+    }
+
+    [Fact]
+    public void TheDigestIsTheOneOfEveryEngine()
+    {
+        using var world = new LogWorld(keepsDigest: true);
+        var memory = new MemoryBudget(MemoryBudget.MinimumBytes);
+        IStorageEngine other = new LsmEngineFactory(LsmOptions.Tiny).Open(
+            "/other", new EngineEnvironment(world.Disk, world.Scheduler, memory) { KeepsDigest = true });
+        var random = new SeededRandom(4);
+        for (int i = 0; i < 300; i++)
+        {
+            var batch = new WriteBatch();
+            for (int n = random.Next(1, 4); n > 0; n--)
+            {
+                if (random.OneIn(10))
+                    batch.DeleteRange(Bytes(Key(random.Next(40))), Bytes(Key(random.Next(80))));
+                else if (random.OneIn(4))
+                    batch.Delete(Bytes(Key(random.Next(80))));
+                else
+                    batch.Put(Bytes(Key(random.Next(80))), Bytes("v" + i), random.Next(3));
+            }
+
+            world.Write(b => Copy(batch, b));
+            other.Stage(batch.Bytes);
+            other.Publish(new LogPosition(world.Position));
+            other.MarkStable(new LogPosition(world.Position));
+            Assert.Equal(other.PublishedDigest, world.Engine.PublishedDigest);
+        }
+
+        world.Flush();
+        StateDigest digest = world.Engine.StableDigest;
+        Assert.Equal(digest, other.StableDigest);
+        world.Reopen();
+        Assert.Equal(digest, world.Engine.PublishedDigest);
+        other.Dispose();
+        world.Scheduler.RunAll();
+    }
+
+    [Fact]
+    public void AScanIsInTheOrderOfTokensAndSeeksAndBoundsArePlacesInIt()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
+        for (int i = 0; i < 500; i++)
+            world.Put(Key(i), "value");
+        world.Flush();
+        byte[][] expected = [.. Enumerable.Range(0, 500).Select(i => Bytes(Key(i))).Order(Comparer<byte[]>.Create((x, y) => TokenOrder.Compare(x, y)))];
+        using EngineScan all = world.Engine.CreateScan(new IteratorOptions { LowerBound = expected[100], UpperBound = expected[200] });
+        all.SeekToFirst();
+        for (int i = 100; i < 200; i++, all.Next())
+            Assert.Equal(expected[i], all.Key);
+        Assert.False(all.Valid);
+        all.Seek(expected[150]);
+        Assert.Equal(expected[150], all.Key);
+        all.Seek(expected[10]);
+        Assert.Equal(expected[100], all.Key);
+        all.Seek(expected[300]);
+        Assert.False(all.Valid);
+    }
+
+    [Fact]
+    public void AnEngineOfSomebodyElseIsNotOpened()
+    {
+        var disk = new SimulatedFileSystem(new SeededRandom(3));
+        using var world = new LogWorld();
+        var memory = new MemoryBudget(MemoryBudget.MinimumBytes);
+        var environment = new EngineEnvironment(disk, world.Scheduler, memory) { Owner = new EngineOwner(1, 2) };
+        new HashLogEngineFactory().Open("/x", environment).Dispose();
+        Assert.Throws<CorruptionException>(() => new HashLogEngineFactory().Open("/x", environment with { Owner = new EngineOwner(1, 3) }));
+        Assert.NotEmpty(LogVerifier.Verify(disk, "/x", owner: new EngineOwner(1, 3)));
+        Assert.Empty(LogVerifier.Verify(disk, "/x", owner: new EngineOwner(1, 2)));
+    }
+
+    private static void Copy(WriteBatch from, WriteBatch to)
+    {
+        var reader = new BatchReader(from.Bytes);
+        while (reader.MoveNext())
+        {
+            if (reader.Kind == BatchOperationKind.DeleteRange)
+                to.DeleteRange(reader.Key, reader.Value);
+            else if (reader.Kind == BatchOperationKind.Delete)
+                to.Delete(reader.Key);
+            else
+                to.Put(reader.Key, reader.Value, reader.ExpiresAtMs);
+        }
+    }
+}
