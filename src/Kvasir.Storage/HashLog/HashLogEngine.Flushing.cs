@@ -221,7 +221,7 @@ internal sealed unsafe partial class HashLogEngine
         }
     }
 
-    /// <summary>Leads the index from the oldest memory into the files, until what is left fits.</summary>
+    /// <summary>Leads the index from the oldest memory into the files, until what is left fits. By the job that flushes alone.</summary>
     private void LetGoOfTail()
     {
         while (_tail.OldestFlushed is { } chunk

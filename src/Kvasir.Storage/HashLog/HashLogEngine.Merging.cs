@@ -68,7 +68,7 @@ internal sealed unsafe partial class HashLogEngine
             return true;
         FinishMerge(_merge);
         _merge = null;
-        LetGoOfTail();
+        PruneRanges();
         _epoch.Advance(withFiles: true);
         return false;
     }

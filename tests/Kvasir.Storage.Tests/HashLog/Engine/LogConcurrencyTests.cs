@@ -14,7 +14,7 @@ namespace Kvasir.Storage.Tests.HashLog.Engine;
 public sealed class LogConcurrencyTests
 {
     private const int Keys = 40;
-    private const int Publications = 3000;
+    private const int Publications = 1500;
 
     [Theory]
     [InlineData(1UL)]
