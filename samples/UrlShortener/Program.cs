@@ -44,7 +44,8 @@ namespace Kvasir.Samples.UrlShortener
         private const string Letters = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
         private const int CodeLength = 7;
 
-        private readonly OrderedStore _store = OrderedStore.Open(folder);
+        // Links are read far more often than they are made: a B+tree.
+    private readonly OrderedStore _store = OrderedStore.Open(folder, new StoreOptions { Engine = OrderedStoreEngine.BTree });
         private readonly ConcurrentDictionary<string, long> _hits = new(StringComparer.Ordinal);
         private readonly Lock _adding = new();
 

@@ -57,6 +57,8 @@ internal sealed partial class BufferedEngine : IOrderedEngine
 
     public LogPosition PublishedPosition => new(Volatile.Read(ref _publishedPosition));
 
+    public int KeyBytesMax => _tables.KeyBytesMax;
+
     public LogPosition FlushedPosition => _tables.FlushedPosition;
 
     public LogPosition? OldestUnflushedPosition

@@ -1,3 +1,4 @@
+using Kvasir.Storage.BTree;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
@@ -6,7 +7,7 @@ using Kvasir.Storage.Store;
 namespace Kvasir.Storage.Embedded;
 
 /// <summary>
-/// A store whose keys are in the order of their unsigned bytes: a log-structured merge tree, for many writes and more data than memory.
+/// A store whose keys are in the order of their unsigned bytes, in the engine that <see cref="StoreOptions.Engine"/> says.
 /// </summary>
 public sealed class OrderedStore : KeyValueStore
 {
@@ -23,7 +24,13 @@ public sealed class OrderedStore : KeyValueStore
     public static OrderedStore Open(string folder, StoreOptions? options = null)
     {
         options ??= new StoreOptions();
-        (DurableStore store, ThreadScheduler scheduler) = Open(folder, new LsmEngineFactory(), options);
+        IEngineFactory engine = options.Engine switch
+        {
+            OrderedStoreEngine.Lsm => new LsmEngineFactory(),
+            OrderedStoreEngine.BTree => new BTreeEngineFactory(),
+            _ => throw new ArgumentOutOfRangeException(nameof(options), options.Engine, "no such engine"),
+        };
+        (DurableStore store, ThreadScheduler scheduler) = Open(folder, engine, options);
         return new OrderedStore(store, scheduler, options);
     }
 

@@ -5,6 +5,9 @@ namespace Kvasir.Storage.Embedded;
 /// <summary>How a <see cref="KeyValueStore"/> is opened. The defaults are those of the benchmarks, with less memory.</summary>
 public sealed record StoreOptions
 {
+    /// <summary>How an <see cref="OrderedStore"/> lies on disk. A folder keeps the one that it was made with, and is opened with no other.</summary>
+    public OrderedStoreEngine Engine { get; init; }
+
     /// <summary>What memtables and caches of this store may take together; at least 16 MiB. The journal and code come on top.</summary>
     public long MemoryBytes { get; init; } = 64L << 20;
 

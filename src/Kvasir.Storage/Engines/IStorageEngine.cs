@@ -35,6 +35,9 @@ public interface IStorageEngine : IDisposable
     /// <summary>The position of the oldest write that is only in memory, or null when there is none.</summary>
     LogPosition? OldestUnflushedPosition { get; }
 
+    /// <summary>The longest key; longer ones must not be staged.</summary>
+    int KeyBytesMax => int.MaxValue;
+
     /// <summary>The sequence number of the last published mutation.</summary>
     SequenceNumber LastSequence { get; }
 

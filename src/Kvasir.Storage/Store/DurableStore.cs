@@ -118,6 +118,8 @@ public sealed class DurableStore : IDisposable
     {
         if (batch.Count == 0)
             return;
+        if (Engine.KeyBytesMax < batch.Bytes.Length)
+            RefuseLongKeys(batch);
         QueuedWrite write;
         bool leads;
         lock (_lock)
@@ -149,6 +151,17 @@ public sealed class DurableStore : IDisposable
 
         if (failure is not null)
             throw new WritesStoppedException(failure.Message, failure);
+    }
+
+    // The journal would keep what the engine can never take.
+    private void RefuseLongKeys(WriteBatch batch)
+    {
+        var reader = new BatchReader(batch.Bytes);
+        while (reader.MoveNext())
+        {
+            if (reader.Key.Length > Engine.KeyBytesMax)
+                throw new ArgumentException($"a key of {reader.Key.Length} bytes; this engine takes keys of at most {Engine.KeyBytesMax}", nameof(batch));
+        }
     }
 
     /// <summary>See <see cref="IStorageEngine.Get"/>.</summary>

@@ -7,18 +7,68 @@ using Kvasir.Storage.Store;
 
 namespace Kvasir.Storage.Tests.Embedded;
 
-public sealed class OrderedStoreTests : IDisposable
+public sealed class LsmStoreTests() : OrderedStoreTests(OrderedStoreEngine.Lsm)
+{
+    [Fact]
+    public void CompactionGivesSpaceBack()
+    {
+        using OrderedStore store = Open(options: new StoreOptions { Durability = WriteDurability.None });
+        var random = new Random(1);
+        byte[] value = new byte[1000];
+        for (int i = 0; i < 2000; i++)
+        {
+            random.NextBytes(value);
+            store.Put(Encoding.UTF8.GetBytes($"key{i:D5}"), value);
+        }
+
+        store.Flush();
+        long before = store.GetStatistics().DiskBytes;
+        Assert.InRange(before, 1_800_000, 3_000_000);
+        store.DeleteRange([], []);
+        store.Compact();
+        Assert.InRange(store.GetStatistics().DiskBytes, 0, before / 10);
+        Assert.True(store.GetStatistics().UserBytesWritten > 2_000_000);
+    }
+}
+
+public sealed class BTreeStoreOfKeysTests() : OrderedStoreTests(OrderedStoreEngine.BTree)
+{
+    [Fact]
+    public void AKeyThatIsTooLongForAPageIsRefusedBeforeItIsWritten()
+    {
+        using OrderedStore store = Open();
+        byte[] key = new byte[5000];
+        Assert.Contains("at most", Assert.Throws<ArgumentException>(() => store.Put(key, key)).Message, StringComparison.Ordinal);
+        Assert.Null(store.Get(key));
+        store.Put(key.AsSpan(0, 500), key);
+        store.Flush();
+        Assert.Equal(key, store.Get(key.AsSpan(0, 500)));
+    }
+
+    [Fact]
+    public void AFolderOfAnotherEngineIsRefused()
+    {
+        Open().Dispose();
+        Assert.Contains("'btree'", Assert.Throws<StorageException>(() => OrderedStore.Open(StoreFolder)).Message, StringComparison.Ordinal);
+    }
+}
+
+/// <summary>What every ordered engine does.</summary>
+public abstract class OrderedStoreTests(OrderedStoreEngine engine) : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-test-").FullName;
 
-    private string StoreFolder => Path.Combine(_folder, "store");
+    protected string StoreFolder => Path.Combine(_folder, "store");
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    protected OrderedStore Open(string? folder = null, StoreOptions? options = null) =>
+        OrderedStore.Open(folder ?? StoreFolder, (options ?? new StoreOptions()) with { Engine = engine });
 
     [Fact]
     public void ThreeLinesPutAndGet()
     {
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         store.Put("user:1", "Ada");
         Assert.Equal("Ada", store.GetString("user:1"));
         Assert.Null(store.GetString("user:2"));
@@ -27,14 +77,14 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void WhatWasPutIsThereAfterTheNextOpen()
     {
-        using (OrderedStore store = OrderedStore.Open(StoreFolder))
+        using (OrderedStore store = Open())
         {
             store.Put("a"u8, "1"u8);
             store.Put("b"u8, "2"u8, durability: WriteDurability.None);
             store.Delete("a"u8);
         }
 
-        using OrderedStore again = OrderedStore.Open(StoreFolder);
+        using OrderedStore again = Open();
         Assert.Null(again.Get("a"u8));
         Assert.Equal("2"u8.ToArray(), again.Get("b"u8));
     }
@@ -42,7 +92,7 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void AValueIsReadInPlaceByACallbackOrALease()
     {
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         store.Put("k"u8, "value"u8);
 
         var lengths = new List<int>();
@@ -65,7 +115,7 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void ReadersMayReadAndWriteWhileTheyLook()
     {
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         store.Put("a"u8, "b"u8);
         store.Put("b"u8, "c"u8);
         string seen = "";
@@ -82,7 +132,7 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void ReadsAllocateNothing()
     {
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         store.Put("k"u8, new byte[200]);
         var buffer = new BytesBuffer();
         long sum = 0;
@@ -109,7 +159,7 @@ public sealed class OrderedStoreTests : IDisposable
     public void KeysExpireByTheClockThatWasGiven()
     {
         var clock = new ManualClock();
-        using OrderedStore store = OrderedStore.Open(StoreFolder, new StoreOptions { Time = clock });
+        using OrderedStore store = Open(options: new StoreOptions { Time = clock });
         store.Put("session", "open", TimeSpan.FromMinutes(30));
         using (ValueLease lease = store.Lease("session"u8))
             Assert.Equal(clock.GetUtcNow() + TimeSpan.FromMinutes(30), lease.ExpiresAt);
@@ -123,7 +173,7 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void ABatchIsSeenWholeAndASnapshotSeesItsMoment()
     {
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         store.Put("a", "old");
         using EngineSnapshot before = store.CreateSnapshot();
         var batch = new WriteBatch();
@@ -138,7 +188,7 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void APrefixIsScannedInOrderAndRangesAreDeleted()
     {
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         foreach (string key in new[] { "b", "a:2", "a:1", "a:\u00ff", "a" })
             store.Put(key, key);
         Assert.Equal(["a:1", "a:2", "a:\u00ff"], store.Scan("a:"u8.ToArray()).Select(e => Encoding.UTF8.GetString(e.Key)));
@@ -153,43 +203,22 @@ public sealed class OrderedStoreTests : IDisposable
     public void ACheckpointOpensAndIsOfItsMoment()
     {
         string copy = Path.Combine(_folder, "copy");
-        using OrderedStore store = OrderedStore.Open(StoreFolder);
+        using OrderedStore store = Open();
         store.Put("a", "1");
         store.Checkpoint(copy);
         store.Put("a", "2");
-        using OrderedStore opened = OrderedStore.Open(copy);
+        using OrderedStore opened = Open(copy);
         Assert.Equal("1", opened.GetString("a"));
         Assert.Throws<ArgumentException>(() => store.Checkpoint(copy));
-    }
-
-    [Fact]
-    public void CompactionGivesSpaceBack()
-    {
-        using OrderedStore store = OrderedStore.Open(StoreFolder, new StoreOptions { Durability = WriteDurability.None });
-        var random = new Random(1);
-        byte[] value = new byte[1000];
-        for (int i = 0; i < 2000; i++)
-        {
-            random.NextBytes(value);
-            store.Put(Encoding.UTF8.GetBytes($"key{i:D5}"), value);
-        }
-
-        store.Flush();
-        long before = store.GetStatistics().DiskBytes;
-        Assert.InRange(before, 1_800_000, 3_000_000);
-        store.DeleteRange([], []);
-        store.Compact();
-        Assert.InRange(store.GetStatistics().DiskBytes, 0, before / 10);
-        Assert.True(store.GetStatistics().UserBytesWritten > 2_000_000);
     }
 
     [Fact]
     public void MisuseIsSaidClearly()
     {
         Assert.Throws<ArgumentException>(() => OrderedStore.Open(""));
-        Assert.Throws<ArgumentOutOfRangeException>(() => OrderedStore.Open(StoreFolder, new StoreOptions { MemoryBytes = 1 }));
-        OrderedStore store = OrderedStore.Open(StoreFolder);
-        Assert.Throws<FolderInUseException>(() => OrderedStore.Open(StoreFolder));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { MemoryBytes = 1 }));
+        OrderedStore store = Open();
+        Assert.Throws<FolderInUseException>(() => Open());
         EngineSnapshot snapshot = store.CreateSnapshot();
         snapshot.Dispose();
         Assert.Throws<ObjectDisposedException>(() => store.Get("a"u8, snapshot));
@@ -204,7 +233,7 @@ public sealed class OrderedStoreTests : IDisposable
     [Fact]
     public void ManyThreadsWriteAtOnceAndLoseNothing()
     {
-        using (OrderedStore store = OrderedStore.Open(StoreFolder))
+        using (OrderedStore store = Open())
         {
             Thread[] threads = [.. Enumerable.Range(0, 8).Select(t => new Thread(() =>
             {
@@ -217,7 +246,7 @@ public sealed class OrderedStoreTests : IDisposable
                 thread.Join();
         }
 
-        using OrderedStore again = OrderedStore.Open(StoreFolder);
+        using OrderedStore again = Open();
         Assert.Equal(400, again.Scan(default).Count());
     }
 

@@ -44,6 +44,8 @@ internal sealed class SortedTree : ISortedStore
 
     public ulong FlushedSequence => Volatile.Read(ref _state).Mark.LastSequence;
 
+    public int KeyBytesMax => _store.Layout.KeyBytesMax;
+
     public bool KeepsVersions => false;
 
     // Flushes are bounded by the disk, and the tree's own upkeep rests by itself.

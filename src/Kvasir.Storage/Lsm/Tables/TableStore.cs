@@ -77,6 +77,8 @@ internal sealed partial class TableStore : ISortedStore
         set => _pace.Share = value;
     }
 
+    public int KeyBytesMax => int.MaxValue;
+
     public bool KeepsVersions => true;
 
     public LogPosition FlushedPosition => Volatile.Read(ref _current).FlushedPosition;

@@ -63,6 +63,8 @@ internal sealed class FakeTableStore : ISortedStore
 
     public bool Disposed { get; private set; }
 
+    public int KeyBytesMax => int.MaxValue;
+
     public bool KeepsVersions => true;
 
     public LogPosition FlushedPosition => _files.Position;
