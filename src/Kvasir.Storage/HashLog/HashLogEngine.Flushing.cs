@@ -196,7 +196,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         var record = (TailRecord*)flushed.Record;
         ulong home = Location.OnDisk(segments[flushed.Segment].Slot, flushed.OffsetUnits, flushed.LengthUnits);
-        using KeyIndex.Held held = _index.Lock(record->Token);
+        using KeyIndex.HeldShard held = _index.Lock(record->Token);
 
         // The one below was the newest in the files until now.
         if (TailRecord.DiskBelow(record) is var below and not Location.None)
@@ -249,7 +249,7 @@ internal sealed unsafe partial class HashLogEngine
 
     private void LetGo(TailRecord* record, ulong oldestSnapshot)
     {
-        using KeyIndex.Held held = _index.Lock(record->Token);
+        using KeyIndex.HeldShard held = _index.Lock(record->Token);
         ulong* there = held.Find(record->Token, record->Check);
         ulong self = Location.InMemory(record);
         while (there != null && *there != self)

@@ -60,7 +60,7 @@ internal sealed unsafe partial class HashLogEngine
         foreach ((ulong token, uint check, int segment, uint offsetUnits, uint lengthUnits) in entries)
         {
             ulong location = Location.OnDisk(added[segment].Slot, offsetUnits, lengthUnits);
-            using KeyIndex.Held held = _index.Lock(token);
+            using KeyIndex.HeldShard held = _index.Lock(token);
             ulong* there = held.Find(token, check);
             if (there == null)
             {

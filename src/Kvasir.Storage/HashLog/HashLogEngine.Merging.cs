@@ -149,7 +149,7 @@ internal sealed unsafe partial class HashLogEngine
             ulong token = StableHash.Hash64(record.Key);
             uint check = KeyCheck.Of(record.Key, _identity);
             ulong supersededBy;
-            using (KeyIndex.Held held = _index.Lock(token))
+            using (KeyIndex.HeldShard held = _index.Lock(token))
                 supersededBy = SupersededAt(held, token, check, merge.Location, merge.FlushedSequence);
             switch (merge.Decide(record, supersededBy, sequence => IsOldest(merge, sequence)))
             {
@@ -175,7 +175,7 @@ internal sealed unsafe partial class HashLogEngine
     /// At which sequence number the version at a location was superseded by one in the files; the largest number when it is the newest
     /// in the files, zero when nobody can come to it any more.
     /// </summary>
-    private ulong SupersededAt(in KeyIndex.Held held, ulong token, uint check, ulong location, ulong flushed)
+    private ulong SupersededAt(in KeyIndex.HeldShard held, ulong token, uint check, ulong location, ulong flushed)
     {
         ulong supersededBy = ulong.MaxValue;
         ulong* there = held.Find(token, check);
@@ -248,7 +248,7 @@ internal sealed unsafe partial class HashLogEngine
     private void Lead(in MergeMove move, List<SegmentFile> outputs)
     {
         ulong to = move.Output < 0 ? Location.None : Location.OnDisk(outputs[move.Output].Slot, move.OffsetUnits, move.LengthUnits);
-        using KeyIndex.Held held = _index.Lock(move.Token);
+        using KeyIndex.HeldShard held = _index.Lock(move.Token);
         ulong* there = held.Find(move.Token, move.Check);
         bool isNewest = true;
         ulong flushed = Volatile.Read(ref _flushedSequence);

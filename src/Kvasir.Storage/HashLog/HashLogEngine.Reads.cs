@@ -26,10 +26,10 @@ internal sealed unsafe partial class HashLogEngine
             while (true)
             {
                 ulong sequence = SequenceOf(view);
-                Found found = Find(key, token, sequence, value, out EntryInfo info);
+                SearchOutcome found = Find(key, token, sequence, value, out EntryInfo info);
 
                 // What this view saw may have been superseded, flushed and let go since it was fixed: a later view sees what did that.
-                if (found != Found.NewerOnly || SequenceOf(view) == sequence)
+                if (found != SearchOutcome.NewerOnly || SequenceOf(view) == sequence)
                     return info;
             }
         }
@@ -119,7 +119,7 @@ internal sealed unsafe partial class HashLogEngine
         return scratch;
     }
 
-    private Found Find(ReadOnlySpan<byte> key, ulong token, ulong sequence, BytesBuffer? value, out EntryInfo info)
+    private SearchOutcome Find(ReadOnlySpan<byte> key, ulong token, ulong sequence, BytesBuffer? value, out EntryInfo info)
     {
         RangeDeletions ranges = Volatile.Read(ref _ranges);
         KeyIndex.Candidates candidates = _index.Find(token);
@@ -137,7 +137,7 @@ internal sealed unsafe partial class HashLogEngine
                 if (record->Sequence <= sequence)
                 {
                     info = Answer(record, ranges.IsEmpty ? 0 : ranges.Cover(key, sequence), value);
-                    return Found.Yes;
+                    return SearchOutcome.Yes;
                 }
 
                 location = Volatile.Read(ref record->Previous);
@@ -146,17 +146,17 @@ internal sealed unsafe partial class HashLogEngine
 
             if (isOther || (location == Location.None && !isThere))
                 continue;
-            Found found = FindOnDisk(key, token, location, sequence, ranges, value, out info);
-            if (found != Found.No)
+            SearchOutcome found = FindOnDisk(key, token, location, sequence, ranges, value, out info);
+            if (found != SearchOutcome.No)
                 return found;
         }
 
         ulong cover = ranges.IsEmpty ? 0 : ranges.Cover(key, sequence);
         info = new EntryInfo(Found: false, new SequenceNumber(cover), ExpiresAtMs: 0, ValueLength: 0);
-        return Found.No;
+        return SearchOutcome.No;
     }
 
-    private Found FindOnDisk(
+    private SearchOutcome FindOnDisk(
         ReadOnlySpan<byte> key, ulong token, ulong location, ulong sequence, RangeDeletions ranges, BytesBuffer? value, out EntryInfo info)
     {
         BytesBuffer buffer = value ?? Scratch();
@@ -164,14 +164,14 @@ internal sealed unsafe partial class HashLogEngine
         SegmentRecord record = location == Location.None ? default : _table[location].Read(location, buffer);
         info = default;
         if (location != Location.None && !record.Key.SequenceEqual(key))
-            return Found.No;
+            return SearchOutcome.No;
         if (location == Location.None || record.Sequence > sequence)
         {
             if (!TryFindOld(token, sequence, key, buffer, out record))
             {
                 ulong range = ranges.Cover(key, sequence);
                 info = new EntryInfo(Found: false, new SequenceNumber(range), ExpiresAtMs: 0, ValueLength: 0);
-                return Found.NewerOnly;
+                return SearchOutcome.NewerOnly;
             }
         }
 
@@ -185,7 +185,7 @@ internal sealed unsafe partial class HashLogEngine
         }
 
         Check.That(value is null || value.Length == start + (info.Found ? info.ValueLength : 0));
-        return Found.Yes;
+        return SearchOutcome.Yes;
     }
 
     /// <summary>The newest version at or before a sequence number, of the key whose newest version lies at the location.</summary>
@@ -273,7 +273,7 @@ internal sealed unsafe partial class HashLogEngine
         }
     }
 
-    private enum Found
+    private enum SearchOutcome
     {
         No,
         Yes,

@@ -241,7 +241,7 @@ internal sealed unsafe partial class HashLogEngine
             _ => RecordKind.Tombstone,
         };
         _tail.Commit(record);
-        using KeyIndex.Held held = _index.Lock(token);
+        using KeyIndex.HeldShard held = _index.Lock(token);
         ulong* there = held.Find(token, check);
         if (there == null)
         {
@@ -285,7 +285,7 @@ internal sealed unsafe partial class HashLogEngine
 
     private void Withdraw(TailRecord* record)
     {
-        using KeyIndex.Held held = _index.Lock(record->Token);
+        using KeyIndex.HeldShard held = _index.Lock(record->Token);
         ulong* there = held.Find(record->Token, record->Check);
         Check.That(there != null && *there == Location.InMemory(record), "what is withdrawn is not the newest of its key");
         record->IsWithdrawn = true;

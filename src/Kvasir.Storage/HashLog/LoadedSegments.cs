@@ -97,7 +97,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
             }
 
             ulong location = Location.OnDisk(segment.Slot, hint.OffsetUnits, hint.LengthUnits);
-            using KeyIndex.Held held = index.Lock(hint.Token);
+            using KeyIndex.HeldShard held = index.Lock(hint.Token);
             ulong* there = held.Find(hint.Token, hint.Check);
             if (there == null)
             {

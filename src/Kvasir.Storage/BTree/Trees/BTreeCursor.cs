@@ -72,22 +72,22 @@ public sealed unsafe class BTreeCursor
         }
     }
 
-    public bool SeekFirst() => Run(Move.First, default);
+    public bool SeekFirst() => Run(CursorMove.First, default);
 
-    public bool SeekLast() => Run(Move.Last, default);
+    public bool SeekLast() => Run(CursorMove.Last, default);
 
     /// <summary>To the first entry that is not less than the key.</summary>
-    public bool Seek(ReadOnlySpan<byte> key) => Run(Move.NotLess, key);
+    public bool Seek(ReadOnlySpan<byte> key) => Run(CursorMove.NotLess, key);
 
     /// <summary>To the last entry that is not greater than the key.</summary>
-    public bool SeekForPrevious(ReadOnlySpan<byte> key) => Run(Move.NotGreater, key);
+    public bool SeekForPrevious(ReadOnlySpan<byte> key) => Run(CursorMove.NotGreater, key);
 
     public bool Next()
     {
         if (!_isValid)
             ThrowNowhere();
         if (HasMovedOn)
-            return Run(Move.Greater, OwnKey());
+            return Run(CursorMove.Greater, OwnKey());
         Enter();
         return Arrive(++_index < _count || ToNextLeaf());
     }
@@ -97,7 +97,7 @@ public sealed unsafe class BTreeCursor
         if (!_isValid)
             ThrowNowhere();
         if (HasMovedOn)
-            return Run(Move.Less, OwnKey());
+            return Run(CursorMove.Less, OwnKey());
         Enter();
         return Arrive(--_index >= 0 || ToPreviousLeaf());
     }
@@ -152,7 +152,7 @@ public sealed unsafe class BTreeCursor
         if (HasMovedOn)
         {
             byte[] key = _ownKey[.._ownKeyBytes];
-            Seek(Move.NotLess, key);
+            Seek(CursorMove.NotLess, key);
             if (!_isValid || !NodePage.LeafKey(NodePage.Cell(_leaf, _index)).SequenceEqual(key))
             {
                 // It still knows where it stood, and can move from there.
@@ -181,7 +181,7 @@ public sealed unsafe class BTreeCursor
         return value;
     }
 
-    private bool Run(Move move, ReadOnlySpan<byte> key)
+    private bool Run(CursorMove move, ReadOnlySpan<byte> key)
     {
         Enter();
         Seek(move, key);
@@ -221,7 +221,7 @@ public sealed unsafe class BTreeCursor
         _ownKeyBytes = _keyBytes;
     }
 
-    private void Seek(Move move, ReadOnlySpan<byte> key)
+    private void Seek(CursorMove move, ReadOnlySpan<byte> key)
     {
         TreeRoot root = _bucket.Tree;
         _depth = 0;
@@ -244,8 +244,8 @@ public sealed unsafe class BTreeCursor
 
                 int index = move switch
                 {
-                    Move.First => 0,
-                    Move.Last => last,
+                    CursorMove.First => 0,
+                    CursorMove.Last => last,
                     _ => NodePage.ChildIndex(page, start, key.Length),
                 };
                 Push(number, page, index);
@@ -255,24 +255,24 @@ public sealed unsafe class BTreeCursor
     }
 
     /// <summary>Finds the place in the leaf, which may turn out to be in the one before or after.</summary>
-    private void Settle(Move move, byte* key, int keyBytes)
+    private void Settle(CursorMove move, byte* key, int keyBytes)
     {
-        if (move is Move.First or Move.Last)
+        if (move is CursorMove.First or CursorMove.Last)
         {
-            _index = move == Move.First ? 0 : _count - 1;
+            _index = move == CursorMove.First ? 0 : _count - 1;
             _isValid = true;
             return;
         }
 
         int index = NodePage.LowerBound(_leaf, key, keyBytes, out bool found);
-        if (move is Move.NotLess or Move.Greater)
+        if (move is CursorMove.NotLess or CursorMove.Greater)
         {
-            _index = found && move == Move.Greater ? index + 1 : index;
+            _index = found && move == CursorMove.Greater ? index + 1 : index;
             _isValid = _index < _count || ToNextLeaf();
         }
         else
         {
-            _index = found && move == Move.NotGreater ? index : index - 1;
+            _index = found && move == CursorMove.NotGreater ? index : index - 1;
             _isValid = _index >= 0 || ToPreviousLeaf();
         }
     }
@@ -334,7 +334,7 @@ public sealed unsafe class BTreeCursor
     [DoesNotReturn]
     private static void ThrowNowhere() => throw new InvalidOperationException("the cursor stands nowhere");
 
-    private enum Move
+    private enum CursorMove
     {
         First,
         Last,

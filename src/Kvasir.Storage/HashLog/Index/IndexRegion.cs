@@ -26,7 +26,7 @@ internal sealed unsafe class IndexRegion
     // Beyond this a search passes over too many buckets.
     private const double FillMax = 0.87;
 
-    private readonly Pages _pages;
+    private readonly RegionPages _pages;
     private readonly int _buckets;
 
     /// <param name="depth">Bits of the token, from the top, that all of its keys share.</param>
@@ -165,7 +165,7 @@ internal sealed unsafe class IndexRegion
     private ulong* Bucket(int index) => (ulong*)(_pages[index / BucketsPerPage] + (index % BucketsPerPage * BucketBytes));
 
     [InlineArray(PagesMax)]
-    private struct Pages
+    private struct RegionPages
     {
         private nint _page;
     }

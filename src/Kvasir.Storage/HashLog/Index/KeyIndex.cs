@@ -57,11 +57,11 @@ internal sealed unsafe class KeyIndex
 
     /// <summary>Until it is disposed nobody else changes entries of this token's shard.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Held Lock(ulong token)
+    public HeldShard Lock(ulong token)
     {
         Shard shard = _shards[token >> (64 - ShardBits)];
         shard.Enter();
-        return new Held(this, shard);
+        return new HeldShard(this, shard);
     }
 
     /// <summary>Candidates for a key of this token; inside the epoch.</summary>
@@ -312,12 +312,12 @@ internal sealed unsafe class KeyIndex
     }
 
     /// <summary>The right to change the entries of one shard.</summary>
-    public readonly ref struct Held
+    public readonly ref struct HeldShard
     {
         private readonly KeyIndex _index;
         private readonly Shard _shard;
 
-        internal Held(KeyIndex index, Shard shard) => (_index, _shard) = (index, shard);
+        internal HeldShard(KeyIndex index, Shard shard) => (_index, _shard) = (index, shard);
 
         /// <summary>Where the key's location lies, good until something is inserted or removed; null when it is not here.</summary>
         public ulong* Find(ulong token, uint check)

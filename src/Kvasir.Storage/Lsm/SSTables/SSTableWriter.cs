@@ -39,13 +39,13 @@ internal sealed class SSTableWriter : IDisposable
     private const int FilterKeysMax = (SSTableFormat.BlockPayloadBytesMax / 16) - 64;
 
     [ThreadStatic]
-    private static Scratch? s_scratch;
+    private static WriterScratch? s_scratch;
 
     private readonly IFile _file;
     private readonly ulong _number;
     private readonly SSTableWriterOptions _options;
     private readonly DataBlockBuilder _block;
-    private readonly Scratch _scratch;
+    private readonly WriterScratch _scratch;
     private readonly IndexBlockBuilder _index;
     private readonly BytesBuffer _separator = new(64);
     private readonly BytesBuffer _lastKey = new(64);
@@ -80,7 +80,7 @@ internal sealed class SSTableWriter : IDisposable
         _hashes = new HashList(options.Memory);
         _block = new DataBlockBuilder(options.RestartInterval);
         _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
-        _scratch = s_scratch ?? new Scratch();
+        _scratch = s_scratch ?? new WriterScratch();
         s_scratch = null;
         _index = _scratch.Index;
         _compressed = _scratch.Compressed;
@@ -207,7 +207,7 @@ internal sealed class SSTableWriter : IDisposable
     }
 
     /// <summary>What the next table of this thread uses again: a megabyte that is not worth collecting after each.</summary>
-    private sealed class Scratch
+    private sealed class WriterScratch
     {
         public IndexBlockBuilder Index { get; } = new();
 

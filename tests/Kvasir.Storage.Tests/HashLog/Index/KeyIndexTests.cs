@@ -24,7 +24,7 @@ public sealed unsafe class KeyIndexTests : IDisposable
         {
             ulong token = StableHash.Hash64(BitConverter.GetBytes(random.Next(60_000)));
             uint check = (uint)(token * 31);
-            using KeyIndex.Held held = _index.Lock(token);
+            using KeyIndex.HeldShard held = _index.Lock(token);
             ulong* there = held.Find(token, check);
             Assert.Equal(model.TryGetValue((token, check), out ulong expected) ? expected : 0, there == null ? 0 : *there);
             if (there != null && random.OneIn(2))
@@ -64,7 +64,7 @@ public sealed unsafe class KeyIndexTests : IDisposable
         for (int i = 0; i < 200_000; i++)
         {
             ulong token = StableHash.Hash64(BitConverter.GetBytes(i));
-            using KeyIndex.Held held = index.Index.Lock(token);
+            using KeyIndex.HeldShard held = index.Index.Lock(token);
             held.Insert(token, (uint)i, (ulong)i + 2);
         }
 
@@ -94,13 +94,13 @@ public sealed unsafe class KeyIndexTests : IDisposable
         for (uint i = 0; i < 5_000; i++)
         {
             ulong token = 0xABCDEF0000000000 + (i / 4);
-            using KeyIndex.Held held = _index.Lock(token);
+            using KeyIndex.HeldShard held = _index.Lock(token);
             held.Insert(token, i, i + 2);
         }
 
         for (uint i = 0; i < 5_000; i++)
         {
-            using KeyIndex.Held held = _index.Lock(0xABCDEF0000000000 + (i / 4));
+            using KeyIndex.HeldShard held = _index.Lock(0xABCDEF0000000000 + (i / 4));
             Assert.Equal(i + 2, *held.Find(0xABCDEF0000000000 + (i / 4), i));
         }
 
@@ -113,7 +113,7 @@ public sealed unsafe class KeyIndexTests : IDisposable
     {
         for (uint i = 0; i < 20; i++)
         {
-            using KeyIndex.Held held = _index.Lock(77);
+            using KeyIndex.HeldShard held = _index.Lock(77);
             held.Insert(77, i, 100 + i);
         }
 
@@ -146,7 +146,7 @@ public sealed unsafe class KeyIndexTests : IDisposable
         for (int i = 0; i < keys; i++)
         {
             ulong token = StableHash.Hash64(BitConverter.GetBytes(i));
-            using KeyIndex.Held held = _index.Lock(token);
+            using KeyIndex.HeldShard held = _index.Lock(token);
             held.Insert(token, (uint)i, (ulong)i + 2);
         }
     }
