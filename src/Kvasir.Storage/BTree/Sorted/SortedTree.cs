@@ -23,16 +23,13 @@ internal sealed class SortedTree : ISortedStore
     private const int StepPages = 1024;
 
     private readonly IFileSystem _files;
-    private readonly EngineEnvironment _environment;
     private readonly BTreeStore _store;
     private readonly BytesBuffer _record = new();
-    private readonly Lock _installing = new();
     private TreeState _state;
     private long _flushBytes;
 
     private SortedTree(EngineEnvironment environment, BTreeStore store, TreeMark mark)
     {
-        _environment = environment;
         _files = environment.Files;
         _store = store;
         _state = new TreeState(mark);
@@ -109,10 +106,12 @@ internal sealed class SortedTree : ISortedStore
         bool isFirst = true;
         do
         {
-            TreeMark mark = Volatile.Read(ref _state).Mark with { LastSequence = Math.Max(lastSequence, FlushedSequence) };
             WriteTransaction transaction = _store.BeginWrite();
             try
             {
+                // Behind the wait for others who write: an ingest may have moved it.
+                TreeMark mark = Volatile.Read(ref _state).Mark with { LastSequence = Math.Max(lastSequence, FlushedSequence) };
+
                 // What they hide of the flush itself is left out of the source.
                 for (int i = 0; isFirst && i < tombstones.Count; i++)
                     transaction.Root.DeleteRange(tombstones[i].Start, tombstones[i].End ?? []);
@@ -146,31 +145,10 @@ internal sealed class SortedTree : ISortedStore
         }
     }
 
-    /// <summary>A copy of what was flushed last: key by key, so that it has no holes.</summary>
     public void Checkpoint(string folder)
     {
         _files.CreateFolder(folder);
-        using ReadTransaction read = _store.BeginRead();
-        TreeMark mark = MarkOf(PathIn(folder), read.UserData, isNew: true);
-        using var copy = BTreeStore.Open(_files, PathIn(folder), _environment.Scheduler, _store.Options);
-        Trees.BTreeCursor cursor = read.Root.OpenCursor();
-        bool isThere = cursor.SeekFirst();
-        do
-        {
-            using WriteTransaction write = copy.BeginWrite();
-            long bytes = 0;
-            for (int keys = 0; isThere && keys < KeysPerCommit && bytes < BytesPerCommit; keys++, isThere = cursor.Next())
-            {
-                write.Root.Put(cursor.Key, cursor.Value);
-                bytes += cursor.Value.Length;
-            }
-
-            if (!isThere)
-                SetMark(write, mark);
-            write.Commit();
-        }
-        while (isThere);
-        _files.SyncFolder(folder);
+        _store.Copy(_files, PathIn(folder));
     }
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted, ulong sequence)
@@ -189,7 +167,7 @@ internal sealed class SortedTree : ISortedStore
             }
 
             TreeMark mark = Volatile.Read(ref _state).Mark;
-            CommitWith(transaction, mark with { LastSequence = sequence, Keys = mark.Keys + keys });
+            CommitWith(transaction, mark with { LastSequence = Math.Max(sequence, mark.LastSequence), Keys = mark.Keys + keys });
         }
     }
 
@@ -239,12 +217,9 @@ internal sealed class SortedTree : ISortedStore
 
     private void CommitWith(WriteTransaction transaction, TreeMark mark)
     {
-        lock (_installing)
-        {
-            SetMark(transaction, mark);
-            transaction.Commit();
-            Volatile.Write(ref _state, new TreeState(mark));
-        }
+        SetMark(transaction, mark);
+        transaction.Commit();
+        Volatile.Write(ref _state, new TreeState(mark));
     }
 
     private static void SetMark(WriteTransaction transaction, TreeMark mark)
