@@ -264,8 +264,15 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         if (_disposed)
             throw new StorageException("the node is closed");
         _log.Journal.Commit(sync: true);
+
+        // Who synced it may be another thread that is only about to say so.
+        LogPosition durable = _log.Journal.DurablePosition;
         foreach (Replica replica in _replicas)
+        {
+            replica.Engine.MarkStable(durable);
             moments.Add(replica.Engine.BeginCheckpoint());
+        }
+
         return _generation;
     }
 

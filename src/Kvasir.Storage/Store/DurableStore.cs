@@ -185,7 +185,7 @@ public sealed class DurableStore : IDisposable
     public void Flush()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        _journal.Commit(sync: true);
+        SyncAndMarkStable();
         Engine.Flush();
         Engine.WaitForFlush();
         _keeper.TrimAll();
@@ -199,7 +199,7 @@ public sealed class DurableStore : IDisposable
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         if (_files.FolderExists(folder) || _files.FileExists(folder))
             throw new ArgumentException($"{folder} exists; a checkpoint wants a new folder", nameof(folder));
-        _journal.Commit(sync: true);
+        SyncAndMarkStable();
         using EngineCheckpoint checkpoint = Engine.BeginCheckpoint();
         FolderTree.Build(_files, folder, () =>
         {
@@ -229,6 +229,14 @@ public sealed class DurableStore : IDisposable
         _keeper.SaveEnd();
         Engine.Dispose();
         _folderLock.Dispose();
+    }
+
+    private void SyncAndMarkStable()
+    {
+        _journal.Commit(sync: true);
+
+        // Who synced it may be another thread that is only about to say so.
+        Engine.MarkStable(_journal.DurablePosition);
     }
 
     /// <summary>

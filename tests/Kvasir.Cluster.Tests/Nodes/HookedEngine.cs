@@ -6,7 +6,7 @@ namespace Kvasir.Cluster.Tests.Nodes;
 
 /// <summary>
 /// Passes everything to another engine, and lets a test do something right after the engine said what it has unflushed, or
-/// right before it publishes: what another thread may do there at any time.
+/// right before it publishes or hears what is stable: what another thread may do there at any time.
 /// </summary>
 internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory factory) : IOrderedEngine
 {
@@ -59,7 +59,13 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void AssumeDigest(StateDigest digest) => inner.AssumeDigest(digest);
 
-    public void MarkStable(LogPosition position) => inner.MarkStable(position);
+    public void MarkStable(LogPosition position)
+    {
+        Action? before = factory.BeforeMarkStable;
+        factory.BeforeMarkStable = null;
+        before?.Invoke();
+        inner.MarkStable(position);
+    }
 
     public void DiscardAfter(LogPosition position) => inner.DiscardAfter(position);
 
@@ -101,6 +107,8 @@ internal sealed class HookedEngineFactory(IEngineFactory inner) : IEngineFactory
     public Action? AfterOldestUnflushed { get; set; }
 
     public Action? BeforePublish { get; set; }
+
+    public Action? BeforeMarkStable { get; set; }
 
     /// <summary>Writers shall wait so long, whoever asks; null: as the engine says.</summary>
     public TimeSpan? WriteDelay { get; set; }

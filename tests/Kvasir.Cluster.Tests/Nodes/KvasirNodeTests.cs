@@ -4,6 +4,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
@@ -489,6 +490,31 @@ public sealed class KvasirNodeTests
                 world.Options,
                 new NodeEnvironment(world.Disk, world.Scheduler, [new Kvasir.Simulation.Models.ModelEngineFactory()], Seed: 9)));
         }
+    }
+
+    [Fact]
+    public void CheckpointHasWhatTheJournalSyncedAndIsAboutToTell()
+    {
+        NodeOptions options = new() { Folder = "/data", Engine = "model", DatabaseCount = 2, MemoryBytes = MemoryBudget.MinimumBytes };
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        SimulatedScheduler scheduler = new(new SeededRandom(2));
+        HookedEngineFactory engines = new(new ModelEngineFactory());
+        using KvasirNode node = KvasirNode.Open(options, new NodeEnvironment(disk, scheduler, [engines], Seed: 5));
+        node.Mailbox.Post(new ActionItem(e =>
+        {
+            e.Put(node.Database(1), "a"u8, [], "1"u8, 0);
+            e.Commit();
+        }));
+
+        // A sync has ended, and no engine knows yet.
+        engines.BeforeMarkStable = () => node.Checkpoint("/copy");
+        node.Log.Commit();
+        scheduler.RunAll();
+        Assert.Null(engines.BeforeMarkStable);
+
+        using KvasirNode copy = KvasirNode.Open(
+            options with { Folder = "/copy" }, new NodeEnvironment(disk, new SimulatedScheduler(new SeededRandom(4)), [new ModelEngineFactory()], Seed: 6));
+        Assert.True(copy.Database(1).Engine.Get("a"u8, ReadView.Published, value: null).Found, "what was answered before the checkpoint is not in it");
     }
 
     [Fact]
