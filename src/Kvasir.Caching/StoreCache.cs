@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using Kvasir.Primitives;
 using Kvasir.Storage.Embedded;
 using Microsoft.Extensions.Caching.Distributed;
 
@@ -196,11 +197,5 @@ public sealed class StoreCache : IBufferDistributedCache
         return Encoding.UTF8.GetBytes(_options.KeyPrefix + key);
     }
 
-    private Lock LockOf(ReadOnlySpan<byte> stored)
-    {
-        uint hash = 2166136261;
-        foreach (byte b in stored)
-            hash = (hash ^ b) * 16777619;
-        return _locks[hash % Stripes];
-    }
+    private Lock LockOf(ReadOnlySpan<byte> stored) => _locks[StableHash.Hash64(stored) % Stripes];
 }

@@ -30,7 +30,7 @@ internal sealed partial class BufferedEngine
         }
 
         AfterFreeze();
-        return new LsmCheckpoint(this, moment);
+        return new BufferedCheckpoint(this, moment);
     }
 
     /// <summary>How far flushes may go now.</summary>
@@ -58,7 +58,7 @@ internal sealed partial class BufferedEngine
         _background.RequestFlush();
     }
 
-    private sealed class LsmCheckpoint(BufferedEngine engine, StablePoint moment) : EngineCheckpoint
+    private sealed class BufferedCheckpoint(BufferedEngine engine, StablePoint moment) : EngineCheckpoint
     {
         private bool _ended;
 
