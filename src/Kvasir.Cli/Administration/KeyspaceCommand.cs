@@ -56,7 +56,7 @@ internal static class KeyspaceCommand
     private static Command Make()
     {
         Argument<string> name = new("NAME") { Description = "Of the new keyspace." };
-        Option<string?> engine = CommandFlag.Text("--engine", "NAME", "Storage engine.", "lsm");
+        Option<string?> engine = CommandFlag.Text("--engine", "NAME", "Storage engine: lsm, log or btree.", "lsm");
         Option<string?> partitioning = CommandFlag.Text("--partitioning", "NAME", "How keys find their shard.", "static");
         Option<int> shards = CommandFlag.Number("--shards", "N", "Shards; a power of two.", 4, 1, 1024);
         Option<string?> replication = CommandFlag.Text("--replication", "NAME", "How copies agree.", "raft");

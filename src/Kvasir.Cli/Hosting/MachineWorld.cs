@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using Kvasir.Cluster.Nodes;
+using Kvasir.Storage.BTree;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Lsm;
@@ -22,7 +23,10 @@ internal sealed class MachineWorld : IDisposable
         Span<byte> seed = stackalloc byte[8];
         RandomNumberGenerator.Fill(seed);
         Environment = new NodeEnvironment(
-            new PosixFileSystem(), _scheduler, [new LsmEngineFactory(openFilesMax: openFilesPerEngine), new HashLogEngineFactory()], BinaryPrimitives.ReadUInt64LittleEndian(seed));
+            new PosixFileSystem(),
+            _scheduler,
+            [new LsmEngineFactory(openFilesMax: openFilesPerEngine), new HashLogEngineFactory(), new BTreeEngineFactory()],
+            BinaryPrimitives.ReadUInt64LittleEndian(seed));
     }
 
     public NodeEnvironment Environment { get; }

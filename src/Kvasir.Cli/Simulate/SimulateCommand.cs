@@ -5,6 +5,8 @@ using Kvasir.Simulation.Clusters;
 using Kvasir.Simulation.Nodes;
 using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Cli.Simulate;
@@ -51,7 +53,13 @@ internal static class SimulateCommand
         Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes of the cluster.", fallback: 3, max: 9);
         return CreateTimed<ClusterFaults>(
             "cluster", "Whole nodes on networks, disks and clocks that fail; what clients saw is judged, and replicas are compared.", nodes,
-            static (seed, count) => new ClusterSimulationOptions { Seed = seed, Nodes = count, Engine = new LsmEngineFactory(LsmOptions.Tiny) });
+            static (seed, count) => new ClusterSimulationOptions
+            {
+                Seed = seed,
+                Nodes = count,
+                Engine = new LsmEngineFactory(LsmOptions.Tiny),
+                OtherEngines = [new HashLogEngineFactory(HashLogOptions.Tiny), BTreeEngineFactory.Tiny],
+            });
     }
 
     private static Command CreateTimed<TFaults>(

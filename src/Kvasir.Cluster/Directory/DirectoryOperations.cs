@@ -22,7 +22,11 @@ public sealed record FoundRequest
 
     public int Replicas { get; init; } = 3;
 
+    /// <summary>Of the directory itself: an ordered one.</summary>
     public string Engine { get; init; } = "lsm";
+
+    /// <summary>Of the databases, in turn; none for the directory's.</summary>
+    public IReadOnlyList<string> DatabaseEngines { get; init; } = [];
 }
 
 /// <summary>
@@ -45,7 +49,7 @@ public static partial class DirectoryOperations
         KeyspaceRequest[] databases = [.. Enumerable.Range(0, Math.Clamp(request.Databases, 0, DirectoryCodec.DatabasesMax)).Select(i => new KeyspaceRequest
         {
             Name = KeyspaceRules.NameOfDatabase(i),
-            Engine = request.Engine,
+            Engine = request.DatabaseEngines.Count == 0 ? request.Engine : request.DatabaseEngines[i % request.DatabaseEngines.Count],
             Shards = request.ShardsPerDatabase,
             Replicas = request.Replicas,
         })];

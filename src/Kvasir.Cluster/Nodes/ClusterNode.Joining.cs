@@ -67,6 +67,7 @@ public sealed partial class ClusterNode
                 ShardsPerDatabase = _options.ShardsPerDatabase,
                 Replicas = _options.Replicas,
                 Engine = _options.Engine,
+                DatabaseEngines = _options.DatabaseEngines,
             }),
             (outcome, refusal) =>
             {

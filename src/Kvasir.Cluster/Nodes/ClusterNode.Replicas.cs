@@ -107,7 +107,7 @@ public sealed partial class ClusterNode
         // One that was opened before its keyspace was known.
         foreach (RaftGroup group in _host.Groups)
         {
-            if (group != _directory && OptionsOf(group.Id) is var options && options != group.Replica.Options)
+            if (group != _directory && KnownOptionsOf(group.Id) is { } options && options != group.Replica.Options)
                 group.Replica.Options = options;
         }
 
@@ -197,6 +197,10 @@ public sealed partial class ClusterNode
             difference = _folders.ReadStopped(folder);
             if (difference is null && _folders.IsDamaged(folder))
                 damage = "its files were found to be damaged before";
+
+            // The directory may not know the keyspace yet, or want another engine for it by now: the files tell.
+            if (EngineIn(folder) is { } found)
+                keyspace = keyspace with { Engine = found.Name };
             engine = id != GroupId.Directory && (difference?.ToString() ?? damage) is { } reason
                 ? new UnopenedEngine(reason)
                 : OpenFormer(id, recovery.SnapshotIndex, folder, keyspace.Engine);
@@ -245,6 +249,8 @@ public sealed partial class ClusterNode
     /// <summary>Its records lie in a range of its keys.</summary>
     private static DirectoryRecords ReadRecords(IStorageEngine engine, string name) => DirectoryRecords.Read(
         engine as IOrderedEngine ?? throw new StorageException($"the directory needs an ordered engine; {name} is not one"));
+
+    private IEngineFactory? EngineIn(string folder) => _environment.Engines.FirstOrDefault(e => e.FindMissing(Files, folder) is null);
 
     private IEngineFactory FactoryOf(string name) => _environment.Engines.FirstOrDefault(e => e.Name == name)
         ?? throw new StorageException($"a shard wants the engine {name}, which this program does not have");
@@ -304,11 +310,12 @@ public sealed partial class ClusterNode
         }
     }
 
-    private KeyspaceOptions OptionsOf(GroupId id)
+    private KeyspaceOptions OptionsOf(GroupId id) =>
+        KnownOptionsOf(id) ?? new KeyspaceOptions { Name = "unknown", Engine = _options.Engine };
+
+    private KeyspaceOptions? KnownOptionsOf(GroupId id)
     {
         DirectoryView view = View;
-        return view.Group(id) is { } record && view.Keyspace(record.Keyspace) is { } keyspace
-            ? keyspace.Record.ToOptions()
-            : new KeyspaceOptions { Name = "unknown", Engine = _options.Engine };
+        return view.Group(id) is { } record ? view.Keyspace(record.Keyspace)?.Record.ToOptions() : null;
     }
 }

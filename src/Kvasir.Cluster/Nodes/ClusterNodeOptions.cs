@@ -35,8 +35,11 @@ public sealed record ClusterNodeOptions
 
     public int Replicas { get; init; } = 3;
 
-    /// <summary>The engine of what is founded, and of replicas of which the directory does not tell yet.</summary>
+    /// <summary>The engine of the directory, an ordered one; and of databases that are founded, where no other is said.</summary>
     public string Engine { get; init; } = "lsm";
+
+    /// <summary>The engines of databases that are founded, in turn; none for <see cref="Engine"/>.</summary>
+    public IReadOnlyList<string> DatabaseEngines { get; init; } = [];
 
     /// <summary>Memtables and caches of all replicas together.</summary>
     public long MemoryBytes { get; init; } = 1L << 30;

@@ -24,7 +24,7 @@ internal static class AdministrationCommands
                 Sub("list", 2, CommandFlags.None, List),
                 Sub("show", 3, CommandFlags.None, Show),
                 Help(
-                    "CREATE <name> [engine lsm] [partitioning static] [shards <n>] [replication raft] [replicas <n>] [durability sync] [conflicts none]",
+                    "CREATE <name> [engine lsm|log|btree] [partitioning static] [shards <n>] [replication raft] [replicas <n>] [durability sync] [conflicts none]",
                     "    Make a keyspace. Shards: a power of two, 4 unless told. Replicas: an odd number, 3 unless told.",
                     "DROP <name>",
                     "    Drop a keyspace and everything in it.",

@@ -6,8 +6,11 @@ namespace Kvasir.Simulation.Nodes;
 /// <summary>How a cluster is simulated.</summary>
 public sealed record ClusterSimulationOptions : SimulationOptions<ClusterFaults>
 {
-    /// <summary>The engine of all shards, under the name that keyspaces ask for.</summary>
+    /// <summary>The engine of the directory.</summary>
     public required IEngineFactory Engine { get; init; }
+
+    /// <summary>Engines that databases may have beside that one: each seed draws.</summary>
+    public IReadOnlyList<IEngineFactory> OtherEngines { get; init; } = [];
 
     public int Nodes { get; init; } = 3;
 

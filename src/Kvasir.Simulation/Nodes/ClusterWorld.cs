@@ -14,6 +14,7 @@ internal sealed class ClusterWorld
     private static readonly DateTimeOffset s_start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     private const ulong FirstUnknown = 1_000_000;
+    private const ulong EngineSalt = 0x9E3779B97F4A7C15;
 
     private readonly Action<string>? _tell;
     private ulong _unknown = FirstUnknown;
@@ -27,6 +28,13 @@ internal sealed class ClusterWorld
         Events = new EventQueue(new SimulatedClock(s_start));
         Network = new SimulatedNetwork(Events, Random.Fork(), Trace) { NeedsIntroduction = true };
         Invariants = new ClusterInvariants(this);
+
+        // Of its own, so that what goes wrong with a seed is what went wrong with it when there was one engine.
+        var engines = new SeededRandom(options.Seed ^ EngineSalt);
+        string[] names = [options.Engine.Name, .. options.OtherEngines.Select(e => e.Name)];
+        DatabaseEngines = [.. Enumerable.Range(0, ClusterClient.Databases).Select(_ => names[engines.Next(names.Length)])];
+        foreach (string engine in DatabaseEngines)
+            Coverage.Add("databases on " + engine);
     }
 
     public SeededRandom Random { get; }
@@ -34,6 +42,9 @@ internal sealed class ClusterWorld
     public ClusterSimulationOptions Options { get; }
 
     public RaftSettings Settings { get; }
+
+    /// <summary>By database.</summary>
+    public IReadOnlyList<string> DatabaseEngines { get; }
 
     /// <summary>Of nodes that start from now on.</summary>
     public long JournalBytesMax { get; set; } = 512L << 20;

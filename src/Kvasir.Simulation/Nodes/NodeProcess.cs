@@ -59,6 +59,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             Seeds = Machine.Seeds,
             Locality = Locality.TryParse(Machine.Zone, out Locality? zone, out _) ? zone : Locality.None,
             Engine = world.Options.Engine.Name,
+            DatabaseEngines = world.DatabaseEngines,
             DatabaseCount = ClusterClient.Databases,
             ShardsPerDatabase = ClusterClient.ShardsPerDatabase,
             MemoryBytes = MemoryBudget.MinimumBytes,
@@ -70,7 +71,7 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             Raft = world.Settings,
             Upkeep = new UpkeepSettings { DeadAfter = world.DeadAfter },
         };
-        Node = ClusterNode.Open(options, new NodeEnvironment(Machine.Disk, _scheduler, [world.Options.Engine], Seed), this, this);
+        Node = ClusterNode.Open(options, new NodeEnvironment(Machine.Disk, _scheduler, [world.Options.Engine, .. world.Options.OtherEngines], Seed), this, this);
         Node.Router.Watcher = Moved;
         Node.Announcer = line =>
         {

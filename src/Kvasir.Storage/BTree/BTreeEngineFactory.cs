@@ -11,6 +11,11 @@ namespace Kvasir.Storage.BTree;
 /// <param name="tree">Null for the defaults.</param>
 public sealed class BTreeEngineFactory(BufferOptions? options = null, BTreeOptions? tree = null) : IEngineFactory
 {
+    /// <summary>So small that a few hundred writes flush, grow the tree and shrink it: for simulations and tests.</summary>
+    public static BTreeEngineFactory Tiny { get; } = new(
+        new BufferOptions { MemTableBytes = 8 << 10, FrozenMemTablesMax = 8, CachesRows = false, TableBytes = 4 << 10 },
+        new BTreeOptions { CachedPages = 8, UseMap = false });
+
     public string Name => "btree";
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) => OpenOrdered(folder, environment);

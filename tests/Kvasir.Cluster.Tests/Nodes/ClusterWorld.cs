@@ -42,6 +42,11 @@ internal sealed class ClusterWorld
 
     public IEngineFactory Engines { get; }
 
+    /// <summary>That keyspaces may choose, too.</summary>
+    public IReadOnlyList<IEngineFactory> OtherEngines { get; init; } = [];
+
+    public IReadOnlyList<string> DatabaseEngines { get; init; } = [];
+
     public long JournalBytesMax { get; }
 
     /// <summary>Of nodes that start from now on, like those below.</summary>
@@ -209,6 +214,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             RespAddress = $"resp-{Id}:1",
             Seeds = Id.Value == 1 ? [] : [_world.Members[0].Link.Address],
             Engine = _world.Engines.Name,
+            DatabaseEngines = _world.DatabaseEngines,
             DatabaseCount = 2,
             ShardsPerDatabase = 2,
             MemoryBytes = MemoryBudget.MinimumBytes,
@@ -218,7 +224,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             RoomBytes = _world.RoomBytes,
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
         };
-        Node = ClusterNode.Open(options, new NodeEnvironment(Disk, _scheduler, [_world.Engines], _random.NextUInt64()), this, this);
+        Node = ClusterNode.Open(options, new NodeEnvironment(Disk, _scheduler, [_world.Engines, .. _world.OtherEngines], _random.NextUInt64()), this, this);
         Node.Announcer = Announced.Add;
     }
 

@@ -2,6 +2,8 @@ using System.Globalization;
 using Kvasir.Simulation.Nodes;
 using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Simulation.Tests.Nodes;
@@ -25,7 +27,8 @@ public sealed class ClusterSimulationTests
 
         // A simulation that has stopped doing one of these would pass as well.
         foreach (string what in (string[])["operations answered", "operations in doubt", "messages lost", "leaders elected", "leaders gone quiet", "followers gone quiet",
-            "requests by claim", "writes known again", "writes that may be forgotten", "states compared", "stale reads", "stops after handing over", "faults: Crashes", "faults: Partitions"])
+            "requests by claim", "writes known again", "writes that may be forgotten", "states compared", "stale reads", "stops after handing over", "faults: Crashes", "faults: Partitions",
+            "databases on lsm", "databases on log", "databases on btree"])
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
@@ -108,5 +111,11 @@ public sealed class ClusterSimulationTests
     }
 
     private static ClusterSimulationOptions Options(ulong seed) =>
-        new() { Seed = seed, Engine = new LsmEngineFactory(LsmOptions.Tiny), Time = TimeSpan.FromSeconds(20) };
+        new()
+        {
+            Seed = seed,
+            Engine = new LsmEngineFactory(LsmOptions.Tiny),
+            OtherEngines = [new HashLogEngineFactory(HashLogOptions.Tiny), BTreeEngineFactory.Tiny],
+            Time = TimeSpan.FromSeconds(20),
+        };
 }

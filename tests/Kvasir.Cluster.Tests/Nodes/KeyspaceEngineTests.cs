@@ -1,0 +1,136 @@
+using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Nodes;
+using Kvasir.Raft.Numbers;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+/// <summary>Keyspaces of a cluster on engines other than the directory's.</summary>
+public sealed class KeyspaceEngineTests
+{
+    private static readonly IEngineFactory[] s_others = [new HashLogEngineFactory(), BTreeEngineFactory.Tiny];
+
+    [Theory]
+    [InlineData("log")]
+    [InlineData("btree")]
+    public void AFollowerBehindTheLogIsGivenASnapshot(string engine)
+    {
+        ClusterWorld world = OfThree(41, engine, journalBytesMax: 256 << 10);
+        Assert.All(world.Members[0].Node.View.Keyspaces.Where(k => !k.Record.IsSystem), k => Assert.Equal(engine, k.Record.Engine));
+        ClusterMember away = world.Members[2];
+        away.Crash(CrashKind.LoseUnsynced);
+        string large = new('x', 2000);
+        for (int i = 0; i < 400; i++)
+            world.Put(0, $"key{i}", large + i);
+        world.RunUntil(
+            () =>
+            {
+                world.Put(1, "more", large);
+                return world.Members[0].Node.View.Groups.Any(g => world.Members[..2].TrueForAll(
+                    m => m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.BaseIndex > new LogIndex(50)));
+            },
+            "the log is cut");
+        away.Restart();
+        for (int i = 0; i < 20; i++)
+            world.Put(0, $"after{i}", "new");
+        world.RunUntil(world.IsLevel, "it has caught up", seconds: 120);
+        AssertAllEqual(world);
+
+        // And again from its disk.
+        LosePower(world);
+        Assert.Equal(large + 399, world.Get(0, "key399"));
+        Assert.Equal("new", world.Get(0, "after19"));
+        world.Run(TimeSpan.FromSeconds(2));
+        AssertAllEqual(world);
+    }
+
+    /// <summary>A node that has lost what it knew of the directory opens each folder as what it is.</summary>
+    [Theory]
+    [InlineData("log")]
+    [InlineData("btree")]
+    public void ReplicasOpenBeforeTheDirectoryTellsOfTheirKeyspace(string engine)
+    {
+        ClusterWorld world = OfThree(42, engine);
+        for (int i = 0; i < 40; i++)
+            world.Put(i % 2, $"key{i}", $"value{i}");
+        foreach (ClusterMember member in world.Members)
+        {
+            foreach (GroupId group in member.Node.Host!.Groups.Select(g => g.Id).ToArray())
+            {
+                if (group != GroupId.Directory)
+                    member.Flush(group);
+            }
+        }
+
+        // The directory is only in the log, and of that nobody knows after a start how far it was committed.
+        LosePower(world);
+        Assert.All(world.Members, m => Assert.Empty(m.Node.View.Groups));
+        for (int i = 0; i < 40; i++)
+            Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
+        AssertAllEqual(world);
+    }
+
+    [Fact]
+    public void EachKeyspaceHasTheEngineThatItAskedFor()
+    {
+        ClusterWorld world = OfThree(43, "log");
+        foreach (string engine in (string[])["btree", "lsm", "log"])
+        {
+            string? answer = "none";
+            IClusterAdministration administration = world.Members[1].Node;
+            world.Members[1].Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "on-" + engine, Engine = engine, Shards = 2 }, error => answer = error));
+            world.RunUntil(() => answer != "none", "there is an answer");
+            Assert.Null(answer);
+        }
+
+        world.RunUntil(world.IsWhole, "every shard has three voters");
+        foreach (string engine in (string[])["btree", "lsm", "log"])
+        {
+            int database = ((IClusteredNode)world.Members[0].Node).Router.FindDatabase(System.Text.Encoding.ASCII.GetBytes("on-" + engine));
+            for (int i = 0; i < 10; i++)
+                world.Put(database, $"key{i}", engine);
+        }
+
+        world.RunUntil(world.IsLevel, "all have it");
+        LosePower(world);
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
+        foreach (ClusterMember member in world.Members)
+        {
+            foreach (RaftGroup group in member.Node.Host!.Groups.Where(g => g.Id != GroupId.Directory))
+            {
+                KeyspaceRecord keyspace = member.Node.View.Keyspace(member.Node.View.Group(group.Id)!.Keyspace)!.Record;
+                Assert.Equal(keyspace.Engine, group.Replica.Options.Engine);
+                string expected = keyspace.Engine switch { "log" => "HASHLOG", "btree" => "TREE", _ => "CURRENT" };
+                Assert.Contains(member.Disk.Paths, p => p.StartsWith($"/data/replicas/{group.Id}/{expected}", StringComparison.OrdinalIgnoreCase));
+            }
+        }
+    }
+
+    private static ClusterWorld OfThree(ulong seed, string engine, long journalBytesMax = 512 << 20)
+    {
+        var world = new ClusterWorld(seed, new LsmEngineFactory(), journalBytesMax) { OtherEngines = s_others, DatabaseEngines = [engine] };
+        world.MakeThree();
+        return world;
+    }
+
+    private static void LosePower(ClusterWorld world)
+    {
+        foreach (ClusterMember member in world.Members)
+            member.Crash(CrashKind.LoseUnsynced);
+        foreach (ClusterMember member in world.Members)
+            member.Restart();
+    }
+
+    private static void AssertAllEqual(ClusterWorld world)
+    {
+        foreach (GroupRecord group in world.Members[0].Node.View.Groups)
+            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
+    }
+}
