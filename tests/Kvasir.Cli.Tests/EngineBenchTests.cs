@@ -9,11 +9,16 @@ public sealed class EngineBenchTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    [Fact]
-    public async Task WorkloadsRunOneAfterTheOtherAndCountWhatTheyDo()
+    [Theory]
+    [InlineData("lsm")]
+    [InlineData("log")]
+    [InlineData("btree")]
+    [InlineData("btree", "--positional-reads")]
+    public async Task WorkloadsRunOneAfterTheOtherAndCountWhatTheyDo(string engine, params string[] flags)
     {
-        const string all = "fillseq,fillrandom,overwrite,readrandom,readmissing,seekrandom,readwhilewriting,deleterandom";
-        JsonElement[] reports = await Bench("--workload", all, "--keys", "2000", "--threads", "2", "--settle");
+        // The log has no order to seek in.
+        string all = $"fillseq,fillrandom,overwrite,readrandom,readmissing,{(engine == "log" ? "" : "seekrandom,")}readwhilewriting,deleterandom";
+        JsonElement[] reports = await Bench(["--engine", engine, "--workload", all, "--keys", "2000", "--threads", "2", "--settle", .. flags]);
         Assert.Equal(all.Split(','), reports.Select(r => r.GetProperty("workload").GetString()));
         foreach (JsonElement report in reports)
         {
@@ -28,6 +33,21 @@ public sealed class EngineBenchTests : IDisposable
                 Assert.Equal(4000 * 116, report.GetProperty("user_bytes").GetInt64());
         }
     }
+
+    [Fact]
+    public async Task KeysInMemoryAreCounted()
+    {
+        JsonElement[] reports = await Bench("--engine", "log", "--workload", "fillseq", "--keys", "2000", "--index-mib", "4");
+        Assert.Equal(2000, reports[0].GetProperty("estimated_keys").GetInt64());
+        Assert.InRange(reports[0].GetProperty("index_bytes").GetInt64(), 2000 * 12, 4 << 20);
+    }
+
+    [Theory]
+    [InlineData("keeps none", "--engine", "log", "--workload", "fillseq,seekrandom")]
+    [InlineData("--index-mib is for the engine log", "--workload", "fillseq", "--index-mib", "64")]
+    [InlineData("--positional-reads is for the engine btree", "--engine", "log", "--workload", "fillseq", "--positional-reads")]
+    public async Task WhatAnEngineLacksIsRefused(string reason, params string[] flags) =>
+        Assert.Contains(reason, (await KvasirProcess.Run(["bench", "engine", .. flags])).AssertUsageError(), StringComparison.Ordinal);
 
     [Fact]
     public async Task AStoreIsUsedAgainOnlyWhenAskedFor()

@@ -1,5 +1,9 @@
+using System.Diagnostics;
 using Kvasir.Primitives;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
 using Kvasir.Storage.Store;
@@ -30,8 +34,9 @@ internal sealed class BenchStore : IDisposable
         _scheduler = new ThreadScheduler(TimeProvider.System, BackgroundJobs);
         try
         {
-            var factory = new LsmEngineFactory(new LsmOptions { MemTableBytes = memTable, BackgroundJobsMax = BackgroundJobs });
-            _store = DurableStore.Open(new PosixFileSystem(), _scheduler, folder, factory, storeOptions);
+            long begun = Stopwatch.GetTimestamp();
+            _store = DurableStore.Open(new PosixFileSystem(), _scheduler, folder, Factory(options, storeOptions.MemoryBytes), storeOptions);
+            OpenSeconds = Stopwatch.GetElapsedTime(begun).TotalSeconds;
         }
         catch
         {
@@ -39,6 +44,9 @@ internal sealed class BenchStore : IDisposable
             throw;
         }
     }
+
+    /// <summary>How long the opening took, with the replay of the journal.</summary>
+    public double OpenSeconds { get; }
 
     /// <summary>Positions are bytes of the journal's one long record.</summary>
     public long JournalBytesWritten => (long)_store.Engine.PublishedPosition.Value;
@@ -74,5 +82,25 @@ internal sealed class BenchStore : IDisposable
     {
         _store.Dispose();
         _scheduler.Dispose();
+    }
+
+    private static IEngineFactory Factory(EngineBenchOptions options, long memoryBytes)
+    {
+        long memTable = (long)options.MemTableMebibytes << 20;
+        switch (options.Engine)
+        {
+            case "lsm":
+                return new LsmEngineFactory(new LsmOptions { MemTableBytes = memTable, BackgroundJobsMax = BackgroundJobs });
+            case "log":
+                HashLogOptions log = HashLogOptions.ForMemory(memoryBytes) with { FlushBytes = memTable };
+                return new HashLogEngineFactory(options.IndexMebibytes == 0 ? log : log with { IndexBytes = (long)options.IndexMebibytes << 20 });
+            default:
+                // A tree on a disk that is mapped is cached by the system.
+                var tree = new BTreeOptions { UseMap = !options.PositionalReads };
+                int pages = (int)Math.Min(int.MaxValue, ((long)options.CacheMebibytes << 20) / tree.PageBytes);
+                return new BTreeEngineFactory(
+                    new BufferOptions { MemTableBytes = memTable, CachesRows = false, BackgroundJobsMax = BackgroundJobs },
+                    tree with { CachedPages = pages });
+        }
     }
 }

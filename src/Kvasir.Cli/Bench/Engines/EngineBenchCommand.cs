@@ -10,7 +10,7 @@ internal static class EngineBenchCommand
 
     public static Command Create()
     {
-        Option<string> engine = CommandFlag.OneOf("--engine", "The engine.", "lsm", "lsm");
+        Option<string> engine = CommandFlag.OneOf("--engine", "The engine.", "lsm", "lsm", "log", "btree");
         var workloads = new Option<EngineWorkload[]>("--workload")
         {
             HelpName = string.Join('|', s_names),
@@ -24,8 +24,10 @@ internal static class EngineBenchCommand
         Option<int> threads = CommandFlag.Number("--threads", "N", "Threads that work at once.", 1, 1, 1024);
         Option<int> batch = CommandFlag.Number("--batch", "N", "Mutations in one atomic write.", 1, 1, 1_000_000);
         Option<bool> sync = CommandFlag.Switch("--sync", "Every write waits for stable storage.");
-        Option<int> cache = CommandFlag.Number("--cache-mib", "N", "Memory for cached blocks, beside that for memtables.", 64, 8, 1 << 20);
+        Option<int> cache = CommandFlag.Number("--cache-mib", "N", "Memory for cached blocks, pages or records, beside that for memtables.", 64, 8, 1 << 20);
         Option<int> memTable = CommandFlag.Number("--memtable-mib", "N", "Size at which a memtable is flushed.", 64, 1, 4096);
+        Option<int> index = CommandFlag.Number("--index-mib", "N", "What the index of the engine log may take; 0: a quarter of its memory.", 0, 0, 1 << 20);
+        Option<bool> positional = CommandFlag.Switch("--positional-reads", "The engine btree reads through a cache (--cache-mib) and not a map.");
         Option<long> seed = CommandFlag.Count("--seed", "N", "Seed of all random choices.", 1, 0);
         Option<string?> folder = CommandFlag.Text("--dir", "DIR", "Folder of the store (default: a temporary one, removed afterwards).");
         Option<bool> useExisting = CommandFlag.Switch("--use-existing", "Go on with the store in --dir.");
@@ -36,7 +38,7 @@ internal static class EngineBenchCommand
         Option<bool> json = CommandFlag.Json();
         var command = new Command("engine", "Drive a storage engine with its journal, with the data shapes of RocksDB's db_bench.")
         {
-            engine, workloads, keys, keySize, valueSize, threads, batch, sync, cache, memTable, seed, folder, useExisting,
+            engine, workloads, keys, keySize, valueSize, threads, batch, sync, cache, memTable, index, positional, seed, folder, useExisting,
             reads, writes, duration, settle, json,
         };
         command.SetAction((result, cancellation) =>
@@ -53,6 +55,8 @@ internal static class EngineBenchCommand
                 Sync = result.GetValue(sync),
                 CacheMebibytes = result.GetValue(cache),
                 MemTableMebibytes = result.GetValue(memTable),
+                IndexMebibytes = result.GetValue(index),
+                PositionalReads = result.GetValue(positional),
                 Seed = (ulong)result.GetValue(seed),
                 Folder = result.GetValue(folder),
                 UseExisting = result.GetValue(useExisting),
@@ -63,6 +67,7 @@ internal static class EngineBenchCommand
             };
             if (options.UseExisting && options.Folder is null)
                 throw new UsageException("--use-existing needs --dir");
+            RefuseWhatTheEngineLacks(options);
             IReadOnlyList<EngineReport> reports = EngineBenchRun.Run(options, cancellation);
             if (result.GetValue(json))
                 Console.Out.Write(BenchJson.Serialize(reports));
@@ -71,6 +76,16 @@ internal static class EngineBenchCommand
             return Task.FromResult(ExitCode.Success);
         });
         return command;
+    }
+
+    private static void RefuseWhatTheEngineLacks(EngineBenchOptions options)
+    {
+        if (options.Engine == "log" && options.Workloads.Contains(EngineWorkload.SeekRandom))
+            throw new UsageException("seekrandom seeks in the order of keys, and the engine log keeps none: it finds keys by their hashes");
+        if (options.Engine != "log" && options.IndexMebibytes != 0)
+            throw new UsageException($"--index-mib is for the engine log, which has all keys in memory; {options.Engine} has no such index");
+        if (options.Engine != "btree" && options.PositionalReads)
+            throw new UsageException($"--positional-reads is for the engine btree, which maps its file otherwise; {options.Engine} has no map");
     }
 
     private static EngineWorkload[] Parse(System.CommandLine.Parsing.ArgumentResult result)

@@ -26,6 +26,12 @@ internal sealed record EngineBenchOptions
 
     public int MemTableMebibytes { get; init; } = 64;
 
+    /// <summary>What the index of the engine <c>log</c> may take; 0 for what suits the memory.</summary>
+    public int IndexMebibytes { get; init; }
+
+    /// <summary>The engine <c>btree</c> reads pages through a cache of its own instead of a map.</summary>
+    public bool PositionalReads { get; init; }
+
     public ulong Seed { get; init; } = 1;
 
     /// <summary>Null for a temporary folder that is removed afterwards.</summary>

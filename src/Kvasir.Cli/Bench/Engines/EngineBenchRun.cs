@@ -134,6 +134,9 @@ internal static class EngineBenchRun
             Collections = collections,
             StallSeconds = Math.Round((after.StallMicroseconds - before.StallMicroseconds) / 1e6, 3),
             SettleSeconds = settled,
+            OpenSeconds = Math.Round(store.OpenSeconds, 4),
+            EstimatedKeys = after.EstimatedKeys,
+            IndexBytes = after.IndexBytes,
             Interrupted = cancellation.IsCancellationRequested,
         };
     }

@@ -67,6 +67,14 @@ internal sealed record EngineReport
 
     [JsonPropertyName("settle_seconds")] public double? SettleSeconds { get; init; }
 
+    /// <summary>How long the store took to open, the same for all workloads of a run.</summary>
+    [JsonPropertyName("open_seconds")] public double OpenSeconds { get; init; }
+
+    [JsonPropertyName("estimated_keys")] public long EstimatedKeys { get; init; }
+
+    /// <summary>Of an engine that has all keys in memory: what they take; 0 for others.</summary>
+    [JsonPropertyName("index_bytes")] public long IndexBytes { get; init; }
+
     [JsonPropertyName("interrupted")] public bool Interrupted { get; init; }
 
     public string Table()
@@ -87,6 +95,8 @@ internal sealed record EngineReport
             text.AppendLine(CultureInfo.InvariantCulture, $"; stalled {StallSeconds:0.00} s{(SettleSeconds is { } settle ? string.Create(CultureInfo.InvariantCulture, $", settled in {settle:0.0} s") : "")}");
         }
 
+        if (IndexBytes > 0)
+            text.AppendLine(CultureInfo.InvariantCulture, $"  index {Mebi(IndexBytes)}: {(double)IndexBytes / Math.Max(1, EstimatedKeys):0.0} bytes for each of {EstimatedKeys:N0} keys");
         text.AppendLine(CultureInfo.InvariantCulture, $"  on disk {Mebi(DiskBytes)} (engine {Mebi(EngineDiskBytes)}); peak memory {Mebi(PeakMemoryBytes)}; {AllocatedPerOperation:0.0} managed bytes an operation, {Collections} collections");
         return text.ToString();
     }
