@@ -1,0 +1,55 @@
+namespace Kvasir.Benchmarks.Engines;
+
+/// <summary>Loads, writes over and reads, from one thread or several; the same for every subject.</summary>
+internal static class HashCells
+{
+    public static void Run(CellArguments arguments)
+    {
+        long keys = arguments.Number("--keys", 1_000_000);
+        long operations = arguments.Number("--operations", keys);
+        int threads = (int)arguments.Number("--threads", 1);
+        long memory = arguments.Number("--memory-mib", 1024) << 20;
+        string folder = arguments.Text("--dir"), subject = arguments.Text("--subject", "log");
+        using IHashSubject store = subject == "faster" ? new FasterSubject(folder, keys, threads, memory) : new EngineSubject(folder, subject, keys, memory);
+        var values = new BenchValues();
+        Cells.Once("load", keys, () => Cells.Together(threads, id =>
+        {
+            using IHashWorker worker = store.NewWorker();
+            var places = new BenchKeys(keys);
+            byte[] key = new byte[BenchKeys.KeyBytes];
+            for (long i = id; i < keys; i += threads)
+            {
+                places.Write(key, places.Scattered(i));
+                worker.Upsert(key, values.At(i));
+            }
+
+            worker.Finish();
+        }));
+        Cells.Repeat("overwrite", operations / threads * threads, () => Draw((worker, key, i) => worker.Upsert(key, values.At(i))));
+        long found = 0;
+        Cells.Repeat("read", operations / threads * threads, () => found = Draw(static (worker, key, _) => worker.Read(key)));
+        if (found != operations / threads * threads)
+            throw new InvalidOperationException($"{found} of {operations} reads found their key");
+        store.PrintOwn(keys);
+        Cells.PrintPeakMemory();
+
+        long Draw(Action<IHashWorker, byte[], long> operation)
+        {
+            long all = 0;
+            Cells.Together(threads, id =>
+            {
+                using IHashWorker worker = store.NewWorker();
+                var places = new BenchKeys(keys, seed: 88172645463325252 + (ulong)id);
+                byte[] key = new byte[BenchKeys.KeyBytes];
+                for (long i = 0; i < operations / threads; i++)
+                {
+                    places.Write(key, places.Next());
+                    operation(worker, key, i);
+                }
+
+                Interlocked.Add(ref all, worker.Finish());
+            });
+            return all;
+        }
+    }
+}
