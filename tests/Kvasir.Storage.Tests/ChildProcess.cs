@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.BTree.Trees;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Machine;
@@ -45,6 +48,10 @@ internal static class ChildProcess
                 }
 
                 Report(() => new PosixFileSystem().SyncFolder(Path.GetDirectoryName(path)!));
+                return 0;
+
+            case ["cut", var folder]:
+                CutUnderReaders(folder);
                 return 0;
 
             case ["exists", var path]:
@@ -103,6 +110,59 @@ internal static class ChildProcess
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, process.ExitCode == 0 ? output : output + errors);
+    }
+
+    /// <summary>A store whose file is cut by somebody else, after its pages were read: nothing brings them back.</summary>
+    private static void CutUnderReaders(string folder)
+    {
+        using var scheduler = new ThreadScheduler(TimeProvider.System);
+        var files = new PosixFileSystem();
+        string path = Path.Join(folder, "cut");
+        using BTreeStore other = BTreeStore.Open(files, Path.Join(folder, "other"), scheduler);
+        Fill(other);
+        using BTreeStore store = BTreeStore.Open(files, path, scheduler);
+        Fill(store);
+        Console.WriteLine(Count(store, cut: null));
+        Report(() => Console.Write(Count(store, cut: () => new FileInfo(path).OpenWrite().SetLength(8 * 4096)) + " "));
+        Report(() => Count(store, cut: null));
+        Report(() => Fill(store));
+        Report(() => store.BeginRead().Root.TryGet("large"u8, out _));
+
+        // The process and its other store go on, and so do errors that are the runtime's own.
+        Console.WriteLine(Count(other, cut: null));
+        try
+        {
+            Console.WriteLine(((string)null!).Length);
+        }
+        catch (NullReferenceException)
+        {
+            Console.WriteLine("null");
+        }
+
+        static void Fill(BTreeStore store)
+        {
+            using WriteTransaction transaction = store.BeginWrite();
+            for (int i = 0; i < 2000; i++)
+                transaction.Root.Put(Encoding.ASCII.GetBytes($"key{i:D4}"), new byte[100]);
+            transaction.Root.Put("large"u8, new byte[100_000]);
+            transaction.Commit();
+        }
+
+        static int Count(BTreeStore store, Action? cut)
+        {
+            using ReadTransaction reader = store.BeginRead();
+            BTreeCursor cursor = reader.Root.OpenCursor();
+            int count = 0;
+            for (bool found = cursor.SeekFirst(); found; found = cursor.Next(), count++)
+            {
+                if (cursor.Value.IndexOfAnyExcept((byte)0) >= 0)
+                    throw new InvalidOperationException("a value that was never written");
+                if (count == 100)
+                    cut?.Invoke();
+            }
+
+            return count;
+        }
     }
 
     private static void Report(Action action)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Files;
 
@@ -12,6 +13,7 @@ internal sealed unsafe class SimulatedFileMap : IFileMap
     private const byte Beyond = 0xEE;
 
     private readonly Lock _lock = new();
+    private readonly long* _broken = (long*)NativeMemory.AllocZeroed(sizeof(long));
     private byte* _start;
 
     public SimulatedFileMap(long length)
@@ -24,6 +26,8 @@ internal sealed unsafe class SimulatedFileMap : IFileMap
     public byte* Start => _start;
 
     public long Length { get; }
+
+    public long* Broken => _broken;
 
     public bool IsDisposed => _start is null;
 
@@ -45,8 +49,10 @@ internal sealed unsafe class SimulatedFileMap : IFileMap
     {
         lock (_lock)
         {
-            if (_start is not null)
-                BulkMemory.Free(_start, Length);
+            if (_start is null)
+                return;
+            BulkMemory.Free(_start, Length);
+            NativeMemory.Free(_broken);
             _start = null;
         }
     }

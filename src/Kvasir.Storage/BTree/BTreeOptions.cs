@@ -10,8 +10,8 @@ public sealed record BTreeOptions
     public ulong Identity { get; init; }
 
     /// <summary>
-    /// True: reads go through a map of the file, without a copy. False, or on a disk without maps: through a page cache, where
-    /// an I/O error is always an exception.
+    /// True: reads go through a map of the file, without a copy; a page that is lost under it is an exception, and the store then has to be
+    /// opened again. False, or where a map cannot be guarded so (anywhere but Linux on x64): through a page cache.
     /// </summary>
     public bool UseMap { get; init; } = true;
 

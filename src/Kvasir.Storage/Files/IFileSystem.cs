@@ -118,14 +118,16 @@ public interface IFile : IDisposable
 
     /// <summary>
     /// The first <paramref name="length"/> bytes as memory to read, which may be more than the file has: what is written later
-    /// shows, but beyond the end of the file nothing may be touched. Null where this disk has no maps; then read positionally.
+    /// shows, but beyond the end of the file nothing may be touched. Null where this disk has no maps, or an error under one would end the
+    /// process; then read positionally.
     /// </summary>
     IFileMap? Map(long length) => null;
 }
 
 /// <summary>
-/// A part of a file as memory, until disposed. Whoever disposes it knows that nobody reads any more. An I/O error under a map
-/// ends the process: bytes that were never read before are to be read by <see cref="IFile.Read"/> first.
+/// A part of a file as memory, until disposed. Whoever disposes it knows that nobody reads any more. What cannot be read under a
+/// map reads as zeros: bytes that were never read before are to be read by <see cref="IFile.Read"/> first, which says why, and after
+/// every use of the map <see cref="Broken"/> is to be looked at.
 /// </summary>
 public unsafe interface IFileMap : IDisposable
 {
@@ -133,6 +135,12 @@ public unsafe interface IFileMap : IDisposable
 
     /// <summary>Bytes of addresses, whatever the length of the file.</summary>
     long Length { get; }
+
+    /// <summary>
+    /// Not zero once a part of it could not be read: its zeros stay, whatever is written later, so nothing that is read from this map
+    /// counts any more. Good until the map is disposed.
+    /// </summary>
+    long* Broken { get; }
 }
 
 public enum SyncMode

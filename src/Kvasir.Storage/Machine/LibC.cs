@@ -75,13 +75,35 @@ internal static partial class LibC
     public static partial int Allocate(int file, int mode, long offset, long length);
 
     public const int ProtectRead = 1;
+    public const int ProtectWrite = 2;
+    public const int ProtectExecute = 4;
     public const int MapShared = 1;
+    public const int MapPrivate = 2;
+    public const int MapAnonymous = 0x20;
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     public static unsafe partial nint Map(void* address, nuint length, int protection, int flags, int file, long offset);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     public static unsafe partial int Unmap(void* address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
+    public static unsafe partial int Protect(void* address, nuint length, int protection);
+
+    /// <summary>SIGBUS.</summary>
+    public const int BusError = 7;
+    public const nint SignalDefault = 0;
+    public const nint SignalIgnored = 1;
+
+    /// <summary>SA_SIGINFO.</summary>
+    public const int SignalInformation = 4;
+
+    /// <summary>struct sigaction of glibc and musl: the handler, 128 bytes of mask, the flags, a restorer.</summary>
+    public const int SignalActionBytes = 152;
+    public const int SignalActionFlags = 136;
+
+    [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
+    public static unsafe partial int SignalAction(int signal, byte* action, byte* before);
 
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long Seek(int file, long offset, int origin);

@@ -129,7 +129,13 @@ internal sealed class PosixFile : IFile
     {
         using DescriptorUse use = new(_descriptor);
         nint start = LibC.Map(null, (nuint)length, LibC.ProtectRead, LibC.MapShared, use.Number, 0);
-        return start == -1 ? throw PosixErrors.Last("mmap", Path) : new PosixFileMap((byte*)start, length);
+        if (start == -1)
+            throw PosixErrors.Last("mmap", Path);
+        long* broken = BusErrorGuard.TryGuard((byte*)start, length);
+        if (broken is not null)
+            return new PosixFileMap((byte*)start, length, broken);
+        Check.That(LibC.Unmap((void*)start, (nuint)length) == 0);
+        return null;
     }
 
     public void Dispose() => _descriptor.Dispose();

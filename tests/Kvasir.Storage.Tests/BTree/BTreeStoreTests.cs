@@ -236,6 +236,29 @@ public sealed class BTreeStoreTests
     }
 
     [Fact]
+    public void PagesThatAreGoneUnderTheMapAreAnExceptionAndNotTheEndOfTheProcess()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        string folder = Path.Join(Path.GetTempPath(), $"kvasir-btree-{Guid.NewGuid():N}");
+        Directory.CreateDirectory(folder);
+        try
+        {
+            (int exitCode, string output) = ChildProcess.Run(tracer: null, "cut", folder);
+            Assert.True(exitCode == 0, output);
+            string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            Assert.Equal("2001", lines[0]);
+            for (int i = 1; i <= 4; i++)
+                Assert.StartsWith($"DiskFailedException: {folder}/cut: ", lines[i], StringComparison.Ordinal);
+            Assert.Equal(["2001", "null"], lines[5..]);
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Fact]
     public void ReadersOnTheRealDiskSeeOneStateEachWhileAWriterGoesOn()
     {
         string folder = Path.Join(Path.GetTempPath(), $"kvasir-btree-{Guid.NewGuid():N}");

@@ -41,6 +41,7 @@ internal sealed class SortedTreeView : ISortedView
                 throw NoRecord();
             Check.That(trailer.Sequence <= sequence, $"a view at {sequence} reads a tree that has {trailer.Sequence}");
             value?.Append(stored);
+            reader.CheckOpen();
             result = new LookupResult(trailer.Sequence, Deleted: false, expiresAtMs, stored.Length);
             return true;
         }

@@ -14,12 +14,14 @@ public abstract unsafe class BTreeTransaction : IDisposable
 {
     // As many pages as one operation goes through, so that none of them is collected under it.
     private const int RecentPages = 64;
+    private const int SmallestSystemPage = 4096;
 
     private static readonly ReaderSlot s_disposed = new() { Ended = 0, Reason = TransactionEnd.Disposed };
 
     private readonly PageSource _source;
     private readonly byte* _start;
     private readonly ulong* _verified;
+    private readonly long* _broken;
     private readonly int _shift;
     private readonly uint _pageCount;
     private readonly ulong _newest;
@@ -39,6 +41,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
         _source = state.Pages;
         _start = _source.Start;
         _verified = _source.Verified;
+        _broken = _source.Broken;
         _shift = Layout.Shift;
         _pageCount = state.Meta.PageCount;
         _newest = state.Transaction;
@@ -82,8 +85,20 @@ public abstract unsafe class BTreeTransaction : IDisposable
             ThrowEnded();
     }
 
+    /// <summary>What was read counts only if the map was whole to the end.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void Exit() => Volatile.Write(ref _slot.Busy, 0);
+    internal void Exit()
+    {
+        Volatile.Write(ref _slot.Busy, 0);
+        CheckMap();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void CheckMap()
+    {
+        if (Volatile.Read(ref *_broken) != 0)
+            ThrowBroken();
+    }
 
     /// <summary>For what touches no page but is not to be had from a transaction that is over.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -91,6 +106,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     {
         if (Volatile.Read(ref _slot.Ended) == _generation)
             ThrowEnded();
+        CheckMap();
     }
 
     /// <summary>A page of a tree, at the level where its parent has it.</summary>
@@ -120,8 +136,27 @@ public abstract unsafe class BTreeTransaction : IDisposable
             : Fetch(number);
         PageHeader* header = (PageHeader*)page;
         if (header->Kind != PageKind.Overflow || header->ValueBytes != bytes || header->Transaction > _newest)
+        {
+            CheckMap();
             throw Layout.Damage(Store.Path, number, $"not the overflow run of {bytes} bytes that the tree has here");
+        }
+
+        if (_start is not null)
+            Touch(page + PageHeader.Bytes, bytes);
         return page + PageHeader.Bytes;
+    }
+
+    /// <summary>Values in nodes may lie in pages of the system that the search has not touched.</summary>
+    internal bool TouchesValues => _start is not null && Layout.PageBytes > SmallestSystemPage;
+
+    /// <summary>So that what cannot be read is found here, and not by who reads the value.</summary>
+    internal static void Touch(byte* start, long bytes)
+    {
+        if (bytes == 0)
+            return;
+        for (long at = 0; at < bytes; at += SmallestSystemPage)
+            _ = Volatile.Read(ref start[at]);
+        _ = Volatile.Read(ref start[bytes - 1]);
     }
 
     /// <summary>The page that was read last stays for the life of the transaction.</summary>
@@ -158,6 +193,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     [DoesNotReturn]
     private void ThrowMisplaced(uint number, byte* page, int level)
     {
+        CheckMap();
         PageHeader* header = (PageHeader*)page;
         throw Layout.Damage(
             Store.Path,
@@ -166,10 +202,16 @@ public abstract unsafe class BTreeTransaction : IDisposable
     }
 
     [DoesNotReturn]
+    private void ThrowBroken() => throw new DiskFailedException(
+        $"{Store.Path}: a page that was mapped could not be read again: the disk failed, or the file was cut by somebody else. "
+        + "Nothing is served from it until it is opened again",
+        inner: null);
+
+    [DoesNotReturn]
     private void ThrowEnded()
     {
         int reason = _slot.Reason;
-        Exit();
+        Volatile.Write(ref _slot.Busy, 0);
         throw reason switch
         {
             TransactionEnd.TooOld => new ReaderTooOldException(

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.Files;
@@ -12,6 +13,9 @@ namespace Kvasir.Storage.BTree.Transactions;
 /// </summary>
 internal sealed unsafe class PageSource : IDisposable
 {
+    // Of files without a map: each error is an exception there.
+    private static readonly long* s_neverBroken = (long*)NativeMemory.AllocZeroed(sizeof(long));
+
     private readonly IFile _file;
     private readonly PageLayout _layout;
     private readonly IFileMap? _map;
@@ -27,7 +31,8 @@ internal sealed unsafe class PageSource : IDisposable
         Start = map is null ? null : map.Start;
         Pages = map is null ? uint.MaxValue : (uint)Math.Min(map.Length >> layout.Shift, uint.MaxValue);
         _verified = map is null ? [] : GC.AllocateArray<ulong>((int)((Pages + 63L) / 64), pinned: true);
-        Verified = map is null ? null : (ulong*)Unsafe.AsPointer(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(_verified));
+        Verified = map is null ? null : (ulong*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_verified));
+        Broken = map is null ? s_neverBroken : map.Broken;
     }
 
     /// <summary>The map; null without one.</summary>
@@ -35,6 +40,9 @@ internal sealed unsafe class PageSource : IDisposable
 
     /// <summary>One bit a page of the map: it was read and is as it was written.</summary>
     public ulong* Verified { get; }
+
+    /// <summary>See <see cref="IFileMap.Broken"/>.</summary>
+    public long* Broken { get; }
 
     /// <summary>Pages that can be read here.</summary>
     public uint Pages { get; }

@@ -69,6 +69,9 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         try
         {
             Root.Flush();
+
+            // Pages that were copied from the map and changed must be what was there.
+            CheckMap();
             if (HasChanged)
                 Store.Commit(this);
         }

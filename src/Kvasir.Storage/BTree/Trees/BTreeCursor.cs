@@ -208,6 +208,8 @@ public sealed unsafe class BTreeCursor
         _keyStart = cell + NodePage.LeafCellHeader;
         _keyBytes = NodePage.LeafKeyBytes(cell);
         _valueBytes = NodePage.ValueBytes(cell);
+        if (_transaction.TouchesValues)
+            BTreeTransaction.Touch(_keyStart, (long)_keyBytes + _valueBytes);
     }
 
     private void Remember()

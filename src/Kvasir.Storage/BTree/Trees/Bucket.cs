@@ -46,9 +46,17 @@ public unsafe class Bucket
             return false;
         }
 
-        value = NodePage.Kind(cell) == EntryKind.Value
-            ? new ReadOnlySpan<byte>(NodePage.ValueStart(cell), NodePage.ValueBytes(cell))
-            : OverflowValue(transaction, cell);
+        if (NodePage.Kind(cell) == EntryKind.Value)
+        {
+            value = new ReadOnlySpan<byte>(NodePage.ValueStart(cell), NodePage.ValueBytes(cell));
+            if (transaction.TouchesValues)
+                BTreeTransaction.Touch(NodePage.ValueStart(cell), value.Length);
+        }
+        else
+        {
+            value = OverflowValue(transaction, cell);
+        }
+
         if (transaction.IsPositional)
             transaction.RetainLatest();
         transaction.Exit();
