@@ -5,6 +5,8 @@ namespace Kvasir.Cli.Administration;
 /// <summary>What a cluster does not keep of what it promises, one sentence each.</summary>
 internal static class ClusterWarnings
 {
+    private const long IndexPercentNear = 80;
+
     // Where a node is away all keyspaces say the same.
     private const int NamesMax = 3;
 
@@ -24,6 +26,11 @@ internal static class ClusterWarnings
             foreach (IGrouping<string, ReplicaEntry> sick in (found.Answer?.Replicas ?? []).Where(r => r.Disk is not (null or "ok"))
                 .GroupBy(r => r.Disk!, StringComparer.Ordinal).OrderBy(g => g.Key, StringComparer.Ordinal))
                 warnings.Add(Text($"the disk of node {found.Node.Id}: {sick.Key}"));
+            foreach (ReplicaEntry replica in (found.Answer?.Replicas ?? []).Where(r => r.IndexPercent >= IndexPercentNear))
+            {
+                GroupEntry? shard = survey.First.Groups.FirstOrDefault(g => g.Id == replica.Group);
+                warnings.Add(Text($"the keys of {shard?.Keyspace ?? "?"}, shard {shard?.Shard ?? -1}, on node {found.Node.Id} take {replica.IndexPercent} % of the memory that they may take: at 100 % new ones are refused"));
+            }
         }
 
         SortedDictionary<string, List<string>> tooFew = new(StringComparer.Ordinal);

@@ -82,6 +82,9 @@ internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Le
 
     public string? Disk { get; init; }
 
+    /// <summary>Of what its keys may take in memory.</summary>
+    public long? IndexPercent { get; init; }
+
     public bool Leads => Role == "leader";
 
     public static ReplicaEntry From(ReplyFields f) => new(
@@ -94,5 +97,6 @@ internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Le
         LagMilliseconds = f.Number("lag-ms"),
         HasLease = f.Flag("lease"),
         Disk = f.Text("disk"),
+        IndexPercent = f.Number("index-percent"),
     };
 }

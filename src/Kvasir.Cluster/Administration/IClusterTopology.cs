@@ -93,6 +93,9 @@ public sealed record ReplicaDescription
 
     public bool HasLease { get; init; }
 
+    /// <summary>Of what its keys may take in memory, where the engine has all of them there: from 80 on it is time to act.</summary>
+    public int? IndexPercent { get; init; }
+
     /// <summary>ok, or what is wrong with it.</summary>
     public string Disk { get; init; } = "ok";
 }

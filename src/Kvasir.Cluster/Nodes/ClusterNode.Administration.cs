@@ -213,6 +213,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             Last = group.LastIndex.Value,
             LagMs = lag == TimeSpan.MaxValue ? -1 : (long)lag.TotalMilliseconds,
             HasLease = group.HasLease,
+            IndexPercent = group.Replica.Engine.GetStatistics().IndexPercent,
             Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? "ok",
         };
     }

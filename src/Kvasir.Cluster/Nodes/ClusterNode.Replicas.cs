@@ -239,6 +239,8 @@ public sealed partial class ClusterNode
         EngineEnvironment environment = new(Files, _environment.Scheduler, _memory)
         {
             KeepsDigest = true,
+            TakesAll = true,
+            LimitNears = text => Warn(text),
 
             // Followers, too: whoever leads next sweeps on.
             ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, Log),

@@ -413,6 +413,8 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         EngineEnvironment shared = new(files, _environment.Scheduler, _memory)
         {
             StabilityWanted = _log.RequestSync,
+            TakesAll = true,
+            LimitNears = _options.Warner,
             ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, _log),
         };
         for (int i = 0; i < _replicas.Length; i++)

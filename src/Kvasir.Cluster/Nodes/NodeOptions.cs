@@ -45,6 +45,9 @@ public sealed record NodeOptions
     public long ReserveBytes { get; init; }
 
     public JournalOptions Journal { get; init; } = new();
+
+    /// <summary>Is told what people should know before it becomes a failure. Any thread; must not block.</summary>
+    public Action<string>? Warner { get; init; }
 }
 
 /// <summary>The world a node lives in: the machine's, or an imagined one.</summary>

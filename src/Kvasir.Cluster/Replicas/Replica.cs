@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Replicas;
 
@@ -22,6 +23,7 @@ public sealed class Replica
         Engine = engine;
         Log = log;
         Census = new KeyCensus(this);
+        IsLimited = engine.KeyBytesMax != int.MaxValue || engine.KeysLeft != long.MaxValue;
     }
 
     /// <summary>Names this replica's part of a log record. Never reused.</summary>
@@ -31,6 +33,9 @@ public sealed class Replica
 
     /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
     public IStorageEngine Engine { get; }
+
+    /// <summary>Its engine takes only so many keys, or only so long ones: who writes asks before.</summary>
+    public bool IsLimited { get; }
 
     /// <summary>Where its writes go before they count.</summary>
     public IReplicaLog Log { get; }
@@ -44,6 +49,9 @@ public sealed class Replica
 
     internal void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
     {
+        // Whoever was not asked before is refused here, at the latest: what is in the log must be taken.
+        if (IsLimited && key.Length > Engine.KeyBytesMax)
+            throw new KeyTooLongException(key.Length, Engine.KeyBytesMax);
         int start = _staged.Bytes.Length;
         _staged.Put(key, prefix, value, expiresAtMs);
         Engine.Stage(_staged.Bytes[start..]);

@@ -17,6 +17,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
 {
     // A node has copies of many shards, and the mailbox has other work.
     private const long CountedOfShardMax = 10_000;
+    private const int IndexPercentNear = 80;
 
     private readonly StringBuilder _text = new();
 
@@ -179,6 +180,29 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("lazyfreed_objects", "0");
         Field("kvasir_memtable_bytes", server.Node.Memory.WriteBytes);
         Field("kvasir_cache_bytes", server.Node.Memory.CacheBytes);
+        Indexes();
+    }
+
+    /// <summary>Of keyspaces whose engine has every key in memory.</summary>
+    private void Indexes()
+    {
+        long bytes = 0, limit = 0;
+        StringBuilder near = new();
+        for (int i = 0; i < server.Node.DatabaseCount; i++)
+        {
+            foreach (Replica replica in server.Node.ReplicasOf(i))
+            {
+                EngineStatistics statistics = replica.Engine.GetStatistics();
+                bytes += statistics.IndexBytes;
+                limit += statistics.IndexLimitBytes;
+                if (statistics.IndexPercent is >= IndexPercentNear and var percent)
+                    near.Append(CultureInfo.InvariantCulture, $"{(near.Length == 0 ? "" : ",")}{replica.Options.Name}={percent}%");
+            }
+        }
+
+        Field("kvasir_index_bytes", bytes);
+        Field("kvasir_index_limit_bytes", limit);
+        Field("kvasir_indexes_near_limit", near.ToString());
     }
 
     private void Persistence()

@@ -81,7 +81,7 @@ internal static class StatusPage
 
     private static void Write(RespWriter reply, ReplicaDescription replica)
     {
-        reply.MapHeader(14);
+        reply.MapHeader(replica.IndexPercent is null ? 14 : 15);
         Field(reply, "group", replica.Group.Value);
         Field(reply, "role", replica.Role);
         Field(reply, "term", (long)replica.Term);
@@ -96,6 +96,8 @@ internal static class StatusPage
         Field(reply, "lag-ms", replica.LagMs);
         Field(reply, "lease", replica.HasLease ? 1 : 0);
         Field(reply, "disk", replica.Disk);
+        if (replica.IndexPercent is { } percent)
+            Field(reply, "index-percent", percent);
     }
 
     private static void Field(RespWriter reply, string name, string value)

@@ -39,7 +39,7 @@ internal sealed class OpenedNode : IDisposable
             throw new StartupException($"{options.DataFolder} is a file; the data lies in a folder");
         try
         {
-            return options.Peer is { } peer ? OpenOfCluster(options, peer, world, logging) : OpenAlone(options, world);
+            return options.Peer is { } peer ? OpenOfCluster(options, peer, world, logging) : OpenAlone(options, world, logging);
         }
         catch (FolderInUseException e)
         {
@@ -100,8 +100,9 @@ internal sealed class OpenedNode : IDisposable
         };
     }
 
-    private static OpenedNode OpenAlone(ServerOptions options, NodeEnvironment world)
+    private static OpenedNode OpenAlone(ServerOptions options, NodeEnvironment world, ILoggerFactory logging)
     {
+        ILogger logger = logging.CreateLogger("Kvasir.Server");
         KvasirNode node = KvasirNode.Open(
             new NodeOptions
             {
@@ -114,6 +115,7 @@ internal sealed class OpenedNode : IDisposable
                 JournalBytesMax = options.JournalBytesMax,
                 Journal = JournalOf(options),
                 ReserveBytes = ReserveBytes(world.Files, options.DataFolder),
+                Warner = text => HostLog.Warned(logger, text),
             },
             world);
         return new OpenedNode(node, new TaskCompletionSource<string>().Task, node);

@@ -50,6 +50,9 @@ internal sealed class ServerMeter : IDisposable
         Gauge("kvasir.memory.cache.bytes", "caches of all databases", () => server.Node.Memory.CacheBytes);
         EngineGauge("kvasir.engine.disk.bytes", "bytes on disk", static s => s.DiskBytes);
         EngineGauge("kvasir.engine.compaction.debt.bytes", "bytes that compactions owe", static s => s.CompactionDebtBytes);
+        EngineGauge("kvasir.engine.index.bytes", "memory of keys, of engines that have all of them there", static s => s.IndexBytes);
+        EngineGauge("kvasir.engine.index.limit.bytes", "what those may take; beyond it new keys are refused", static s => s.IndexLimitBytes);
+        Gauge("kvasir.engine.index.fullest.percent", "of that, where it is most", FullestIndex);
         EngineCounter("kvasir.engine.cache.hits", "reads that the cache answered", static s => s.CacheHits);
         EngineCounter("kvasir.engine.cache.misses", "reads that went to the disk", static s => s.CacheMisses);
         EngineCounter("kvasir.engine.user.bytes", "bytes that clients wrote", static s => s.UserBytesWritten);
@@ -80,6 +83,18 @@ internal sealed class ServerMeter : IDisposable
     {
         lock (_server.ReloadLock)
             return value();
+    }
+
+    private long FullestIndex()
+    {
+        long fullest = 0;
+        for (int i = 0; i < _server.Node.DatabaseCount; i++)
+        {
+            foreach (Replica replica in _server.Node.ReplicasOf(i))
+                fullest = Math.Max(fullest, replica.Engine.GetStatistics().IndexPercent ?? 0);
+        }
+
+        return fullest;
     }
 
     private long Sum(Func<EngineStatistics, long> value)

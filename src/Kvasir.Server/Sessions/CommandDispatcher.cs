@@ -141,7 +141,10 @@ internal sealed class CommandDispatcher
         long began = clock.NowMicroseconds;
         if (!context.Session.Transaction.IsExecuting)
             context.NowMs = clock.NowMs;
-        entry.Definition.Handler!(context);
+
+        // In the mailbox, right before it runs: what it writes must be taken by then, here and wherever the log is applied.
+        if ((entry.Definition.Flags & CommandFlags.Write) == 0 || WriteAdmission.Admits(context, entry))
+            entry.Definition.Handler!(context);
         clock.Refresh();
         long took = clock.NowMicroseconds - began;
         entry.Counters.Count(took);

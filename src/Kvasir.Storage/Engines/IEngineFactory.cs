@@ -53,6 +53,12 @@ public sealed record EngineEnvironment(IFileSystem Files, IScheduler Scheduler, 
     /// </summary>
     public Action<string>? LimitNears { get; init; }
 
+    /// <summary>
+    /// The owner asks for <see cref="IStorageEngine.KeysLeft"/> before it writes, and refuses by itself: what comes is in the log, or will
+    /// be, and is taken though it is beyond the limit.
+    /// </summary>
+    public bool TakesAll { get; init; }
+
     /// <summary>The engine keeps a <see cref="StateDigest"/> of what it publishes.</summary>
     public bool KeepsDigest { get; init; }
 

@@ -38,6 +38,12 @@ public interface IStorageEngine : IDisposable
     /// <summary>The longest key; longer ones must not be staged.</summary>
     int KeyBytesMax => int.MaxValue;
 
+    /// <summary>
+    /// How many keys that are not there it has room for. Who owns the log asks before it writes there, since what is in the log must be
+    /// taken (<see cref="EngineEnvironment.TakesAll"/>).
+    /// </summary>
+    long KeysLeft => long.MaxValue;
+
     /// <summary>The sequence number of the last published mutation.</summary>
     SequenceNumber LastSequence { get; }
 
@@ -307,6 +313,9 @@ public sealed record EngineStatistics
 
     /// <summary>What they may take: from four fifths of it on it is time to act, and at the end of it new keys are refused.</summary>
     public long IndexLimitBytes { get; init; }
+
+    /// <summary>Of an engine that has every key in memory: how much of what they may take they do.</summary>
+    public int? IndexPercent => IndexLimitBytes == 0 ? null : (int)Math.Min(IndexBytes * 100 / IndexLimitBytes, int.MaxValue);
 
     /// <summary>Files and bytes of each level, level zero first; engines without levels leave it empty.</summary>
     public IReadOnlyList<(int Files, long Bytes)> Levels { get; init; } = [];

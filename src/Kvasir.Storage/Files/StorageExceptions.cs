@@ -137,6 +137,19 @@ public sealed class WritesStoppedException : StorageException
     public WritesStoppedException(string message, Exception? inner) : base(message, inner) { }
 }
 
+/// <summary>A key is longer than its engine takes. Nothing of the write was taken.</summary>
+public sealed class KeyTooLongException : StorageException
+{
+    public KeyTooLongException() { }
+
+    public KeyTooLongException(string message) : base(message) { }
+
+    public KeyTooLongException(string message, Exception? inner) : base(message, inner) { }
+
+    public KeyTooLongException(int length, int lengthMax)
+        : base($"a key of {length} bytes; this engine takes keys of at most {lengthMax}") { }
+}
+
 /// <summary>
 /// The engine knows as many keys as its memory for that holds: it takes no new ones. Nothing of the write was taken. Writes of keys that
 /// are there, and deletions, go on.

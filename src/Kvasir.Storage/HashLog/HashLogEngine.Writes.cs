@@ -42,6 +42,8 @@ internal sealed unsafe partial class HashLogEngine
     private StateDigest _stagedDigest;
     private StateDigest? _givenDigest;
 
+    public long KeysLeft => Math.Max(0, (_options.IndexBytes - _index.UsedBytes - IndexGrowthBytes) / IndexBytesPerKey);
+
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
     public StateDigest PublishedDigest => _digest;
@@ -330,6 +332,9 @@ internal sealed unsafe partial class HashLogEngine
         {
             _limitNear = false;
         }
+
+        if (_environment.TakesAll)
+            return;
 
         // No operation is shorter than two bytes.
         long added = IndexGrowthBytes;

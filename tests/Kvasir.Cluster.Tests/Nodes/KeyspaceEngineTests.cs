@@ -77,6 +77,35 @@ public sealed class KeyspaceEngineTests
         AssertAllEqual(world);
     }
 
+    /// <summary>Who proposes asks before. What is in the log is everybody's, and nobody may stop at it.</summary>
+    [Fact]
+    public void WhatIsInTheLogIsTakenThoughTheIndexIsFull()
+    {
+        var world = new ClusterWorld(44, new LsmEngineFactory(), journalBytesMax: 256 << 10)
+        {
+            OtherEngines = [new HashLogEngineFactory(HashLogOptions.Tiny with { IndexBytes = 20_000 })],
+            DatabaseEngines = ["log"],
+        };
+        world.MakeThree();
+        ClusterMember away = world.Members[2];
+        away.Crash(CrashKind.LoseUnsynced);
+        string value = new('x', 200);
+        for (int i = 0; i < 3000; i++)
+            world.Put(0, $"key{i}", value);
+        Assert.Contains(world.Members[0].Node.Host!.Groups, g => g.Replica.IsLimited && g.Replica.Engine.KeysLeft == 0);
+        Assert.Contains(world.Members[0].Announced, a => a.Contains("beyond that new ones are refused", StringComparison.Ordinal));
+        Assert.Contains(((IClusteredNode)world.Members[0].Node).Topology.Replicas, r => r.IndexPercent > 100);
+
+        // By a snapshot, and by what the log has.
+        away.Restart();
+        world.RunUntil(world.IsLevel, "it has caught up", seconds: 120);
+        AssertAllEqual(world);
+        LosePower(world);
+        world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
+        AssertAllEqual(world);
+        Assert.Equal(value, world.Get(0, "key2999"));
+    }
+
     [Fact]
     public void EachKeyspaceHasTheEngineThatItAskedFor()
     {

@@ -97,6 +97,8 @@ internal static class KeyCommands
             return;
         }
 
+        if (!WriteAdmission.Admits(context, context.ReplicaOf(target), key))
+            return;
         KeyAccess.Put(context, target, key, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous: default);
         KeyAccess.Delete(context, key, found);
         KeyAccess.Changed(context, source, KeyEventClass.Generic, "move_from"u8, key);
@@ -160,6 +162,8 @@ internal static class KeyCommands
             return;
         }
 
+        if (!WriteAdmission.Admits(context, context.ReplicaOf(target), to))
+            return;
         KeyAccess.Replace(context, target, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
         KeyAccess.Changed(context, target, KeyEventClass.Generic, "copy_to"u8, to);
         context.Reply.Integer(1);

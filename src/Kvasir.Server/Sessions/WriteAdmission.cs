@@ -1,0 +1,68 @@
+using Kvasir.Cluster.Replicas;
+using Kvasir.Storage.Engines;
+
+namespace Kvasir.Server.Sessions;
+
+/// <summary>
+/// Whether an engine will take the keys of a command: asked before the command runs, so that nothing gets into a log that its engine, or
+/// another replica's, could not take. Commands that can add no key always run: reads, deletions and deadlines go on when there is
+/// no room.
+/// </summary>
+internal static class WriteAdmission
+{
+    /// <summary>False after answering why not.</summary>
+    public static bool Admits(CommandContext context, CommandEntry entry)
+    {
+        CommandDefinition definition = entry.Definition;
+        if (definition.FirstKey == 0 || !MayAddKeys(definition))
+            return true;
+        Replica replica = context.Database;
+        if (!replica.IsLimited)
+            return true;
+        int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : Math.Min(definition.LastKey, context.ArgumentCount - 1);
+        int step = Math.Max(definition.KeyStep, 1);
+        long keysLeft = replica.Engine.KeysLeft;
+        long keys = 0;
+        bool isNear = (last - definition.FirstKey + step) / step >= keysLeft;
+        for (int i = definition.FirstKey; i <= last; i += step)
+        {
+            if (!Admits(context, replica, context.Argument(i), isNear, ref keys, keysLeft))
+                return false;
+        }
+
+        return definition.LateKey is not { } lateKey || lateKey(context) is not (var late and > 0)
+            || Admits(context, replica, context.Argument(late), keysLeft <= 1, ref keys, keysLeft);
+    }
+
+    /// <summary>As the other one, for the one key that a command writes to another database.</summary>
+    public static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key)
+    {
+        if (!replica.IsLimited)
+            return true;
+        long keys = 0;
+        long keysLeft = replica.Engine.KeysLeft;
+        return Admits(context, replica, key, keysLeft == 0, ref keys, keysLeft);
+    }
+
+    private static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key, bool isNear, ref long keys, long keysLeft)
+    {
+        if (key.Length > replica.Engine.KeyBytesMax)
+        {
+            context.Reply.Error(
+                $"ERR key is longer than {replica.Engine.KeyBytesMax} bytes, the most that engine {replica.Options.Engine} of keyspace {replica.Options.Name} takes");
+            return false;
+        }
+
+        // Looked for only where it matters; one that is there, deleted but not forgotten yet, counts as new.
+        if (!isNear || context.Execution.Get(replica, key, value: null).Found || ++keys <= keysLeft)
+            return true;
+        EngineStatistics statistics = replica.Engine.GetStatistics();
+        context.Reply.Error(
+            $"OOM keyspace {replica.Options.Name} takes no new keys: those of engine {replica.Options.Engine} are in memory, and take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take; delete some, or give more memory");
+        return false;
+    }
+
+    // COPY and MOVE write to a database that they name themselves.
+    private static bool MayAddKeys(CommandDefinition definition) =>
+        ((definition.Flags & CommandFlags.DenyOom) != 0 && definition.Name != "copy") || definition.Name is "rename" or "renamenx";
+}
