@@ -9,7 +9,8 @@ public sealed unsafe partial class BTreeStore
 {
     /// <summary>
     /// Makes a transaction's pages durable and then visible. Until its meta page is begun, a failure leaves nothing behind but
-    /// bytes in free pages; from there on, and after any failed sync, nobody knows, and the store takes no more writes.
+    /// bytes in free pages; from there on, and after any failed sync, nobody knows, and the store takes no more writes. A full disk that
+    /// took nothing of the meta page has not begun it.
     /// </summary>
     internal void Commit(WriteTransaction transaction)
     {
@@ -42,7 +43,7 @@ public sealed unsafe partial class BTreeStore
         {
             _commits.Finish(meta, metaNumber);
         }
-        catch (StorageException exception)
+        catch (StorageException exception) when (exception is not DiskFullException { WroteNothing: true })
         {
             Volatile.Write(ref _stopped, exception);
             throw new WritesStoppedException(

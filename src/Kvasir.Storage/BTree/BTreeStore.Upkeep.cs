@@ -47,6 +47,9 @@ public sealed partial class BTreeStore
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
         using WriteTransaction transaction = BeginWrite();
         transaction.MustTrim = true;
+
+        // Readers that saw it may have gone since the commit that gave it up.
+        CutEnd(_current.Meta.PageCount);
         if (!transaction.Dead.IsEmpty)
         {
             DeadTrees.Free(transaction, pages);

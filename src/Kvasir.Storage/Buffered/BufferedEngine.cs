@@ -132,9 +132,17 @@ internal sealed partial class BufferedEngine : IOrderedEngine
 
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         _tables.CompactRange(
             start.IsEmpty ? null : start.ToArray(), end.IsEmpty ? null : end.ToArray(), () => _snapshots.Boundaries(this));
         RefreshTables();
+
+        // What the views of before have kept is free once, and at the end of the file twice, they were replaced.
+        for (int i = 0; i < 2 && !_tables.KeepsVersions; i++)
+        {
+            _tables.Trim();
+            RefreshTables();
+        }
     }
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)

@@ -73,6 +73,11 @@ internal interface ISortedStore : IDisposable
     /// <summary>Compacts [start, end) (null: unbounded) down to the last level that has data, all of it rewritten.</summary>
     void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots);
 
+    /// <summary>Gives the disk back what only earlier views have kept, where it is not given back as they go.</summary>
+    void Trim()
+    {
+    }
+
     /// <summary>Bytes that compaction owes: the sum over levels of what is above target. Drives back-pressure.</summary>
     long CompactionDebtBytes { get; }
 

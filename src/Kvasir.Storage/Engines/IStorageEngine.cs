@@ -163,7 +163,8 @@ public interface IStorageEngine : IDisposable
     /// <summary>
     /// Takes keys straight into the files, without log or memory: none twice, none that is there, and strictly ascending by their
     /// bytes where the engine is an <see cref="IOrderedEngine"/>, which also wants that they overlap nothing. Sequence numbers
-    /// continue. Called by the writer, with nothing staged and everything published stable. Durable on return.
+    /// continue. Called by the writer, with nothing staged and everything published stable. Durable on return; where it fails nothing of
+    /// them is there, unless the disk fails that, too. Of many thousands a crash meanwhile may leave the first.
     /// </summary>
     void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows);
 

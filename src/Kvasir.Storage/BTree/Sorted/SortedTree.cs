@@ -21,8 +21,9 @@ internal sealed class SortedTree : ISortedStore
     private const int KeysPerCommit = 4096;
     private const long BytesPerCommit = 16 << 20;
     private const int StepPages = 1024;
+    private const int KeysPerStretch = 64 << 10;
 
-    private readonly IFileSystem _files;
+    private readonly EngineEnvironment _environment;
     private readonly BTreeStore _store;
     private readonly BytesBuffer _record = new();
     private TreeState _state;
@@ -30,7 +31,7 @@ internal sealed class SortedTree : ISortedStore
 
     private SortedTree(EngineEnvironment environment, BTreeStore store, TreeMark mark)
     {
-        _files = environment.Files;
+        _environment = environment;
         _store = store;
         _state = new TreeState(mark);
     }
@@ -140,6 +141,21 @@ internal sealed class SortedTree : ISortedStore
 
     public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots)
     {
+        long horizonMs = _environment.ExpiryHorizonMs;
+        var expired = new List<byte[]>();
+        for (byte[]? next = start ?? []; next is not null;)
+        {
+            expired.Clear();
+            next = FindExpired(next, end, horizonMs, expired);
+            if (expired.Count != 0)
+                DeleteExpired(expired, horizonMs);
+        }
+
+        Trim();
+    }
+
+    public void Trim()
+    {
         while (_store.ShrinkStep(StepPages))
         {
         }
@@ -147,27 +163,43 @@ internal sealed class SortedTree : ISortedStore
 
     public void Checkpoint(string folder)
     {
-        _files.CreateFolder(folder);
-        _store.Copy(_files, PathIn(folder));
+        _environment.Files.CreateFolder(folder);
+        _store.Copy(_environment.Files, PathIn(folder));
     }
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted, ulong sequence)
     {
         using IEnumerator<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows = sorted.GetEnumerator();
-        bool isThere = rows.MoveNext();
-        while (isThere)
+        byte[]? first = null, last = null;
+        long committed = 0;
+        try
         {
-            using WriteTransaction transaction = _store.BeginWrite();
-            long bytes = 0;
-            int keys = 0;
-            for (; isThere && keys < KeysPerCommit && bytes < BytesPerCommit; keys++, isThere = rows.MoveNext())
+            bool isThere = rows.MoveNext();
+            while (isThere)
             {
-                PutOne(transaction, rows.Current.Key.Span, new Trailer(sequence, ValueKind.Value), expiresAtMs: 0, rows.Current.Value.Span);
-                bytes += rows.Current.Value.Length;
-            }
+                using WriteTransaction transaction = _store.BeginWrite();
+                long bytes = 0;
+                int keys = 0;
+                byte[] end = [];
+                for (; isThere && keys < KeysPerCommit && bytes < BytesPerCommit; keys++, isThere = rows.MoveNext())
+                {
+                    (ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value) = rows.Current;
+                    PutOne(transaction, key.Span, new Trailer(sequence, ValueKind.Value), expiresAtMs: 0, value.Span);
+                    bytes += value.Length;
+                    end = key.ToArray();
+                    first ??= end;
+                }
 
-            TreeMark mark = Volatile.Read(ref _state).Mark;
-            CommitWith(transaction, mark with { LastSequence = Math.Max(sequence, mark.LastSequence), Keys = mark.Keys + keys });
+                TreeMark mark = Volatile.Read(ref _state).Mark;
+                CommitWith(transaction, mark with { LastSequence = Math.Max(sequence, mark.LastSequence), Keys = mark.Keys + keys });
+                last = end;
+                committed += keys;
+            }
+        }
+        catch when (last is not null)
+        {
+            TakeBack(first!, last, committed);
+            throw;
         }
     }
 
@@ -176,7 +208,7 @@ internal sealed class SortedTree : ISortedStore
         return new SortedStoreStatistics
         {
             // The file may be longer than its last commit says, until nobody can look behind that.
-            DiskBytes = _files.FileLength(_store.Path),
+            DiskBytes = _environment.Files.FileLength(_store.Path),
             FlushBytesWritten = Interlocked.Read(ref _flushBytes),
             EntryCount = Volatile.Read(ref _state).Mark.Keys,
         };
@@ -205,6 +237,61 @@ internal sealed class SortedTree : ISortedStore
         }
 
         return added;
+    }
+
+    /// <summary>Keys whose deadline is behind the horizon, of the next stretch; returns where the one after it begins, null at the end.</summary>
+    private byte[]? FindExpired(byte[] start, byte[]? end, long horizonMs, List<byte[]> expired)
+    {
+        // A stretch at a time: a reader that stays keeps the pages of all commits since.
+        using ReadTransaction read = _store.BeginRead();
+        Trees.BTreeCursor cursor = read.Root.OpenCursor();
+        bool isThere = cursor.Seek(start);
+        for (int keys = 0; isThere && (end is null || cursor.Key.SequenceCompareTo(end) < 0); keys++, isThere = cursor.Next())
+        {
+            if (keys == KeysPerStretch || expired.Count == KeysPerCommit)
+                return cursor.Key.ToArray();
+            if (IsExpired(cursor.Value, horizonMs))
+                expired.Add(cursor.Key.ToArray());
+        }
+
+        return null;
+    }
+
+    private void DeleteExpired(List<byte[]> keys, long horizonMs)
+    {
+        using WriteTransaction transaction = _store.BeginWrite();
+        TreeMark mark = Volatile.Read(ref _state).Mark;
+        long deleted = 0;
+        foreach (byte[] key in keys)
+        {
+            // A flush may have put another value there since.
+            if (!transaction.Root.TryGet(key, out ReadOnlySpan<byte> record) || !IsExpired(record, horizonMs))
+                continue;
+            transaction.Root.Delete(key);
+            deleted++;
+        }
+
+        CommitWith(transaction, mark with { Keys = Math.Max(mark.Keys - deleted, 0) });
+    }
+
+    private static bool IsExpired(ReadOnlySpan<byte> record, long horizonMs) =>
+        TreeRecord.TryRead(record, out _, out long expiresAtMs, out _) && expiresAtMs != 0 && expiresAtMs <= horizonMs;
+
+    /// <summary>The parts of an ingest that are committed, of which a later one failed: they overlap nothing else.</summary>
+    private void TakeBack(byte[] first, byte[] last, long keys)
+    {
+        try
+        {
+            using WriteTransaction transaction = _store.BeginWrite();
+            TreeMark mark = Volatile.Read(ref _state).Mark;
+            transaction.Root.DeleteRange(first, last);
+            transaction.Root.Delete(last);
+            CommitWith(transaction, mark with { Keys = Math.Max(mark.Keys - keys, 0) });
+        }
+        catch (StorageException)
+        {
+            // The first failure is the one to tell.
+        }
     }
 
     private void PutOne(WriteTransaction transaction, ReadOnlySpan<byte> key, Trailer trailer, long expiresAtMs, ReadOnlySpan<byte> value)
