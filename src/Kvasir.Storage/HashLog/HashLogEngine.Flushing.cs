@@ -377,6 +377,7 @@ internal sealed unsafe partial class HashLogEngine
         public override void WriteTo(string folder)
         {
             ObjectDisposedException.ThrowIf(_ended, this);
+            engine.ThrowIfDisposed();
             engine.WaitUntilFlushed(moment.Sequence);
             engine.WriteCheckpoint(folder);
         }

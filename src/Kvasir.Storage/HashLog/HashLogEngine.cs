@@ -104,6 +104,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
+        ThrowIfDisposed();
         ulong first = start.IsEmpty ? 0 : StableHash.Hash64(start);
         ulong last = end.IsEmpty ? ulong.MaxValue : StableHash.Hash64(end);
         if (last < first)
@@ -116,6 +117,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
 
     public EngineStatistics GetStatistics()
     {
+        ThrowIfDisposed();
         long disk = 0, dead = 0, tombstones = 0;
         foreach (SegmentFile segment in Volatile.Read(ref _segments))
         {

@@ -31,7 +31,7 @@ internal sealed class LogScan : EngineScan
         (_lower, _upper) = (options.LowerBound.ToArray(), options.UpperBound.ToArray());
     }
 
-    public override bool Valid => _row >= 0;
+    public override bool Valid => _row >= 0 && !IsDisposed;
 
     public override ReadOnlySpan<byte> Key => Current.Key.WrittenSpan;
 
