@@ -1,9 +1,11 @@
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Primitives;
 using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog.Index;
 using Kvasir.Storage.HashLog.Manifest;
+using Kvasir.Storage.HashLog.Readers;
 using Kvasir.Storage.HashLog.Segments;
 using Kvasir.Storage.HashLog.Tail;
 
@@ -14,6 +16,12 @@ internal sealed unsafe partial class HashLogEngine
 {
     // Bounds what a read pays for deletions of ranges that no file has.
     private const int RangesInMemoryMax = 256;
+
+    // Wide enough for memory to answer, few enough for the cache.
+    private const int RecordsAhead = 8;
+
+    // Others may free what they have waiting in between.
+    private const int RecordsPerEpoch = 1 << 12;
 
     private readonly Lock _rangesLock = new();
     private readonly Lock _limitLock = new();
@@ -35,10 +43,22 @@ internal sealed unsafe partial class HashLogEngine
     {
         get
         {
+            if (!FlushMayBeDue)
+                return false;
             ulong limit = Limit.Sequence;
             ulong flushed = Volatile.Read(ref _flushedSequence);
             ulong size = Volatile.Read(ref _sizeTarget);
             return limit > flushed && (Volatile.Read(ref _flushTarget) > flushed || (size > flushed && limit >= size));
+        }
+    }
+
+    /// <summary>Whether anybody wants one. Asked with every write that becomes stable: mostly this is all.</summary>
+    private bool FlushMayBeDue
+    {
+        get
+        {
+            ulong flushed = Volatile.Read(ref _flushedSequence);
+            return Volatile.Read(ref _flushTarget) > flushed || Volatile.Read(ref _sizeTarget) > flushed;
         }
     }
 
@@ -97,20 +117,23 @@ internal sealed unsafe partial class HashLogEngine
         ulong[] snapshots = _snapshots.Sequences();
         RangeDeletions ranges = Volatile.Read(ref _ranges);
         using var output = new SegmentOutputs(_files, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
-        var written = new List<FlushedRecord>();
+        using var records = new TokenList<FlushedRecord>();
         foreach (TailChunk chunk in _tail.ChunksAfter(_flushedSequence))
         {
             for (long at = 0; at < chunk.Used;)
             {
                 var record = (TailRecord*)(chunk.Memory + at);
-                at += TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+                at += TailRecord.SizeOf(record);
                 if (record->Sequence > limit.Sequence)
                     break;
                 if (record->Sequence > _flushedSequence && !record->IsWithdrawn)
-                    FlushRecord(record, limit.Sequence, snapshots, ranges, output, written);
+                    TakeForFlush(record, limit.Sequence, snapshots, ranges, records);
             }
         }
 
+        // By token, so that scans and merges, which go by token, find what they want side by side.
+        records.Sort();
+        WriteRecords(records.Items, output);
         ulong cleanedTo = snapshots.Length == 0 ? limit.Sequence : Math.Min(limit.Sequence, snapshots[0]);
         List<SegmentFile> added = output.Finish(limit.Sequence, cleanedTo);
         Install(added, limit, ranges, output);
@@ -118,8 +141,8 @@ internal sealed unsafe partial class HashLogEngine
         Interlocked.Add(ref _flushBytes, output.BytesWritten);
         foreach (SegmentFile segment in added)
             segment.HeldBy = snapshots.Length == 0 ? null : snapshots[0];
-        foreach (FlushedRecord flushed in written)
-            LeadHome(flushed, added);
+        for (int i = 0; i < records.Count; i += RecordsPerEpoch)
+            LeadHome(records.Items[i..Math.Min(records.Count, i + RecordsPerEpoch)], added);
         Volatile.Write(ref _flushedSequence, limit.Sequence);
         AddSegments(added);
         _tail.MarkFlushed(limit.Sequence);
@@ -128,33 +151,44 @@ internal sealed unsafe partial class HashLogEngine
         return true;
     }
 
-    private void FlushRecord(
-        TailRecord* record, ulong limit, ulong[] snapshots, RangeDeletions ranges, SegmentOutputs output, List<FlushedRecord> written)
+    private void TakeForFlush(TailRecord* record, ulong limit, ulong[] snapshots, RangeDeletions ranges, TokenList<FlushedRecord> records)
     {
-        ulong supersededBy = Volatile.Read(ref record->SupersededBy);
+        ulong supersededBy = TailRecord.SupersededBy(record);
         bool isSuperseded = supersededBy != 0 && supersededBy <= limit;
         ulong cover = ranges.IsEmpty ? 0 : ranges.FirstCover(TailRecord.Key(record), record->Sequence, limit);
         ulong deadFrom = isSuperseded ? supersededBy : ulong.MaxValue;
         if (cover != 0)
             deadFrom = Math.Min(deadFrom, cover);
-        if (deadFrom != ulong.MaxValue && !Readers.SnapshotRegister.AnyIn(snapshots, record->Sequence, deadFrom))
+        if (deadFrom != ulong.MaxValue && !SnapshotRegister.AnyIn(snapshots, record->Sequence, deadFrom))
             return;
 
         // Nothing in the files would come back without it.
-        if (record->Kind == RecordKind.Tombstone && !isSuperseded && !TailRecord.HasDiskBelow(record) && _oldVersions.Newest(record->Token, record->Check) == Location.None)
+        ulong token = TailRecord.Token(record);
+        if (record->Kind == RecordKind.Tombstone && !isSuperseded && !TailRecord.HasDiskBelow(record) && _oldVersions.Newest(token, record->Check) == Location.None)
             return;
-        SegmentRecord content = RecordOf(record);
-        (int number, HintEntry hint) = output.Add(record->Token, record->Check, new SegmentRecord
-        {
-            Kind = content.Kind,
-            IsSuperseded = isSuperseded,
-            Sequence = content.Sequence,
-            ExpiresAtMs = content.ExpiresAtMs,
-            Key = content.Key,
-            Value = content.Value,
-        });
         record->IsWritten = true;
-        written.Add(new FlushedRecord((nint)record, number, hint.OffsetUnits, hint.LengthUnits));
+        records.Add(new FlushedRecord(token, (nint)record, isSuperseded));
+    }
+
+    private static void WriteRecords(Span<FlushedRecord> records, SegmentOutputs output)
+    {
+        for (int i = 0; i < records.Length; i++)
+        {
+            if (Sse.IsSupported && i + RecordsAhead < records.Length)
+                TailRecord.Prefetch((TailRecord*)records[i + RecordsAhead].Record);
+            ref FlushedRecord flushed = ref records[i];
+            var record = (TailRecord*)flushed.Record;
+            (flushed.Segment, HintEntry hint) = output.Add(flushed.Token, record->Check, new SegmentRecord
+            {
+                Kind = record->Kind,
+                IsSuperseded = flushed.IsSuperseded,
+                Sequence = record->Sequence,
+                ExpiresAtMs = TailRecord.ExpiresAtMs(record),
+                Key = TailRecord.Key(record),
+                Value = TailRecord.Value(record),
+            });
+            flushed.Location = Location.OnDisk(0, hint.OffsetUnits, hint.LengthUnits);
+        }
     }
 
     private void Install(List<SegmentFile> added, in StablePoint limit, RangeDeletions ranges, SegmentOutputs output)
@@ -192,16 +226,35 @@ internal sealed unsafe partial class HashLogEngine
             _table.Add(segment);
     }
 
-    private void LeadHome(in FlushedRecord flushed, List<SegmentFile> segments)
+    /// <summary>
+    /// Without locks: the segments are no merge's yet, what lies in memory below goes by this job alone, and what lies below in
+    /// the files is there for as long as the epoch is held.
+    /// </summary>
+    private void LeadHome(Span<FlushedRecord> records, List<SegmentFile> segments)
     {
-        var record = (TailRecord*)flushed.Record;
-        ulong home = Location.OnDisk(segments[flushed.Segment].Slot, flushed.OffsetUnits, flushed.LengthUnits);
-        using KeyIndex.HeldShard held = _index.Lock(record->Token);
+        int ticket = _epoch.Enter();
+        for (int i = 0; i < records.Length; i++)
+        {
+            // The record, then what lies below it.
+            if (Sse.IsSupported && i + (2 * RecordsAhead) < records.Length)
+            {
+                Sse.Prefetch0((void*)records[i + (2 * RecordsAhead)].Record);
+                ulong next = ((TailRecord*)records[i + RecordsAhead].Record)->Previous;
+                if (Location.IsMemory(next))
+                    Sse.Prefetch0(Location.Address(next));
+            }
 
-        // The one below was the newest in the files until now.
-        if (TailRecord.DiskBelow(record) is var below and not Location.None)
-            _table.AddDead(below);
-        Volatile.Write(ref record->Home, home);
+            ref readonly FlushedRecord flushed = ref records[i];
+            var record = (TailRecord*)flushed.Record;
+            ulong home = Location.In(segments[flushed.Segment].Slot, flushed.Location);
+
+            // The one below was the newest in the files until now.
+            if (TailRecord.DiskBelow(record) is var below and not Location.None)
+                _table.AddDead(below);
+            Volatile.Write(ref record->Home, home);
+        }
+
+        _epoch.Leave(ticket);
     }
 
     private void AddSegments(List<SegmentFile> added)
@@ -235,10 +288,20 @@ internal sealed unsafe partial class HashLogEngine
     {
         ulong[] snapshots = _snapshots.Sequences();
         ulong oldest = snapshots.Length == 0 ? ulong.MaxValue : snapshots[0];
+        long ahead = 0;
+        int count = 0;
         for (long at = 0; at < chunk.Used;)
         {
+            for (; count < RecordsAhead && ahead < chunk.Used; count++)
+            {
+                var later = (TailRecord*)(chunk.Memory + ahead);
+                ahead += TailRecord.SizeOf(later);
+                PrefetchNext(later);
+            }
+
+            count--;
             var record = (TailRecord*)(chunk.Memory + at);
-            at += TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+            at += TailRecord.SizeOf(record);
             if (!record->IsWithdrawn)
                 LetGo(record, oldest);
         }
@@ -247,37 +310,45 @@ internal sealed unsafe partial class HashLogEngine
         _epoch.Retire(() => chunk.Free(_budget));
     }
 
+    /// <summary>Asks for what leads to the record.</summary>
+    private void PrefetchNext(TailRecord* record)
+    {
+        ulong next = Volatile.Read(ref record->Next);
+        if (next == Location.None)
+            _index.Prefetch([TailRecord.Token(record)]);
+        else if (Sse.IsSupported)
+            Sse.Prefetch0(Location.Address(next));
+    }
+
     private void LetGo(TailRecord* record, ulong oldestSnapshot)
     {
-        using KeyIndex.HeldShard held = _index.Lock(record->Token);
-        ulong* there = held.Find(record->Token, record->Check);
-        ulong self = Location.InMemory(record);
-        while (there != null && *there != self)
-            there = Location.IsMemory(*there) ? &TailRecord.At(*there)->Previous : null;
-        if (there == null)
+        ulong token = TailRecord.Token(record);
+        using KeyIndex.HeldShard held = _index.Lock(token);
+        bool isNewest = record->Next == Location.None;
+        ulong* there = isNewest ? held.Find(token, record->Check) : &TailRecord.At(record->Next)->Previous;
+        if (there == null || *there != Location.InMemory(record))
             return;
         ulong below = record->Previous;
         Check.That(!Location.IsMemory(below), "what lies below is let go before");
         if (record->Home == Location.None)
         {
             // It was dead when it was flushed, or nothing had to be deleted. What a snapshot sees of the key is found by way of the index.
-            bool isNewest = *held.Find(record->Token, record->Check) == self;
             if (below == Location.None && isNewest)
             {
-                below = _oldVersions.Newest(record->Token, record->Check);
+                below = _oldVersions.Newest(token, record->Check);
                 if (below != Location.None)
-                    _oldVersions.Move(record->Token, below, Location.None);
+                    _oldVersions.Move(token, below, Location.None);
             }
 
             if (below == Location.None && isNewest)
-                held.Remove(record->Token, record->Check);
+                held.Remove(token, record->Check);
             else
                 Volatile.Write(ref *there, below);
             return;
         }
 
         if (below != Location.None && oldestSnapshot < record->Sequence)
-            _oldVersions.Add(record->Token, record->Check, below, record->Sequence);
+            _oldVersions.Add(token, record->Check, below, record->Sequence);
         Volatile.Write(ref *there, record->Home);
     }
 
@@ -368,7 +439,19 @@ internal sealed unsafe partial class HashLogEngine
         }
     }
 
-    private readonly record struct FlushedRecord(nint Record, int Segment, uint OffsetUnits, uint LengthUnits);
+    /// <summary>A record on its way into a segment.</summary>
+    private struct FlushedRecord(ulong token, nint record, bool isSuperseded) : ITokened
+    {
+        /// <summary>In the segment, whose place among the open ones is not known yet.</summary>
+        public ulong Location;
+        public int Segment;
+
+        public readonly ulong Token => token;
+
+        public readonly nint Record => record;
+
+        public readonly bool IsSuperseded => isSuperseded;
+    }
 
     private sealed class LogCheckpoint(HashLogEngine engine, StablePoint moment) : EngineCheckpoint
     {

@@ -76,6 +76,7 @@ internal sealed unsafe partial class HashLogEngine
         AddSegments(added);
     }
 
+    // What was in memory is named nowhere from now on, and is let go as such: nothing above it, and not what the index leads to.
     private void IngestOver(ulong* there, ulong location, ulong token, uint check)
     {
         ulong at = *there;
@@ -93,6 +94,8 @@ internal sealed unsafe partial class HashLogEngine
                 supersededBy = record == null ? supersededBy : record->Sequence;
             }
 
+            if (record != null)
+                record->Next = Location.None;
             at = record == null ? Location.None : record->Previous;
         }
 

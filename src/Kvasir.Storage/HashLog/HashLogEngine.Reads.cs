@@ -229,7 +229,7 @@ internal sealed unsafe partial class HashLogEngine
 
     private EntryInfo Answer(TailRecord* record, ulong cover, BytesBuffer? value)
     {
-        EntryInfo info = AnswerOf(record->Kind, record->Sequence, record->ExpiresAtMs, record->ValueLength, cover);
+        EntryInfo info = AnswerOf(record->Kind, record->Sequence, TailRecord.ExpiresAtMs(record), record->ValueLength, cover);
         if (info.Found)
             value?.Append(TailRecord.Value(record));
         return info;
@@ -251,7 +251,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         Kind = record->Kind,
         Sequence = record->Sequence,
-        ExpiresAtMs = record->ExpiresAtMs,
+        ExpiresAtMs = TailRecord.ExpiresAtMs(record),
         Key = TailRecord.Key(record),
         Value = TailRecord.Value(record),
     };

@@ -151,7 +151,7 @@ internal sealed unsafe partial class HashLogEngine
 
     public void MarkStable(LogPosition position)
     {
-        if (_publications.MarkStable(position) && FlushDue)
+        if (_publications.MarkStable(position) && FlushMayBeDue && !_background.WillLookAgain && FlushDue)
             _background.RequestFlush();
     }
 
@@ -201,7 +201,11 @@ internal sealed unsafe partial class HashLogEngine
             while (count < StagedTogether && ahead.MoveNext())
                 tokens[count++] = StableHash.Hash64(ahead.Key);
             if (count > 1)
+            {
                 _index.Prefetch(tokens[..count]);
+                _index.PrefetchRecords(tokens[..count]);
+            }
+
             for (int i = 0; i < count && reader.MoveNext(); i++)
                 StageOne(reader, tokens[i]);
             if (count == 0)
@@ -232,16 +236,13 @@ internal sealed unsafe partial class HashLogEngine
         if (operation.Kind == BatchOperationKind.Delete && !_index.Contains(token, check))
             return;
         ReadOnlySpan<byte> value = operation.Kind == BatchOperationKind.Delete ? default : operation.Value;
-        TailRecord* record = _tail.Append(operation.Key, value, sequence);
-        record->Token = token;
-        record->Check = check;
-        record->ExpiresAtMs = operation.ExpiresAtMs;
-        record->Kind = operation.Kind switch
+        RecordKind kind = operation.Kind switch
         {
             BatchOperationKind.Put => RecordKind.Value,
             BatchOperationKind.PutExpiring => RecordKind.ExpiringValue,
             _ => RecordKind.Tombstone,
         };
+        TailRecord* record = _tail.Append(kind, operation.Key, value, sequence, check, operation.ExpiresAtMs);
         _tail.Commit(record);
         using KeyIndex.HeldShard held = _index.Lock(token);
         ulong* there = held.Find(token, check);
@@ -256,7 +257,7 @@ internal sealed unsafe partial class HashLogEngine
         {
             TailRecord* before = TailRecord.At(*there);
             Check.That(TailRecord.Key(before).SequenceEqual(operation.Key), "two keys have all hashes in common");
-            Volatile.Write(ref before->SupersededBy, sequence);
+            Volatile.Write(ref before->Next, Location.InMemory(record));
         }
 
         Volatile.Write(ref *there, Location.InMemory(record));
@@ -273,7 +274,7 @@ internal sealed unsafe partial class HashLogEngine
             for (long at = 0; at < chunk.Used;)
             {
                 var record = (TailRecord*)(chunk.Memory + at);
-                at += TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+                at += TailRecord.SizeOf(record);
                 if (record->Sequence > after && !record->IsWithdrawn)
                     records.Add((nint)record);
             }
@@ -287,18 +288,19 @@ internal sealed unsafe partial class HashLogEngine
 
     private void Withdraw(TailRecord* record)
     {
-        using KeyIndex.HeldShard held = _index.Lock(record->Token);
-        ulong* there = held.Find(record->Token, record->Check);
+        ulong token = TailRecord.Token(record);
+        using KeyIndex.HeldShard held = _index.Lock(token);
+        ulong* there = held.Find(token, record->Check);
         Check.That(there != null && *there == Location.InMemory(record), "what is withdrawn is not the newest of its key");
         record->IsWithdrawn = true;
         if (record->Previous == Location.None)
         {
-            held.Remove(record->Token, record->Check);
+            held.Remove(token, record->Check);
             return;
         }
 
         if (Location.IsMemory(record->Previous))
-            Volatile.Write(ref TailRecord.At(record->Previous)->SupersededBy, 0);
+            Volatile.Write(ref TailRecord.At(record->Previous)->Next, Location.None);
         Volatile.Write(ref *there, record->Previous);
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
@@ -54,7 +55,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
         List<HintEntry> entries = EntriesOf(segment, identity);
         try
         {
-            HintFile.Write(files, folder, identity, segment.Facts.Number, entries);
+            HintFile.Write(files, folder, identity, segment.Facts.Number, CollectionsMarshal.AsSpan(entries));
         }
         catch (DiskFailedException)
         {

@@ -41,6 +41,19 @@ internal sealed class LogBackground
         }
     }
 
+    /// <summary>
+    /// A flush is under way, and looks at its end at whatever the caller has done before: nobody need ask for another.
+    /// </summary>
+    public bool WillLookAgain
+    {
+        get
+        {
+            // Either this is seen to be over here, or what was done is seen there.
+            Interlocked.MemoryBarrier();
+            return Volatile.Read(ref _flushing);
+        }
+    }
+
     /// <summary>Blocks until the condition, looked at after every finished piece of work, holds.</summary>
     public void WaitUntil(Func<bool> condition) => _changed.WaitUntil(condition);
 
@@ -71,6 +84,9 @@ internal sealed class LogBackground
     /// <summary>Has memory made ready for the next writes.</summary>
     public void RequestSpares()
     {
+        // Asked for with every write until it is done.
+        if (Volatile.Read(ref _preparing))
+            return;
         lock (_lock)
         {
             if (_stopped || _preparing)

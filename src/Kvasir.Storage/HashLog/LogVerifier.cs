@@ -1,8 +1,10 @@
+using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog.Manifest;
 using Kvasir.Storage.HashLog.Segments;
+using Kvasir.Storage.HashLog.Tail;
 
 namespace Kvasir.Storage.HashLog;
 
@@ -90,7 +92,7 @@ public static class LogVerifier
                 return;
             HintEntry[] hints = HintFile.Read(files, folder, identity, facts);
             progress?.Invoke(hint, files.FileLength(hint));
-            HintFile.Sort(entries);
+            TokenSort.Sort(CollectionsMarshal.AsSpan(entries));
             if (!entries.SequenceEqual(hints))
                 findings.Add(new DamageFinding(hint, 0, $"{hint} says other than its segment; without it a start makes it anew"));
         }

@@ -15,13 +15,17 @@ namespace Kvasir.Storage.HashLog.Index;
 internal sealed unsafe class IndexRegion
 {
     public const int PagesMax = 8;
+    public const int EntriesPerBucket = 3;
     public const int EntriesPerPage = BucketsPerPage * EntriesPerBucket;
 
     private const int BucketBytes = 64;
     private const int BucketsPerPage = PagePool.PageBytes / BucketBytes;
-    private const int EntriesPerBucket = 3;
     private const int LocationsAt = 3;
     private const int ChecksAt = 12;
+
+    // A place in a walk: how many buckets it has gone, and the entry within the bucket in so many bits.
+    private const int EntryBits = 2;
+    private const int EntryMask = (1 << EntryBits) - 1;
 
     // Beyond this a search passes over too many buckets.
     private const double FillMax = 0.87;
@@ -43,6 +47,8 @@ internal sealed unsafe class IndexRegion
     public int Depth { get; }
 
     public int PageCount { get; }
+
+    public int BucketCount => _buckets;
 
     /// <summary>Entries in use, those of removed keys, too.</summary>
     public int Used { get; private set; }
@@ -108,20 +114,25 @@ internal sealed unsafe class IndexRegion
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryNext(ulong token, ref int at, out ulong location)
     {
-        int first = BucketOf(token);
-        for (; at < _buckets * EntriesPerBucket; at++)
+        int index = BucketOf(token) + (at >> EntryBits);
+        ulong* bucket = Bucket(index >= _buckets ? index - _buckets : index);
+        for (int left = _buckets - (at >> EntryBits); left > 0; left--)
         {
-            int index = first + (at / EntriesPerBucket);
-            ulong* bucket = Bucket(index >= _buckets ? index - _buckets : index);
-            int e = at % EntriesPerBucket;
-            location = Volatile.Read(ref bucket[LocationsAt + e]);
-            if (location == Location.None)
-                break;
-            if (Volatile.Read(ref bucket[e]) == token && location != Location.Removed)
+            for (; (at & EntryMask) < EntriesPerBucket; at++)
             {
-                at++;
-                return true;
+                location = Volatile.Read(ref bucket[LocationsAt + (at & EntryMask)]);
+                if (location == Location.None)
+                    return false;
+                if (Volatile.Read(ref bucket[at & EntryMask]) == token && location != Location.Removed)
+                {
+                    at++;
+                    return true;
+                }
             }
+
+            at = (at | EntryMask) + 1;
+            index++;
+            bucket = Bucket(index >= _buckets ? index - _buckets : index);
         }
 
         location = Location.None;
@@ -132,6 +143,41 @@ internal sealed unsafe class IndexRegion
     {
         if (Sse.IsSupported)
             Sse.Prefetch0(Bucket(BucketOf(token)));
+    }
+
+    /// <summary>Keys whose token has the bit, without those of regions that overflow from here.</summary>
+    public int CountWith(ulong bit)
+    {
+        int count = 0;
+        for (int i = 0; i < _buckets; i++)
+        {
+            ulong* bucket = Bucket(i);
+            for (int e = 0; e < EntriesPerBucket; e++)
+                count += bucket[LocationsAt + e] > Location.Removed && (bucket[e] & bit) != 0 ? 1 : 0;
+        }
+
+        return count;
+    }
+
+    /// <summary>A key here, if one is in this entry of this bucket. By the writer.</summary>
+    public bool TryGet(int index, int e, out IndexEntry entry)
+    {
+        ulong* bucket = Bucket(index);
+        entry = new IndexEntry(bucket[e], ((uint*)bucket)[ChecksAt + e], bucket[LocationsAt + e]);
+        return entry.Location > Location.Removed;
+    }
+
+    /// <summary>Inserts all keys of another region of the same stretch, without those that overflow from there. There is room.</summary>
+    public void InsertAll(IndexRegion other)
+    {
+        for (int i = 0; i < other._buckets; i++)
+        {
+            for (int e = 0; e < EntriesPerBucket; e++)
+            {
+                if (other.TryGet(i, e, out IndexEntry entry))
+                    Insert(entry.Token, entry.Check, entry.Location);
+            }
+        }
     }
 
     /// <summary>All keys, in the order of the table.</summary>
@@ -162,7 +208,8 @@ internal sealed unsafe class IndexRegion
     private int BucketOf(ulong token) => (int)((((token << Depth) >> 32) * (ulong)_buckets) >> 32);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ulong* Bucket(int index) => (ulong*)(_pages[index / BucketsPerPage] + (index % BucketsPerPage * BucketBytes));
+    private ulong* Bucket(int index) =>
+        (ulong*)(_pages[(int)((uint)index / BucketsPerPage)] + (nint)((uint)index % BucketsPerPage * BucketBytes));
 
     [InlineArray(PagesMax)]
     private struct RegionPages

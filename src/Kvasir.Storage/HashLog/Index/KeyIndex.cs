@@ -29,9 +29,11 @@ internal sealed unsafe class KeyIndex
     private const int DepthSlack = 7;
 
     private readonly Shard[] _shards = new Shard[ShardCount];
+
+    // Apart from the locks, which whoever writes changes with every key: readers want these lines for themselves.
+    private readonly IndexRegion?[][] _directories = new IndexRegion?[ShardCount][];
     private readonly PagePool _pool;
     private readonly ReclamationEpoch _epoch;
-    private long _count;
     private long _regions;
 
     /// <param name="budget">Where its memory counts.</param>
@@ -45,10 +47,22 @@ internal sealed unsafe class KeyIndex
         while ((expectedKeys >> (depth + ShardBits)) > KeysPerRegionExpected)
             depth++;
         for (int i = 0; i < ShardCount; i++)
-            _shards[i] = new Shard(depth);
+        {
+            _shards[i] = new Shard(i);
+            _directories[i] = new IndexRegion?[1 << depth];
+        }
     }
 
-    public long Count => Interlocked.Read(ref _count);
+    public long Count
+    {
+        get
+        {
+            long count = 0;
+            foreach (Shard shard in _shards)
+                count += Volatile.Read(ref shard.Count);
+            return count;
+        }
+    }
 
     /// <summary>What the keys take.</summary>
     public long UsedBytes => _pool.UsedBytes + (Interlocked.Read(ref _regions) * RegionOverheadBytes);
@@ -110,7 +124,7 @@ internal sealed unsafe class KeyIndex
     {
         entries.Clear();
         int number = (int)(token >> (64 - ShardBits));
-        IndexRegion?[] directory = _shards[number].Directory;
+        IndexRegion?[] directory = Volatile.Read(ref _directories[number]);
         int directoryDepth = System.Numerics.BitOperations.Log2((uint)directory.Length);
         IndexRegion? region = directory[PlaceOf(token, directoryDepth)];
         int depth = region?.Depth ?? (directoryDepth + ShardBits);
@@ -126,7 +140,7 @@ internal sealed unsafe class KeyIndex
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IndexRegion? RegionOf(ulong token)
     {
-        IndexRegion?[] directory = _shards[token >> (64 - ShardBits)].Directory;
+        IndexRegion?[] directory = Volatile.Read(ref _directories[token >> (64 - ShardBits)]);
         return directory[PlaceOf(token, System.Numerics.BitOperations.Log2((uint)directory.Length))];
     }
 
@@ -137,13 +151,14 @@ internal sealed unsafe class KeyIndex
     {
         while (true)
         {
-            IndexRegion?[] directory = shard.Directory;
+            IndexRegion?[] directory = _directories[shard.Number];
             int depth = System.Numerics.BitOperations.Log2((uint)directory.Length);
             int place = PlaceOf(token, depth);
             IndexRegion? region = directory[place];
             if (region is null)
             {
-                directory[place] = region = NewRegion(1, depth + ShardBits);
+                region = NewRegion(1, depth + ShardBits);
+                Volatile.Write(ref directory[place], region);
             }
 
             // The overflow is the end of the list: what is before it is full.
@@ -152,7 +167,7 @@ internal sealed unsafe class KeyIndex
             if (!region.IsFull)
             {
                 region.Insert(token, check, location);
-                Interlocked.Increment(ref _count);
+                Volatile.Write(ref shard.Count, shard.Count + 1);
                 return;
             }
 
@@ -199,19 +214,14 @@ internal sealed unsafe class KeyIndex
     private void Rebuild(Shard shard, IndexRegion first, IndexRegion full, int pages, ulong token)
     {
         IndexRegion made = NewRegion(pages, full.Depth);
-        IndexRegion? overflow = full.Overflow;
-        full.Overflow = null;
-        var entries = new List<IndexEntry>(full.Live);
-        full.AddTo(entries);
-        full.Overflow = overflow;
-        foreach (IndexEntry entry in entries)
-            made.Insert(entry.Token, entry.Check, entry.Location);
-        made.Overflow = overflow;
+        made.InsertAll(full);
+        made.Overflow = full.Overflow;
         if (full == first)
         {
-            (int start, int count) = StretchOf(shard.Directory, first, token);
+            IndexRegion?[] directory = _directories[shard.Number];
+            (int start, int count) = StretchOf(directory, first, token);
             for (int i = 0; i < count; i++)
-                Volatile.Write(ref shard.Directory[start + i], made);
+                Volatile.Write(ref directory[start + i], made);
         }
         else
         {
@@ -226,27 +236,40 @@ internal sealed unsafe class KeyIndex
 
     private void Split(Shard shard, IndexRegion full, ulong token)
     {
-        IndexRegion?[] directory = shard.Directory;
+        IndexRegion?[] directory = _directories[shard.Number];
         int depth = System.Numerics.BitOperations.Log2((uint)directory.Length);
         if (full.Depth == depth + ShardBits)
         {
             var doubled = new IndexRegion?[directory.Length * 2];
             for (int i = 0; i < directory.Length; i++)
                 doubled[2 * i] = doubled[(2 * i) + 1] = directory[i];
-            Volatile.Write(ref shard.Directory, doubled);
+            Volatile.Write(ref _directories[shard.Number], doubled);
             directory = doubled;
         }
 
-        var entries = new List<IndexEntry>(full.Live);
-        full.AddTo(entries);
         ulong bit = 1UL << (63 - full.Depth);
         int right = 0;
-        foreach (IndexEntry entry in entries)
-            right += (entry.Token & bit) != 0 ? 1 : 0;
-        IndexRegion low = HalfFor(entries.Count - right, full.Depth + 1);
+        int live = 0;
+        for (IndexRegion? part = full; part is not null; part = part.Overflow)
+        {
+            right += part.CountWith(bit);
+            live += part.Live;
+        }
+
+        IndexRegion low = HalfFor(live - right, full.Depth + 1);
         IndexRegion high = HalfFor(right, full.Depth + 1);
-        foreach (IndexEntry entry in entries)
-            Append((entry.Token & bit) != 0 ? high : low, entry);
+        for (IndexRegion? part = full; part is not null; part = part.Overflow)
+        {
+            for (int i = 0; i < part.BucketCount; i++)
+            {
+                for (int e = 0; e < IndexRegion.EntriesPerBucket; e++)
+                {
+                    if (part.TryGet(i, e, out IndexEntry entry))
+                        Append((entry.Token & bit) != 0 ? high : low, entry);
+                }
+            }
+        }
+
         (int first, int count) = StretchOf(directory, full, token);
         for (int i = 0; i < count; i++)
             Volatile.Write(ref directory[first + i], i < count / 2 ? low : high);
@@ -343,7 +366,7 @@ internal sealed unsafe class KeyIndex
                 if (location == null)
                     continue;
                 region.Remove(location);
-                Interlocked.Decrement(ref _index._count);
+                Volatile.Write(ref _shard.Count, _shard.Count - 1);
                 _index.MaybeShrink(_shard, region, token);
                 return;
             }
@@ -354,10 +377,13 @@ internal sealed unsafe class KeyIndex
         public void Dispose() => _shard.Leave();
     }
 
-    internal sealed class Shard(int depth)
+    internal sealed class Shard(int number)
     {
-        public IndexRegion?[] Directory = new IndexRegion?[1 << depth];
+        /// <summary>Keys.</summary>
+        public long Count;
         private int _held;
+
+        public int Number => number;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void Enter()

@@ -30,6 +30,9 @@ internal static unsafe class Location
     public static ulong OnDisk(int slot, uint offsetUnits, uint lengthUnits) =>
         ((ulong)slot << (OffsetBits + LengthBits)) | ((ulong)offsetUnits << LengthBits) | Math.Min(lengthUnits, LengthMask);
 
+    /// <summary>As <see cref="OnDisk"/> said it for slot zero, in this slot.</summary>
+    public static ulong In(int slot, ulong location) => ((ulong)slot << (OffsetBits + LengthBits)) | location;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsMemory(ulong location) => (long)location < 0;
 

@@ -14,10 +14,10 @@ internal static class HintFile
     private const int PartBytes = 6 << 10;
     private const long BytesMax = 1L << 31;
 
-    /// <summary>Sorts the entries, writes them, syncs the file.</summary>
-    public static void Write(IFileSystem files, string folder, ulong identity, ulong number, List<HintEntry> entries)
+    /// <summary>Sorts the entries, which are in the order of the segment, writes them, syncs the file.</summary>
+    public static void Write(IFileSystem files, string folder, ulong identity, ulong number, Span<HintEntry> entries)
     {
-        Sort(entries);
+        TokenSort.Sort(entries);
         string path = LogFiles.HintPath(folder, number);
         if (files.FileExists(path))
             files.Delete(path);
@@ -27,7 +27,7 @@ internal static class HintFile
         int at = SegmentFormat.HeaderBytes;
         long written = 0;
         uint crc = 0;
-        foreach (HintEntry entry in entries)
+        foreach (ref readonly HintEntry entry in entries)
         {
             if (part.Length - at < SegmentFormat.HintEntryBytes + SegmentFormat.HintTrailerBytes)
                 FlushPart();
@@ -48,9 +48,6 @@ internal static class HintFile
             at = 0;
         }
     }
-
-    public static void Sort(List<HintEntry> entries) =>
-        entries.Sort(static (x, y) => x.Token != y.Token ? x.Token.CompareTo(y.Token) : x.OffsetUnits.CompareTo(y.OffsetUnits));
 
     /// <summary>The entries of a whole hint file, by token; throws <see cref="StorageException"/> where it is none.</summary>
     public static HintEntry[] Read(IFileSystem files, string folder, ulong identity, SegmentFacts segment)

@@ -160,7 +160,7 @@ internal readonly ref struct SegmentRecord
 /// <param name="LengthUnits">Of the record.</param>
 /// <param name="Kind">Of the record.</param>
 /// <param name="IsSuperseded">A newer version is in the files: it is not for the index.</param>
-internal readonly record struct HintEntry(ulong Token, uint Check, uint OffsetUnits, uint LengthUnits, RecordKind Kind, bool IsSuperseded)
+internal readonly record struct HintEntry(ulong Token, uint Check, uint OffsetUnits, uint LengthUnits, RecordKind Kind, bool IsSuperseded) : ITokened
 {
     public int Bytes => (int)Math.Min(LengthUnits * (ulong)SegmentFormat.UnitBytes, int.MaxValue);
 }

@@ -16,7 +16,7 @@ internal sealed class SegmentWriter : IDisposable
     private readonly ulong _identity;
     private readonly IFile _file;
     private readonly BytesBuffer _buffer = new(BufferBytes + 4096);
-    private readonly List<HintEntry> _hints = [];
+    private readonly TokenList<HintEntry> _hints = new();
     private long _written;
     private long _writtenBack;
     private ulong _smallest = ulong.MaxValue;
@@ -44,7 +44,7 @@ internal sealed class SegmentWriter : IDisposable
     public bool IsEmpty => _hints.Count == 0;
 
     /// <summary>The last entry is the record that was added last.</summary>
-    public HintEntry Last => _hints[^1];
+    public HintEntry Last => _hints.Items[^1];
 
     public void Add(ulong token, uint check, in SegmentRecord record)
     {
@@ -74,7 +74,7 @@ internal sealed class SegmentWriter : IDisposable
     {
         WriteOut();
         _file.Sync(SyncMode.Data);
-        HintFile.Write(_files, _folder, _identity, Number, _hints);
+        HintFile.Write(_files, _folder, _identity, Number, _hints.Items);
         return new SegmentFacts
         {
             Number = Number,
@@ -90,7 +90,11 @@ internal sealed class SegmentWriter : IDisposable
         };
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _file.Dispose();
+        _hints.Dispose();
+    }
 
     private void WriteOut()
     {

@@ -40,9 +40,9 @@ internal sealed unsafe class TailLog
     public long Appended { get; private set; }
 
     /// <summary>A record with its key and value, which <see cref="Commit"/> makes one of the log. By the writer.</summary>
-    public TailRecord* Append(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence)
+    public TailRecord* Append(RecordKind kind, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong sequence, uint check, long expiresAtMs)
     {
-        long bytes = TailRecord.SizeOf(key.Length, value.Length);
+        long bytes = TailRecord.SizeOf(kind, key.Length, value.Length);
         TailRecord* record = _active == null ? null : _active.Place(bytes);
         if (record == null)
         {
@@ -53,20 +53,24 @@ internal sealed unsafe class TailLog
         record->Previous = 0;
         record->Sequence = sequence;
         record->Home = 0;
-        record->SupersededBy = 0;
+        record->Next = 0;
         record->KeyLength = key.Length;
         record->ValueLength = value.Length;
+        record->Check = check;
+        record->Kind = kind;
         record->IsWithdrawn = false;
         record->IsWritten = false;
         byte* bytesOf = (byte*)(record + 1);
         key.CopyTo(new Span<byte>(bytesOf, key.Length));
         value.CopyTo(new Span<byte>(bytesOf + key.Length, value.Length));
+        if (kind == RecordKind.ExpiringValue)
+            *TailRecord.Deadline(record) = expiresAtMs;
         return record;
     }
 
     public void Commit(TailRecord* record)
     {
-        long bytes = TailRecord.SizeOf(record->KeyLength, record->ValueLength);
+        long bytes = TailRecord.SizeOf(record);
         _active!.Advance(bytes, record->Sequence);
         Appended += bytes;
     }

@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+using Kvasir.Primitives;
 using Kvasir.Storage.HashLog.Index;
 
 namespace Kvasir.Storage.HashLog.Tail;
@@ -13,8 +15,8 @@ internal enum RecordKind : byte
 }
 
 /// <summary>
-/// A version of a key in memory; its key and value lie behind it. Written once, by the writer, but for the links. Those to what lies
-/// below change under the lock of the key's shard.
+/// A version of a key in memory; its key, its value and, if it expires, its deadline lie behind it: with a short key the first cache
+/// line has all that a search compares. Written once, by the writer, but for the links, which change under the lock of the key's shard.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TailRecord
@@ -26,13 +28,13 @@ internal unsafe struct TailRecord
     /// <summary>In the files, once it is there.</summary>
     public ulong Home;
 
-    /// <summary>Sequence number of the version after; zero while there is none.</summary>
-    public ulong SupersededBy;
-    public ulong Token;
-    public long ExpiresAtMs;
-    public uint Check;
+    /// <summary>
+    /// The version after; nowhere while there is none. It is in memory for as long as this one, because the oldest go first.
+    /// </summary>
+    public ulong Next;
     public int KeyLength;
     public int ValueLength;
+    public uint Check;
     public RecordKind Kind;
 
     /// <summary>Nobody will see it: it was withdrawn before it was stable.</summary>
@@ -41,7 +43,36 @@ internal unsafe struct TailRecord
     /// <summary>A flush that may be under way writes it.</summary>
     public bool IsWritten;
 
-    public static long SizeOf(int keyLength, int valueLength) => (sizeof(TailRecord) + (long)keyLength + valueLength + 7) & ~7L;
+    public static long SizeOf(RecordKind kind, int keyLength, int valueLength) =>
+        ((sizeof(TailRecord) + (long)keyLength + valueLength + 7) & ~7L) + (kind == RecordKind.ExpiringValue ? sizeof(long) : 0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long SizeOf(TailRecord* record) => SizeOf(record->Kind, record->KeyLength, record->ValueLength);
+
+    /// <summary>Unix milliseconds; 0 for never.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long ExpiresAtMs(TailRecord* record) => record->Kind == RecordKind.ExpiringValue ? *Deadline(record) : 0;
+
+    /// <summary>Of a record that expires.</summary>
+    public static long* Deadline(TailRecord* record) => (long*)((byte*)record + SizeOf(record)) - 1;
+
+    /// <summary>Asks for the cache lines of a small one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(TailRecord* record)
+    {
+        Sse.Prefetch0(record);
+        Sse.Prefetch0((byte*)record + 64);
+        Sse.Prefetch0((byte*)record + 128);
+    }
+
+    public static ulong Token(TailRecord* record) => StableHash.Hash64(Key(record));
+
+    /// <summary>Sequence number of the version after; zero while there is none.</summary>
+    public static ulong SupersededBy(TailRecord* record)
+    {
+        ulong next = Volatile.Read(ref record->Next);
+        return next == Location.None ? 0 : At(next)->Sequence;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ReadOnlySpan<byte> Key(TailRecord* record) => new(record + 1, record->KeyLength);

@@ -11,6 +11,20 @@ namespace Kvasir.Storage.Tests.HashLog.Engine;
 public sealed class HashLogEngineTests
 {
     [Fact]
+    public void RecordsOfASegmentLieByToken()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { SegmentBytes = 64 << 10, FlushBytes = 64 << 10 });
+        for (int i = 0; i < 100; i++)
+            world.Put(LogWorld.Key(i), "value");
+        world.Flush();
+        string path = Assert.Single(world.Disk.Paths, p => p.EndsWith(".log", StringComparison.Ordinal));
+        byte[] segment = world.Disk.ReadAll(path);
+        string text = System.Text.Encoding.Latin1.GetString(segment);
+        string[] byToken = [.. Enumerable.Range(0, 100).Select(LogWorld.Key).OrderBy(k => StableHash.Hash64(LogWorld.Bytes(k)))];
+        Assert.Equal(byToken, byToken.OrderBy(k => text.IndexOf(k, StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void EachViewSeesWhatItMay()
     {
         using var world = new LogWorld();
@@ -40,6 +54,10 @@ public sealed class HashLogEngineTests
         world.Reopen();
         Assert.Equal("1", world.Get("a"));
         Assert.Null(world.Get("b"));
+
+        // With the number that the lost one had.
+        world.Put("c", "3");
+        Assert.Equal(["a", "c"], world.All().Keys);
     }
 
     [Fact]

@@ -8,14 +8,17 @@ namespace Kvasir.Storage.Tests.HashLog.Engine;
 /// <summary>Files of every format version are read for ever.</summary>
 public sealed class SampleFolderTests
 {
-    [Fact]
-    public void AFolderOfVersionOneIsRead()
+    /// <summary>Of the first, records lie in the order in which they were written; of the second, by token.</summary>
+    [Theory]
+    [InlineData("hashlog-v1")]
+    [InlineData("hashlog-v1-by-token")]
+    public void AFolderOfVersionOneIsRead(string sample)
     {
         using var world = new LogWorld();
         world.Engine.Dispose();
         world.Disk = new SimulatedFileSystem(new SeededRandom(9));
         world.Disk.CreateFolder(world.Folder);
-        foreach (string path in Directory.GetFiles(Path.Join(Root(), "tests", "Kvasir.Storage.Tests", "Samples", "hashlog-v1")))
+        foreach (string path in Directory.GetFiles(Path.Join(Root(), "tests", "Kvasir.Storage.Tests", "Samples", sample)))
             world.Disk.WriteAll(world.Folder + "/" + Path.GetFileName(path), File.ReadAllBytes(path));
         world.Reopen();
         Assert.Empty(LogVerifier.Verify(world.Disk, world.Folder));
@@ -53,7 +56,7 @@ public sealed class SampleFolderTests
         Make(world);
         foreach (string path in world.Disk.Paths)
         {
-            byte[] sample = File.ReadAllBytes(Path.Join(Root(), "tests", "Kvasir.Storage.Tests", "Samples", "hashlog-v1", Path.GetFileName(path)));
+            byte[] sample = File.ReadAllBytes(Path.Join(Root(), "tests", "Kvasir.Storage.Tests", "Samples", "hashlog-v1-by-token", Path.GetFileName(path)));
             Assert.Equal(sample, world.Disk.ReadAll(path));
         }
     }

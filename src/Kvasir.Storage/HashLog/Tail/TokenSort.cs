@@ -1,0 +1,93 @@
+using System.Buffers;
+using System.Numerics;
+
+namespace Kvasir.Storage.HashLog.Tail;
+
+/// <summary>Something that has the token of a key.</summary>
+internal interface ITokened
+{
+    ulong Token { get; }
+}
+
+/// <summary>
+/// Sorts by token, and keeps what has the same token in its order. Tokens are hashes, so their highest bits part them evenly: one pass
+/// puts each where few others belong. Where somebody chose keys whose tokens crowd, those are sorted by comparing.
+/// </summary>
+internal static class TokenSort
+{
+    private const int FewMax = 24;
+    private const int BucketBitsMax = 20;
+
+    public static bool IsSorted<T>(ReadOnlySpan<T> items) where T : struct, ITokened
+    {
+        for (int i = 1; i < items.Length; i++)
+        {
+            if (items[i].Token < items[i - 1].Token)
+                return false;
+        }
+
+        return true;
+    }
+
+    public static void Sort<T>(Span<T> items) where T : struct, ITokened
+    {
+        if (IsSorted<T>(items))
+            return;
+        if (items.Length <= FewMax)
+        {
+            SortFew(items);
+            return;
+        }
+
+        int bits = Math.Min(BitOperations.Log2((uint)items.Length) - 1, BucketBitsMax);
+        int shift = 64 - bits;
+        int[] ends = ArrayPool<int>.Shared.Rent((1 << bits) + 1);
+        T[] sorted = ArrayPool<T>.Shared.Rent(items.Length);
+        Span<int> at = ends.AsSpan(0, (1 << bits) + 1);
+        at.Clear();
+        foreach (ref readonly T item in items)
+            at[(int)(item.Token >> shift) + 1]++;
+        for (int i = 1; i < at.Length; i++)
+            at[i] += at[i - 1];
+        foreach (ref readonly T item in items)
+            sorted[at[(int)(item.Token >> shift)]++] = item;
+
+        // Now each says where its bucket ends.
+        int start = 0;
+        for (int i = 0; i < 1 << bits; i++)
+        {
+            Span<T> bucket = sorted.AsSpan(start, at[i] - start);
+            if (bucket.Length <= FewMax)
+                SortFew(bucket);
+            else
+                SortMany(bucket);
+            start = at[i];
+        }
+
+        sorted.AsSpan(0, items.Length).CopyTo(items);
+        ArrayPool<int>.Shared.Return(ends);
+        ArrayPool<T>.Shared.Return(sorted);
+    }
+
+    private static void SortFew<T>(Span<T> items) where T : struct, ITokened
+    {
+        for (int i = 1; i < items.Length; i++)
+        {
+            T item = items[i];
+            int to = i;
+            for (; to > 0 && items[to - 1].Token > item.Token; to--)
+                items[to] = items[to - 1];
+            items[to] = item;
+        }
+    }
+
+    private static void SortMany<T>(Span<T> items) where T : struct, ITokened
+    {
+        var ordered = new (ulong Token, int Order, T Item)[items.Length];
+        for (int i = 0; i < ordered.Length; i++)
+            ordered[i] = (items[i].Token, i, items[i]);
+        Array.Sort(ordered, static (x, y) => x.Token != y.Token ? x.Token.CompareTo(y.Token) : x.Order.CompareTo(y.Order));
+        for (int i = 0; i < ordered.Length; i++)
+            items[i] = ordered[i].Item;
+    }
+}
