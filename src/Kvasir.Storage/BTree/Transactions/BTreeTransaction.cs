@@ -125,6 +125,9 @@ public abstract unsafe class BTreeTransaction : IDisposable
         return page;
     }
 
+    /// <summary>Where a page is in the map, if it is one and can be read; null without a map.</summary>
+    internal byte* MappedAt(uint number) => _start is null ? null : _start + ((long)number << _shift);
+
     /// <summary>The value in an overflow run.</summary>
     internal byte* Overflow(uint number, uint bytes)
     {

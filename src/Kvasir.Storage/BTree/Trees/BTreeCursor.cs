@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Transactions;
 
@@ -11,6 +12,8 @@ namespace Kvasir.Storage.BTree.Trees;
 /// </summary>
 public sealed unsafe class BTreeCursor
 {
+    private const int LineBytes = 64;
+
     private readonly Bucket _bucket;
     private readonly BTreeTransaction _transaction;
     private readonly bool _isWriting;
@@ -27,6 +30,11 @@ public sealed unsafe class BTreeCursor
     private EntryKind _kind;
     private int _valueBytes;
     private CachedPage? _valueHolder;
+
+    // What is left of the leaf behind (or before) this one to be asked from memory, a part with each move, so that it is there on arrival.
+    private byte* _ahead;
+    private byte* _aheadEnd;
+    private int _aheadBytes;
 
     // Of a write transaction only.
     private byte[] _ownKey = [];
@@ -89,6 +97,7 @@ public sealed unsafe class BTreeCursor
         if (HasMovedOn)
             return Run(CursorMove.Greater, OwnKey());
         Enter();
+        Prefetch();
         return Arrive(++_index < _count || ToNextLeaf());
     }
 
@@ -99,6 +108,7 @@ public sealed unsafe class BTreeCursor
         if (HasMovedOn)
             return Run(CursorMove.Less, OwnKey());
         Enter();
+        Prefetch();
         return Arrive(--_index >= 0 || ToPreviousLeaf());
     }
 
@@ -289,6 +299,7 @@ public sealed unsafe class BTreeCursor
             return false;
         _path[at].Index++;
         Descend(at, first: true);
+        LookAhead(1);
         return true;
     }
 
@@ -302,7 +313,29 @@ public sealed unsafe class BTreeCursor
             return false;
         _path[at].Index--;
         Descend(at, first: false);
+        LookAhead(-1);
         return true;
+    }
+
+    /// <summary>Notes which leaf comes next, where it has the same parent. Its address may be nothing yet: asking for it is no use of it.</summary>
+    private void LookAhead(int step)
+    {
+        ref Step above = ref _path[_depth - 2];
+        int index = above.Index + step;
+        _ahead = (uint)index < NodePage.Header(above.Page)->Count ? _transaction.MappedAt(NodePage.Child(above.Page, index)) : null;
+        int pageBytes = _transaction.Layout.PageBytes;
+        _aheadEnd = _ahead is null ? null : _ahead + pageBytes;
+        _aheadBytes = Math.Max(LineBytes, pageBytes / _count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Prefetch()
+    {
+        if (_ahead >= _aheadEnd || !Sse.IsSupported)
+            return;
+        for (int at = 0; at < _aheadBytes; at += LineBytes)
+            Sse.Prefetch0(_ahead + at);
+        _ahead += _aheadBytes;
     }
 
     private void Descend(int from, bool first)
