@@ -12,8 +12,6 @@ namespace Kvasir.Simulation.Workloads;
 /// </summary>
 internal sealed class EngineSubject : ModelSubject
 {
-    private const string Folder = "/engine";
-
     // Publications that a crash may take, at most.
     private const int UnstableMax = 40;
 
@@ -40,6 +38,8 @@ internal sealed class EngineSubject : ModelSubject
     }
 
     public override IStorageEngine Engine => _engine;
+
+    private string Folder => World.Root + "/engine";
 
     public override OrderedModel Published => _history[^1].Model;
 
@@ -243,7 +243,7 @@ internal sealed class EngineSubject : ModelSubject
     }
 
     private IStorageEngine Open(string folder, MemoryBudget budget) => World.Engines.Open(
-        folder, new EngineEnvironment(World.Disk, World.Scheduler, budget));
+        folder, new EngineEnvironment(World.Files, World.Scheduler, budget));
 
     private OrderedModel StableModel() => _history.Last(h => h.Position <= _stable || h == _history[0]).Model;
 

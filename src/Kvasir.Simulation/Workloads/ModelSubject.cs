@@ -55,10 +55,10 @@ internal abstract class ModelSubject
         World.Scheduler.RunAll();
         EngineStatistics statistics = Engine.GetStatistics();
         long bytes = 0;
-        foreach (string path in World.Disk.Paths)
+        foreach (string name in World.Files.ListFiles(folder))
         {
-            if (path.StartsWith(folder + "/", StringComparison.Ordinal) && DataFiles.Are(path))
-                bytes += World.Disk.ReadAll(path).Length;
+            if (DataFiles.Are(folder + "/" + name))
+                bytes += World.Files.FileLength(folder + "/" + name);
         }
 
         if (bytes != statistics.DiskBytes)

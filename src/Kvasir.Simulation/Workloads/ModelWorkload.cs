@@ -37,7 +37,8 @@ public sealed partial class ModelWorkload
         _random = _world.Random;
         _keys = _random.Next(4) switch { 0 => 40, 1 => 300, _ => 2500 };
         _valueBytes = _random.Next(6) switch { 0 => 5000, 1 => 12, _ => 120 };
-        _subject = options.Seed % 2 == 0 ? new EngineSubject(_world) : new StoreSubject(_world);
+        ModelSubjectKind kind = options.Subject ?? (options.Seed % 2 == 0 ? ModelSubjectKind.Engine : ModelSubjectKind.Store);
+        _subject = kind == ModelSubjectKind.Engine ? new EngineSubject(_world) : new StoreSubject(_world);
         _world.Disk.BeforeOperation = BeforeDiskOperation;
     }
 
@@ -245,7 +246,7 @@ public sealed partial class ModelWorkload
 
     private void Checkpoint()
     {
-        string folder = "/checkpoint-" + ++_checkpoints;
+        string folder = _world.Root + "/checkpoint-" + ++_checkpoints;
         _subject.Checkpoint(folder, (engine, model) => CompareAll(engine, ReadView.Published, model, "in a checkpoint"));
         _world.RemoveFolder(folder);
         CompareAll("after a checkpoint");

@@ -1,6 +1,8 @@
 using System.Globalization;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Store;
 
 namespace Kvasir.Simulation.Workloads;
 
@@ -18,9 +20,27 @@ public sealed record ModelWorkloadOptions
     /// </summary>
     public required Func<SeededRandom, IEngineFactory> Engine { get; init; }
 
+    /// <summary>Null: an engine for even seeds, an embedded store for odd ones.</summary>
+    public ModelSubjectKind? Subject { get; init; }
+
+    /// <summary>Of all writes to an embedded store; null: each write has one of its own.</summary>
+    public WriteDurability? Durability { get; init; }
+
+    /// <summary>A disk and a folder on it that is there; null for an imagined disk, which alone crashes and interrupts.</summary>
+    public (IFileSystem Files, string Folder)? Disk { get; init; }
+
     /// <summary>The command line that runs exactly this seed again.</summary>
     public string ReplayCommand =>
         string.Create(CultureInfo.InvariantCulture, $"./kvasir simulate model --seed {Seed} --operations {Operations}");
+}
+
+public enum ModelSubjectKind
+{
+    /// <summary>Below a log that the workload imagines.</summary>
+    Engine,
+
+    /// <summary>With a journal of its own.</summary>
+    Store,
 }
 
 /// <summary>What a run did.</summary>

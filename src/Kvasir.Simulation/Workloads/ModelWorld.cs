@@ -3,6 +3,7 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Store;
 
 namespace Kvasir.Simulation.Workloads;
 
@@ -26,7 +27,15 @@ internal sealed class ModelWorld
 
     public SimulatedScheduler Scheduler { get; }
 
+    /// <summary>Imagined; nobody uses it where the options give another.</summary>
     public SimulatedFileSystem Disk { get; private set; }
+
+    public IFileSystem Files => _options.Disk?.Files ?? Disk;
+
+    /// <summary>Before the path of every folder.</summary>
+    public string Root => _options.Disk?.Folder ?? "";
+
+    public WriteDurability? Durability => _options.Durability;
 
     /// <summary>Nearly all, so that caches get only what they always get, in half of the runs.</summary>
     public long WriteMemoryBytes { get; }
@@ -72,7 +81,7 @@ internal sealed class ModelWorld
     {
         Action<DiskOperation>? before = Disk.BeforeOperation;
         Disk.BeforeOperation = null;
-        RemoveFolder(Disk, folder);
+        RemoveFolder(Files, folder);
         Disk.BeforeOperation = before;
     }
 

@@ -13,7 +13,6 @@ namespace Kvasir.Simulation.Workloads;
 /// </summary>
 internal sealed class StoreSubject : ModelSubject
 {
-    private const string Folder = "/store";
     private static readonly byte[] s_numberKey = "~number"u8.ToArray();
 
     private readonly WriteBatch _batch = new();
@@ -36,6 +35,8 @@ internal sealed class StoreSubject : ModelSubject
 
     public override IStorageEngine Engine => _store.Engine;
 
+    private string Folder => World.Root + "/store";
+
     public override OrderedModel Published => _history[^1].Model;
 
     public override void Write(IReadOnlyList<ModelMutation> mutations)
@@ -57,6 +58,7 @@ internal sealed class StoreSubject : ModelSubject
             < 5 => WriteDurability.Interval,
             _ => WriteDurability.None,
         };
+        durability = World.Durability ?? durability;
         OrderedModel before = Published;
         _history.Add((number, mark.ApplyTo(model)));
         Check.That(_history[^2].Model == before);
@@ -163,7 +165,7 @@ internal sealed class StoreSubject : ModelSubject
     }
 
     private DurableStore Open(string folder) => DurableStore.Open(
-        World.Disk,
+        World.Files,
         World.Scheduler,
         folder,
         World.Engines,

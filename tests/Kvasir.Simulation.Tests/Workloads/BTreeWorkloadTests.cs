@@ -6,34 +6,9 @@ using Kvasir.Storage.Engines;
 
 namespace Kvasir.Simulation.Tests.Workloads;
 
-/// <summary>The workloads that attack the LSM engine, over the B+tree.</summary>
+/// <summary>The workload that attacks a node over the LSM engine, over the B+tree.</summary>
 public sealed class BTreeWorkloadTests
 {
-    private static readonly string[] s_covered =
-    [
-        "checkpoints opened, compared, emptied", "clean stops and starts", "crashes with LoseSubset", "crashes with LoseUnsynced",
-        "crashes with ProcessKill", "crashes with TearBytes", "crashes with TearSectors", "iterators opened", "steps of iterators", "point reads",
-        "log records given again", "publications discarded", "ranges compacted", "ranges deleted", "rows ingested", "snapshots compared in full", "sweeps",
-    ];
-
-    [Fact]
-    public void AHundredThousandOperationsAgreeWithTheModel()
-    {
-        DiskWorkloadCoverage coverage = new();
-        for (ulong seed = 1; seed <= 8; seed++)
-        {
-            coverage.Add(ModelWorkload.Run(new ModelWorkloadOptions
-            {
-                Seed = seed,
-                Operations = 12_500,
-                Engine = static random => Draw(random),
-            }).Coverage);
-        }
-
-        foreach (string what in s_covered)
-            Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
-    }
-
     [Fact]
     public void CrashesOfANodeKeepThePromises()
     {

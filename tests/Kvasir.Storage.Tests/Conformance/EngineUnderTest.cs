@@ -35,10 +35,11 @@ internal sealed record EngineUnderTest
         new()
         {
             Tiny = new BTreeEngineFactory(
-                new BufferOptions { MemTableBytes = 8 << 10, CachesRows = false }, new BTreeOptions { MapBytesMin = 1 << 20 }),
+                new BufferOptions { MemTableBytes = 8 << 10, CachesRows = false }, new BTreeOptions { MapBytesMin = 1 << 17 }),
             Draw = DrawTree,
             Verify = static (files, folder) => BTreeVerifier.Verify(files, SortedTree.PathIn(folder)),
             CanBeMadeAnew = static path => path.EndsWith(".lock", StringComparison.Ordinal),
+            IsInterruptible = false,
         },
     ];
 
@@ -55,6 +56,9 @@ internal sealed record EngineUnderTest
 
     /// <summary>Files that repeat what others say: one that is damaged or gone is made anew, and nothing is refused.</summary>
     public Func<string, bool> CanBeMadeAnew { get; init; } = static _ => false;
+
+    /// <summary>While its background work writes data files others can read and write: none of its locks is held then.</summary>
+    public bool IsInterruptible { get; init; } = true;
 
     public static EngineUnderTest Named(string name) => All.Single(e => e.Name == name);
 

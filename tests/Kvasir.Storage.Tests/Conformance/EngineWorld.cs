@@ -90,6 +90,11 @@ internal sealed class EngineWorld : IDisposable
     public void Write(Action<WriteBatch> fill, bool isStable = true)
     {
         Stage(fill);
+        PublishStaged(isStable);
+    }
+
+    public void PublishStaged(bool isStable)
+    {
         Engine.Publish(new LogPosition(++Position));
         if (isStable)
             Engine.MarkStable(new LogPosition(Position));

@@ -155,7 +155,7 @@ public sealed class FlushTests
     public void CompactionLeavesTheContentAndGivesSpaceBack(string engine, DiskKind disk)
     {
         using var world = new EngineWorld(engine, disk);
-        for (int round = 0; round < 10; round++)
+        for (int round = 0; round < 4; round++)
         {
             for (int i = 0; i < 200; i++)
                 world.Put(Key(i), $"round {round} " + new string('v', 1000));

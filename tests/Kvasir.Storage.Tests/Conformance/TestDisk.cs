@@ -8,6 +8,8 @@ namespace Kvasir.Storage.Tests.Conformance;
 /// <summary>A disk of one kind, with a folder on it that goes when this is disposed.</summary>
 internal sealed class TestDisk : IDisposable
 {
+    private const string SimulatedRoot = "/conformance";
+
     private readonly DiskKind _kind;
 
     public TestDisk(DiskKind kind, ulong seed = 1)
@@ -20,10 +22,19 @@ internal sealed class TestDisk : IDisposable
             return;
         }
 
-        Root = "/conformance";
+        Root = SimulatedRoot;
         Simulated = new SimulatedFileSystem(new SeededRandom(seed));
         Files = new ObservedFileSystem(Simulated);
         Files.CreateFolder(Root);
+    }
+
+    /// <summary>What is left of a simulated one.</summary>
+    public TestDisk(SimulatedFileSystem left)
+    {
+        _kind = DiskKind.Simulated;
+        Root = SimulatedRoot;
+        Simulated = left;
+        Files = new ObservedFileSystem(left);
     }
 
     public string Root { get; }
@@ -51,6 +62,29 @@ internal sealed class TestDisk : IDisposable
         using IFile file = Files.Open(path, FileOpenMode.CreateNew);
         file.Write(bytes, 0);
     }
+
+    public void FlipBit(string path, long offset, int bit)
+    {
+        using IFile file = Files.Open(path, FileOpenMode.ReadWrite);
+        Span<byte> one = stackalloc byte[1];
+        Assert.Equal(1, file.Read(one, offset));
+        one[0] ^= (byte)(1 << bit);
+        file.Write(one, offset);
+    }
+
+    /// <summary>Of a real one: all files as they are.</summary>
+    public TestDisk Copy()
+    {
+        var copy = new TestDisk(DiskKind.Real);
+        foreach (string folder in Directory.GetDirectories(Root, "*", SearchOption.AllDirectories))
+            Directory.CreateDirectory(copy.Root + folder[Root.Length..]);
+        foreach (string file in Directory.GetFiles(Root, "*", SearchOption.AllDirectories))
+            File.WriteAllBytes(copy.Root + file[Root.Length..], IsLock(file) ? [] : ReadAll(file));
+        return copy;
+    }
+
+    // Who opened and closed one would take the lock from whoever of this process has it.
+    private static bool IsLock(string path) => path.EndsWith("/LOCK", StringComparison.Ordinal) || path.EndsWith(".lock", StringComparison.Ordinal);
 
     public void Dispose()
     {

@@ -6,7 +6,6 @@ using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm;
-using Kvasir.Storage.Machine;
 using Kvasir.Storage.Store;
 
 namespace Kvasir.Storage.Tests.Store;
@@ -29,15 +28,6 @@ public sealed class DurableStoreTests
             Assert.Equal("3", StoreWorld.Get(store, "a"));
             Assert.Equal("2", StoreWorld.Get(store, "b"));
         }
-    }
-
-    [Fact]
-    public void TwoStoresOnOneFolderAreRefused()
-    {
-        var world = new StoreWorld(2);
-        using DurableStore store = world.Open();
-        Assert.Throws<FolderInUseException>(() => world.Open());
-        StoreWorld.Put(store, "still", "works");
     }
 
     [Fact]
@@ -299,38 +289,4 @@ public sealed class DurableStoreTests
 
         Assert.True(points > 300, $"only {points} crash points");
     }
-
-    [Fact]
-    public async Task ManyThreadsWriteOneStoreOnTheMachine()
-    {
-        string folder = Directory.CreateTempSubdirectory("kvasir-store-").FullName;
-        try
-        {
-            using (var scheduler = new ThreadScheduler(TimeProvider.System))
-            using (DurableStore store = OpenOnMachine(folder, scheduler))
-            {
-                await Task.WhenAll(Enumerable.Range(0, 8).Select(thread => Task.Factory.StartNew(
-                    () =>
-                    {
-                        for (int i = 0; i < 50; i++)
-                            StoreWorld.Put(store, $"{thread}-{i}", $"{i}", (WriteDurability)(i % 3));
-                    },
-                    CancellationToken.None,
-                    TaskCreationOptions.LongRunning,
-                    TaskScheduler.Default)));
-                Assert.Equal(400, StoreWorld.ReadAll(store).Count);
-            }
-
-            using (var scheduler = new ThreadScheduler(TimeProvider.System))
-            using (DurableStore store = OpenOnMachine(folder, scheduler))
-                Assert.Equal(400, StoreWorld.ReadAll(store).Count);
-        }
-        finally
-        {
-            Directory.Delete(folder, recursive: true);
-        }
-    }
-
-    private static DurableStore OpenOnMachine(string folder, ThreadScheduler scheduler) =>
-        DurableStore.Open(new PosixFileSystem(), scheduler, folder, new ModelEngineFactory(), StoreWorld.SmallOptions);
 }

@@ -42,64 +42,12 @@ public sealed class MisuseTests : IDisposable
     }
 
     [Fact]
-    public void AnIteratorThatIsDisposedTwiceLetsGoOnce()
-    {
-        EngineIterator twice = _store.CreateIterator(default);
-        using EngineIterator other = _store.CreateIterator(default);
-        twice.SeekToFirst();
-        twice.Dispose();
-        twice.Dispose();
-
-        // Whatever the other one holds would be freed now if its count were wrong.
-        StoreWorld.Put(_store, "key00", "new");
-        _store.Flush();
-        ((IOrderedEngine)_store.Engine).CompactRange(default, default);
-        int seen = 0;
-        for (other.SeekToFirst(); other.Valid; other.Next(), seen++)
-            Assert.Equal("value2", Encoding.UTF8.GetString(other.Value));
-        Assert.Equal(50, seen);
-        _store.Dispose();
-    }
-
-    [Fact]
-    public void AnIteratorIsNotMovedAfterItsDisposal()
-    {
-        EngineIterator iterator = _store.CreateIterator(default);
-        iterator.SeekToFirst();
-        iterator.Dispose();
-        Assert.False(iterator.Valid);
-        Assert.True(iterator.Value.IsEmpty);
-        Assert.Throws<ObjectDisposedException>(iterator.SeekToFirst);
-        Assert.Throws<ObjectDisposedException>(iterator.SeekToLast);
-        Assert.Throws<ObjectDisposedException>(() => iterator.Seek("key01"u8));
-        Assert.Throws<ObjectDisposedException>(() => iterator.SeekForPrevious("key01"u8));
-    }
-
-    [Fact]
     public void AnIteratorMayOutliveTheStore()
     {
         using EngineIterator iterator = _store.CreateIterator(default);
         _store.Dispose();
         iterator.SeekToFirst();
         Assert.Equal("value2", Encoding.UTF8.GetString(iterator.Value));
-    }
-
-    [Fact]
-    public void ASnapshotIsDisposedOnceAndNotReadAfterwards()
-    {
-        EngineSnapshot snapshot = _store.CreateSnapshot();
-        using EngineSnapshot same = _store.CreateSnapshot();
-        snapshot.Dispose();
-        snapshot.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => _store.Get("key00"u8, snapshot, null));
-        Assert.Throws<ObjectDisposedException>(() => _store.CreateIterator(new IteratorOptions { View = ReadView.At(snapshot) }));
-
-        StoreWorld.Put(_store, "key00", "new");
-        _store.Flush();
-        ((IOrderedEngine)_store.Engine).CompactRange(default, default);
-        var value = new BytesBuffer();
-        Assert.True(_store.Get("key00"u8, same, value).Found);
-        Assert.Equal("value2", Encoding.UTF8.GetString(value.WrittenSpan));
     }
 
     [Fact]
@@ -126,32 +74,6 @@ public sealed class MisuseTests : IDisposable
         Assert.Equal(before, _files.ListFiles("/copy/engine"));
         using DurableStore copy = Open("/copy");
         Assert.Equal("value2", StoreWorld.Get(copy, "key00"));
-    }
-
-    [Fact]
-    public void AfterAnIngestThatFailsTheNextOneWorks()
-    {
-        var engine = (IOrderedEngine)_store.Engine;
-        Assert.Throws<InvariantViolationException>(() => engine.Ingest(Pairs("x2", "x1")));
-        Assert.Throws<InvalidOperationException>(() => engine.Ingest(Pairs("y1", null)));
-        engine.Ingest(Pairs("z1", "z2"));
-        Assert.Equal("z2", StoreWorld.Get(_store, "z2"));
-        Assert.Null(StoreWorld.Get(_store, "x2"));
-        _store.Checkpoint("/copy");
-        StoreWorld.Put(_store, "after", "x");
-        Assert.Equal("x", StoreWorld.Get(_store, "after"));
-        _store.Dispose();
-        using DurableStore again = Open("/data");
-        Assert.Equal(["after", "z1", "z2"], StoreWorld.ReadAll(again).Keys.Where(k => !k.StartsWith("key", StringComparison.Ordinal)));
-    }
-
-    private static IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> Pairs(params string?[] keys)
-    {
-        foreach (string? key in keys)
-        {
-            byte[] bytes = Encoding.UTF8.GetBytes(key ?? throw new InvalidOperationException("the source has failed"));
-            yield return KeyValuePair.Create<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>(bytes, bytes);
-        }
     }
 
     private DurableStore Open(string folder) =>

@@ -3,7 +3,6 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog;
-using Kvasir.Storage.Lsm;
 using static Kvasir.Storage.Tests.HashLog.Engine.LogWorld;
 
 namespace Kvasir.Storage.Tests.HashLog.Engine;
@@ -22,42 +21,6 @@ public sealed class HashLogEngineTests
         string text = System.Text.Encoding.Latin1.GetString(segment);
         string[] byToken = [.. Enumerable.Range(0, 100).Select(LogWorld.Key).OrderBy(k => StableHash.Hash64(LogWorld.Bytes(k)))];
         Assert.Equal(byToken, byToken.OrderBy(k => text.IndexOf(k, StringComparison.Ordinal)));
-    }
-
-    [Fact]
-    public void EachViewSeesWhatItMay()
-    {
-        using var world = new LogWorld();
-        world.Put("a", "stable");
-        world.Write(b => b.Put("a"u8, "published"u8), isStable: false);
-        var staged = new WriteBatch();
-        staged.Put("a"u8, "staged"u8);
-        world.Engine.Stage(staged.Bytes);
-        Assert.Equal("stable", world.Get("a", ReadView.Stable));
-        Assert.Equal("published", world.Get("a"));
-        Assert.Equal("staged", world.Get("a", ReadView.Applied));
-        world.Engine.DiscardAfter(new LogPosition(1));
-        Assert.Equal("stable", world.Get("a", ReadView.Applied));
-        Assert.Equal(new LogPosition(1), world.Engine.PublishedPosition);
-        Assert.Equal(new LogPosition(1), world.Engine.OldestUnflushedPosition);
-    }
-
-    [Fact]
-    public void WhatIsNotStableReachesNoFile()
-    {
-        using var world = new LogWorld();
-        world.Put("a", "1");
-        world.Write(b => b.Put("b"u8, "2"u8), isStable: false);
-        world.Flush();
-        Assert.Equal(new LogPosition(1), world.Engine.FlushedPosition);
-        Assert.Equal(new LogPosition(2), world.Engine.OldestUnflushedPosition);
-        world.Reopen();
-        Assert.Equal("1", world.Get("a"));
-        Assert.Null(world.Get("b"));
-
-        // With the number that the lost one had.
-        world.Put("c", "3");
-        Assert.Equal(["a", "c"], world.All().Keys);
     }
 
     [Fact]
@@ -272,64 +235,6 @@ public sealed class HashLogEngineTests
     }
 
     [Fact]
-    public void TheDigestIsTheOneOfEveryEngine()
-    {
-        using var world = new LogWorld(keepsDigest: true);
-        var memory = new MemoryBudget(MemoryBudget.MinimumBytes);
-        IStorageEngine other = new LsmEngineFactory(LsmOptions.Tiny).Open(
-            "/other", new EngineEnvironment(world.Disk, world.Scheduler, memory) { KeepsDigest = true });
-        var random = new SeededRandom(4);
-        for (int i = 0; i < 300; i++)
-        {
-            var batch = new WriteBatch();
-            for (int n = random.Next(1, 4); n > 0; n--)
-            {
-                if (random.OneIn(10))
-                    batch.DeleteRange(Bytes(Key(random.Next(40))), Bytes(Key(random.Next(80))));
-                else if (random.OneIn(4))
-                    batch.Delete(Bytes(Key(random.Next(80))));
-                else
-                    batch.Put(Bytes(Key(random.Next(80))), Bytes("v" + i), random.Next(3));
-            }
-
-            world.Write(b => Copy(batch, b));
-            other.Stage(batch.Bytes);
-            other.Publish(new LogPosition(world.Position));
-            other.MarkStable(new LogPosition(world.Position));
-            Assert.Equal(other.PublishedDigest, world.Engine.PublishedDigest);
-        }
-
-        world.Flush();
-        StateDigest digest = world.Engine.StableDigest;
-        Assert.Equal(digest, other.StableDigest);
-        world.Reopen();
-        Assert.Equal(digest, world.Engine.PublishedDigest);
-        other.Dispose();
-        world.Scheduler.RunAll();
-    }
-
-    [Fact]
-    public void AScanIsInTheOrderOfTokensAndSeeksAndBoundsArePlacesInIt()
-    {
-        using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
-        for (int i = 0; i < 500; i++)
-            world.Put(Key(i), "value");
-        world.Flush();
-        byte[][] expected = [.. Enumerable.Range(0, 500).Select(i => Bytes(Key(i))).Order(Comparer<byte[]>.Create((x, y) => TokenOrder.Compare(x, y)))];
-        using EngineScan all = world.Engine.CreateScan(new IteratorOptions { LowerBound = expected[100], UpperBound = expected[200] });
-        all.SeekToFirst();
-        for (int i = 100; i < 200; i++, all.Next())
-            Assert.Equal(expected[i], all.Key);
-        Assert.False(all.Valid);
-        all.Seek(expected[150]);
-        Assert.Equal(expected[150], all.Key);
-        all.Seek(expected[10]);
-        Assert.Equal(expected[100], all.Key);
-        all.Seek(expected[300]);
-        Assert.False(all.Valid);
-    }
-
-    [Fact]
     public void AnEngineOfSomebodyElseIsNotOpened()
     {
         var disk = new SimulatedFileSystem(new SeededRandom(3));
@@ -340,19 +245,5 @@ public sealed class HashLogEngineTests
         Assert.Throws<CorruptionException>(() => new HashLogEngineFactory().Open("/x", environment with { Owner = new EngineOwner(1, 3) }));
         Assert.NotEmpty(LogVerifier.Verify(disk, "/x", owner: new EngineOwner(1, 3)));
         Assert.Empty(LogVerifier.Verify(disk, "/x", owner: new EngineOwner(1, 2)));
-    }
-
-    private static void Copy(WriteBatch from, WriteBatch to)
-    {
-        var reader = new BatchReader(from.Bytes);
-        while (reader.MoveNext())
-        {
-            if (reader.Kind == BatchOperationKind.DeleteRange)
-                to.DeleteRange(reader.Key, reader.Value);
-            else if (reader.Kind == BatchOperationKind.Delete)
-                to.Delete(reader.Key);
-            else
-                to.Put(reader.Key, reader.Value, reader.ExpiresAtMs);
-        }
     }
 }

@@ -33,34 +33,6 @@ public class LsmEngineTests : IDisposable
     }
 
     [Fact]
-    public void StagedWritesAreSeenByTheWriterAlone()
-    {
-        Stage("k", "v");
-        Assert.Null(Get("k", ReadView.Published));
-        Assert.Equal("v", Get("k", ReadView.Applied));
-        _engine.Publish(Next());
-        Assert.Equal("v", Get("k", ReadView.Published));
-        Assert.Null(Get("k", ReadView.Stable));
-        _engine.MarkStable(new LogPosition(_position));
-        Assert.Equal("v", Get("k", ReadView.Stable));
-    }
-
-    [Fact]
-    public void DiscardingWhatIsStagedBringsBackWhatWasThere()
-    {
-        Put("k", "old");
-        Stage("k", "new");
-        Stage("other", "x");
-        _batch.Clear();
-        _batch.DeleteRange([], []);
-        _engine.Stage(_batch.Bytes);
-        Assert.Null(Get("k", ReadView.Applied));
-        _engine.DiscardAfter(_engine.PublishedPosition);
-        Assert.Equal("old", Get("k", ReadView.Applied));
-        Assert.Null(Get("other", ReadView.Applied));
-    }
-
-    [Fact]
     public void SequenceNumbersOfDiscardedWritesAreNotGivenAgain()
     {
         Put("k", "1");
@@ -73,86 +45,6 @@ public class LsmEngineTests : IDisposable
         Put("k", "3");
         Assert.True(_engine.LastSequence.Value > discarded);
         Assert.Equal("3", Get("k", ReadView.Published));
-    }
-
-    [Fact]
-    public void WhatIsStableCannotBeDiscarded()
-    {
-        Put("k", "1");
-        Put("k", "2");
-        _engine.MarkStable(new LogPosition(_position));
-        Assert.Throws<InvariantViolationException>(() => _engine.DiscardAfter(new LogPosition(1)));
-    }
-
-    [Fact]
-    public void ABatchThatMakesNoSenseLeavesNothingBehind()
-    {
-        _batch.Clear();
-        _batch.Put("good"u8, "x"u8);
-        byte[] bad = [.. _batch.Bytes, 77];
-        Assert.Throws<InvariantViolationException>(() => _engine.Stage(bad));
-        Assert.Null(Get("good", ReadView.Applied));
-        _engine.Publish(Next());
-        Assert.Equal(default, _engine.PublishedPosition);
-    }
-
-    [Fact]
-    public void OnlyWhatIsStableReachesTheFiles()
-    {
-        Put("a", "stable");
-        _engine.MarkStable(new LogPosition(_position));
-        LogPosition stable = _engine.PublishedPosition;
-        Put("a", "unstable");
-        Put("b", "unstable");
-        _engine.Flush();
-        _engine.WaitForFlush();
-        Assert.Equal(stable, _engine.FlushedPosition);
-        Assert.Equal("stable", Encoding.UTF8.GetString(Assert.Single(_tables.Versions).Value));
-        Assert.Equal(new LogPosition(stable.Value + 1), _engine.OldestUnflushedPosition);
-        _engine.MarkStable(new LogPosition(_position));
-        _scheduler.RunAll();
-        Assert.Equal(new LogPosition(_position), _engine.FlushedPosition);
-        Assert.Null(_engine.OldestUnflushedPosition);
-        Assert.Equal("unstable", Get("a", ReadView.Published));
-    }
-
-    [Fact]
-    public void AFailedFlushKeepsReadsAndResumesWhenThereIsSpace()
-    {
-        Put("k", "v");
-        _engine.MarkStable(new LogPosition(_position));
-        _tables.FlushFailure = new DiskFullException("no space");
-        _engine.Flush();
-        var stopped = Assert.Throws<WritesStoppedException>(_engine.WaitForFlush);
-        Assert.IsType<DiskFullException>(stopped.InnerException);
-        Assert.Same(_tables.FlushFailure, _engine.BackgroundFailure);
-        Assert.Equal("v", Get("k", ReadView.Published));
-        Assert.False(_engine.TryResume());
-        _tables.FlushFailure = null;
-        Assert.True(_engine.TryResume());
-        Assert.Null(_engine.BackgroundFailure);
-        Assert.Equal(new LogPosition(_position), _engine.FlushedPosition);
-        Assert.Equal("v", Get("k", ReadView.Published));
-    }
-
-    [Fact]
-    public void AskedToGoOnItTriesInTheBackground()
-    {
-        Put("k", "v");
-        _engine.MarkStable(new LogPosition(_position));
-        _tables.FlushFailure = new DiskFullException("no space");
-        _engine.Flush();
-        _scheduler.RunAll();
-        Assert.NotNull(_engine.BackgroundFailure);
-        _engine.RequestResume();
-        Assert.Null(_engine.BackgroundFailure);
-        _scheduler.RunAll();
-        Assert.Same(_tables.FlushFailure, _engine.BackgroundFailure);
-        _tables.FlushFailure = null;
-        _engine.RequestResume();
-        _scheduler.RunAll();
-        Assert.Null(_engine.BackgroundFailure);
-        Assert.Equal(new LogPosition(_position), _engine.FlushedPosition);
     }
 
     [Fact]
@@ -231,23 +123,6 @@ public class LsmEngineTests : IDisposable
         Assert.Equal("v", Get("k", ReadView.Published));
     }
 
-    [Fact]
-    public void ADeletedKeyTellsWhichMutationDecided()
-    {
-        Put("k", "v");
-        _batch.Clear();
-        _batch.Delete("k"u8);
-        _engine.Stage(_batch.Bytes);
-        _engine.Publish(Next());
-        Assert.Equal(new EntryInfo(false, _engine.LastSequence, 0, 0), _engine.Get("k"u8, ReadView.Published, null));
-        _engine.MarkStable(new LogPosition(_position));
-        SequenceNumber deletion = _engine.LastSequence;
-        _engine.Flush();
-        _engine.WaitForFlush();
-        Assert.Equal(new EntryInfo(false, deletion, 0, 0), _engine.Get("k"u8, ReadView.Published, null));
-        Assert.Equal(default, _engine.Get("nothing"u8, ReadView.Published, null));
-    }
-
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -265,68 +140,6 @@ public class LsmEngineTests : IDisposable
         engine.WaitForFlush();
         Assert.Equal(areExpected, _memory.CacheBytes != 0);
         Assert.True(engine.Get("k"u8, ReadView.Published, null).Found);
-    }
-
-    [Fact]
-    public void AnIteratorOutlivesTheMemTableThatItReads()
-    {
-        Put("a", "1");
-        Put("b", "2");
-        _engine.MarkStable(new LogPosition(_position));
-        using EngineIterator iterator = _engine.CreateIterator(default);
-        iterator.SeekToFirst();
-        _engine.Flush();
-        _engine.WaitForFlush();
-        Put("a", "3");
-        Assert.Equal("1", Encoding.UTF8.GetString(iterator.Value));
-        iterator.Next();
-        Assert.Equal("2", Encoding.UTF8.GetString(iterator.Value));
-    }
-
-    [Fact]
-    public void TheClockIsTheOneOfTheRead()
-    {
-        long now = _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
-        _batch.Clear();
-        _batch.Put("k"u8, "v"u8, now + 10);
-        _engine.Stage(_batch.Bytes);
-        _engine.Publish(Next());
-        Assert.Equal("v", Get("k", ReadView.Published));
-        using EngineIterator before = _engine.CreateIterator(default);
-        _scheduler.Clock.Elapse(TimeSpan.FromMilliseconds(10));
-        Assert.Null(Get("k", ReadView.Published));
-        before.SeekToFirst();
-        Assert.True(before.Valid);
-        using EngineIterator after = _engine.CreateIterator(default);
-        after.SeekToFirst();
-        Assert.False(after.Valid);
-        using EngineIterator sweep = _engine.CreateIterator(new IteratorOptions { IncludeExpired = true });
-        sweep.SeekToFirst();
-        Assert.Equal(now + 10, sweep.ExpiresAtMs);
-    }
-
-    [Fact]
-    public void WhatIsIngestedIsSeenOverOlderDeletions()
-    {
-        Put("a", "1");
-        _batch.Clear();
-        _batch.DeleteRange([], []);
-        _engine.Stage(_batch.Bytes);
-        _engine.Publish(Next());
-        _engine.MarkStable(new LogPosition(_position));
-        _engine.Ingest([KeyValuePair.Create<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>("a"u8.ToArray(), "2"u8.ToArray())]);
-        Assert.Equal("2", Get("a", ReadView.Published));
-        Assert.Equal("2", Get("a", ReadView.Stable));
-        Assert.Equal(_engine.LastSequence, _engine.StableSequence);
-    }
-
-    [Fact]
-    public void ASnapshotCannotBeUsedOnAnotherEngine()
-    {
-        var environment = new EngineEnvironment(new SimulatedFileSystem(new SeededRandom(2)), _scheduler, _memory);
-        using var other = new BufferedEngine(new FakeTableStore(), environment, new LsmOptions());
-        using EngineSnapshot snapshot = other.CreateSnapshot();
-        Assert.Throws<InvariantViolationException>(() => _engine.Get("k"u8, ReadView.At(snapshot), null));
     }
 
     [Fact]
