@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cluster.Nodes;
+using Kvasir.Storage.BTree.Sorted;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog;
@@ -37,7 +38,9 @@ internal static class FileParts
             return [ClusterInspector.InspectPeers(files, path)];
         if (name == FlushedFile.Name)
             return [FlushedFile.Inspect(files, path)];
-        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, NODE, FLUSHED, CLUSTER, PEERS)");
+        if (TreeInspector.Knows(files, path))
+            return TreeInspector.Inspect(files, path, entries);
+        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, B+tree, NODE, FLUSHED, CLUSTER, PEERS)");
     }
 
     private static List<InspectedPart> Segment(IFileSystem files, string path, bool entries)

@@ -1,11 +1,12 @@
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.BTree.Checking;
+using Kvasir.Storage.BTree.Sorted;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
-using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Journal;
-using Kvasir.Storage.Lsm.Tables;
 using Kvasir.Storage.Store;
 
 namespace Kvasir.Cli.DataFiles;
@@ -17,41 +18,62 @@ namespace Kvasir.Cli.DataFiles;
 internal sealed class FolderCheck(IFileSystem files, Action<string, long> progress)
 {
     private readonly List<DamageFinding> _findings = [];
+    private readonly HashSet<string> _unread = new(StringComparer.Ordinal);
 
     /// <summary>The folder cannot be written and has no lock: it was checked without.</summary>
     public bool IsUnlocked { get; private set; }
 
     public IReadOnlyList<DamageFinding> Run(string folder)
     {
+        if (files.FileExists(folder) && BTreeInspector.Knows(files, folder))
+            CheckTree(folder);
+        else
+            CheckFolder(folder);
+
+        // What cannot be read holds nothing of the log: that is told by what is wrong with it.
+        _findings.RemoveAll(f => _unread.Contains(f.Path) && _findings.Exists(o => o.Path.StartsWith(f.Path + "/", StringComparison.Ordinal)));
+        return _findings;
+    }
+
+    /// <summary>One file that a program has as a B+tree store.</summary>
+    private void CheckTree(string path)
+    {
+        using IDisposable? locked = Lock(BTreeStore.LockPath(path), path);
+        IsUnlocked |= locked is null;
+        _findings.AddRange(BTreeVerifier.Verify(files, path));
+        progress(path, LengthOf(path));
+    }
+
+    private void CheckFolder(string folder)
+    {
         if (!files.FolderExists(folder))
-            throw new UsageException($"there is no folder {folder}");
+            throw new UsageException(files.FileExists(folder) ? $"{folder} is a file, and no B+tree store; kvasir inspect looks at files" : $"there is no folder {folder}");
         bool isNode = files.FileExists(NodeInspector.IdentityPath(folder)) || NodeInspector.ListKeyspaces(files, folder).Count > 0;
         bool isStore = files.FileExists(folder + "/STORE") || files.FolderExists(folder + "/engine");
-        bool isEngine = files.FileExists(folder + "/CURRENT") || files.FileExists(folder + "/HASHLOG");
+        bool isEngine = EngineFiles.Of(files, folder) is not null;
         if (!isNode && !isStore && !isEngine)
-            throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE, CURRENT and HASHLOG");
-        if (isEngine)
-        {
-            CheckEngine(folder, mustExist: true);
-            return _findings;
-        }
-
-        using IDisposable? locked = Lock(folder);
+            throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE, CURRENT, HASHLOG and tree");
+        using IDisposable? locked = isEngine && !isNode && !isStore ? LockOfEngine(folder) : Lock(NodeInspector.LockPath(folder), folder);
         IsUnlocked |= locked is null;
         if (isNode && ClusterInspector.IsOfCluster(files, folder))
             CheckNodeOfCluster(folder);
         else if (isNode)
             CheckNode(folder);
-        else
+        else if (isStore)
             CheckStore(folder);
-        return _findings;
+        else
+            CheckEngine(folder, mustExist: true);
     }
 
-    private IDisposable? Lock(string folder)
+    // Only a tree has a lock of its own: the others' owners have one, and know that nobody else opens them.
+    private IDisposable? LockOfEngine(string folder) =>
+        TreeVerifier.Knows(files, folder) ? Lock(TreeVerifier.LockPath(folder), folder) : NoLock.Instance;
+
+    private IDisposable? Lock(string path, string folder)
     {
         try
         {
-            return files.LockForReading(NodeInspector.LockPath(folder));
+            return files.LockForReading(path);
         }
         catch (FolderInUseException e)
         {
@@ -97,14 +119,19 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             string checkpoint = folder + "/" + name;
             if (!files.FileExists(NodeInspector.IdentityPath(checkpoint)))
                 continue;
-            using IDisposable? locked = Lock(checkpoint);
+            using IDisposable? locked = Lock(NodeInspector.LockPath(checkpoint), checkpoint);
             IsUnlocked |= locked is null;
             CheckNode(checkpoint);
         }
     }
 
-    private LogPosition FlushedPosition(string engine) =>
-        files.FolderExists(engine) && LogVerifier.Knows(files, engine) ? LogVerifier.FlushedPosition(files, engine) : TableVerifier.FlushedPosition(files, engine);
+    private LogPosition FlushedPosition(string engine)
+    {
+        LogPosition position = EngineFiles.Of(files, engine)?.FlushedPosition(files, engine) ?? LogPosition.Zero;
+        if (position == LogPosition.Zero)
+            _unread.Add(engine);
+        return position;
+    }
 
     private void CheckNodeOfCluster(string folder)
     {
@@ -145,8 +172,11 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         // A checkpoint of a store has an engine and no journal.
         string identity = folder + "/STORE";
+        EngineFiles? kind = null;
         try
         {
+            if (files.FileExists(identity))
+                kind = NamedIn(identity, StoreInspector.EngineName(files, folder));
             TellOfFlushed(folder);
             LogPosition flushed = FlushedPosition(folder + "/engine");
             if (files.FileExists(identity) && StoreInspector.FindMissing(files, folder, flushed) is { } missing)
@@ -160,7 +190,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             _findings.Add(Finding(e, identity));
         }
 
-        CheckEngine(folder + "/engine", mustExist: true);
+        CheckEngine(folder + "/engine", mustExist: true, kind: kind);
     }
 
     private void CheckJournal(string folder, JournalOptions expected)
@@ -203,17 +233,34 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         }
     }
 
-    private void CheckEngine(string folder, bool mustExist, EngineOwner owner = default)
+    private EngineFiles? NamedIn(string identity, string name)
     {
-        if (mustExist && !files.FolderExists(folder))
-            _findings.Add(new DamageFinding(folder, 0, "the folder is missing"));
-        else if (LogVerifier.Knows(files, folder))
-            _findings.AddRange(LogVerifier.Verify(files, folder, progress, mustExist, owner));
-        else
-            _findings.AddRange(TableVerifier.Verify(files, folder, progress, mustExist, owner));
+        if (EngineFiles.Named(name) is { } kind)
+            return kind;
+        _findings.Add(new DamageFinding(identity, 0, $"there is no engine '{name}'"));
+        return null;
+    }
+
+    /// <summary>By its files, or as <paramref name="kind"/> where its owner knows what it must be.</summary>
+    private void CheckEngine(string folder, bool mustExist, EngineOwner owner = default, EngineFiles? kind = null)
+    {
+        kind ??= EngineFiles.Of(files, folder);
+        if (kind is not null && files.FolderExists(folder))
+            _findings.AddRange(kind.Verify(files, folder, progress, mustExist, owner));
+        else if (mustExist)
+            _findings.Add(new DamageFinding(folder, 0, files.FolderExists(folder) ? EngineFiles.NoneIn(folder) : "the folder is missing"));
     }
 
     private static DamageFinding Finding(StorageException e, string path) => e is CorruptionException { Path: not null } damage
         ? new DamageFinding(damage.Path, damage.Offset, damage.Message)
         : new DamageFinding(path, 0, e.Message);
+
+    private sealed class NoLock : IDisposable
+    {
+        public static readonly NoLock Instance = new();
+
+        public void Dispose()
+        {
+        }
+    }
 }

@@ -12,7 +12,7 @@ internal static class VerifyCommand
 {
     public static Command Create()
     {
-        Argument<string> folder = CommandFlag.Path<string>("DIR", "A server's data folder, an embedded store, or a checkpoint. Nobody may have it open.");
+        Argument<string> folder = CommandFlag.Path<string>("DIR", "A server's data folder, an embedded store, a checkpoint, an engine's folder, or the file of a B+tree store. Nobody may have it open.");
         Option<bool> json = CommandFlag.Json();
         var command = new Command("verify", "Check every file of a data folder; name the file and offset of all damage. Exit code 1 when there is some.")
         {

@@ -58,6 +58,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
 
     public string Path => _file.Path;
 
+    /// <summary>The file whose lock says that a process has the store open.</summary>
+    public static string LockPath(string path) => path + ".lock";
+
     public BTreeOptions Options { get; }
 
     /// <summary>Why no more writes are taken; null while they are.</summary>
@@ -74,7 +77,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     public static BTreeStore Open(IFileSystem files, string path, IScheduler scheduler, BTreeOptions? options = null)
     {
         options ??= new BTreeOptions();
-        IDisposable fileLock = files.Lock(path + ".lock");
+        IDisposable fileLock = files.Lock(LockPath(path));
         IFile? file = null;
         try
         {

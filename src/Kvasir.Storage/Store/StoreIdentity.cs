@@ -42,6 +42,8 @@ internal static class StoreIdentity
 
     public static ulong ReadJournalId(IFileSystem files, string folder) => JournalIdOf(folder, Read(files, folder));
 
+    public static string ReadEngineName(IFileSystem files, string folder) => Read(files, folder)[1];
+
     private static string PathIn(string folder) => folder + "/STORE";
 
     // Early versions did not say.

@@ -7,6 +7,9 @@ namespace Kvasir.Storage.Store;
 /// <summary>What a store's folder says of itself: for tools that look without opening it.</summary>
 public static class StoreInspector
 {
+    /// <summary>The engine below the store. Throws when the store's identity is damaged.</summary>
+    public static string EngineName(IFileSystem files, string folder) => StoreIdentity.ReadEngineName(files, folder);
+
     /// <summary>
     /// What the journal must be, given up to where the engine's files hold it. Throws when the store's identity is damaged.
     /// </summary>

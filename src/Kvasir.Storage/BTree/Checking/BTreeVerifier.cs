@@ -4,6 +4,9 @@ using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.BTree.Checking;
 
+/// <summary>What is wrong with an entry that its pages cannot tell; null for nothing.</summary>
+internal delegate string? EntryCheck(EntryKind kind, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value);
+
 /// <summary>
 /// Walks all pages of a store that nobody has open: each is reached once or free once, its checksum, number and kind are right,
 /// keys are in order and where their separators say, and so are the bitmaps.
@@ -15,24 +18,33 @@ public sealed unsafe class BTreeVerifier
     private readonly IFile _file;
     private readonly MetaPage _meta;
     private readonly PageLayout _layout;
+    private readonly EntryCheck? _check;
     private readonly List<DamageFinding> _findings = [];
     private readonly ulong[] _reached;
 
-    private BTreeVerifier(IFile file, MetaPage meta)
+    private BTreeVerifier(IFile file, MetaPage meta, EntryCheck? check)
     {
         _file = file;
         _meta = meta;
+        _check = check;
         _layout = meta.Layout;
         _reached = new ulong[(meta.PageCount + 63) / 64];
     }
 
     /// <summary>What is wrong with the file; nothing in a sound one.</summary>
-    public static IReadOnlyList<DamageFinding> Verify(IFileSystem files, string path)
+    public static IReadOnlyList<DamageFinding> Verify(IFileSystem files, string path) => Verify(files, path, static _ => null);
+
+    /// <summary>
+    /// With what its owner knows: <paramref name="checkOf"/> is given the user data of the commit that counts, and makes the check for the
+    /// entries of the outermost bucket, or none.
+    /// </summary>
+    internal static IReadOnlyList<DamageFinding> Verify(IFileSystem files, string path, Func<byte[], EntryCheck?> checkOf)
     {
         try
         {
             using IFile file = files.Open(path, FileOpenMode.Read);
-            var verifier = new BTreeVerifier(file, StoreFile.Read(file).Meta);
+            MetaPage meta = StoreFile.Read(file).Meta;
+            var verifier = new BTreeVerifier(file, meta, checkOf(meta.User));
             verifier.Run();
             return verifier._findings;
         }
@@ -46,8 +58,8 @@ public sealed unsafe class BTreeVerifier
     {
         for (uint page = 0; page < PageLayout.MetaPages; page++)
             Reach(page);
-        Walk(_meta.Root, isGraves: false);
-        Walk(_meta.Dead, isGraves: true);
+        Walk(_meta.Root, TreeUse.Outermost);
+        Walk(_meta.Dead, TreeUse.Graves);
         uint free = 0;
         for (uint chunk = 0; chunk * (long)_layout.ChunkPages < _meta.PageCount; chunk++)
         {
@@ -93,13 +105,13 @@ public sealed unsafe class BTreeVerifier
         return free;
     }
 
-    private void Walk(TreeRoot root, bool isGraves)
+    private void Walk(TreeRoot root, TreeUse use)
     {
         if (!root.IsEmpty)
-            Walk(root.Page, (int)root.Level, low: null, high: null, isGraves);
+            Walk(root.Page, (int)root.Level, low: null, high: null, use);
     }
 
-    private void Walk(uint number, int level, byte[]? low, byte[]? high, bool isGraves)
+    private void Walk(uint number, int level, byte[]? low, byte[]? high, TreeUse use)
     {
         if (_findings.Count >= FindingsMax || !Reach(number) || Load(number) is not { } bytes)
             return;
@@ -118,13 +130,13 @@ public sealed unsafe class BTreeVerifier
                 byte* cell = NodePage.Cell(page, i);
                 if (level == 0)
                 {
-                    CheckEntry(number, cell, isGraves);
+                    CheckEntry(number, cell, use);
                     continue;
                 }
 
                 byte[]? from = i == 0 ? low : NodePage.BranchKey(cell).ToArray();
                 byte[]? to = i + 1 == header->Count ? high : NodePage.Key(page, i + 1).ToArray();
-                Walk(NodePage.Child(page, i), level - 1, from, to, isGraves);
+                Walk(NodePage.Child(page, i), level - 1, from, to, use);
             }
         }
     }
@@ -155,25 +167,29 @@ public sealed unsafe class BTreeVerifier
             Find(number, "the cells and the garbage do not fill the page");
     }
 
-    private void CheckEntry(uint number, byte* cell, bool isGraves)
+    private void CheckEntry(uint number, byte* cell, TreeUse use)
     {
-        if (isGraves)
+        ReadOnlySpan<byte> key = NodePage.LeafKey(cell);
+        if (use == TreeUse.Graves)
         {
-            ReadOnlySpan<byte> key = NodePage.LeafKey(cell);
-            Walk(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(key[1..]), key[0], low: null, high: null, isGraves: false);
+            Walk(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(key[1..]), key[0], low: null, high: null, TreeUse.Inner);
             return;
         }
 
+        EntryCheck? check = use == TreeUse.Outermost ? _check : null;
         switch (NodePage.Kind(cell))
         {
             case EntryKind.Bucket:
-                Walk(TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes)), isGraves: false);
+                Ask(check, number, EntryKind.Bucket, key, default);
+                Walk(TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes)), TreeUse.Inner);
                 break;
             case EntryKind.Overflow:
                 uint* reference = (uint*)NodePage.ValueStart(cell);
-                CheckRun(reference[0], reference[1]);
+                if (CheckRun(reference[0], reference[1]) is { } run)
+                    Ask(check, reference[0], EntryKind.Overflow, key, run.AsSpan(PageHeader.Bytes, (int)reference[1]));
                 break;
             case EntryKind.Value:
+                Ask(check, number, EntryKind.Value, key, new ReadOnlySpan<byte>(NodePage.ValueStart(cell), NodePage.ValueBytes(cell)));
                 break;
             default:
                 Find(number, $"an entry of kind {NodePage.Kind(cell)}");
@@ -181,17 +197,24 @@ public sealed unsafe class BTreeVerifier
         }
     }
 
-    private void CheckRun(uint number, uint valueBytes)
+    private void Ask(EntryCheck? check, uint number, EntryKind kind, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    {
+        if (check?.Invoke(kind, key, value) is { } fault)
+            Find(number, fault);
+    }
+
+    /// <summary>The pages of the run; null where they are not what the leaf says.</summary>
+    private byte[]? CheckRun(uint number, uint valueBytes)
     {
         uint pages = _layout.RunPages(valueBytes);
         for (uint page = number; page < number + pages; page++)
         {
             if (!Reach(page))
-                return;
+                return null;
         }
 
         if (Load(number, pages) is not { } bytes)
-            return;
+            return null;
         fixed (byte* start = bytes)
         {
             PageHeader* header = (PageHeader*)start;
@@ -199,6 +222,9 @@ public sealed unsafe class BTreeVerifier
                 Find(number, $"not the overflow run of {valueBytes} bytes that a leaf names");
             else if (header->Checksum != _layout.ChecksumOf(start, bytes.Length))
                 Find(number, "the checksum of an overflow run does not match");
+            else
+                return bytes;
+            return null;
         }
     }
 
@@ -242,5 +268,12 @@ public sealed unsafe class BTreeVerifier
     {
         if (_findings.Count < FindingsMax)
             _findings.Add(new DamageFinding(_file.Path, _layout.OffsetOf(page), detail));
+    }
+
+    private enum TreeUse
+    {
+        Outermost,
+        Inner,
+        Graves,
     }
 }

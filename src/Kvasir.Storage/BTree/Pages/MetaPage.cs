@@ -50,7 +50,7 @@ internal sealed unsafe record MetaPage
     // The pages were synced before the meta page was written: there is nothing to look at.
     private const ushort SyncedBefore = ushort.MaxValue;
 
-    private static ReadOnlySpan<byte> Magic => "KVBTREE\0"u8;
+    public static ReadOnlySpan<byte> Magic => "KVBTREE\0"u8;
 
     public required PageLayout Layout { get; init; }
 

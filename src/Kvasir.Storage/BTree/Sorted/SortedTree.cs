@@ -316,7 +316,8 @@ internal sealed class SortedTree : ISortedStore
         transaction.UserData = bytes;
     }
 
-    private static TreeMark MarkOf(string path, ReadOnlySpan<byte> bytes, bool isNew)
+    /// <summary>Throws where the user data of a commit is none.</summary>
+    public static TreeMark MarkOf(string path, ReadOnlySpan<byte> bytes, bool isNew)
     {
         if (bytes.IsEmpty && isNew)
             return default;

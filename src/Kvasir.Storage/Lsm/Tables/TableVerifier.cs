@@ -12,6 +12,10 @@ namespace Kvasir.Storage.Lsm.Tables;
 /// </summary>
 public static class TableVerifier
 {
+    /// <summary>Whether a table store lies, or lay, in the folder.</summary>
+    public static bool Knows(IFileSystem files, string folder) =>
+        files.ListFiles(folder).Any(n => n == TableFiles.CurrentName || TableFiles.TryParseManifest(n, out _) || TableFiles.TryParseTable(n, out _));
+
     /// <summary>
     /// All damage found; empty when all is well. <paramref name="progress"/> hears of each file that was checked, with
     /// its bytes. Without <paramref name="mustExist"/> the folder may be one whose first opening was not completed. A folder

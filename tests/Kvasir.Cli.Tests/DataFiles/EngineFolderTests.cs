@@ -1,0 +1,157 @@
+using System.Text;
+using Kvasir.Cli.DataFiles;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
+using Kvasir.Storage.Lsm;
+using Kvasir.Storage.Machine;
+using Kvasir.Storage.Store;
+
+namespace Kvasir.Cli.Tests.DataFiles;
+
+/// <summary><c>verify</c> and <c>inspect</c> on folders of every engine.</summary>
+public sealed class EngineFolderTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-files-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private string Store => Path.Combine(_folder, "store");
+
+    private string EngineFolder => Path.Combine(Store, "engine");
+
+    [Theory]
+    [InlineData("lsm")]
+    [InlineData("log")]
+    [InlineData("btree")]
+    public async Task AStoreAndItsEngineAloneAreSound(string engine)
+    {
+        Make(engine);
+        Assert.Contains("sound", (await KvasirProcess.Run("verify", Store)).AssertSuccess().Output, StringComparison.Ordinal);
+        Assert.Contains("sound", (await KvasirProcess.Run("verify", EngineFolder)).AssertSuccess().Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("lsm", "CURRENT")]
+    [InlineData("log", "HASHLOG")]
+    [InlineData("btree", "tree")]
+    public void AFileThatEveryFolderOfTheEngineHasIsMissed(string engine, string name)
+    {
+        Make(engine);
+        File.Delete(Path.Combine(EngineFolder, name));
+        Assert.Contains(Verify(Store), f => f.Path == Path.Combine(EngineFolder, name) && f.Detail.Contains("missing", StringComparison.Ordinal));
+    }
+
+    /// <summary>Where the last file is gone, too, the store still says which it must be.</summary>
+    [Theory]
+    [InlineData("lsm", "CURRENT")]
+    [InlineData("log", "HASHLOG")]
+    [InlineData("btree", "tree")]
+    public void AnEngineOfWhichNothingIsLeftIsMissed(string engine, string name)
+    {
+        Make(engine);
+        foreach (string file in Directory.GetFiles(EngineFolder))
+            File.Delete(file);
+        Assert.Contains(Verify(Store), f => f.Path == Path.Combine(EngineFolder, name));
+    }
+
+    [Fact]
+    public void AStoreOfAnEngineThatNobodyKnowsIsDamaged()
+    {
+        Make("btree");
+        string identity = Path.Combine(Store, "STORE");
+        File.WriteAllText(identity, File.ReadAllText(identity).Replace("btree", "btrez", StringComparison.Ordinal));
+        Assert.Contains(Verify(Store), f => f.Path == identity && f.Detail.Contains("'btrez'", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("lsm", "*.sst")]
+    [InlineData("log", "*.log")]
+    [InlineData("btree", "tree")]
+    public void AFileThatWasCutIsNamedAlone(string engine, string pattern)
+    {
+        Make(engine);
+        string path = Directory.GetFiles(EngineFolder, pattern)[0];
+        using (FileStream file = File.OpenWrite(path))
+            file.SetLength(file.Length / 2);
+        DamageFinding finding = Assert.Single(Verify(Store));
+        Assert.Equal(path, finding.Path);
+        Assert.InRange(finding.Offset, 1, new FileInfo(path).Length);
+    }
+
+    /// <summary>Of every page that is used: free ones may hold anything, and so may the meta page that does not count.</summary>
+    [Fact]
+    public void AFlippedBitOfATreeIsFoundInItsPage()
+    {
+        Make("btree");
+        string path = Path.Combine(EngineFolder, "tree");
+        var files = new PosixFileSystem();
+        List<InspectedPart> used = [.. FileParts.Of(files, path, entries: false).Where(p => p.Kind is "leaf" or "branch" or "overflow run")];
+        Assert.True(used.Count > 10);
+        byte[] sound = File.ReadAllBytes(path);
+        foreach (InspectedPart part in used)
+        {
+            byte[] damaged = (byte[])sound.Clone();
+            damaged[part.Offset + (part.Length / 2)] ^= 4;
+            File.WriteAllBytes(path, damaged);
+            Assert.Contains(Verify(EngineFolder), f => f.Path == path && f.Offset == part.Offset);
+        }
+    }
+
+    [Fact]
+    public async Task InspectTellsWhatAnEngineKeepsInItsTree()
+    {
+        Make("btree");
+        string told = (await KvasirProcess.Run("inspect", "--entries", Path.Combine(EngineFolder, "tree"))).AssertSuccess().Output;
+        Assert.Contains("flushed position", told, StringComparison.Ordinal);
+        Assert.Contains("key key 00007, sequence 8, kind Value", told, StringComparison.Ordinal);
+        Assert.Contains("expires at ms 4102444800000", told, StringComparison.Ordinal);
+        Assert.Contains("overflow run", told, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AStoreOfAProgramsOwnIsVerifiedAndInspectedUnlessItIsOpen()
+    {
+        string path = Path.Combine(_folder, "own.db");
+        using (var scheduler = new ThreadScheduler(TimeProvider.System))
+        using (BTreeStore store = BTreeStore.Open(new PosixFileSystem(), path, scheduler))
+        {
+            using (WriteTransaction transaction = store.BeginWrite())
+            {
+                transaction.Root.GetOrCreateBucket("bucket"u8).Put("key"u8, "value"u8);
+                transaction.Commit();
+            }
+
+            Assert.Contains("is open in another process", (await KvasirProcess.Run("verify", path)).AssertUsageError(), StringComparison.Ordinal);
+        }
+
+        Assert.Contains("sound", (await KvasirProcess.Run("verify", path)).AssertSuccess().Output, StringComparison.Ordinal);
+        string told = (await KvasirProcess.Run("inspect", "--entries", path)).AssertSuccess().Output;
+        Assert.Contains("key bucket, bucket page", told, StringComparison.Ordinal);
+        Assert.Contains("key key, value value", told, StringComparison.Ordinal);
+    }
+
+    private static IReadOnlyList<DamageFinding> Verify(string folder) => new FolderCheck(new PosixFileSystem(), static (_, _) => { }).Run(folder);
+
+    /// <summary>Enough for some pages, with a long value and one that expires, all of it in the engine's files.</summary>
+    private void Make(string engine)
+    {
+        IEngineFactory factory = engine switch
+        {
+            "lsm" => new LsmEngineFactory(),
+            "log" => new HashLogEngineFactory(),
+            _ => new BTreeEngineFactory(),
+        };
+        using var scheduler = new ThreadScheduler(TimeProvider.System);
+        using DurableStore store = DurableStore.Open(new PosixFileSystem(), scheduler, Store, factory, new DurableStoreOptions());
+        var batch = new WriteBatch();
+        for (int i = 0; i < 1000; i++)
+            batch.Put(Encoding.ASCII.GetBytes($"key {i:00000}"), new byte[100]);
+        batch.Put("expires"u8, "value"u8, expiresAtMs: 4_102_444_800_000);
+        batch.Put("long"u8, new byte[20_000]);
+        store.Write(batch);
+        store.Flush();
+    }
+}
