@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Simulation.Workloads;
-using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Cli.Simulate;
 
@@ -13,7 +12,7 @@ internal static class ModelSimulation
     // Each seed has settings, keys and values of its own; a failure replays one of them.
     private const long OperationsPerSeed = 100_000;
 
-    public static int Run(long operations, ulong seed, bool json, CancellationToken stop)
+    public static int Run(string engine, long operations, ulong seed, bool json, CancellationToken stop)
     {
         var watch = Stopwatch.StartNew();
         var coverage = new DiskWorkloadCoverage();
@@ -30,7 +29,7 @@ internal static class ModelSimulation
                 {
                     Seed = seed + (ulong)seeds,
                     Operations = Math.Min(OperationsPerSeed, operations - done),
-                    Engine = static random => new LsmEngineFactory(LsmOptions.DrawTiny(random)),
+                    Engine = SimulatedEngines.Drawn(engine),
                 });
             }
             catch (WorkloadFailedException e)

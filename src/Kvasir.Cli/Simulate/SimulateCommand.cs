@@ -5,9 +5,6 @@ using Kvasir.Simulation.Clusters;
 using Kvasir.Simulation.Nodes;
 using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
-using Kvasir.Storage.BTree;
-using Kvasir.Storage.HashLog;
-using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Cli.Simulate;
 
@@ -23,14 +20,15 @@ internal static class SimulateCommand
     {
         var flags = new SeedFlags<DiskWorkloadFaults>("What goes wrong beside crashes");
         Option<int> steps = CommandFlag.Number("--steps", "N", "Transactions and other steps of a run.", fallback: 120);
+        Option<string> engine = SimulatedEngines.Flag();
         Option<int> crashEvery = CommandFlag.Number("--crash-every", "N", "Crash before one in N disk operations on average; 1 for all.", fallback: 1);
         Command disk = flags.AddTo(
-            new Command("disk", "Crashes a node at every disk operation, recovers it, and compares it with what was promised."), steps, crashEvery);
+            new Command("disk", "Crashes a node at every disk operation, recovers it, and compares it with what was promised."), engine, steps, crashEvery);
         disk.SetAction((result, stop) => Task.FromResult(DiskSimulation.Run(
             new DiskWorkloadOptions
             {
                 Seed = flags.Seed(result),
-                Engine = new LsmEngineFactory(LsmOptions.Tiny),
+                Engine = SimulatedEngines.Tiny(result.GetValue(engine)!),
                 Steps = result.GetValue(steps),
                 CrashEvery = result.GetValue(crashEvery),
                 Faults = flags.Faults(result),
@@ -57,8 +55,8 @@ internal static class SimulateCommand
             {
                 Seed = seed,
                 Nodes = count,
-                Engine = new LsmEngineFactory(LsmOptions.Tiny),
-                OtherEngines = [new HashLogEngineFactory(HashLogOptions.Tiny), BTreeEngineFactory.Tiny],
+                Engine = SimulatedEngines.Tiny("lsm"),
+                OtherEngines = [SimulatedEngines.Tiny("log"), SimulatedEngines.Tiny("btree")],
             });
     }
 
@@ -100,15 +98,16 @@ internal static class SimulateCommand
 
     private static Command CreateModel()
     {
+        Option<string> engine = SimulatedEngines.Flag();
         Option<long> operations = CommandFlag.Count("--operations", "N", "Mutations, reads, steps of iterators, one by one.", fallback: 1_000_000);
         Option<long> seed = CommandFlag.Count("--seed", "S", "The first seed; each is used for 100,000 operations.", fallback: 1, min: 0);
         Option<bool> json = CommandFlag.Json();
         Command model = new("model", "Random operations on engine, embedded store and a sorted map, through crashes; all must agree.")
         {
-            operations, seed, json,
+            engine, operations, seed, json,
         };
         model.SetAction((result, stop) => Task.FromResult(ModelSimulation.Run(
-            result.GetValue(operations), (ulong)result.GetValue(seed), result.GetValue(json), stop)));
+            result.GetValue(engine)!, result.GetValue(operations), (ulong)result.GetValue(seed), result.GetValue(json), stop)));
         return model;
     }
 }

@@ -27,6 +27,7 @@ public sealed record DiskWorkloadOptions
     /// <summary>The command line that runs exactly this seed again.</summary>
     public string ReplayCommand =>
         string.Create(CultureInfo.InvariantCulture, $"./kvasir simulate disk --seed {Seed} --steps {Steps} --crash-every {CrashEvery}")
+        + (Engine.Name == "lsm" ? "" : $" --engine {Engine.Name}")
         + (Faults == DiskWorkloadFaults.All ? "" : $" --faults {FaultNames.Format(Faults)}");
 }
 

@@ -31,7 +31,8 @@ public sealed record ModelWorkloadOptions
 
     /// <summary>The command line that runs exactly this seed again.</summary>
     public string ReplayCommand =>
-        string.Create(CultureInfo.InvariantCulture, $"./kvasir simulate model --seed {Seed} --operations {Operations}");
+        string.Create(CultureInfo.InvariantCulture, $"./kvasir simulate model --seed {Seed} --operations {Operations}")
+        + (Engine(new SeededRandom(Seed)).Name is var name && name == "lsm" ? "" : $" --engine {name}");
 }
 
 public enum ModelSubjectKind

@@ -16,6 +16,11 @@ public sealed class BTreeEngineFactory(BufferOptions? options = null, BTreeOptio
         new BufferOptions { MemTableBytes = 8 << 10, FrozenMemTablesMax = 8, CachesRows = false, TableBytes = 4 << 10 },
         new BTreeOptions { CachedPages = 8, UseMap = false });
 
+    /// <summary>As small as <see cref="Tiny"/>, each setting drawn: what holds for one must hold for all.</summary>
+    public static BTreeEngineFactory DrawTiny(SeededRandom random) => new(
+        new BufferOptions { MemTableBytes = 2L << 10 << random.Next(6), FrozenMemTablesMax = random.Next(1, 5), CachesRows = random.OneIn(2) },
+        new BTreeOptions { PageBytes = 4096 << random.Next(2), UseMap = random.OneIn(2), MapBytesMin = 1 << 20, CachedPages = random.Next(8, 64) });
+
     public string Name => "btree";
 
     public IStorageEngine Open(string folder, EngineEnvironment environment) => OpenOrdered(folder, environment);
