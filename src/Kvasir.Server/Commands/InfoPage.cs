@@ -25,7 +25,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "errorstats", "cluster", "keyspace"];
 
     public static readonly string[] AllSections =
-        ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "commandstats", "errorstats", "latencystats", "cluster", "keyspace"];
+        ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "commandstats", "errorstats", "latencystats", "engines", "cluster", "keyspace"];
 
     public string Write(IEnumerable<string> sections)
     {
@@ -74,6 +74,9 @@ internal sealed class InfoPage(ServerState server, Execution execution)
                 break;
             case "latencystats":
                 LatencyStats();
+                break;
+            case "engines":
+                EngineInfo.Write(server.Node, Field);
                 break;
             case "cluster":
                 Cluster();

@@ -52,7 +52,12 @@ internal sealed class ServerMeter : IDisposable
         EngineGauge("kvasir.engine.compaction.debt.bytes", "bytes that compactions owe", static s => s.CompactionDebtBytes);
         EngineGauge("kvasir.engine.index.bytes", "memory of keys, of engines that have all of them there", static s => s.IndexBytes);
         EngineGauge("kvasir.engine.index.limit.bytes", "what those may take; beyond it new keys are refused", static s => s.IndexLimitBytes);
-        Gauge("kvasir.engine.index.fullest.percent", "of that, where it is most", FullestIndex);
+        Gauge("kvasir.engine.index.fullest.percent", "of that, where it is most", () => Max(static s => s.IndexPercent ?? 0));
+        EngineGauge("kvasir.engine.tree.bytes", "pages of trees", static s => s.TreePages is { } t ? t.Pages * t.PageBytes : 0);
+        EngineGauge("kvasir.engine.tree.free.bytes", "free ones of them", static s => s.TreePages is { } t ? t.FreePages * t.PageBytes : 0);
+        EngineGauge("kvasir.engine.tree.held.bytes", "of those, what views that are open hold back", static s => s.TreePages is { } t ? t.HeldPages * t.PageBytes : 0);
+        EngineGauge("kvasir.engine.tree.readers", "views of trees that are open", static s => s.TreePages?.Readers ?? 0);
+        Gauge("kvasir.engine.tree.depth", "pages from the root to an entry, of the deepest tree", () => Max(static s => s.TreePages?.Depth ?? 0));
         EngineCounter("kvasir.engine.cache.hits", "reads that the cache answered", static s => s.CacheHits);
         EngineCounter("kvasir.engine.cache.misses", "reads that went to the disk", static s => s.CacheMisses);
         EngineCounter("kvasir.engine.user.bytes", "bytes that clients wrote", static s => s.UserBytesWritten);
@@ -85,16 +90,16 @@ internal sealed class ServerMeter : IDisposable
             return value();
     }
 
-    private long FullestIndex()
+    private long Max(Func<EngineStatistics, long> value)
     {
-        long fullest = 0;
+        long max = 0;
         for (int i = 0; i < _server.Node.DatabaseCount; i++)
         {
             foreach (Replica replica in _server.Node.ReplicasOf(i))
-                fullest = Math.Max(fullest, replica.Engine.GetStatistics().IndexPercent ?? 0);
+                max = Math.Max(max, value(replica.Engine.GetStatistics()));
         }
 
-        return fullest;
+        return max;
     }
 
     private long Sum(Func<EngineStatistics, long> value)

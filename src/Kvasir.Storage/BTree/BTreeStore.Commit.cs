@@ -52,8 +52,14 @@ public sealed unsafe partial class BTreeStore
         }
 
         // A map that has been outgrown keeps what it knows: who still reads there sees none of these pages.
+        long bytes = _layout.PageBytes;
         foreach (DirtyPage page in writes.Pages)
+        {
             source.Forget(page.Number);
+            bytes += (long)page.Run << _layout.Shift;
+        }
+
+        Interlocked.Add(ref transaction.IsUpkeep ? ref _upkeepBytes : ref _commitBytes, bytes);
 
         _space.Commit(number);
         Volatile.Write(ref _heldPages, _space.HeldPages);

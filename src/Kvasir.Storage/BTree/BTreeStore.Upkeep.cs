@@ -20,6 +20,8 @@ public sealed partial class BTreeStore
     private int _upkeepScheduled;
     private bool _isTrimming;
     private long _heldPages;
+    private long _commitBytes;
+    private long _upkeepBytes;
 
     /// <summary>
     /// Frees pages of deleted buckets and ranges, so many at most, in one commit. False when nothing is left to be freed.
@@ -29,6 +31,7 @@ public sealed partial class BTreeStore
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
         using WriteTransaction transaction = BeginWrite();
+        transaction.IsUpkeep = true;
         if (transaction.Dead.IsEmpty)
             return false;
         DeadTrees.Free(transaction, pages);
@@ -47,6 +50,7 @@ public sealed partial class BTreeStore
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
         using WriteTransaction transaction = BeginWrite();
         transaction.MustTrim = true;
+        transaction.IsUpkeep = true;
 
         // Readers that saw it may have gone since the commit that gave it up.
         CutEnd(_current.Meta.PageCount);
@@ -117,6 +121,7 @@ public sealed partial class BTreeStore
     public BTreeStatistics GetStatistics()
     {
         CommittedState state = Volatile.Read(ref _current);
+        PageCacheCounts cache = _cache?.GetCounts() ?? default;
         return new BTreeStatistics
         {
             PageBytes = _layout.PageBytes,
@@ -127,6 +132,12 @@ public sealed partial class BTreeStore
             OldestReader = _readers.Oldest(state.Transaction),
             Levels = state.Meta.Root.IsEmpty ? 0 : (int)state.Meta.Root.Level + 1,
             HasDeletedTrees = !state.Meta.Dead.IsEmpty,
+            Readers = _readers.Count,
+            CommitBytesWritten = Interlocked.Read(ref _commitBytes),
+            UpkeepBytesWritten = Interlocked.Read(ref _upkeepBytes),
+            CacheBytes = cache.Bytes,
+            CacheHits = cache.Hits,
+            CacheMisses = cache.Misses,
         };
     }
 
@@ -196,4 +207,20 @@ public sealed record BTreeStatistics
 
     /// <summary>Deleted buckets or ranges wait for their pages to be freed.</summary>
     public bool HasDeletedTrees { get; init; }
+
+    /// <summary>Read transactions that are open.</summary>
+    public int Readers { get; init; }
+
+    /// <summary>Bytes of the pages that commits wrote since the store was opened, meta pages and bitmaps among them.</summary>
+    public long CommitBytesWritten { get; init; }
+
+    /// <summary>The same of the store's own: freeing what was deleted, joining and moving pages.</summary>
+    public long UpkeepBytesWritten { get; init; }
+
+    /// <summary>Of pages in the cache, where reads are positional.</summary>
+    public long CacheBytes { get; init; }
+
+    public long CacheHits { get; init; }
+
+    public long CacheMisses { get; init; }
 }

@@ -190,6 +190,7 @@ internal sealed partial class BufferedEngine : IOrderedEngine
                 StallMicroseconds = _writes.StallMicroseconds,
                 EstimatedKeys = keys,
                 Levels = tables.Levels,
+                TreePages = tables.TreePages,
             };
         }
         finally

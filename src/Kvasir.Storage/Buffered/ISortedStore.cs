@@ -154,4 +154,6 @@ internal sealed record SortedStoreStatistics
     public long CacheMisses { get; init; }
 
     public IReadOnlyList<(int Files, long Bytes)> Levels { get; init; } = [];
+
+    public TreePageStatistics? TreePages { get; init; }
 }

@@ -320,4 +320,30 @@ public sealed record EngineStatistics
 
     /// <summary>Files and bytes of each level, level zero first; engines without levels leave it empty.</summary>
     public IReadOnlyList<(int Files, long Bytes)> Levels { get; init; } = [];
+
+    /// <summary>Of an engine whose file is a tree of pages; null for others.</summary>
+    public TreePageStatistics? TreePages { get; init; }
+}
+
+/// <summary>What the pages of a tree are there for.</summary>
+public sealed record TreePageStatistics
+{
+    public int PageBytes { get; init; }
+
+    public long Pages { get; init; }
+
+    /// <summary>Free in the file; among them those that are held back.</summary>
+    public long FreePages { get; init; }
+
+    /// <summary>Free, but not given out while somebody may read them.</summary>
+    public long HeldPages { get; init; }
+
+    /// <summary>Pages from the root to an entry.</summary>
+    public int Depth { get; init; }
+
+    /// <summary>Views of the tree that are open, those that the engine keeps for the next read among them.</summary>
+    public int Readers { get; init; }
+
+    /// <summary>Commits since the one that the oldest of them sees.</summary>
+    public long OldestReaderLag { get; init; }
 }

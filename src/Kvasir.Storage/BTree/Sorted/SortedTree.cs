@@ -26,14 +26,15 @@ internal sealed class SortedTree : ISortedStore
     private readonly EngineEnvironment _environment;
     private readonly BTreeStore _store;
     private readonly BytesBuffer _record = new();
+    private readonly WorkPace _pace;
     private TreeState _state;
-    private long _flushBytes;
 
     private SortedTree(EngineEnvironment environment, BTreeStore store, TreeMark mark)
     {
         _environment = environment;
         _store = store;
         _state = new TreeState(mark);
+        _pace = new WorkPace(environment.Scheduler);
     }
 
     public LogPosition FlushedPosition => Volatile.Read(ref _state).Mark.Flushed;
@@ -46,10 +47,10 @@ internal sealed class SortedTree : ISortedStore
 
     public bool KeepsVersions => false;
 
-    // Flushes are bounded by the disk, and the tree's own upkeep rests by itself.
+    // Flushes rest between their transactions; the tree's own upkeep is small steps, each a job of its own.
     public Func<bool, double> WorkShare
     {
-        set => _ = value;
+        set => _pace.Share = value;
     }
 
     public bool CompactionDue => false;
@@ -105,8 +106,12 @@ internal sealed class SortedTree : ISortedStore
     {
         source.SeekToFirst();
         bool isFirst = true;
+        long begun = _pace.Begin();
         do
         {
+            // Between transactions: nobody waits for the writer's place then.
+            if (!isFirst)
+                _pace.Rest(isFlush: true, ref begun);
             WriteTransaction transaction = _store.BeginWrite();
             try
             {
@@ -205,12 +210,27 @@ internal sealed class SortedTree : ISortedStore
 
     public SortedStoreStatistics GetStatistics()
     {
+        BTreeStatistics tree = _store.GetStatistics();
         return new SortedStoreStatistics
         {
             // The file may be longer than its last commit says, until nobody can look behind that.
             DiskBytes = _environment.Files.FileLength(_store.Path),
-            FlushBytesWritten = Interlocked.Read(ref _flushBytes),
+            FlushBytesWritten = tree.CommitBytesWritten,
+            CompactionBytesWritten = tree.UpkeepBytesWritten,
             EntryCount = Volatile.Read(ref _state).Mark.Keys,
+            CacheBytes = tree.CacheBytes,
+            CacheHits = tree.CacheHits,
+            CacheMisses = tree.CacheMisses,
+            TreePages = new TreePageStatistics
+            {
+                PageBytes = tree.PageBytes,
+                Pages = tree.Pages,
+                FreePages = tree.FreePages,
+                HeldPages = tree.HeldPages,
+                Depth = tree.Levels,
+                Readers = tree.Readers,
+                OldestReaderLag = (long)(tree.Transaction - Math.Min(tree.OldestReader, tree.Transaction)),
+            },
         };
     }
 
@@ -260,6 +280,7 @@ internal sealed class SortedTree : ISortedStore
     private void DeleteExpired(List<byte[]> keys, long horizonMs)
     {
         using WriteTransaction transaction = _store.BeginWrite();
+        transaction.IsUpkeep = true;
         TreeMark mark = Volatile.Read(ref _state).Mark;
         long deleted = 0;
         foreach (byte[] key in keys)
@@ -299,7 +320,6 @@ internal sealed class SortedTree : ISortedStore
         _record.ClearAndTrim(1 << 20);
         TreeRecord.Write(_record, trailer, expiresAtMs, value);
         transaction.Root.Put(key, _record.WrittenSpan);
-        Interlocked.Add(ref _flushBytes, key.Length + _record.Length);
     }
 
     private void CommitWith(WriteTransaction transaction, TreeMark mark)

@@ -23,6 +23,9 @@ internal sealed unsafe class CachedPage
     public bool WasUsed { get; set; }
 }
 
+/// <summary>What a cache holds, and how often it had what was asked for.</summary>
+internal readonly record struct PageCacheCounts(long Bytes, long Hits, long Misses);
+
 /// <summary>
 /// So many pages, by the clock algorithm, in parts with a lock each. A page that is let go of stays whole for those who still
 /// refer to it.
@@ -43,6 +46,18 @@ internal sealed class PageCache
 
     public void Add(CachedPage page) => _shards[page.Number % Shards].Add(page);
 
+    public PageCacheCounts GetCounts()
+    {
+        PageCacheCounts sum = default;
+        foreach (Shard shard in _shards)
+        {
+            PageCacheCounts part = shard.GetCounts();
+            sum = new PageCacheCounts(sum.Bytes + part.Bytes, sum.Hits + part.Hits, sum.Misses + part.Misses);
+        }
+
+        return sum;
+    }
+
     public void Remove(uint number) => _shards[number % Shards].Remove(number);
 
     private sealed class Shard(int places)
@@ -51,13 +66,25 @@ internal sealed class PageCache
         private readonly Dictionary<uint, int> _index = [];
         private readonly CachedPage?[] _places = new CachedPage?[places];
         private int _hand;
+        private PageCacheCounts _counts;
+
+        public PageCacheCounts GetCounts()
+        {
+            lock (_lock)
+                return _counts;
+        }
 
         public CachedPage? Find(uint number)
         {
             lock (_lock)
             {
                 if (!_index.TryGetValue(number, out int at))
+                {
+                    _counts = _counts with { Misses = _counts.Misses + 1 };
                     return null;
+                }
+
+                _counts = _counts with { Hits = _counts.Hits + 1 };
                 CachedPage page = _places[at]!;
                 page.WasUsed = true;
                 return page;
@@ -76,8 +103,10 @@ internal sealed class PageCache
                     _hand = (_hand + 1) % _places.Length;
                 }
 
-                if (_places[_hand] is { } old)
+                CachedPage? old = _places[_hand];
+                if (old is not null)
                     Check.That(_index.Remove(old.Number));
+                _counts = _counts with { Bytes = _counts.Bytes + page.Bytes.Length - (old?.Bytes.Length ?? 0) };
                 _places[_hand] = page;
                 _index.Add(page.Number, _hand);
                 _hand = (_hand + 1) % _places.Length;
@@ -88,8 +117,10 @@ internal sealed class PageCache
         {
             lock (_lock)
             {
-                if (_index.Remove(number, out int at))
-                    _places[at] = null;
+                if (!_index.Remove(number, out int at))
+                    return;
+                _counts = _counts with { Bytes = _counts.Bytes - _places[at]!.Bytes.Length };
+                _places[at] = null;
             }
         }
     }

@@ -111,6 +111,18 @@ internal sealed class ReaderTable
         return false;
     }
 
+    /// <summary>Places that are taken now.</summary>
+    public int Count
+    {
+        get
+        {
+            int count = 0;
+            foreach (ReaderSlot slot in Volatile.Read(ref _slots))
+                count += Volatile.Read(ref slot.Reading) == ReaderSlot.Vacant ? 0 : 1;
+            return count;
+        }
+    }
+
     public bool IsEmpty
     {
         get

@@ -87,6 +87,9 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
     /// <summary>Free pages at the end of the file are to go with the commit.</summary>
     internal bool MustTrim { get; set; }
 
+    /// <summary>What is written is counted as work on what is there, and not as what somebody put.</summary>
+    internal bool IsUpkeep { get; set; }
+
     /// <summary>A change begins. One that throws before <see cref="EndChange"/> leaves pages half changed.</summary>
     internal void BeginChange()
     {
