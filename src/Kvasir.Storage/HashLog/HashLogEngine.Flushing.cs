@@ -222,8 +222,9 @@ internal sealed unsafe partial class HashLogEngine
             throw;
         }
 
+        ulong inMemoryFrom = _tail.FirstSequence;
         foreach (SegmentFile segment in added)
-            _table.Add(segment);
+            _table.Add(segment, inMemoryFrom);
     }
 
     /// <summary>

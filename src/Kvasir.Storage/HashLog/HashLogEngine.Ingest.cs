@@ -81,6 +81,8 @@ internal sealed unsafe partial class HashLogEngine
     {
         ulong at = *there;
         ulong supersededBy = _lastAssigned;
+        ulong[] snapshots = _snapshots.Sequences();
+        ulong oldestSnapshot = snapshots.Length == 0 ? ulong.MaxValue : snapshots[0];
         while (at != Location.None)
         {
             TailRecord* record = Location.IsMemory(at) ? TailRecord.At(at) : null;
@@ -89,7 +91,7 @@ internal sealed unsafe partial class HashLogEngine
             {
                 if (supersededBy == _lastAssigned)
                     _table.AddDead(home);
-                if (!_snapshots.IsEmpty)
+                if (oldestSnapshot < supersededBy)
                     _oldVersions.Add(token, check, home, supersededBy);
                 supersededBy = record == null ? supersededBy : record->Sequence;
             }

@@ -146,9 +146,11 @@ internal sealed unsafe partial class HashLogEngine
                 return false;
             read += merge.RecordBytes;
             Interlocked.Add(ref _mergeBytesRead, merge.RecordBytes);
-            ulong token = StableHash.Hash64(record.Key);
+            ulong token = merge.Token;
             uint check = KeyCheck.Of(record.Key, _identity);
             ulong supersededBy;
+            if (merge.IsUnwatched && IsDeadFor(token, check, merge))
+                continue;
             using (KeyIndex.HeldShard held = _index.Lock(token))
                 supersededBy = SupersededAt(held, token, check, merge.Location, merge.FlushedSequence);
             switch (merge.Decide(record, supersededBy, sequence => IsOldest(merge, sequence)))
@@ -163,12 +165,28 @@ internal sealed unsafe partial class HashLogEngine
                     merge.Copy(token, check, new SegmentRecord { Kind = RecordKind.Tombstone, Sequence = record.Sequence, Key = record.Key }, isSuperseded: false);
                     break;
                 case MergeDecision.Drop:
-                    merge.Moves.Add(new MergeMove(token, check, merge.Location, -1, 0, 0));
+                    merge.Drop(token, check, record);
                     break;
             }
         }
 
         return true;
+    }
+
+    /// <summary>
+    /// Whether the newest version in the files, as of the beginning of a merge without snapshots, is in memory, too, and is another than
+    /// this one. Whatever still names this one then lies below that in memory, is never read, and goes before the name is given again
+    /// (<see cref="SegmentTable"/>). Without the lock, which writers want: a chain is a walk over memory.
+    /// </summary>
+    private bool IsDeadFor(ulong token, uint check, LogMerge merge)
+    {
+        int ticket = _epoch.Enter();
+        ulong at = _index.Lookup(token, check);
+        while (Location.IsMemory(at) && TailRecord.At(at)->Sequence > merge.FlushedSequence)
+            at = Volatile.Read(ref TailRecord.At(at)->Previous);
+        ulong home = Location.IsMemory(at) ? Volatile.Read(ref TailRecord.At(at)->Home) : Location.None;
+        _epoch.Leave(ticket);
+        return home != Location.None && home != merge.Location;
     }
 
     /// <summary>
@@ -234,7 +252,7 @@ internal sealed unsafe partial class HashLogEngine
         {
             _epoch.RetireFile(() =>
             {
-                _table.Remove(input);
+                _table.Remove(input, merge.FlushedSequence);
                 input.Dispose();
                 _manifest.DeleteSegment(input.Facts.Number);
             });
@@ -271,6 +289,8 @@ internal sealed unsafe partial class HashLogEngine
             if (record->Home == move.From)
             {
                 Volatile.Write(ref record->Home, to);
+                if (move.Output == MergeMove.NothingWithAllBelow)
+                    Volatile.Write(ref record->Previous, Location.None);
                 if (!isNewest && to != Location.None)
                     _table.AddDead(to);
                 return;

@@ -200,11 +200,9 @@ internal sealed unsafe partial class HashLogEngine
             int count = 0;
             while (count < StagedTogether && ahead.MoveNext())
                 tokens[count++] = StableHash.Hash64(ahead.Key);
+            _index.Prefetch(tokens[..count]);
             if (count > 1)
-            {
-                _index.Prefetch(tokens[..count]);
                 _index.PrefetchRecords(tokens[..count]);
-            }
 
             for (int i = 0; i < count && reader.MoveNext(); i++)
                 StageOne(reader, tokens[i]);

@@ -8,7 +8,7 @@ public sealed record HashLogOptions
     /// <summary>Settings for a process that gives its engines <paramref name="memoryBytes"/> in all.</summary>
     public static HashLogOptions ForMemory(long memoryBytes) => new()
     {
-        FlushBytes = Math.Clamp(memoryBytes / 16, 1L << 20, 64L << 20),
+        FlushBytes = Math.Clamp(memoryBytes / 8, 1L << 20, 128L << 20),
         SegmentBytes = Math.Clamp(memoryBytes / 16, 4L << 20, 64L << 20),
         IndexBytes = Math.Max(memoryBytes / 4, 4L << 20),
         TailBytes = long.MaxValue,

@@ -24,7 +24,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
             {
                 SegmentFile segment = SegmentFile.Open(environment.Files, folder, state.Identity, facts);
                 segments.Add(segment);
-                table.Add(segment);
+                table.Add(segment, ulong.MaxValue);
                 Add(HintsOf(folder, environment.Files, state.Identity, segment), segment, index, table);
             }
         }

@@ -82,15 +82,19 @@ internal sealed unsafe class KeyIndex
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Candidates Find(ulong token) => new(RegionOf(token), token);
 
-    public bool Contains(ulong token, uint check)
+    public bool Contains(ulong token, uint check) => Lookup(token, check) != Location.None;
+
+    /// <summary>Where the newest version of a key lies; nowhere when it is not here. Inside the epoch, or by the writer.</summary>
+    public ulong Lookup(ulong token, uint check)
     {
         for (IndexRegion? region = RegionOf(token); region is not null; region = region.Overflow)
         {
-            if (region.Find(token, check) != null)
-                return true;
+            ulong* there = region.Find(token, check);
+            if (there != null)
+                return Volatile.Read(ref *there);
         }
 
-        return false;
+        return Location.None;
     }
 
     /// <summary>Asks for the cache lines in which a search for these tokens begins.</summary>

@@ -10,9 +10,14 @@ namespace Kvasir.Storage.HashLog.Merge;
 internal sealed class LogMerge(
     List<SegmentFile> inputs, ulong flushedSequence, ulong[] snapshots, RangeDeletions ranges, long expiryHorizonMs)
 {
-    private SegmentScanner? _scanner;
-    private int _input;
-    private ulong _location;
+    // What the inputs are read with, together and each.
+    private const int PartBytesTotal = 4 << 20;
+    private const int PartBytesMin = 16 << 10;
+    private const int PartBytesMax = 1 << 20;
+
+    private readonly List<MergeInput> _heads = [];
+    private MergeInput? _current;
+    private bool _begun;
 
     public IReadOnlyList<SegmentFile> Inputs => inputs;
 
@@ -26,31 +31,45 @@ internal sealed class LogMerge(
 
     public List<MergeMove> Moves { get; } = [];
 
+    /// <summary>Nobody looks at what was superseded before it began, and nobody will.</summary>
+    public bool IsUnwatched => snapshots.Length == 0;
+
     /// <summary>Of the record that <see cref="MoveNext"/> gave.</summary>
-    public ulong Location => _location;
+    public ulong Location => _current!.Location;
 
-    public int RecordBytes { get; private set; }
+    /// <summary>Of the record that <see cref="MoveNext"/> gave.</summary>
+    public ulong Token => _current!.Token;
 
+    public int RecordBytes => _current!.RecordBytes;
+
+    /// <summary>The next record of the inputs, by token as far as they have them in that order.</summary>
     public bool MoveNext(out SegmentRecord record)
     {
-        while (_input < inputs.Count)
+        if (!_begun)
         {
-            SegmentFile input = inputs[_input];
-            _scanner ??= input.Scan();
-            if (_scanner.MoveNext(out record))
+            _begun = true;
+            int partBytes = (int)Math.Clamp(PartBytesTotal / inputs.Count, PartBytesMin, PartBytesMax);
+            foreach (SegmentFile input in inputs)
             {
-                RecordBytes = _scanner.Size;
-                _location = Index.Location.OnDisk(
-                    input.Slot, (uint)(_scanner.Offset / SegmentFormat.UnitBytes), (uint)(_scanner.Size / SegmentFormat.UnitBytes));
-                return true;
+                var head = new MergeInput(input, partBytes);
+                if (head.MoveNext())
+                    _heads.Add(head);
             }
-
-            _scanner = null;
-            _input++;
+        }
+        else if (_current is not null && !_current.MoveNext())
+        {
+            _heads.Remove(_current);
         }
 
-        record = default;
-        return false;
+        _current = null;
+        foreach (MergeInput head in _heads)
+        {
+            if (_current is null || head.Token < _current.Token)
+                _current = head;
+        }
+
+        record = _current is null ? default : _current.Record;
+        return _current is not null;
     }
 
     /// <summary>What becomes of a record.</summary>
@@ -93,8 +112,15 @@ internal sealed class LogMerge(
             Key = record.Key,
             Value = record.Value,
         });
-        Moves.Add(new MergeMove(token, check, _location, output, hint.OffsetUnits, hint.LengthUnits));
+        Moves.Add(new MergeMove(token, check, Location, output, hint.OffsetUnits, hint.LengthUnits));
     }
+
+    /// <summary>
+    /// Nothing takes the record's place. Where no snapshot sees anything below it, that goes with it: it may name what an earlier merge
+    /// found dead and did not look for (<see cref="IsUnwatched"/>), and would not be covered any more.
+    /// </summary>
+    public void Drop(ulong token, uint check, in SegmentRecord record) =>
+        Moves.Add(new MergeMove(token, check, Location, IsSeenBefore(record.Sequence) ? MergeMove.Nothing : MergeMove.NothingWithAllBelow, 0, 0));
 
     private bool IsSeenBefore(ulong sequence) => snapshots.Length > 0 && snapshots[0] < sequence;
 }
@@ -116,4 +142,8 @@ internal enum MergeDecision
 }
 
 /// <summary>A record has a copy, or none when <paramref name="Output"/> is negative.</summary>
-internal readonly record struct MergeMove(ulong Token, uint Check, ulong From, int Output, uint OffsetUnits, uint LengthUnits);
+internal readonly record struct MergeMove(ulong Token, uint Check, ulong From, int Output, uint OffsetUnits, uint LengthUnits)
+{
+    public const int Nothing = -1;
+    public const int NothingWithAllBelow = -2;
+}

@@ -59,7 +59,7 @@ internal sealed class SegmentFile : IDisposable
         }
     }
 
-    public SegmentScanner Scan() => new(File, _identity, Facts);
+    public SegmentScanner Scan(int partBytes = SegmentScanner.PartBytes) => new(File, _identity, Facts, partBytes);
 
     /// <summary>
     /// Reads the record at a location into the buffer's end, whose bytes the record then points to. One read of the disk, but for

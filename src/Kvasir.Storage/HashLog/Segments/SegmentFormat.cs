@@ -86,6 +86,17 @@ internal static class SegmentFormat
         record = default;
         if (bytes.Length < RecordHeaderBytes || SizeByHeader(bytes) is var size && (size < 0 || size > bytes.Length))
             return false;
+        SegmentRecord read = ReadRecord(bytes);
+        int end = RecordHeaderBytes + (read.Kind == RecordKind.ExpiringValue ? DeadlineBytes : 0) + read.Key.Length + read.Value.Length;
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Checksum(bytes[4..end], identity, number, offset))
+            return false;
+        record = read;
+        return true;
+    }
+
+    /// <summary>The record in the bytes, which are known to hold it.</summary>
+    public static SegmentRecord ReadRecord(ReadOnlySpan<byte> bytes)
+    {
         var kind = (RecordKind)bytes[4];
         int keyLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[8..]);
         int valueLength = BinaryPrimitives.ReadInt32LittleEndian(bytes[12..]);
@@ -97,19 +108,15 @@ internal static class SegmentFormat
             at += DeadlineBytes;
         }
 
-        int end = at + keyLength + valueLength;
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes) != Checksum(bytes[4..end], identity, number, offset))
-            return false;
-        record = new SegmentRecord
+        return new SegmentRecord
         {
             Kind = kind,
             IsSuperseded = (bytes[5] & SupersededFlag) != 0,
             Sequence = BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]),
             ExpiresAtMs = deadline,
             Key = bytes.Slice(at, keyLength),
-            Value = bytes[(at + keyLength)..end],
+            Value = bytes.Slice(at + keyLength, valueLength),
         };
-        return true;
     }
 
     private static void WriteHeader(Span<byte> to, ReadOnlySpan<byte> magic, ulong identity, ulong number)

@@ -6,7 +6,7 @@ namespace Kvasir.Storage.HashLog.Segments;
 /// <summary>Reads the records of a segment one behind the other; throws where it is damaged.</summary>
 internal sealed class SegmentScanner
 {
-    private const int PartBytes = 1 << 20;
+    public const int PartBytes = 1 << 20;
 
     private readonly IFile _file;
     private readonly ulong _identity;
@@ -16,12 +16,12 @@ internal sealed class SegmentScanner
     private int _partLength;
     private int _size;
 
-    public SegmentScanner(IFile file, ulong identity, SegmentFacts segment)
+    public SegmentScanner(IFile file, ulong identity, SegmentFacts segment, int partBytes)
     {
         _file = file;
         _identity = identity;
         _segment = segment;
-        _part = new byte[Math.Min(PartBytes, segment.Bytes)];
+        _part = new byte[Math.Min(partBytes, segment.Bytes)];
         Offset = 0;
     }
 
@@ -33,6 +33,9 @@ internal sealed class SegmentScanner
 
     /// <summary>Bytes that were gone over.</summary>
     public long End => Offset + _size;
+
+    /// <summary>The record once more.</summary>
+    public SegmentRecord Current => SegmentFormat.ReadRecord(Read(Offset, _size));
 
     public bool MoveNext(out SegmentRecord record)
     {

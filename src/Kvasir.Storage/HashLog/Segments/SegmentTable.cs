@@ -10,7 +10,7 @@ namespace Kvasir.Storage.HashLog.Segments;
 internal sealed class SegmentTable
 {
     private readonly Lock _lock = new();
-    private readonly Stack<int> _free = new();
+    private readonly Queue<(int Slot, ulong Sequence)> _free = new();
     private SegmentFile?[] _slots = new SegmentFile?[16];
     private int _next = 1;
 
@@ -24,11 +24,14 @@ internal sealed class SegmentTable
         }
     }
 
-    public void Add(SegmentFile segment)
+    /// <param name="segment">Its place is given to it.</param>
+    /// <param name="inMemoryFrom">No record with a smaller sequence number is in memory.</param>
+    public void Add(SegmentFile segment, ulong inMemoryFrom)
     {
         lock (_lock)
         {
-            int slot = _free.TryPop(out int freed) ? freed : _next++;
+            bool reuses = _free.TryPeek(out (int Slot, ulong Sequence) freed) && freed.Sequence < inMemoryFrom;
+            int slot = reuses ? _free.Dequeue().Slot : _next++;
             Check.That(slot < Location.SlotsMax, $"more than {Location.SlotsMax} segments are open");
             if (slot >= _slots.Length)
             {
@@ -42,14 +45,17 @@ internal sealed class SegmentTable
         }
     }
 
-    /// <summary>No reader can come to it any more.</summary>
-    public void Remove(SegmentFile segment)
+    /// <summary>
+    /// No reader can come to it any more. What is in memory, and was at this sequence number, may still name it, below what is read: its
+    /// number waits for that to go.
+    /// </summary>
+    public void Remove(SegmentFile segment, ulong sequence)
     {
         lock (_lock)
         {
             Check.That(_slots[segment.Slot] == segment);
             _slots[segment.Slot] = null;
-            _free.Push(segment.Slot);
+            _free.Enqueue((segment.Slot, sequence));
         }
     }
 
