@@ -316,7 +316,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         ulong next = Volatile.Read(ref record->Next);
         if (next == Location.None)
-            _index.Prefetch([TailRecord.Token(record)]);
+            _index.Prefetch(TailRecord.Token(record));
         else if (Sse.IsSupported)
             Sse.Prefetch0(Location.Address(next));
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
@@ -12,6 +13,9 @@ namespace Kvasir.Storage.HashLog;
 /// <summary>The segments that a manifest names, opened, and the index of what they hold, from their hint files.</summary>
 internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, SegmentFile[] Segments)
 {
+    // So many nanoseconds as memory takes, at a few for each.
+    private const int EntriesAhead = 16;
+
     public static LoadedSegments Load(string folder, EngineEnvironment environment, LogState state, ReclamationEpoch epoch)
     {
         var index = new KeyIndex(environment.Memory, epoch, state.Segments.Sum(s => s.Entries));
@@ -25,7 +29,9 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
                 SegmentFile segment = SegmentFile.Open(environment.Files, folder, state.Identity, facts);
                 segments.Add(segment);
                 table.Add(segment, ulong.MaxValue);
-                Add(HintsOf(folder, environment.Files, state.Identity, segment), segment, index, table);
+                byte[] hints = HintsOf(folder, environment.Files, state.Identity, segment);
+                Add(hints, segment, index, table);
+                ArrayPool<byte>.Shared.Return(hints);
             }
         }
         catch
@@ -40,29 +46,29 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
     }
 
     /// <summary>Of the hint file; where that is missing or damaged of the segment, and then the file is made anew.</summary>
-    private static IReadOnlyList<HintEntry> HintsOf(string folder, IFileSystem files, ulong identity, SegmentFile segment)
+    private static byte[] HintsOf(string folder, IFileSystem files, ulong identity, SegmentFile segment)
     {
         try
         {
             if (files.FileExists(LogFiles.HintPath(folder, segment.Facts.Number)))
-                return HintFile.Read(files, folder, identity, segment.Facts);
+                return HintFile.ReadBytes(files, folder, identity, segment.Facts);
         }
         catch (CorruptionException)
         {
             // The segment says it, too.
         }
 
-        List<HintEntry> entries = EntriesOf(segment, identity);
+        Span<HintEntry> entries = CollectionsMarshal.AsSpan(EntriesOf(segment, identity));
         try
         {
-            HintFile.Write(files, folder, identity, segment.Facts.Number, CollectionsMarshal.AsSpan(entries));
+            HintFile.Write(files, folder, identity, segment.Facts.Number, entries);
         }
         catch (DiskFailedException)
         {
             // The next start tries again.
         }
 
-        return entries;
+        return HintFile.ToBytes(entries);
     }
 
     /// <summary>All records of a segment, which is read for it from its beginning to its end; throws where it is damaged.</summary>
@@ -86,11 +92,15 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
         return entries;
     }
 
-    private static unsafe void Add(IReadOnlyList<HintEntry> hints, SegmentFile segment, KeyIndex index, SegmentTable table)
+    private static unsafe void Add(ReadOnlySpan<byte> hints, SegmentFile segment, KeyIndex index, SegmentTable table)
     {
-        for (int i = 0; i < hints.Count; i++)
+        int count = (int)segment.Facts.Entries;
+        for (int i = 0; i < count; i++)
         {
-            HintEntry hint = hints[i];
+            // They go by token, and so does the index: what memory is asked for ahead of time is there when it is needed.
+            if (i + EntriesAhead < count)
+                index.Prefetch(HintFile.EntryAt(hints, i + EntriesAhead).Token);
+            HintEntry hint = HintFile.EntryAt(hints, i);
             if (hint.IsSuperseded)
             {
                 segment.AddDead(hint.Bytes);

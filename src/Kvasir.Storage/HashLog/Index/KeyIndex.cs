@@ -97,6 +97,10 @@ internal sealed unsafe class KeyIndex
         return Location.None;
     }
 
+    /// <summary>Asks for the cache line in which a search for the token begins.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(ulong token) => RegionOf(token)?.Prefetch(token);
+
     /// <summary>Asks for the cache lines in which a search for these tokens begins.</summary>
     public void Prefetch(ReadOnlySpan<ulong> tokens)
     {

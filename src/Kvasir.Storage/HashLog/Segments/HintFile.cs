@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Kvasir.Primitives;
 using Kvasir.Storage.Files;
@@ -52,28 +53,67 @@ internal static class HintFile
     /// <summary>The entries of a whole hint file, by token; throws <see cref="StorageException"/> where it is none.</summary>
     public static HintEntry[] Read(IFileSystem files, string folder, ulong identity, SegmentFacts segment)
     {
+        byte[] bytes = ReadBytes(files, folder, identity, segment);
+        var entries = new HintEntry[segment.Entries];
+        for (int i = 0; i < entries.Length; i++)
+            entries[i] = EntryAt(bytes, i);
+        ArrayPool<byte>.Shared.Return(bytes);
+        return entries;
+    }
+
+    /// <summary>
+    /// A whole hint file, whose entries <see cref="EntryAt"/> gives, in bytes of the shared pool; throws <see cref="StorageException"/>
+    /// where it is none.
+    /// </summary>
+    public static byte[] ReadBytes(IFileSystem files, string folder, ulong identity, SegmentFacts segment)
+    {
         string path = LogFiles.HintPath(folder, segment.Number);
         using IFile file = files.Open(path, FileOpenMode.Read);
         long expected = SegmentFormat.HeaderBytes + (segment.Entries * SegmentFormat.HintEntryBytes) + SegmentFormat.HintTrailerBytes;
         if (file.Length != expected || expected > BytesMax)
             throw new CorruptionException(path, 0, $"it has {file.Length} bytes instead of {expected}");
-        var bytes = new byte[expected];
+        byte[] rented = ArrayPool<byte>.Shared.Rent((int)expected);
+        try
+        {
+            CheckBytes(rented.AsSpan(0, (int)expected), file, identity, segment);
+        }
+        catch
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+            throw;
+        }
+
+        return rented;
+    }
+
+    /// <summary>As <see cref="ReadBytes"/> would give them, but for what is not an entry.</summary>
+    public static byte[] ToBytes(ReadOnlySpan<HintEntry> entries)
+    {
+        byte[] bytes = ArrayPool<byte>.Shared.Rent(SegmentFormat.HeaderBytes + (entries.Length * SegmentFormat.HintEntryBytes));
+        for (int i = 0; i < entries.Length; i++)
+            WriteEntry(bytes.AsSpan(SegmentFormat.HeaderBytes + (i * SegmentFormat.HintEntryBytes)), entries[i]);
+        return bytes;
+    }
+
+    public static HintEntry EntryAt(ReadOnlySpan<byte> file, int number) =>
+        ReadEntry(file.Slice(SegmentFormat.HeaderBytes + (number * SegmentFormat.HintEntryBytes), SegmentFormat.HintEntryBytes));
+
+    private static void CheckBytes(Span<byte> bytes, IFile file, ulong identity, SegmentFacts segment)
+    {
+        string path = file.Path;
         if (file.Read(bytes, 0) != bytes.Length)
             throw new CorruptionException(path, 0, "the file ends early");
         SegmentFormat.CheckHintHeader(bytes, path, identity, segment.Number);
         int end = bytes.Length - SegmentFormat.HintTrailerBytes;
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(end)) != Crc32C.Compute(bytes.AsSpan(0, end)))
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[end..]) != Crc32C.Compute(bytes[..end]))
             throw new CorruptionException(path, 0, "checksum");
-        var entries = new HintEntry[segment.Entries];
-        for (int i = 0; i < entries.Length; i++)
+        for (int i = 0; i < segment.Entries; i++)
         {
-            entries[i] = ReadEntry(bytes.AsSpan(SegmentFormat.HeaderBytes + (i * SegmentFormat.HintEntryBytes)));
-            long end64 = ((long)entries[i].OffsetUnits + entries[i].LengthUnits) * SegmentFormat.UnitBytes;
-            if (end64 > segment.Bytes || entries[i].Kind is < RecordKind.Value or > RecordKind.Tombstone)
+            HintEntry entry = EntryAt(bytes, i);
+            long end64 = ((long)entry.OffsetUnits + entry.LengthUnits) * SegmentFormat.UnitBytes;
+            if (end64 > segment.Bytes || entry.Kind is < RecordKind.Value or > RecordKind.Tombstone)
                 throw new CorruptionException(path, SegmentFormat.HeaderBytes + (i * SegmentFormat.HintEntryBytes), "an entry that cannot be");
         }
-
-        return entries;
     }
 
     private static void WriteEntry(Span<byte> to, in HintEntry entry)
