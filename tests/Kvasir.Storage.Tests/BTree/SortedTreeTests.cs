@@ -75,6 +75,34 @@ public sealed class SortedTreeTests
         Assert.InRange(_scheduler.Time.GetElapsedTime(begun).TotalMilliseconds, 17.5, 20);
     }
 
+    /// <summary>Most bytes lie in a few long values, and all keys begin alike: neither makes a part larger than the whole.</summary>
+    [Theory]
+    [InlineData(200)]
+    [InlineData(3_000)]
+    public void SizesOfNeighboursAddUp(int keys)
+    {
+        using SortedTree tree = Open();
+        tree.Flush(
+            new SortedSource(Enumerable.Range(0, keys).Select(i => new Lsm.Version(
+                Encoding.ASCII.GetBytes($"a common beginning {i:000000}"), new Trailer(1, ValueKind.Value), new byte[i % 100 == 7 ? 50_000 : 10]))),
+            [],
+            new LogPosition(1),
+            lastSequence: 1);
+        ISortedView view = tree.Acquire();
+        long all = view.EstimateSize([], []);
+        Assert.InRange(all, tree.GetStatistics().DiskBytes / 2, tree.GetStatistics().DiskBytes);
+        for (int i = 0; i < keys; i += keys / 20)
+        {
+            byte[] key = Encoding.ASCII.GetBytes($"a common beginning {i:000000}");
+            long before = view.EstimateSize([], key), behind = view.EstimateSize(key, []);
+            Assert.InRange(before + behind, all - 2, all);
+            if (keys > 256)
+                Assert.InRange(before / (double)all, (i / (double)keys) - 0.2, (i / (double)keys) + 0.2);
+        }
+
+        view.Release();
+    }
+
     [Fact]
     public void TheVerifierFindsWhatNoEngineWrites()
     {

@@ -11,7 +11,7 @@ namespace Kvasir.Storage.BTree.Sorted;
 internal sealed class SortedTreeView : ISortedView
 {
     private const int SpareReaders = 16;
-    private const int SampledKeys = 256;
+    private const int CountedKeys = 256;
 
     private readonly BTreeStore _store;
 
@@ -60,23 +60,19 @@ internal sealed class SortedTreeView : ISortedView
         using ReadTransaction reader = _store.BeginReadAt(_pin);
         Trees.BTreeCursor cursor = reader.Root.OpenCursor();
         long bytes = 0;
-        bool isThere = cursor.Seek(start);
-        for (int i = 0; i < SampledKeys; i++, isThere = cursor.Next())
+        bool isThere = cursor.SeekFirst();
+        for (int i = 0; i < CountedKeys && isThere; i++, isThere = cursor.Next())
         {
-            if (!isThere || (!end.IsEmpty && cursor.Key.SequenceCompareTo(end) >= 0))
-                return bytes;
-            bytes += cursor.Key.Length + cursor.Value.Length;
+            if (cursor.Key.SequenceCompareTo(start) >= 0 && (end.IsEmpty || cursor.Key.SequenceCompareTo(end) < 0))
+                bytes += cursor.Key.Length + cursor.Value.Length;
         }
 
-        // Too many to count: the part of all keys that lies between them, by their first bytes.
-        BTreeStatistics pages = _store.GetStatistics();
-        cursor.SeekFirst();
-        double first = Place(cursor.Key);
-        cursor.SeekLast();
-        double last = end.IsEmpty ? Place(cursor.Key) : Math.Min(Place(end), Place(cursor.Key));
-        double all = Place(cursor.Key) - first;
-        double part = all <= 0 ? 1 : Math.Clamp((last - Math.Max(Place(start), first)) / all, 0, 1);
-        return Math.Max(bytes, (long)((pages.Pages - pages.FreePages) * pages.PageBytes * part));
+        if (!isThere)
+            return bytes;
+
+        // Too many to count, and then for every range: what two neighbours have adds up to what both have together.
+        double part = (end.IsEmpty ? 1 : reader.Root.PartBefore(end)) - reader.Root.PartBefore(start);
+        return (long)(reader.UsedBytes * Math.Clamp(part, 0, 1));
     }
 
     public long UncoveredBytesWithin(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => 0;
@@ -93,12 +89,4 @@ internal sealed class SortedTreeView : ISortedView
     }
 
     internal CorruptionException NoRecord() => new(_store.Path, 0, "a value that is no record of an engine");
-
-    private static double Place(ReadOnlySpan<byte> key)
-    {
-        double place = 0;
-        for (int i = 0; i < 8; i++)
-            place = (place * 256) + (i < key.Length ? key[i] : 0);
-        return place;
-    }
 }

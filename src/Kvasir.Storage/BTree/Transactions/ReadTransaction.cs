@@ -17,6 +17,9 @@ public sealed class ReadTransaction : BTreeTransaction
     /// <summary>What was last committed with <see cref="WriteTransaction.UserData"/>.</summary>
     public ReadOnlySpan<byte> UserData => State.Meta.User;
 
+    /// <summary>Of the pages that are not free.</summary>
+    internal long UsedBytes => (long)(State.Meta.PageCount - State.Meta.FreePages) * Layout.PageBytes;
+
     protected override void Dispose(bool disposing)
     {
         ReaderSlot slot = Slot;

@@ -80,6 +80,32 @@ public unsafe class Bucket
         return new BTreeCursor(this);
     }
 
+    /// <summary>
+    /// Which part of all entries lies before a key, roughly, by its place in each of the pages on the way to it: from 0 to 1, and never less
+    /// for a greater key. Reads no more pages than a lookup.
+    /// </summary>
+    internal double PartBefore(ReadOnlySpan<byte> key)
+    {
+        Enter();
+        double part = 0, width = 1;
+        fixed (byte* start = key)
+        {
+            uint number = Tree.Page;
+            for (int level = Tree.IsEmpty ? -1 : (int)Tree.Level; level >= 0; level--)
+            {
+                byte* page = Transaction.Node(number, level);
+                int index = level == 0 ? NodePage.LowerBound(page, start, key.Length, out _) : NodePage.ChildIndex(page, start, key.Length);
+                width /= NodePage.Header(page)->Count;
+                part += width * index;
+                if (level > 0)
+                    number = NodePage.Child(page, index);
+            }
+        }
+
+        Transaction.Exit();
+        return part;
+    }
+
     internal static ReadOnlySpan<byte> OverflowValue(BTreeTransaction transaction, byte* cell)
     {
         uint* reference = (uint*)NodePage.ValueStart(cell);
