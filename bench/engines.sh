@@ -113,10 +113,10 @@ journal() {
     fresh
     for workload in fillrandom overwrite readrandom; do
       say "journal: $workload on $system ..."
-      local existing=(--use-existing)
-      [ "$workload" != fillrandom ] || existing=()
+      local existing=(--use-existing --settle)
+      case $workload in fillrandom) existing=(--settle) ;; readrandom) existing=(--use-existing) ;; esac
       # shellcheck disable=SC2046
-      engine --engine "$system" $(index "$system" "$keys") --workload "$workload" --keys "$keys" --reads "$(scaled 2000000)" --cache-mib 1024 --settle \
+      engine --engine "$system" $(index "$system" "$keys") --workload "$workload" --keys "$keys" --reads "$(scaled 2000000)" --cache-mib 1024 \
         --dir "$work/data" "${existing[@]}" > "$work/out"
       echo "$workload $(field operations_per_second < "$work/out")" | record journal "$system"
       echo "${workload}_managed_bytes_each $(field allocated_per_operation < "$work/out")" | record journal "$system"
