@@ -21,7 +21,8 @@
 #   `group` is 64 threads of single durable puts. NAME_first is the first run, which meets untouched pages and code; NAME the
 #   median of three after it.
 # Hashes: engines without a journal, as FASTER has none; the same memory for records, the index on top. FASTER has many
-#   reads of the disk under way at once; both write their logs in the background.
+#   reads of the disk under way at once; both write their logs in the background. `log` and `lsm` are given one upsert at a time, as
+#   FASTER is, their threads in turn; `log64` and `lsm64` 64 together, as servers give them what pipelines and the log bring.
 #
 # Environment (defaults): SCALE=1 (of keys, operations and the file's size) DIR=artifacts/bench
 # Needs gcc and liblmdb-dev for trees. Ratios above 1: Kvasir is faster.
@@ -92,10 +93,12 @@ hashes() {
   local part=$1 keys operations threads system
   keys=$(scaled "$2") operations=$(scaled 1000000)
   for threads in 1 2; do
-    for system in faster log lsm; do
+    for system in faster log lsm log64 lsm64; do
       say "$part: $system, $threads threads ..."
       fresh
-      benchmarks hash --subject "$system" --dir "$work/data" --keys "$keys" --operations "$operations" --threads "$threads" --memory-mib "$3" > "$work/out"
+      local together=1
+      [ "$system" = "${system%64}" ] || together=64
+      benchmarks hash --subject "${system%64}" --together "$together" --dir "$work/data" --keys "$keys" --operations "$operations" --threads "$threads" --memory-mib "$3" > "$work/out"
       record "$part-$threads" "$system" < "$work/out"
     done
   done
@@ -199,7 +202,7 @@ awk -v json="$json" -v scale="$scale" '
   # The ratios of a part: pairs of ours and a peer.
   function pairs(p) {
     if (p ~ /^tree/) return "mapped/lmdb positional/lmdb store/lmdb mapped/bbolt"
-    if (p ~ /^hash/) return "log/faster log/lsm"
+    if (p ~ /^hash/) return "log/faster log/lsm log64/faster log64/lsm64"
     if (p == "journal") return "log/lsm"
     return ""
   }

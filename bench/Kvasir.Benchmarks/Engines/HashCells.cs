@@ -9,8 +9,9 @@ internal static class HashCells
         long operations = arguments.Number("--operations", keys);
         int threads = (int)arguments.Number("--threads", 1);
         long memory = arguments.Number("--memory-mib", 1024) << 20;
+        int together = (int)arguments.Number("--together", 1);
         string folder = arguments.Text("--dir"), subject = arguments.Text("--subject", "log");
-        using IHashSubject store = subject == "faster" ? new FasterSubject(folder, keys, threads, memory) : new EngineSubject(folder, subject, keys, memory);
+        using IHashSubject store = subject == "faster" ? new FasterSubject(folder, keys, threads, memory) : new EngineSubject(folder, subject, keys, memory, together);
         var values = new BenchValues();
         Cells.Once("load", keys, () => Cells.Together(threads, id =>
         {

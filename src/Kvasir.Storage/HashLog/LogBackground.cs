@@ -5,7 +5,7 @@ namespace Kvasir.Storage.HashLog;
 /// <summary>
 /// The background jobs of one engine: one that flushes, one that merges, each asked for again by whoever may have made work for it. A
 /// flush that fails stops both until <see cref="TryResume"/>; a merge that fails stops merges alone, since flushes may be what makes
-/// room.
+/// room, and is tried again after ever longer pauses.
 /// </summary>
 internal sealed class LogBackground
 {
@@ -13,10 +13,12 @@ internal sealed class LogBackground
     private readonly IScheduler _scheduler;
     private readonly IWaitPoint _changed;
     private readonly Lock _lock = new();
+    private readonly RetryPace _mergePace;
     private Exception? _flushFailure;
     private Exception? _mergeFailure;
     private bool _flushing;
     private bool _merging;
+    private bool _mergeRetryIsDue;
     private bool _preparing;
     private bool _stopped;
 
@@ -25,6 +27,7 @@ internal sealed class LogBackground
         _engine = engine;
         _scheduler = scheduler;
         _changed = scheduler.CreateWaitPoint();
+        _mergePace = new RetryPace(scheduler.Time);
     }
 
     public Exception? Failure => FlushFailure ?? Volatile.Read(ref _mergeFailure);
@@ -73,9 +76,11 @@ internal sealed class LogBackground
     {
         lock (_lock)
         {
-            if (_stopped || _merging || Failure is not null || !_engine.MergeDue)
+            if (_stopped || _merging || _flushFailure is not null || (_mergeFailure is not null && !_mergeRetryIsDue) || !_engine.MergeDue)
                 return;
             _merging = true;
+            _mergeRetryIsDue = false;
+            _mergePace.Begin();
         }
 
         _scheduler.Schedule(new MergeJob(this), JobPriority.Compaction);
@@ -138,7 +143,14 @@ internal sealed class LogBackground
             if (_stopped)
                 return;
             Volatile.Write(ref _flushFailure, null);
-            Volatile.Write(ref _mergeFailure, null);
+            if (_mergeFailure is not null && _mergePace.IsRested)
+            {
+                // What failed again and again is told until it has ended well.
+                if (_mergePace.IsPersistent && _engine.MergeDue)
+                    _mergeRetryIsDue = !_merging;
+                else
+                    Volatile.Write(ref _mergeFailure, null);
+            }
         }
 
         RequestFlush();
@@ -156,6 +168,27 @@ internal sealed class LogBackground
             lock (_lock)
                 return !_flushing && !_merging && !_preparing;
         });
+    }
+
+    private void MergeFailed(Exception failure)
+    {
+        lock (_lock)
+        {
+            _mergePace.Fail();
+            Volatile.Write(ref _mergeFailure, failure);
+        }
+    }
+
+    private void MergeEnded(bool isWell)
+    {
+        lock (_lock)
+        {
+            _merging = false;
+            if (!isWell || _stopped)
+                return;
+            _mergePace.Succeed();
+            Volatile.Write(ref _mergeFailure, null);
+        }
     }
 
     private bool IsFlushing
@@ -201,6 +234,7 @@ internal sealed class LogBackground
         public void Run()
         {
             bool goesOn = false;
+            bool hasFailed = false;
             try
             {
                 goesOn = !work.IsStopped && work._engine.MergeStep();
@@ -208,7 +242,8 @@ internal sealed class LogBackground
             catch (Exception failure)
             {
                 work._engine.GiveUpMerge();
-                Volatile.Write(ref work._mergeFailure, failure);
+                work.MergeFailed(failure);
+                hasFailed = true;
             }
 
             if (goesOn && !work.IsStopped)
@@ -217,8 +252,7 @@ internal sealed class LogBackground
                 return;
             }
 
-            lock (work._lock)
-                work._merging = false;
+            work.MergeEnded(isWell: !hasFailed);
             work.RequestMerge();
             work._changed.Pulse();
         }
