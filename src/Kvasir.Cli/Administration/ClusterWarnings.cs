@@ -5,7 +5,7 @@ namespace Kvasir.Cli.Administration;
 /// <summary>What a cluster does not keep of what it promises, one sentence each.</summary>
 internal static class ClusterWarnings
 {
-    private const long IndexPercentNear = 80;
+    public const long IndexPercentNear = 80;
 
     // Where a node is away all keyspaces say the same.
     private const int NamesMax = 3;

@@ -58,10 +58,10 @@ internal static class KeyspaceCommand
         Argument<string> name = new("NAME") { Description = "Of the new keyspace." };
         Option<string?> engine = CommandFlag.Text("--engine", "NAME", "Storage engine: lsm, log or btree.", "lsm");
         Option<string?> partitioning = CommandFlag.Text("--partitioning", "NAME", "How keys find their shard.", "static");
-        Option<int> shards = CommandFlag.Number("--shards", "N", "Shards; a power of two.", 4, 1, 1024);
+        Option<int> shards = CommandFlag.Number("--shards", "N", "Shards; a power of two, and 1 on a server that is alone.", 4, 1, 1024);
         Option<string?> replication = CommandFlag.Text("--replication", "NAME", "How copies agree.", "raft");
-        Option<int> replicas = CommandFlag.Number("--replicas", "N", "Copies of each shard.", 3, 1, 7);
-        Option<string?> durability = CommandFlag.Text("--durability", "WORD", "When a write is answered.", "sync");
+        Option<int> replicas = CommandFlag.Number("--replicas", "N", "Copies of each shard; 1 on a server that is alone.", 3, 1, 7);
+        Option<string?> durability = CommandFlag.Text("--durability", "WORD", "When a write is answered: sync; on a server that is alone interval and none, too.", "sync");
         Command command = new("create", "Create a keyspace. A combination that makes no sense is refused with the reason.")
         {
             name, engine, partitioning, shards, replication, replicas, durability,
@@ -70,12 +70,16 @@ internal static class KeyspaceCommand
         command.SetAction((result, _) =>
         {
             using NodeConnection connection = flags.Open(result);
-            AdminReply.Write(
-                connection.Call(
-                    "KEYSPACE", "CREATE", result.GetValue(name)!,
-                    "engine", result.GetValue(engine)!, "partitioning", result.GetValue(partitioning)!, "shards", Text(result.GetValue(shards)),
-                    "replication", result.GetValue(replication)!, "replicas", Text(result.GetValue(replicas)), "durability", result.GetValue(durability)!),
-                flags.Json(result));
+            List<string> words = ["KEYSPACE", "CREATE", result.GetValue(name)!];
+
+            // The server knows what it has where nothing is said.
+            foreach (Option option in new Option[] { engine, partitioning, shards, replication, replicas, durability })
+            {
+                if (result.GetResult(option) is { Implicit: false } given)
+                    words.AddRange([option.Name.TrimStart('-'), given.Tokens[^1].Value]);
+            }
+
+            AdminReply.Write(connection.Call([.. words]), flags.Json(result));
             return Task.FromResult(ExitCode.Success);
         });
         return command;
@@ -87,6 +91,12 @@ internal static class KeyspaceCommand
         ServerFlags flags = ServerFlags.AddTo(command);
         command.SetAction((result, _) =>
         {
+            if (LoneKeyspaces.TryAsk(flags, result, out LoneKeyspaces? alone))
+            {
+                alone.Write(only: null, flags.Json(result));
+                return Task.FromResult(ExitCode.Success);
+            }
+
             ClusterSurvey survey = flags.Survey(result);
             if (flags.Json(result))
                 Console.WriteLine(JsonSerializer.Serialize(survey.First.Keyspaces.Select(k => Json(survey, k))));
@@ -104,8 +114,14 @@ internal static class KeyspaceCommand
         ServerFlags flags = ServerFlags.AddTo(command);
         command.SetAction((result, _) =>
         {
-            ClusterSurvey survey = flags.Survey(result);
             string wanted = result.GetValue(name)!;
+            if (LoneKeyspaces.TryAsk(flags, result, out LoneKeyspaces? alone))
+            {
+                alone.Write(wanted, flags.Json(result));
+                return Task.FromResult(ExitCode.Success);
+            }
+
+            ClusterSurvey survey = flags.Survey(result);
             KeyspaceEntry keyspace = survey.First.Keyspaces.FirstOrDefault(k => k.Name == wanted) ?? throw new UsageException($"there is no keyspace {wanted}");
             if (flags.Json(result))
             {

@@ -50,8 +50,14 @@ internal sealed record NodeEntry(long Id, string? State, bool? IsReachable, stri
 internal sealed record KeyspaceEntry(
     string Name, string? Engine, string? Partitioning, long? Shards, string? Replication, long? Replicas, string? Durability)
 {
+    /// <summary>Of what its keys may take in memory, where a server that is alone tells.</summary>
+    public long? IndexPercent { get; init; }
+
     public static KeyspaceEntry From(ReplyFields f) => new(
-        f.Text("name") ?? "", f.Text("engine"), f.Text("partitioning"), f.Number("shards"), f.Text("replication"), f.Number("replicas"), f.Text("durability"));
+        f.Text("name") ?? "", f.Text("engine"), f.Text("partitioning"), f.Number("shards"), f.Text("replication"), f.Number("replicas"), f.Text("durability"))
+    {
+        IndexPercent = f.Number("index-percent"),
+    };
 }
 
 /// <param name="Id">Of the Raft group.</param>

@@ -36,11 +36,13 @@ internal static class FileParts
             return [ClusterInspector.InspectMembership(files, path)];
         if (name == Path.GetFileName(ClusterInspector.PeersPath("")))
             return [ClusterInspector.InspectPeers(files, path)];
+        if (name == Path.GetFileName(NodeInspector.TablePath("")))
+            return NodeInspector.InspectTable(files, path);
         if (name == FlushedFile.Name)
             return [FlushedFile.Inspect(files, path)];
         if (TreeInspector.Knows(files, path))
             return TreeInspector.Inspect(files, path, entries);
-        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, B+tree, NODE, FLUSHED, CLUSTER, PEERS)");
+        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, B+tree, NODE, KEYSPACES, FLUSHED, CLUSTER, PEERS)");
     }
 
     private static List<InspectedPart> Segment(IFileSystem files, string path, bool entries)

@@ -92,6 +92,9 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             progress(identity, part.Length);
             required = NodeInspector.RequiredKeyspaces(files, folder);
             owners = NodeInspector.OwnersOfKeyspaces(files, folder);
+            string table = NodeInspector.TablePath(folder);
+            if (files.FileExists(table))
+                progress(table, LengthOf(table));
             TellOfFlushed(folder);
             _findings.AddRange(NodeInspector.VerifyFlushed(files, folder, FlushedPosition));
             CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, FlushedPosition));

@@ -55,7 +55,11 @@ public sealed record NodeDescription(NodeId Id, string State, bool Reachable, st
 /// <param name="Replicas">How many copies are promised.</param>
 /// <param name="Durability">sync.</param>
 public sealed record KeyspaceDescription(
-    string Name, int Database, string Engine, string Partitioning, int Shards, string Replication, int Replicas, string Durability);
+    string Name, int Database, string Engine, string Partitioning, int Shards, string Replication, int Replicas, string Durability)
+{
+    /// <summary>On a node that is alone, of an engine with every key in memory: how much of what they may take they do.</summary>
+    public int? IndexPercent { get; init; }
+}
 
 /// <param name="Id">Its number.</param>
 /// <param name="Keyspace">Of which it is a shard.</param>

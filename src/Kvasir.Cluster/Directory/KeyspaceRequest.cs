@@ -26,12 +26,18 @@ public sealed record KeyspaceRequest
     /// From words as in <c>engine lsm shards 16 replicas 3</c>, in any order and case, each choice once; what is not said has its
     /// default. What the words mean together is judged by <see cref="DirectoryOperations.CreateKeyspace"/>.
     /// </summary>
+    /// <param name="name">Of the keyspace.</param>
+    /// <param name="words">The choices.</param>
+    /// <param name="request">What is asked for.</param>
+    /// <param name="refusal">Why the words are none.</param>
+    /// <param name="defaults">Of what is not said, where it is not what clusters have.</param>
     public static bool TryParse(
-        string name, IReadOnlyList<string> words, [NotNullWhen(true)] out KeyspaceRequest? request, [NotNullWhen(false)] out string? refusal)
+        string name, IReadOnlyList<string> words, [NotNullWhen(true)] out KeyspaceRequest? request, [NotNullWhen(false)] out string? refusal,
+        KeyspaceRequest? defaults = null)
     {
         request = null;
         refusal = words.Count % 2 == 0 ? null : $"'{words[words.Count - 1]}' has no value: choices come as pairs, as in 'shards 16'";
-        var read = new KeyspaceRequest { Name = name };
+        KeyspaceRequest read = defaults is null ? new KeyspaceRequest { Name = name } : defaults with { Name = name };
         var seen = new SortedSet<string>(StringComparer.Ordinal);
         for (int i = 0; i + 1 < words.Count && refusal is null; i += 2)
         {

@@ -37,6 +37,20 @@ internal static class KeyspaceRules
     public static string? Refusal(KeyspaceRequest request) =>
         OfName(request.Name) ?? OfWords(request) ?? OfCombination(request) ?? RefusalOfNumbers(request) ?? NotYet(request);
 
+    /// <summary>The same on a node that is alone: it has one copy of one shard, and every durability.</summary>
+    public static string? RefusalAlone(KeyspaceRequest request) =>
+        OfName(request.Name) ?? OfWords(request) ?? request switch
+        {
+            { Partitioning: "range", Engine: "log" } => OfCombination(request),
+            { Partitioning: not "static" } => $"a node that is alone has all keys in one place: partitioning static, not {request.Partitioning}",
+            { Shards: not 1 } => $"a node that is alone has all keys in one place: shards 1, not {request.Shards}",
+            { Replication: not "raft" } or { Replicas: not 1 } => "a node that is alone has no others to keep copies: replicas 1",
+            { Conflicts: not "none" } => "a node that is alone puts all writes in one order, so there are no conflicts to resolve: conflicts none",
+            _ => null,
+        };
+
+    public static Durability DurabilityOf(KeyspaceRequest request) => Of(s_durabilities, request.Durability);
+
     /// <summary>The record for what was not refused.</summary>
     public static KeyspaceRecord Record(KeyspaceId id, KeyspaceRequest request) => new()
     {

@@ -18,6 +18,7 @@ internal static class IdentityFile
     private const int FirstLength = 32;
     private const uint JournalFlag = 1;
     private const uint UnsyncedFlag = 2;
+    private const uint TableFlag = 4;
 
     private static ReadOnlySpan<byte> Magic => "KVNODE\r\n"u8;
 
@@ -48,7 +49,7 @@ internal static class IdentityFile
         bytes.Clear();
         Magic.CopyTo(bytes);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], FormatVersion);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0) | (identity.HasKeyspaceTable ? TableFlag : 0));
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], identity.Id);
         BinaryPrimitives.WriteInt32LittleEndian(bytes[24..], identity.DatabaseCount);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[28..], identity.JournalId);
@@ -93,7 +94,10 @@ internal static class IdentityFile
             (flags & JournalFlag) != 0,
             databases,
             first ? 0 : BinaryPrimitives.ReadUInt64LittleEndian(bytes[28..]),
-            first || (flags & UnsyncedFlag) != 0);
+            first || (flags & UnsyncedFlag) != 0)
+        {
+            HasKeyspaceTable = (flags & TableFlag) != 0,
+        };
     }
 }
 
@@ -111,4 +115,8 @@ internal static class IdentityFile
 /// A keyspace whose durability is less than <c>sync</c> may have files that hold more than the journal does after a loss of
 /// power. Where that cannot be, a journal that ends before what the files hold is an older copy.
 /// </param>
-internal readonly record struct NodeIdentity(ulong Id, bool HasJournal, int DatabaseCount, ulong JournalId, bool HasUnsynced);
+internal readonly record struct NodeIdentity(ulong Id, bool HasJournal, int DatabaseCount, ulong JournalId, bool HasUnsynced)
+{
+    /// <summary>The folder has had a <see cref="KeyspaceTableFile"/>: one that is missing now is a loss.</summary>
+    public bool HasKeyspaceTable { get; init; }
+}

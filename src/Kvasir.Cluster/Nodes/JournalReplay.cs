@@ -10,16 +10,16 @@ namespace Kvasir.Cluster.Nodes;
 /// <summary>Gives each engine every journaled write that its files do not hold yet, in order.</summary>
 internal sealed class JournalReplay
 {
-    private readonly Replica[] _replicas;
+    private readonly Dictionary<uint, (Replica Replica, LogPosition Flushed)> _replicas;
+    private readonly KeyspaceTable _table;
     private readonly IScheduler _scheduler;
-    private readonly LogPosition[] _flushed;
 
-    public JournalReplay(Replica[] replicas, IScheduler scheduler)
+    public JournalReplay(IReadOnlyList<Replica> replicas, KeyspaceTable table, IScheduler scheduler)
     {
-        _replicas = replicas;
+        _replicas = replicas.ToDictionary(static r => r.StreamId, static r => (r, r.Engine.FlushedPosition));
+        _table = table;
         _scheduler = scheduler;
-        _flushed = [.. replicas.Select(r => r.Engine.FlushedPosition)];
-        FlushedMax = _flushed.Max();
+        FlushedMax = _replicas.Values.Max(static r => r.Flushed);
     }
 
     /// <summary>New positions must lie behind everything that any engine's files hold.</summary>
@@ -30,16 +30,18 @@ internal sealed class JournalReplay
         JournalPayloadReader reader = new(payload);
         while (reader.MoveNext())
         {
-            if (reader.StreamId >= _replicas.Length)
+            if (!_replicas.TryGetValue(reader.StreamId, out (Replica Replica, LogPosition Flushed) found))
             {
-                throw new StorageException(
-                    $"the journal has writes of keyspace number {reader.StreamId}, which is not configured; start with as many databases as before");
+                if (_table.WasDropped(reader.StreamId))
+                    continue;
+                throw new StorageException(KeyspaceTable.IsNamed(reader.StreamId)
+                    ? $"the journal has writes of keyspace number {reader.StreamId}, of which {KeyspaceTableFile.Name} does not know: it is an older copy"
+                    : $"the journal has writes of keyspace number {reader.StreamId}, which is not configured; start with as many databases as before");
             }
 
-            int index = (int)reader.StreamId;
-            if (position <= _flushed[index])
+            if (position <= found.Flushed)
                 continue;
-            IStorageEngine engine = _replicas[index].Engine;
+            IStorageEngine engine = found.Replica.Engine;
             TimeSpan delay = engine.SuggestWriteDelay(reader.Bytes.Length);
             if (delay > TimeSpan.Zero)
                 _scheduler.Pause(delay);

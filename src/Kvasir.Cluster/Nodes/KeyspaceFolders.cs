@@ -1,11 +1,12 @@
 using System.Globalization;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Nodes;
 
 /// <summary>
-/// Which keyspaces a node's folder must have. All of them are made before the identity says so, and none is ever taken
-/// away: one that is missing is a loss, never a keyspace that nobody has written to.
+/// Which keyspaces a node's folder must have. All of them are made before the identity or the table says so, and none is
+/// taken away before the table says that: one that is missing is a loss, never a keyspace that nobody has written to.
 /// </summary>
 internal static class KeyspaceFolders
 {
@@ -33,21 +34,40 @@ internal static class KeyspaceFolders
         return count;
     }
 
-    /// <summary>The folders of the system keyspace and of so many databases.</summary>
-    public static IEnumerable<string> PathsOf(string folder, int databases)
+    /// <summary>What must be there of so many databases, the system keyspace, and keyspaces with names of their own.</summary>
+    public static IReadOnlyList<KeyspaceEntry> Required(KeyspaceTable table, int databases) =>
+        databases == 0 ? [] : [.. Enumerable.Range(0, databases + 1).Select(i => table.OfNumbered((uint)i)), .. table.Named];
+
+    /// <summary>Why the table cannot be the one that belongs to these marks; null when it can.</summary>
+    public static string? FindUnknown(KeyspaceTable table, FlushedMarks marks)
     {
-        if (databases == 0)
-            yield break;
-        string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder + "/";
-        yield return keyspaces + SystemName;
-        for (int i = 0; i < databases; i++)
-            yield return keyspaces + NameOf(i);
+        foreach ((uint stream, _) in marks.Others)
+        {
+            if (!table.WasMade(stream))
+                return string.Create(CultureInfo.InvariantCulture, $"{FlushedFile.Name} tells of keyspace number {stream}, of which it does not know: it is an older copy");
+        }
+
+        return null;
     }
 
-    /// <summary>The folders that are there, in order.</summary>
-    public static IReadOnlyList<string> List(IFileSystem files, string folder)
+    public static string PathOf(string folder, KeyspaceEntry entry) => folder + "/" + KvasirNode.KeyspacesFolder + "/" + entry.Folder;
+
+    /// <summary>The folders that are there, in order; but those that are what is left of keyspaces that were dropped.</summary>
+    public static IReadOnlyList<string> List(IFileSystem files, string folder, KeyspaceTable? table = null)
     {
         string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
-        return files.FolderExists(keyspaces) ? [.. files.ListFolders(keyspaces).Select(name => keyspaces + "/" + name)] : [];
+        if (!files.FolderExists(keyspaces))
+            return [];
+        return [.. files.ListFolders(keyspaces).Where(name => table?.IsLeftOver(name) != true).Select(name => keyspaces + "/" + name)];
+    }
+
+    /// <summary>Removes what a crash left of keyspaces that were dropped, or never came to be.</summary>
+    public static void RemoveLeftOvers(IFileSystem files, string folder, KeyspaceTable table)
+    {
+        string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
+        if (!files.FolderExists(keyspaces))
+            return;
+        foreach (string name in files.ListFolders(keyspaces).Where(table.IsLeftOver).ToArray())
+            FolderTree.Remove(files, keyspaces + "/" + name);
     }
 }

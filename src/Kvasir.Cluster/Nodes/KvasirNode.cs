@@ -10,7 +10,8 @@ namespace Kvasir.Cluster.Nodes;
 
 /// <summary>
 /// A node: the keyspaces it hosts, one engine each, over the one journal they share. The databases of the Redis protocol
-/// are the keyspaces <c>db0</c>, <c>db1</c>, ...; they share one mailbox, so that a MULTI block is atomic across them.
+/// are the keyspaces <c>db0</c>, <c>db1</c>, ...; others are made by their name. All share one mailbox, so that a MULTI block is
+/// atomic across them.
 /// <para>
 /// <b>Start.</b> Engines open with what their files hold, then the journal gives each of them every later write again.
 /// A file that is missing or damaged stops the start with its name; nothing is served from a part of the data.
@@ -19,7 +20,7 @@ namespace Kvasir.Cluster.Nodes;
 /// <b>Threads.</b> Members are thread-safe unless they say that they belong to the mailbox.
 /// </para>
 /// </summary>
-public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
+public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
 {
     internal const string KeyspacesFolder = "keyspaces";
     internal const string JournalFolder = "journal";
@@ -31,7 +32,6 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     private readonly NodeEnvironment _environment;
     private readonly MemoryBudget _memory;
     private readonly JournalLog _log;
-    private readonly Replica[] _replicas;
     private readonly NodeUpkeep _upkeep;
     private readonly IDisposable _folderLock;
     private readonly SpaceReserve _reserve;
@@ -42,12 +42,15 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     // Held while files are copied, and while they are closed and opened again.
     private readonly Lock _filesLock = new();
 
-    // By database index; SWAPDB permutes it. The system replica remembers the permutation.
+    // Of those with numbers, by index; SWAPDB permutes it. The system replica remembers the permutation.
     private Replica[] _databases;
 
     // SWAPDBs that a log failure may still take back: their positions, and what stood before them.
     private readonly List<(LogPosition Position, Replica[] Before)> _swaps = [];
     private int _generation;
+
+    // Grows whenever an engine's files are closed.
+    private int _fileGeneration;
 
     // Failures of the log whose writes the engines have not forgotten yet: until then it must not resume.
     private int _discardsPending;
@@ -62,7 +65,6 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         _memory = new MemoryBudget(options.MemoryBytes);
         _log = new JournalLog(OnDurable, OnFailed);
         Mailbox = new ReplicaMailbox();
-        _replicas = new Replica[options.DatabaseCount + 1];
         _databases = [];
         _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.ReserveBytes);
         _upkeep = new NodeUpkeep(this, options, environment.Files, environment.Scheduler, _log, _reserve);
@@ -87,9 +89,9 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
 
     public IClusteredNode? Clustered => null;
 
-    public int DatabaseCount => _databases.Length;
+    public int DatabaseCount => _databases.Length + _named.Length;
 
-    /// <summary>Every replica of the node, the system keyspace's first.</summary>
+    /// <summary>Every replica of the node, the system keyspace's first, then those of numbered databases.</summary>
     public IReadOnlyList<Replica> Replicas => _replicas;
 
     /// <summary>The same, to walk through often: the list's enumerator is an object.</summary>
@@ -137,11 +139,19 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     /// <summary>The replica that a database index stands for now. Belongs to the mailbox.</summary>
     public Replica Database(int index)
     {
-        Check.That((uint)index < (uint)_databases.Length);
-        return _databases[index];
+        if ((uint)index < (uint)_databases.Length)
+            return _databases[index];
+        return _named[index - _databases.Length] ?? throw new StorageException("the keyspace of this database was dropped: SELECT another");
     }
 
-    public ReadOnlySpan<Replica> ReplicasOf(int database) => new(in _databases[database]);
+    /// <summary>Nobody where the keyspace was dropped.</summary>
+    public ReadOnlySpan<Replica> ReplicasOf(int database)
+    {
+        if (database < _databases.Length)
+            return new(in _databases[database]);
+        Replica?[] named = _named;
+        return named[database - _databases.Length] is null ? [] : new(in named[database - _databases.Length]!);
+    }
 
     /// <summary>
     /// Lets two database indexes trade places, durably with the execution's next commit. Belongs to the mailbox.
@@ -178,8 +188,8 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         if (durability != Durability.Sync && !_identity.HasUnsynced)
             Record(_identity with { HasUnsynced = true });
         _options = _options with { Durability = durability };
-        for (int i = 0; i < _replicas.Length; i++)
-            _replicas[i].Options = OptionsOf(i);
+        foreach (Replica replica in _replicas)
+            replica.Options = OptionsOf(EntryOf(replica));
         _upkeep.Change(_options);
     }
 
@@ -202,6 +212,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
             // What could not be saved was told to the listener, and is as unknown as after any restart.
             CloseStorage();
             _generation++;
+            _fileGeneration++;
             OpenStorageOnAnyDisk();
         }
 
@@ -259,7 +270,7 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
     /// The moment at which it is called, of every replica: everything answered is in it. Inside the mailbox. Returns what
     /// <see cref="TryCopy"/> wants to know of the moment.
     /// </summary>
-    internal int BeginCheckpoint(List<EngineCheckpoint> moments)
+    internal CheckpointMoment BeginCheckpoint()
     {
         if (_disposed)
             throw new StorageException("the node is closed");
@@ -267,23 +278,24 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
 
         // Who synced it may be another thread that is only about to say so.
         LogPosition durable = _log.Journal.DurablePosition;
+        var moment = new CheckpointMoment(_fileGeneration, _table, _databases.Length);
         foreach (Replica replica in _replicas)
         {
             replica.Engine.MarkStable(durable);
-            moments.Add(replica.Engine.BeginCheckpoint());
+            moment.Add(EntryOf(replica), replica.Engine.BeginCheckpoint());
         }
 
-        return _generation;
+        return moment;
     }
 
-    /// <summary>Copies files while nobody closes them; false when that has happened since <paramref name="generation"/>.</summary>
-    internal bool TryCopy(int generation, Action copy)
+    /// <summary>Copies files while nobody closes them; false when that has happened since the moment began.</summary>
+    internal bool TryCopy(CheckpointMoment moment, Action copy)
     {
         lock (_filesLock)
         {
             if (_disposed)
                 throw new StorageException("the node is closed");
-            if (generation != _generation)
+            if (moment.FileGeneration != _fileGeneration)
                 return false;
             copy();
             return true;
@@ -326,189 +338,14 @@ public sealed class KvasirNode : IServedNode, ILoneNode, IDisposable
         _identity = identity;
     }
 
-    private void RefuseMissingKeyspaces()
-    {
-        int databases = KeyspaceFolders.CountDatabases(_environment.Files, _options.Folder, _identity);
-        if (databases > _options.DatabaseCount)
-        {
-            throw new StorageException(
-                $"{_options.Folder} has {databases} databases and {_options.DatabaseCount} are configured; start with at least {databases}");
-        }
-
-        int index = 0;
-        foreach (string path in KeyspaceFolders.PathsOf(_options.Folder, databases))
-        {
-            if (FactoryOf(OptionsOf(index++)).FindMissing(_environment.Files, path) is { } missing)
-            {
-                throw new FileMissingException(
-                    $"{missing} is missing, though the keyspace was there; nothing is served from a part of the data", inner: null);
-            }
-        }
-    }
-
-    /// <summary>Before any engine is opened: it would remove the files that a manifest without its end does not name.</summary>
-    private FlushedFile OpenFlushedFile()
-    {
-        FlushedFile flushed = FlushedFile.Open(_environment.Files, _options.Folder, _identity.JournalId);
-        int stream = 0;
-        foreach (string path in KeyspaceFolders.PathsOf(_options.Folder, Math.Max(0, flushed.Marks.Flushed.Count - 1)))
-        {
-            LogPosition held = FactoryOf(OptionsOf(stream)).ReadFlushedPosition(_environment.Files, path);
-            if (flushed.Marks.Missing(stream++, held) is { } missing)
-                throw new CorruptionException(path, 0, missing);
-        }
-
-        return flushed;
-    }
-
-    /// <summary>Whose the engine of a stream is.</summary>
-    internal static EngineOwner OwnerOf(NodeIdentity identity, int stream) => new(identity.Id, (ulong)stream);
-
-    /// <summary>What is durable in every replica's own files is written down as such; false when that cannot be done now.</summary>
-    private bool TrySaveFlushed(LogPosition end)
-    {
-        try
-        {
-            // Read before the journal's own files are asked for anything more: a flush that ends meanwhile is said next time.
-            LogPosition[] positions = [.. _replicas.Select(static r => r.Engine.FlushedPosition)];
-            _flushed!.Save(_log.Journal.JournalId, positions, end);
-            return true;
-        }
-        catch (StorageException)
-        {
-            return false;
-        }
-    }
-
-    private IEngineFactory FactoryOf(KeyspaceOptions keyspace) =>
-        _environment.Engines.FirstOrDefault(e => e.Name == keyspace.Engine)
-            ?? throw new StorageException($"keyspace {keyspace.Name} wants the engine {keyspace.Engine}, which this program does not have");
-
-    /// <summary>On a full disk by letting go the space that is kept: then there are reads and deletions until there is room.</summary>
-    private void OpenStorageOnAnyDisk()
-    {
-        try
-        {
-            OpenStorage();
-        }
-        catch (DiskFullException)
-        {
-            CloseEngines();
-            if (!_reserve.TryLetGo())
-                throw;
-            OpenStorage();
-        }
-
-        if (!_reserve.TryHold())
-            _log.Refuse(new WriteRefusal(WriteRefusal.FullDisk, "disk full: writes are refused and reads go on; free some space and writes resume by themselves"));
-    }
-
-    private void OpenStorage()
-    {
-        RefuseMissingKeyspaces();
-        IFileSystem files = _environment.Files;
-        FlushedFile flushed = OpenFlushedFile();
-        string keyspaces = _options.Folder + "/" + KeyspacesFolder;
-        files.CreateFolder(keyspaces);
-        EngineEnvironment shared = new(files, _environment.Scheduler, _memory)
-        {
-            StabilityWanted = _log.RequestSync,
-            TakesAll = true,
-            LimitNears = _options.Warner,
-            ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, _log),
-        };
-        for (int i = 0; i < _replicas.Length; i++)
-        {
-            KeyspaceOptions keyspace = OptionsOf(i);
-            IStorageEngine engine = FactoryOf(keyspace).Open(keyspaces + "/" + keyspace.Name, shared with { Owner = OwnerOf(_identity, i) });
-            _replicas[i] = new Replica((uint)i, keyspace, engine, _log);
-        }
-
-        JournalReplay replay = new(_replicas, _environment.Scheduler);
-        JournalWriter journal = JournalWriter.Open(
-            files,
-            _environment.Scheduler,
-            _options.Folder + "/" + JournalFolder,
-            _options.Journal with
-            {
-                MustExist = _identity.HasJournal,
-                JournalId = _identity.JournalId,
-                MustReach = MustReach(_identity, replay.FlushedMax, flushed.Marks),
-                BeginAfter = replay.FlushedMax,
-                PendingBytesMax = (int)Math.Min(_options.Journal.PendingBytesMax, Math.Max(PendingBytesMin, _options.MemoryBytes / 16)),
-            },
-            LogPosition.Zero,
-            replay.Apply);
-        journal.BeforeLettingGo = () => TrySaveFlushed(LogPosition.Zero);
-        _flushed = flushed;
-        _log.Attach(journal);
-        foreach (Replica replica in _replicas)
-        {
-            replica.Engine.MarkStable(journal.DurablePosition);
-
-            // What is new needs no count of its keys, and no sweep that walks all of them to learn when they expire.
-            if (replica.Engine.LastSequence == default)
-                replica.Census.Clear();
-        }
-
-        _databases = DatabaseMapping.Read(_replicas);
-        _swaps.Clear();
-    }
-
-    private KeyspaceOptions OptionsOf(int replica)
-    {
-        if (replica == 0)
-            return new KeyspaceOptions { Name = KeyspaceFolders.SystemName, Engine = _options.Engine, Durability = _options.Durability };
-        int database = replica - 1;
-        return new KeyspaceOptions
-        {
-            Name = KeyspaceFolders.NameOf(database),
-            Engine = _options.Engine,
-            Durability = _options.DatabaseDurability.TryGetValue(database, out Durability durability) ? durability : _options.Durability,
-        };
-    }
-
-    /// <summary>Up to where the journal must go; where it may have lost what was not synced, up to where it was at a clean stop.</summary>
-    internal static LogPosition MustReach(NodeIdentity identity, LogPosition flushedMax, FlushedMarks marks)
-    {
-        LogPosition flushed = identity is { HasJournal: true, HasUnsynced: false } ? flushedMax : LogPosition.Zero;
-        return flushed > marks.End ? flushed : marks.End;
-    }
-
-    /// <summary>Closes everything, whatever happens; returns what kept the last writes from being saved.</summary>
-    private StorageException? CloseStorage()
-    {
-        StorageException? failure = null;
-        try
-        {
-            // The engines are not flushed: the journal has everything, and a stop should take no longer than a sync.
-            if (!_log.IsStopped)
-            {
-                _log.Journal.Commit(sync: true);
-                TrySaveFlushed(_log.Journal.DurablePosition);
-            }
-        }
-        catch (StorageException e)
-        {
-            failure = e;
-        }
-
-        JournalWriter journal = _log.Detach();
-        CloseEngines();
-        journal.Dispose();
-        return failure;
-    }
-
-    private void CloseEngines()
-    {
-        foreach (Replica? replica in _replicas)
-            replica?.Engine.Dispose();
-    }
-
     private void OnDurable(LogPosition position)
     {
-        foreach (Replica replica in _replicas)
-            replica.Engine.MarkStable(position);
+        lock (_replicasLock)
+        {
+            foreach (Replica replica in _replicas)
+                replica.Engine.MarkStable(position);
+        }
+
         _listener?.Durable(_log, position);
     }
 

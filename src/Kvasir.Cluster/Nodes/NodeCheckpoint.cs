@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 
@@ -21,19 +22,24 @@ internal static class NodeCheckpoint
             using CutItem cut = new(node);
             node.Mailbox.Post(cut);
             cut.Wait();
-            if (node.TryCopy(cut.Generation, () => FolderTree.Build(files, folder, () => Copy(node, cut, files, folder))))
+            if (node.TryCopy(cut.Moment, () => FolderTree.Build(files, folder, () => Copy(node, cut.Moment, files, folder))))
                 return;
         }
     }
 
-    private static void Copy(KvasirNode node, CutItem cut, IFileSystem files, string folder)
+    private static void Copy(KvasirNode node, CheckpointMoment moment, IFileSystem files, string folder)
     {
-        string keyspaces = folder + "/" + KvasirNode.KeyspacesFolder;
-        files.CreateFolder(keyspaces);
-        for (int i = 0; i < node.Replicas.Count; i++)
-            cut.Moments[i].WriteTo(keyspaces + "/" + node.Replicas[i].Options.Name);
-        files.SyncFolder(keyspaces);
-        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, node.DatabaseCount, JournalId: 0, HasUnsynced: false));
+        files.CreateFolder(folder + "/" + KvasirNode.KeyspacesFolder);
+        foreach ((KeyspaceEntry entry, EngineCheckpoint engine) in moment.Engines)
+            engine.WriteTo(KeyspaceFolders.PathOf(folder, entry));
+        files.SyncFolder(folder + "/" + KvasirNode.KeyspacesFolder);
+        bool hasTable = node.HasKeyspaceTable;
+        if (hasTable)
+            KeyspaceTableFile.Write(files, folder, moment.Table);
+        IdentityFile.Write(files, folder, new NodeIdentity(node.Identity, HasJournal: false, moment.Databases, JournalId: 0, HasUnsynced: false)
+        {
+            HasKeyspaceTable = hasTable,
+        });
     }
 
     private sealed class CutItem(KvasirNode node) : IMailboxItem, IDisposable
@@ -41,16 +47,22 @@ internal static class NodeCheckpoint
         private volatile bool _done;
         private StorageException? _refused;
 
-        /// <summary>One for each replica.</summary>
-        public List<EngineCheckpoint> Moments { get; } = [];
+        private CheckpointMoment? _moment;
 
-        public int Generation { get; private set; }
+        public CheckpointMoment Moment
+        {
+            get
+            {
+                Check.That(_moment is not null);
+                return _moment;
+            }
+        }
 
         public void Run(Execution execution)
         {
             try
             {
-                Generation = node.BeginCheckpoint(Moments);
+                _moment = node.BeginCheckpoint();
             }
             catch (StorageException refused)
             {
@@ -70,10 +82,6 @@ internal static class NodeCheckpoint
                 throw new WritesStoppedException(_refused.Message, _refused);
         }
 
-        public void Dispose()
-        {
-            foreach (EngineCheckpoint moment in Moments)
-                moment.Dispose();
-        }
+        public void Dispose() => _moment?.Dispose();
     }
 }

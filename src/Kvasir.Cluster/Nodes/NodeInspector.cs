@@ -18,12 +18,27 @@ public static class NodeInspector
     /// <summary>The file whose lock says that a process has the folder open.</summary>
     public static string LockPath(string folder) => folder + "/LOCK";
 
-    /// <summary>Folders of the keyspaces that are there, in order.</summary>
-    public static IReadOnlyList<string> ListKeyspaces(IFileSystem files, string folder) => KeyspaceFolders.List(files, folder);
+    public static string TablePath(string folder) => KeyspaceTableFile.PathIn(folder);
 
-    /// <summary>Folders of the keyspaces that must be there. Throws when the identity is damaged.</summary>
+    /// <summary>Folders of the keyspaces that are there, in order; but what is left of some that were dropped.</summary>
+    public static IReadOnlyList<string> ListKeyspaces(IFileSystem files, string folder)
+    {
+        KeyspaceTable? table = null;
+        try
+        {
+            table = ReadTable(files, folder);
+        }
+        catch (StorageException)
+        {
+            // Whoever asks for what must be there is told.
+        }
+
+        return KeyspaceFolders.List(files, folder, table);
+    }
+
+    /// <summary>Folders of the keyspaces that must be there. Throws when what says so is damaged.</summary>
     public static IReadOnlyList<string> RequiredKeyspaces(IFileSystem files, string folder) =>
-        [.. KeyspaceFolders.PathsOf(folder, CountDatabases(files, folder))];
+        [.. Required(files, folder).Select(e => KeyspaceFolders.PathOf(folder, e))];
 
     /// <summary>How many databases the folder has, 0 while its first start was not completed. Throws when the identity is damaged.</summary>
     public static int CountDatabases(IFileSystem files, string folder) =>
@@ -61,13 +76,16 @@ public static class NodeInspector
         NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
         FlushedMarks marks = FlushedFile.Open(files, folder, identity.JournalId).Marks;
         List<DamageFinding> findings = [];
-        int stream = 0;
-        foreach (string keyspace in KeyspaceFolders.PathsOf(folder, Math.Max(0, marks.Flushed.Count - 1)))
+        KeyspaceTable table = ReadTable(files, folder);
+        foreach (KeyspaceEntry entry in KeyspaceFolders.Required(table, Math.Max(0, marks.Flushed.Count - 1)))
         {
-            if (marks.Missing(stream++, flushedOf(keyspace)) is { } missing)
+            string keyspace = KeyspaceFolders.PathOf(folder, entry);
+            if (marks.Missing(entry.Stream, flushedOf(keyspace)) is { } missing)
                 findings.Add(new DamageFinding(keyspace, 0, missing));
         }
 
+        if (KeyspaceFolders.FindUnknown(table, marks) is { } unknown)
+            findings.Add(new DamageFinding(TablePath(folder), 0, unknown));
         return findings;
     }
 
@@ -76,10 +94,13 @@ public static class NodeInspector
     {
         NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
         var owners = new SortedDictionary<string, EngineOwner>(StringComparer.Ordinal);
-        foreach (string keyspace in RequiredKeyspaces(files, folder))
-            owners.Add(keyspace, KvasirNode.OwnerOf(identity, owners.Count));
+        foreach (KeyspaceEntry entry in Required(files, folder))
+            owners.Add(KeyspaceFolders.PathOf(folder, entry), KvasirNode.OwnerOf(identity, entry.Stream));
         return owners;
     }
+
+    /// <summary>The parts of a table of keyspaces; throws where it is damaged.</summary>
+    public static IReadOnlyList<InspectedPart> InspectTable(IFileSystem files, string path) => KeyspaceTableFile.Inspect(files, path);
 
     /// <summary>The identity file's one part; throws where it is damaged.</summary>
     public static InspectedPart Inspect(IFileSystem files, string path)
@@ -91,7 +112,15 @@ public static class NodeInspector
             new("has journal", identity.HasJournal ? "yes" : "no"),
             new("journal", identity.JournalId.ToString("x16", System.Globalization.CultureInfo.InvariantCulture)),
             new("unsynced writes", identity.HasUnsynced ? "yes" : "no"),
+            new("keyspaces file", identity.HasKeyspaceTable ? "yes" : "no"),
             new("databases", identity.DatabaseCount.ToString(System.Globalization.CultureInfo.InvariantCulture)),
         ]);
     }
+
+    private static IReadOnlyList<KeyspaceEntry> Required(IFileSystem files, string folder) =>
+        KeyspaceFolders.Required(ReadTable(files, folder), CountDatabases(files, folder));
+
+    // What the engine is called does not matter to those who look at its files.
+    private static KeyspaceTable ReadTable(IFileSystem files, string folder) =>
+        KeyspaceTableFile.Read(files, folder, IdentityFile.Read(files, IdentityPath(folder)), "");
 }

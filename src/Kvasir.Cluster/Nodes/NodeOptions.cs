@@ -15,8 +15,8 @@ public sealed record NodeOptions
     /// <summary>Databases of the Redis protocol, each a keyspace <c>db0</c>, <c>db1</c>, ...</summary>
     public int DatabaseCount { get; init; } = 16;
 
-    /// <summary>The engine of new databases, by its factory's name.</summary>
-    public string Engine { get; init; } = "lsm";
+    /// <summary>The engine of a new folder's databases, by its factory's name; null for the first that there is. A folder stays with its own.</summary>
+    public string? Engine { get; init; }
 
     public Durability Durability { get; init; } = Durability.Sync;
 
@@ -53,7 +53,7 @@ public sealed record NodeOptions
 /// <summary>The world a node lives in: the machine's, or an imagined one.</summary>
 /// <param name="Files">The disk.</param>
 /// <param name="Scheduler">Time, background jobs, waiting.</param>
-/// <param name="Engines">The engines that keyspaces may choose from.</param>
+/// <param name="Engines">The engines that keyspaces may choose from; the first is that of folders which say nothing of it.</param>
 /// <param name="Seed">Where the node's identity and other chance come from.</param>
 public sealed record NodeEnvironment(
     IFileSystem Files,

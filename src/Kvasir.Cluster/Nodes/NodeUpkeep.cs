@@ -65,7 +65,6 @@ internal sealed class NodeUpkeep : IBackgroundJob
         _log = log;
         _idle = scheduler.CreateWaitPoint();
         _identityPath = options.Folder + "/" + IdentityFile.Name;
-        _syncsByInterval = SyncsByInterval(options);
         _lastSync = scheduler.Time.GetTimestamp();
     }
 
@@ -73,17 +72,18 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     public void Start()
     {
+        _syncsByInterval = SyncsByInterval();
         TimeSpan period = Period(_options);
         _writeTimer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, period, period);
         _log.UnawaitedAppended = WriteSoon;
     }
 
-    /// <summary>Durabilities have changed.</summary>
+    /// <summary>Durabilities have changed, or what keyspaces there are.</summary>
     public void Change(NodeOptions options)
     {
         _options = options;
-        _syncsByInterval = SyncsByInterval(options);
+        _syncsByInterval = SyncsByInterval();
         TimeSpan period = Period(options);
         _timer?.Change(period, period);
     }
@@ -113,6 +113,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
                 Resume(_log.Refusal);
             TrimJournal();
             BoundMemory();
+            _node.RemoveDropped();
             if (++_rounds % RoundsOfMemory == 0)
                 _node.Memory.Spares.Rest();
         }
@@ -130,12 +131,12 @@ internal sealed class NodeUpkeep : IBackgroundJob
             _writeTimer?.Change(_options.WriteInterval, Timeout.InfiniteTimeSpan);
     }
 
-    private static bool SyncsByInterval(NodeOptions options) =>
-        options.Durability == Durability.Interval || options.DatabaseDurability.Values.Contains(Durability.Interval);
+    private bool SyncsByInterval() =>
+        _options.Durability == Durability.Interval || _node.Replicas.Any(static r => r.Options.Durability == Durability.Interval);
 
-    private static TimeSpan Period(NodeOptions options)
+    private TimeSpan Period(NodeOptions options)
     {
-        if (!SyncsByInterval(options) || options.SyncInterval >= s_round)
+        if (!_syncsByInterval || options.SyncInterval >= s_round)
             return s_round;
         return options.SyncInterval > options.WriteInterval ? options.SyncInterval : options.WriteInterval;
     }

@@ -9,7 +9,7 @@ using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;
 
-/// <summary>KEYSPACE, NODE, LEADER and STATUS: a cluster's own commands. Any node takes them.</summary>
+/// <summary>KEYSPACE, NODE, LEADER and STATUS: a cluster's own commands, which any node of it takes; KEYSPACE of a node that is alone, too.</summary>
 internal static class AdministrationCommands
 {
     public static IEnumerable<CommandDefinition> All =>
@@ -19,13 +19,14 @@ internal static class AdministrationCommands
             Name = "keyspace", Arity = -2, Flags = CommandFlags.None, Group = "cluster",
             Subcommands =
             [
-                Sub("create", -3, CommandFlags.Admin, Create),
-                Sub("drop", 3, CommandFlags.Admin, Drop),
-                Sub("list", 2, CommandFlags.None, List),
-                Sub("show", 3, CommandFlags.None, Show),
+                OfKeyspace("create", -3, CommandFlags.Admin | CommandFlags.NoMulti, Create),
+                OfKeyspace("drop", 3, CommandFlags.Admin | CommandFlags.NoMulti, Drop),
+                OfKeyspace("list", 2, CommandFlags.None, List),
+                OfKeyspace("show", 3, CommandFlags.None, Show),
                 Help(
                     "CREATE <name> [engine lsm|log|btree] [partitioning static] [shards <n>] [replication raft] [replicas <n>] [durability sync] [conflicts none]",
                     "    Make a keyspace. Shards: a power of two, 4 unless told. Replicas: an odd number, 3 unless told.",
+                    "    A server that is alone has one shard and one copy, and durability sync|interval|none.",
                     "DROP <name>",
                     "    Drop a keyspace and everything in it.",
                     "LIST",
@@ -81,6 +82,15 @@ internal static class AdministrationCommands
         Group = "cluster",
     };
 
+    private static CommandDefinition OfKeyspace(string name, int arity, CommandFlags flags, CommandHandler handler) => new()
+    {
+        Name = name,
+        Arity = arity,
+        Flags = flags,
+        Handler = handler,
+        Group = "cluster",
+    };
+
     private static void Run(CommandContext context, CommandHandler handler)
     {
         if (context.Node.Clustered is null)
@@ -92,17 +102,53 @@ internal static class AdministrationCommands
     private static void Create(CommandContext context)
     {
         string[] words = [.. Enumerable.Range(3, context.ArgumentCount - 3).Select(i => Text(context, i))];
+        if (context.Node.Alone is { } alone)
+        {
+            KeyspaceRequest defaults = new() { Name = "", Shards = 1, Replicas = 1, Durability = context.Node.Durability.ToString().ToLowerInvariant() };
+            Answer(context, KeyspaceRequest.TryParse(Text(context, 2), words, out KeyspaceRequest? own, out string? why, defaults) ? alone.CreateKeyspace(own) : why);
+            return;
+        }
+
         if (KeyspaceRequest.TryParse(Text(context, 2), words, out KeyspaceRequest? request, out string? refusal))
             Administration(context).CreateKeyspace(request, Later(context));
         else
             context.Reply.Error("ERR " + refusal);
     }
 
-    private static void Drop(CommandContext context) => Administration(context).DropKeyspace(Text(context, 2), Later(context));
+    private static void Drop(CommandContext context)
+    {
+        if (context.Node.Alone is not { } alone)
+        {
+            Administration(context).DropKeyspace(Text(context, 2), Later(context));
+            return;
+        }
+
+        string? refusal = alone.DropKeyspace(Text(context, 2), out int database);
+        if (database >= 0 && context.Node.ReplicasOf(database).IsEmpty)
+        {
+            // Whoever watches its keys, or has them cached, hears of it as of FLUSHDB.
+            context.Server.Events.Flushed(database);
+            foreach (RespSession session in context.Server.Clients.All)
+                session.IsDatabaseGone |= session.DatabaseIndex == database;
+        }
+
+        Answer(context, refusal);
+    }
+
+    private static void Answer(CommandContext context, string? refusal)
+    {
+        if (refusal is null)
+            context.Reply.Ok();
+        else
+            context.Reply.Error("ERR " + refusal);
+    }
+
+    private static IReadOnlyList<KeyspaceDescription> Keyspaces(CommandContext context) =>
+        context.Node.Alone?.Keyspaces ?? context.Node.Clustered!.Topology.Keyspaces;
 
     private static void List(CommandContext context)
     {
-        IReadOnlyList<KeyspaceDescription> keyspaces = context.Node.Clustered!.Topology.Keyspaces;
+        IReadOnlyList<KeyspaceDescription> keyspaces = Keyspaces(context);
         context.Reply.ArrayHeader(keyspaces.Count);
         foreach (KeyspaceDescription keyspace in keyspaces)
             StatusPage.Write(context.Reply, keyspace);
@@ -111,7 +157,7 @@ internal static class AdministrationCommands
     private static void Show(CommandContext context)
     {
         string name = Text(context, 2);
-        KeyspaceDescription? keyspace = context.Node.Clustered!.Topology.Keyspaces.FirstOrDefault(k => k.Name == name);
+        KeyspaceDescription? keyspace = Keyspaces(context).FirstOrDefault(k => k.Name == name);
         if (keyspace is null)
             context.Reply.Error("ERR there is no such keyspace");
         else

@@ -49,11 +49,11 @@ internal static class ConnectionCommands
     {
         if (!RespRequestParser.TryNumber(context.Argument(1), out long index))
         {
-            // In a cluster, databases have names.
-            if (context.Server.Router is { } router && router.Router.FindDatabase(context.Argument(1)) is var named and >= 0)
+            // Those that were made by a name.
+            int named = context.Server.Router?.Router.FindDatabase(context.Argument(1)) ?? context.Node.Alone!.FindKeyspace(context.Argument(1));
+            if (named >= 0)
             {
-                context.Session.DatabaseIndex = named;
-                context.Reply.Ok();
+                SelectIndex(context, named);
                 return;
             }
 
@@ -70,13 +70,19 @@ internal static class ConnectionCommands
             return;
         }
 
-        if (index < 0 || index >= context.Node.DatabaseCount)
+        if (index < 0 || index >= context.Node.DatabaseCount || (context.Node.Alone is not null && context.Node.ReplicasOf((int)index).IsEmpty))
         {
             context.Reply.Error("ERR DB index is out of range");
             return;
         }
 
-        context.Session.DatabaseIndex = (int)index;
+        SelectIndex(context, (int)index);
+    }
+
+    private static void SelectIndex(CommandContext context, int index)
+    {
+        context.Session.DatabaseIndex = index;
+        context.Session.IsDatabaseGone = false;
         context.Reply.Ok();
     }
 
@@ -104,6 +110,7 @@ internal static class ConnectionCommands
         session.Client.Name = [];
         session.Client.NoEvict = false;
         session.DatabaseIndex = 0;
+        session.IsDatabaseGone = false;
         context.Reply.Protocol = 2;
         session.Client.Authenticated = !server.RequiresPassword;
         session.Parser.Authenticated = session.Client.Authenticated;

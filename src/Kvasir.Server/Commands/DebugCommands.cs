@@ -229,6 +229,8 @@ internal static class DebugCommands
         BytesBuffer row = new();
         for (int i = 0; i < context.Node.DatabaseCount; i++)
         {
+            if (context.Node.ReplicasOf(i).IsEmpty)
+                continue;
             using EngineScan scan = context.Execution.CreateScan(context.Node.Database(i), default);
             for (scan.SeekToFirst(); scan.Valid; scan.Next())
             {

@@ -402,13 +402,15 @@ internal sealed class InfoPage(ServerState server, Execution execution)
                 continue;
             }
 
-            KeyNumbers numbers = server.Node.Database(i).Census.Estimate(execution, server.Clock.NowMs);
-            if (numbers.Keys != 0)
-            {
-                Field(
-                    "db" + i.ToString(CultureInfo.InvariantCulture),
-                    $"keys={numbers.Keys},expires={numbers.Expiring},avg_ttl={numbers.AverageTtlMs}");
-            }
+            if (server.Node.ReplicasOf(i).IsEmpty)
+                continue;
+            Replica replica = server.Node.Database(i);
+            KeyNumbers numbers = replica.Census.Estimate(execution, server.Clock.NowMs);
+            string text = $"keys={numbers.Keys},expires={numbers.Expiring},avg_ttl={numbers.AverageTtlMs}";
+            if (i >= server.Node.Alone!.NumberedDatabases)
+                Field("keyspace_" + replica.Options.Name, $"{text},engine={replica.Options.Engine}");
+            else if (numbers.Keys != 0)
+                Field("db" + i.ToString(CultureInfo.InvariantCulture), text);
         }
     }
 

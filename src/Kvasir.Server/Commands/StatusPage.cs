@@ -57,7 +57,7 @@ internal static class StatusPage
 
     public static void Write(RespWriter reply, KeyspaceDescription keyspace)
     {
-        reply.MapHeader(8);
+        reply.MapHeader(keyspace.IndexPercent is null ? 8 : 9);
         Field(reply, "name", keyspace.Name);
         Field(reply, "database", keyspace.Database);
         Field(reply, "engine", keyspace.Engine);
@@ -66,6 +66,8 @@ internal static class StatusPage
         Field(reply, "replication", keyspace.Replication);
         Field(reply, "replicas", keyspace.Replicas);
         Field(reply, "durability", keyspace.Durability);
+        if (keyspace.IndexPercent is { } percent)
+            Field(reply, "index-percent", percent);
     }
 
     private static void Write(RespWriter reply, GroupDescription group)

@@ -108,6 +108,7 @@ internal sealed class OpenedNode : IDisposable
             {
                 Folder = options.DataFolder,
                 DatabaseCount = options.Databases,
+                Engine = options.Engine,
                 Durability = options.Durability,
                 DatabaseDurability = options.DatabaseDurability,
                 SyncInterval = options.Interval,
@@ -142,6 +143,7 @@ internal sealed class OpenedNode : IDisposable
                     Seeds = [.. peer.Seeds.Select(static s => new PeerAddress(NodeId.None, s.Host, s.Port))],
                     DatabaseCount = options.Databases,
                     IsDatabaseCountAsked = options.AreDatabasesGiven,
+                    DatabaseEngines = options.Engine is { } engine ? [engine] : [],
                     MemoryBytes = MemoryShares.EngineBytes(options.MemoryBytes),
                     JournalBytesMax = options.JournalBytesMax,
                     Journal = JournalOf(options),

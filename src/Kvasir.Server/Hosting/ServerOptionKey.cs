@@ -43,6 +43,7 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("peer-tls-key-file", "FILE", "PEM file with that certificate's private key", null),
         new("peer-tls-ca-cert-file", "FILE", "PEM file of the authority that every node's certificate must come from", null),
         new("databases", "N", "Number of databases", Text(s_standard.Databases)),
+        new("engine", "lsm|log|btree", "The engine of the databases of a new folder, or of a cluster that is founded; a folder stays with its own", "lsm"),
         new("maxclients", "N", "Connections at most; one more is told so and closed", Text(s_standard.ClientsMax)),
         new("value-mib-max", "N", "The largest value", Text(s_standard.ValueBytesMax >> 20)),
         new("backlog", "N", "Connections that may wait to be accepted", Text(s_standard.Backlog)),

@@ -53,6 +53,9 @@ public sealed record ServerOptions
 
     public int Databases { get; init; } = 16;
 
+    /// <summary>The engine of a new folder's databases; null for the standard one.</summary>
+    public string? Engine { get; init; }
+
     /// <summary>That number was given by the user.</summary>
     public bool AreDatabasesGiven { get; init; }
 

@@ -196,6 +196,7 @@ public static class ServerOptionsReader
             IoThreads = (int)Number(settings, "io-threads", defaults.IoThreads, 1, 128),
             Databases = databases,
             AreDatabasesGiven = settings["databases"] is not null,
+            Engine = EngineOf(settings["engine"]),
             ClientsMax = (int)Number(settings, "maxclients", defaults.ClientsMax, 1, 1_000_000),
             ValueBytesMax = Number(settings, "value-mib-max", defaults.ValueBytesMax >> 20, 1, 512) << 20,
             Backlog = (int)Number(settings, "backlog", defaults.Backlog, 1, 65535),
@@ -224,6 +225,10 @@ public static class ServerOptionsReader
         "none" => Durability.None,
         _ => throw new StartupException($"{key} is sync, interval or none, not {text}"),
     };
+
+    private static string? EngineOf(string? word) => word is null or "lsm" or "log" or "btree"
+        ? word
+        : throw new StartupException($"engine: '{word}' is none; it is lsm, log or btree");
 
     private static Dictionary<int, Durability> PerDatabase(string? text, int databases)
     {

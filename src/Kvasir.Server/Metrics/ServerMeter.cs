@@ -9,6 +9,7 @@ namespace Kvasir.Server.Metrics;
 internal sealed class ServerMeter : IDisposable
 {
     public const string Name = "Kvasir.Server";
+    private static readonly EngineStatistics s_none = new();
     private readonly Meter _meter = new(Name);
     private readonly ServerState _server;
 
@@ -96,7 +97,7 @@ internal sealed class ServerMeter : IDisposable
         for (int i = 0; i < _server.Node.DatabaseCount; i++)
         {
             foreach (Replica replica in _server.Node.ReplicasOf(i))
-                max = Math.Max(max, value(replica.Engine.GetStatistics()));
+                max = Math.Max(max, value(StatisticsOf(replica)));
         }
 
         return max;
@@ -108,9 +109,22 @@ internal sealed class ServerMeter : IDisposable
         for (int i = 0; i < _server.Node.DatabaseCount; i++)
         {
             foreach (Replica replica in _server.Node.ReplicasOf(i))
-                sum += value(replica.Engine.GetStatistics());
+                sum += value(StatisticsOf(replica));
         }
 
         return sum;
+    }
+
+    // Outside the mailbox, where a replica may be dropped meanwhile.
+    private static EngineStatistics StatisticsOf(Replica replica)
+    {
+        try
+        {
+            return replica.Engine.GetStatistics();
+        }
+        catch (ObjectDisposedException)
+        {
+            return s_none;
+        }
     }
 }

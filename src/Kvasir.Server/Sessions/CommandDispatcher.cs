@@ -13,6 +13,7 @@ internal sealed class CommandDispatcher
 {
     public const string OutOfMemory = "OOM command not allowed when used memory > 'maxmemory'.";
     public const string NoReplicas = "NOREPLICAS Not enough good replicas to write.";
+    public const string DatabaseGone = "ERR the keyspace of this database was dropped: SELECT another";
     private const int KeyBytesMax = 64 << 10;
     private readonly ServerState _server;
     private readonly ServerStatistics _statistics;
@@ -290,6 +291,12 @@ internal sealed class CommandDispatcher
             return false;
         }
 
+        if (session.IsDatabaseGone && NeedsDatabase(entry))
+        {
+            reply.Error(DatabaseGone);
+            return false;
+        }
+
         if (longestArgument > KeyBytesMax && HasLongKey(context, entry.Definition))
         {
             reply.Error($"ERR key is longer than {KeyBytesMax} bytes");
@@ -350,6 +357,10 @@ internal sealed class CommandDispatcher
         session.Suspended = session.Delay.Until(_server.Clock.NowMicroseconds + (delay.Ticks / TimeSpan.TicksPerMicrosecond));
         return false;
     }
+
+    private static bool NeedsDatabase(CommandEntry entry) =>
+        entry.Definition.FirstKey != 0 || entry.Definition.OverShards is not null || (entry.Definition.Flags & CommandFlags.Write) != 0
+        || (entry.Parent ?? entry).Definition.Name is "exec" or "debug";
 
     private static bool HasLongKey(CommandContext context, CommandDefinition definition)
     {

@@ -90,6 +90,9 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The database that SELECT chose.</summary>
     public int DatabaseIndex { get; set; }
 
+    /// <summary>Its keyspace was dropped since; until the client selects another.</summary>
+    public bool IsDatabaseGone { get; set; }
+
     /// <summary>Replies that are under way from other nodes. In the mailbox.</summary>
     public int RepliesOwed { get; set; }
 
@@ -416,7 +419,7 @@ internal sealed class RespSession : IMailboxItem
             return;
         if (router is not null)
             router.Foresee(this, slots[..count], hashes[..count], reads);
-        else
+        else if (!IsDatabaseGone)
             Server.Node.Database(DatabaseIndex).Engine.Prefetch(hashes[..count], values: reads);
     }
 

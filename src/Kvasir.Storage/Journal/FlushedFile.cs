@@ -19,10 +19,14 @@ public sealed class FlushedFile
 {
     public const string Name = "FLUSHED";
 
-    private const uint FormatVersion = 1;
+    // The first knew no streams beyond those that are counted.
+    private const uint FormatVersion = 2;
+    private const uint FirstFormatVersion = 1;
     private const int RecordBytesUnit = 4096;
     private const int HeadBytes = 48;
     private const int CountOffset = 12;
+    private const int OtherCountOffset = 40;
+    private const int OtherBytes = 12;
     private const int ChecksumBytes = 4;
 
     private readonly IFileSystem _files;
@@ -78,6 +82,8 @@ public sealed class FlushedFile
             new("end", marks.End.ToString()),
             .. marks.Flushed.Select(static (position, stream) =>
                 new KeyValuePair<string, string>(string.Create(CultureInfo.InvariantCulture, $"stream {stream}"), position.ToString())),
+            .. marks.Others.Select(static other =>
+                new KeyValuePair<string, string>(string.Create(CultureInfo.InvariantCulture, $"stream {other.Stream}"), other.Position.ToString())),
         ]);
     }
 
@@ -88,14 +94,16 @@ public sealed class FlushedFile
     /// <param name="journalId">Whose positions they are.</param>
     /// <param name="flushed">By stream, each of it durable in the engine's own files.</param>
     /// <param name="end">Durable in the journal; <see cref="LogPosition.Zero"/> where that is not to be said.</param>
-    public void Save(ulong journalId, IReadOnlyList<LogPosition> flushed, LogPosition end)
+    /// <param name="others">Of streams whose numbers are beyond those.</param>
+    public void Save(
+        ulong journalId, IReadOnlyList<LogPosition> flushed, LogPosition end, IReadOnlyList<(uint Stream, LogPosition Position)>? others = null)
     {
         if (Marks.JournalId == journalId && end < Marks.End)
             end = Marks.End;
-        FlushedMarks marks = new(journalId, [.. flushed], end);
+        FlushedMarks marks = new(journalId, [.. flushed], end) { Others = [.. others ?? []] };
         if (marks.SaysTheSameAs(Marks))
             return;
-        int needed = HeadBytes + (flushed.Count * sizeof(ulong)) + ChecksumBytes;
+        int needed = HeadBytes + (flushed.Count * sizeof(ulong)) + (marks.Others.Count * OtherBytes) + ChecksumBytes;
         int recordBytes = (needed + RecordBytesUnit - 1) / RecordBytesUnit * RecordBytesUnit;
         if (recordBytes == _recordBytes)
             WriteInPlace(marks);
@@ -108,13 +116,24 @@ public sealed class FlushedFile
     {
         record.Clear();
         Magic.CopyTo(record);
-        BinaryPrimitives.WriteUInt32LittleEndian(record[8..], FormatVersion);
+
+        // Whoever has only what the first version knew is read by it, too.
+        BinaryPrimitives.WriteUInt32LittleEndian(record[8..], marks.Others.Count == 0 ? FirstFormatVersion : FormatVersion);
         BinaryPrimitives.WriteInt32LittleEndian(record[CountOffset..], marks.Flushed.Count);
+        BinaryPrimitives.WriteInt32LittleEndian(record[OtherCountOffset..], marks.Others.Count);
         BinaryPrimitives.WriteUInt64LittleEndian(record[16..], sequence);
         BinaryPrimitives.WriteUInt64LittleEndian(record[24..], marks.JournalId);
         BinaryPrimitives.WriteUInt64LittleEndian(record[32..], marks.End.Value);
         for (int i = 0; i < marks.Flushed.Count; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(record[(HeadBytes + (i * sizeof(ulong)))..], marks.Flushed[i].Value);
+        Span<byte> rest = record[(HeadBytes + (marks.Flushed.Count * sizeof(ulong)))..];
+        foreach ((uint stream, LogPosition position) in marks.Others)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(rest, stream);
+            BinaryPrimitives.WriteUInt64LittleEndian(rest[4..], position.Value);
+            rest = rest[OtherBytes..];
+        }
+
         BinaryPrimitives.WriteUInt32LittleEndian(record[^ChecksumBytes..], Crc32C.Compute(record[..^ChecksumBytes]));
     }
 
@@ -127,13 +146,26 @@ public sealed class FlushedFile
         if (version > FormatVersion)
             throw new FormatTooNewException(path, version, FormatVersion);
         int count = BinaryPrimitives.ReadInt32LittleEndian(record[CountOffset..]);
-        if (count < 0 || count > (record.Length - HeadBytes - ChecksumBytes) / sizeof(ulong))
+        int otherCount = BinaryPrimitives.ReadInt32LittleEndian(record[OtherCountOffset..]);
+        int room = record.Length - HeadBytes - ChecksumBytes;
+        if (count < 0 || count > room / sizeof(ulong) || otherCount < 0 || otherCount > (room - (count * sizeof(ulong))) / OtherBytes)
             return null;
         var flushed = new LogPosition[count];
         for (int i = 0; i < count; i++)
             flushed[i] = new LogPosition(BinaryPrimitives.ReadUInt64LittleEndian(record[(HeadBytes + (i * sizeof(ulong)))..]));
+        var others = new (uint Stream, LogPosition Position)[otherCount];
+        ReadOnlySpan<byte> rest = record[(HeadBytes + (count * sizeof(ulong)))..];
+        foreach (ref (uint Stream, LogPosition Position) other in others.AsSpan())
+        {
+            other = (BinaryPrimitives.ReadUInt32LittleEndian(rest), new LogPosition(BinaryPrimitives.ReadUInt64LittleEndian(rest[4..])));
+            rest = rest[OtherBytes..];
+        }
+
         var marks = new FlushedMarks(
-            BinaryPrimitives.ReadUInt64LittleEndian(record[24..]), flushed, new LogPosition(BinaryPrimitives.ReadUInt64LittleEndian(record[32..])));
+            BinaryPrimitives.ReadUInt64LittleEndian(record[24..]), flushed, new LogPosition(BinaryPrimitives.ReadUInt64LittleEndian(record[32..])))
+        {
+            Others = others,
+        };
         return (BinaryPrimitives.ReadUInt64LittleEndian(record[16..]), marks);
     }
 
@@ -211,15 +243,23 @@ public sealed record FlushedMarks(ulong JournalId, IReadOnlyList<LogPosition> Fl
 {
     public static FlushedMarks None { get; } = new(0, [], LogPosition.Zero);
 
+    /// <summary>As <paramref name="Flushed"/>, of streams whose numbers are beyond those.</summary>
+    public IReadOnlyList<(uint Stream, LogPosition Position)> Others { get; init; } = [];
+
     /// <summary>
     /// What is wrong with an engine's files that hold the log up to <paramref name="position"/>; null where that is enough.
     /// </summary>
-    public string? Missing(int stream, LogPosition position) =>
-        stream < Flushed.Count && position < Flushed[stream]
-            ? $"its files hold the log up to position {position}, and held it up to {Flushed[stream]} before the journal let go of that: "
+    public string? Missing(uint stream, LogPosition position)
+    {
+        LogPosition held = stream < (uint)Flushed.Count
+            ? Flushed[(int)stream]
+            : Others.FirstOrDefault(o => o.Stream == stream).Position;
+        return position < held
+            ? $"its files hold the log up to position {position}, and held it up to {held} before the journal let go of that: "
                 + "the end of its manifest is lost, or it is an older copy"
             : null;
+    }
 
     internal bool SaysTheSameAs(FlushedMarks other) =>
-        JournalId == other.JournalId && End == other.End && Flushed.SequenceEqual(other.Flushed);
+        JournalId == other.JournalId && End == other.End && Flushed.SequenceEqual(other.Flushed) && Others.SequenceEqual(other.Others);
 }

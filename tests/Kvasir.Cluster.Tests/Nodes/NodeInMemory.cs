@@ -13,9 +13,12 @@ namespace Kvasir.Cluster.Tests.Nodes;
 /// <summary>A node on a simulated disk, with model engines, and verbs for tests.</summary>
 internal sealed class NodeInMemory : IDisposable
 {
-    public NodeInMemory(Durability durability = Durability.Sync, int databases = 4)
+    private readonly IReadOnlyList<IEngineFactory> _engines;
+
+    public NodeInMemory(Durability durability = Durability.Sync, int databases = 4, IReadOnlyList<IEngineFactory>? engines = null)
     {
-        Options = new NodeOptions { Folder = "/data", Engine = "model", DatabaseCount = databases, Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes };
+        _engines = engines ?? [new ModelEngineFactory()];
+        Options = new NodeOptions { Folder = "/data", Engine = engines is null ? "model" : null, DatabaseCount = databases, Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes };
         Disk = new SimulatedFileSystem(new SeededRandom(1));
         Scheduler = new SimulatedScheduler(new SeededRandom(2));
         Node = Open(Disk);
@@ -103,7 +106,7 @@ internal sealed class NodeInMemory : IDisposable
     public void Dispose() => Node.Dispose();
 
     private KvasirNode Open(SimulatedFileSystem disk) =>
-        KvasirNode.Open(Options, new NodeEnvironment(disk, Scheduler, [new ModelEngineFactory()], Seed: 5));
+        KvasirNode.Open(Options, new NodeEnvironment(disk, Scheduler, _engines, Seed: 5));
 }
 
 internal sealed class ActionItem(Action<Execution> action) : IMailboxItem

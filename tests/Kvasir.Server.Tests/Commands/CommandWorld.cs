@@ -18,7 +18,8 @@ internal sealed class CommandWorld : IDisposable
 
     /// <param name="durability">With none, replies leave at once, so that scenarios need not run the journal.</param>
     /// <param name="engine">Instead of model engines.</param>
-    public CommandWorld(Durability durability = Durability.None, IEngineFactory? engine = null)
+    /// <param name="others">Engines that keyspaces may choose beside it.</param>
+    public CommandWorld(Durability durability = Durability.None, IEngineFactory? engine = null, IReadOnlyList<IEngineFactory>? others = null)
     {
         engine ??= new ModelEngineFactory();
         var random = new SeededRandom(1);
@@ -26,7 +27,7 @@ internal sealed class CommandWorld : IDisposable
         Disk = new SimulatedFileSystem(random.Fork());
         Node = KvasirNode.Open(
             new NodeOptions { Folder = "/data", Engine = engine.Name, Durability = durability, MemoryBytes = MemoryBudget.MinimumBytes },
-            new NodeEnvironment(Disk, Scheduler, [engine], Seed: 1));
+            new NodeEnvironment(Disk, Scheduler, [engine, .. others ?? []], Seed: 1));
         Server = new ServerState(Node, Scheduler.Time, AllCommands.List);
         _peer = Connect();
     }

@@ -21,7 +21,11 @@ internal static class FlushCommands
         if (!AcceptsMode(context))
             return;
         for (int i = 0; i < context.Node.DatabaseCount; i++)
-            Flush(context, i);
+        {
+            if (context.Routed is not null || !context.Node.ReplicasOf(i).IsEmpty)
+                Flush(context, i);
+        }
+
         context.Server.Events.FlushedAll();
         context.Reply.Ok();
     }
@@ -43,7 +47,9 @@ internal static class FlushCommands
             return;
         }
 
-        if ((uint)first >= (uint)context.Node.DatabaseCount || (uint)second >= (uint)context.Node.DatabaseCount)
+        // Those that have names keep them.
+        int numbered = context.Node.Alone?.NumberedDatabases ?? context.Node.DatabaseCount;
+        if ((uint)first >= (uint)numbered || (uint)second >= (uint)numbered)
         {
             context.Reply.Error("ERR DB index is out of range");
             return;

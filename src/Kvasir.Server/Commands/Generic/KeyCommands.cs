@@ -70,7 +70,7 @@ internal static class KeyCommands
     {
         if (!NumberText.TryInt32Argument(context, 2, out int target))
             return;
-        if ((uint)target >= (uint)context.Node.DatabaseCount)
+        if (!IsThere(context, target))
         {
             context.Reply.Error(IndexOutOfRange);
             return;
@@ -121,7 +121,7 @@ internal static class KeyCommands
             {
                 if (!NumberText.TryInt32Argument(context, ++i, out target))
                     return;
-                if ((uint)target >= (uint)context.Node.DatabaseCount)
+                if (!IsThere(context, target))
                 {
                     context.Reply.Error(IndexOutOfRange);
                     return;
@@ -168,6 +168,9 @@ internal static class KeyCommands
         KeyAccess.Changed(context, target, KeyEventClass.Generic, "copy_to"u8, to);
         context.Reply.Integer(1);
     }
+
+    private static bool IsThere(CommandContext context, int database) =>
+        (uint)database < (uint)context.Node.DatabaseCount && (context.Node.Alone is null || !context.Node.ReplicasOf(database).IsEmpty);
 
     private static void Rename(CommandContext context, bool onlyIfAbsent)
     {

@@ -14,7 +14,7 @@ namespace Kvasir.Server.Commands.Generic;
 /// </summary>
 internal static class ShardCommands
 {
-    private const string Dropped = "ERR the keyspace of this database was dropped: SELECT another";
+    private const string Dropped = CommandDispatcher.DatabaseGone;
 
     public static void DbSize(CommandContext context)
     {

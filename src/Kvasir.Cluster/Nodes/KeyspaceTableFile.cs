@@ -1,0 +1,175 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Primitives;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <summary>
+/// The file <c>KEYSPACES</c> (docs/formats/node.md): there where a folder has more than numbered databases with the standard engine. Replaced
+/// by a rename, so that a keyspace is there, or dropped, as a whole.
+/// </summary>
+internal static class KeyspaceTableFile
+{
+    public const string Name = "KEYSPACES";
+    private const uint FormatVersion = 1;
+    private const int HeadBytes = 20;
+    private const int ChecksumBytes = 4;
+    private const byte NoDurability = 0;
+
+    // A byte says how long it is.
+    private const int TextBytesMax = byte.MaxValue;
+
+    private static ReadOnlySpan<byte> Magic => "KVKEYSP\n"u8;
+
+    /// <summary>What the folder says. Throws where it is damaged, or missing though <paramref name="identity"/> tells of it.</summary>
+    public static KeyspaceTable Read(IFileSystem files, string folder, NodeIdentity identity, string standardEngine)
+    {
+        string path = PathIn(folder);
+        if (files.FileExists(path))
+        {
+            // The name may be in the page cache only, from a start that was killed; what follows is durable before it.
+            files.SyncFolder(folder);
+            return Read(files, path);
+        }
+
+        return identity.HasKeyspaceTable ? throw new FileMissingException(path) : KeyspaceTable.Of(standardEngine);
+    }
+
+    public static string PathIn(string folder) => folder + "/" + Name;
+
+    public static void Write(IFileSystem files, string folder, KeyspaceTable table)
+    {
+        var bytes = new BytesBuffer(256);
+        bytes.Append(Magic);
+        Append(bytes, FormatVersion);
+        Append(bytes, table.NextNumber);
+        Append(bytes, (uint)table.Entries.Length);
+        Append(bytes, table.DatabaseEngine);
+        foreach (KeyspaceEntry entry in table.Entries)
+        {
+            Append(bytes, entry.Stream);
+            bytes.Append(entry.Durability is { } durability ? (byte)(durability + 1) : NoDurability);
+            Append(bytes, entry.Name);
+            Append(bytes, entry.Engine);
+            Append(bytes, entry.Folder);
+        }
+
+        Append(bytes, Crc32C.Compute(bytes.WrittenSpan));
+        string path = PathIn(folder);
+        string temporary = path + ".new";
+        if (files.FileExists(temporary))
+            files.Delete(temporary);
+        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
+        {
+            file.Write(bytes.WrittenSpan, 0);
+            file.Sync(SyncMode.Full);
+        }
+
+        files.Rename(temporary, path);
+        files.SyncFolder(folder);
+    }
+
+    /// <summary>The file's parts; throws where it is damaged.</summary>
+    public static IReadOnlyList<InspectedPart> Inspect(IFileSystem files, string path)
+    {
+        KeyspaceTable table = Read(files, path);
+        return
+        [
+            new InspectedPart(0, files.FileLength(path), "keyspaces",
+            [
+                new("engine of databases", table.DatabaseEngine),
+                new("next number", table.NextNumber.ToString(CultureInfo.InvariantCulture)),
+            ]),
+            .. table.Entries.Select(static e => new InspectedPart(0, 0, "keyspace",
+            [
+                new("stream", e.Stream.ToString(CultureInfo.InvariantCulture)),
+                new("name", e.Name),
+                new("engine", e.Engine),
+                new("durability", e.Durability?.ToString().ToLowerInvariant() ?? "as the server"),
+                new("folder", e.Folder),
+            ])),
+        ];
+    }
+
+    private static KeyspaceTable Read(IFileSystem files, string path)
+    {
+        byte[] bytes;
+        using (IFile file = files.Open(path, FileOpenMode.Read))
+        {
+            if (file.Length is < HeadBytes + ChecksumBytes or > int.MaxValue)
+                throw new CorruptionException(path, 0, $"it is {file.Length} bytes long");
+            bytes = new byte[file.Length];
+            if (file.Read(bytes, 0) != bytes.Length)
+                throw new CorruptionException(path, 0, "it is shorter than the system says");
+        }
+
+        if (!bytes.AsSpan(0, 8).SequenceEqual(Magic))
+            throw new CorruptionException(path, 0, "it does not begin with the magic of a table of keyspaces");
+        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != Crc32C.Compute(bytes.AsSpan(0, bytes.Length - ChecksumBytes)))
+            throw new CorruptionException(path, 0, "its checksum does not match");
+        uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8));
+        if (version > FormatVersion)
+            throw new FormatTooNewException(path, version, FormatVersion);
+        return Decode(bytes.AsSpan(0, bytes.Length - ChecksumBytes)) ?? throw new CorruptionException(path, HeadBytes, "what it says makes no sense");
+    }
+
+    private static KeyspaceTable? Decode(ReadOnlySpan<byte> bytes)
+    {
+        uint next = BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]);
+        uint count = BinaryPrimitives.ReadUInt32LittleEndian(bytes[16..]);
+        ReadOnlySpan<byte> rest = bytes[HeadBytes..];
+        if (!TryText(ref rest, out string engine))
+            return null;
+        var entries = ImmutableArray.CreateBuilder<KeyspaceEntry>();
+        for (uint i = 0; i < count; i++)
+        {
+            if (rest.Length < 5)
+                return null;
+            uint stream = BinaryPrimitives.ReadUInt32LittleEndian(rest);
+            byte durability = rest[4];
+            rest = rest[5..];
+            bool follows = entries.Count == 0 || stream > entries[^1].Stream;
+            bool isMade = !KeyspaceTable.IsNamed(stream) || stream - KeyspaceTable.FirstNamedStream < next;
+            if (!follows || !isMade || durability > (byte)Durability.None + 1 || !TryText(ref rest, out string name)
+                || !TryText(ref rest, out string own) || !TryText(ref rest, out string folder) || name.Length == 0 || !IsFolderName(folder))
+                return null;
+            entries.Add(new KeyspaceEntry(stream, name, own, durability == NoDurability ? null : (Durability)(durability - 1), folder));
+        }
+
+        bool isSound = rest.IsEmpty && next > 0
+            && entries.Select(e => e.Name).Distinct(StringComparer.Ordinal).Count() == entries.Count
+            && entries.Select(e => e.Folder).Distinct(StringComparer.Ordinal).Count() == entries.Count;
+        return isSound ? new KeyspaceTable(engine, next, entries.ToImmutable()) : null;
+    }
+
+    private static bool IsFolderName(string folder) => folder.Length > 0 && !folder.Contains('/', StringComparison.Ordinal) && folder is not ("." or "..");
+
+    private static bool TryText(ref ReadOnlySpan<byte> rest, out string text)
+    {
+        text = "";
+        if (rest.IsEmpty || rest.Length < 1 + rest[0])
+            return false;
+        text = Encoding.UTF8.GetString(rest.Slice(1, rest[0]));
+        rest = rest[(1 + rest[0])..];
+        return true;
+    }
+
+    private static void Append(BytesBuffer bytes, uint number)
+    {
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.GetSpan(4), number);
+        bytes.Advance(4);
+    }
+
+    private static void Append(BytesBuffer bytes, string text)
+    {
+        int length = Encoding.UTF8.GetByteCount(text);
+        Check.That(length <= TextBytesMax);
+        bytes.Append((byte)length);
+        Encoding.UTF8.GetBytes(text, bytes.GetSpan(length));
+        bytes.Advance(length);
+    }
+}
