@@ -41,6 +41,7 @@ internal sealed class BackgroundWork
     private bool _flushing;
     private bool _preparing;
     private int _compactions;
+    private int _callers;
     private bool _stopped;
 
     public BackgroundWork(BufferedEngine engine, IScheduler scheduler, BufferOptions options)
@@ -137,6 +138,37 @@ internal sealed class BackgroundWork
         RequestCompaction();
     }
 
+    /// <summary>
+    /// Does on the caller's thread what <see cref="Stop"/> must wait for; false when that has come before, or has had it given up.
+    /// </summary>
+    public bool TryRun(Action<CancellationToken> work)
+    {
+        CancellationToken stopping;
+        lock (_lock)
+        {
+            if (_stopped)
+                return false;
+            _callers++;
+            stopping = _stopping.Token;
+        }
+
+        try
+        {
+            work(stopping);
+            return true;
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            return false;
+        }
+        finally
+        {
+            lock (_lock)
+                _callers--;
+            _changed.Pulse();
+        }
+    }
+
     /// <summary>No job starts any more, and a compaction is given up; returns when none runs.</summary>
     public void Stop()
     {
@@ -172,7 +204,7 @@ internal sealed class BackgroundWork
         get
         {
             lock (_lock)
-                return _flushing || _preparing || _compactions != 0;
+                return _flushing || _preparing || _compactions != 0 || _callers != 0;
         }
     }
 

@@ -66,7 +66,7 @@ internal sealed partial class BufferedEngine
         {
             ObjectDisposedException.ThrowIf(_ended, this);
             engine.WaitUntilFlushed(moment.Sequence);
-            engine._tables.Checkpoint(folder);
+            ObjectDisposedException.ThrowIf(!engine._background.TryRun(_ => engine._tables.Checkpoint(folder)), engine);
         }
 
         public override void Dispose()

@@ -132,17 +132,21 @@ internal sealed partial class BufferedEngine : IOrderedEngine
 
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        _tables.CompactRange(
-            start.IsEmpty ? null : start.ToArray(), end.IsEmpty ? null : end.ToArray(), () => _snapshots.Boundaries(this));
-        RefreshTables();
-
-        // What the views of before have kept is free once, and at the end of the file twice, they were replaced.
-        for (int i = 0; i < 2 && !_tables.KeepsVersions; i++)
+        byte[]? first = start.IsEmpty ? null : start.ToArray();
+        byte[]? behind = end.IsEmpty ? null : end.ToArray();
+        bool isOpen = _background.TryRun(stopping =>
         {
-            _tables.Trim();
+            _tables.CompactRange(first, behind, () => _snapshots.Boundaries(this), stopping);
             RefreshTables();
-        }
+
+            // What the views of before have kept is free once, and at the end of the file twice, they were replaced.
+            for (int i = 0; i < 2 && !_tables.KeepsVersions; i++)
+            {
+                _tables.Trim(stopping);
+                RefreshTables();
+            }
+        });
+        ObjectDisposedException.ThrowIf(!isOpen, this);
     }
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)

@@ -71,10 +71,10 @@ internal interface ISortedStore : IDisposable
     void NoteOldestSnapshot(ulong oldest);
 
     /// <summary>Compacts [start, end) (null: unbounded) down to the last level that has data, all of it rewritten.</summary>
-    void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots);
+    void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default);
 
     /// <summary>Gives the disk back what only earlier views have kept, where it is not given back as they go.</summary>
-    void Trim()
+    void Trim(CancellationToken cancellation = default)
     {
     }
 

@@ -27,6 +27,33 @@ public sealed class ConcurrencyTests
             Run(engine, underTest.Draw(new SeededRandom(seed)), disk);
     }
 
+    /// <summary>What memory an engine has outside the garbage-collected heap must not be freed under anybody.</summary>
+    [Theory, EveryEngine]
+    public void WhoeverReadsWhileTheEngineIsClosedIsTold(string engine, DiskKind disk)
+    {
+        IEngineFactory factory = EngineUnderTest.Named(engine).Tiny;
+        for (int life = 0; life < 25 * ConformanceTable.Scale; life++)
+        {
+            using var own = new TestDisk(disk);
+            var memory = new MemoryBudget(MemoryBudget.MinimumBytes);
+            using (var crew = new Crew(own))
+            {
+                IStorageEngine target = factory.Open(own.Root + "/engine", new EngineEnvironment(own.Files, crew.Scheduler, memory));
+                Publish(target, own, publications: 20, CancellationToken.None);
+                using var begun = new CountdownEvent(5);
+                crew.ReadToTheEnd(target, begun);
+                crew.Run(_ =>
+                {
+                    begun.Wait();
+                    target.Dispose();
+                });
+            }
+
+            Assert.Equal(0, memory.WriteBytes);
+            Assert.Equal(0, memory.CacheBytes);
+        }
+    }
+
     private static void Run(string engine, IEngineFactory factory, DiskKind disk)
     {
         ulong publications = disk == DiskKind.Real ? 300UL : 1200;
@@ -204,6 +231,30 @@ public sealed class ConcurrencyTests
             Start(stop => ReadPoints(engine, stop));
             Start(stop => Scan(engine, stop));
             Start(stop => ReadSnapshots(engine, stop));
+        }
+
+        /// <summary>Reads of every kind, each until it is told that the engine is closed.</summary>
+        public void ReadToTheEnd(IStorageEngine engine, CountdownEvent begun)
+        {
+            Until(() => ReadPoints(engine, CancellationToken.None));
+            Until(() => Scan(engine, CancellationToken.None));
+            Until(() => ReadSnapshots(engine, CancellationToken.None));
+            Until(() => Compact(engine, CancellationToken.None));
+            Until(() =>
+            {
+                while (true)
+                {
+                    engine.Flush();
+                    _ = engine.SuggestWriteDelay(1);
+                    engine.WaitForFlush();
+                }
+            });
+
+            void Until(Action work) => StartToEnd(_ =>
+            {
+                begun.Signal();
+                Assert.Throws<ObjectDisposedException>(work);
+            });
         }
 
         public void Run(Action<CancellationToken> work)

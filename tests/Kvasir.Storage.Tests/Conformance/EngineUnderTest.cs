@@ -1,6 +1,5 @@
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree;
-using Kvasir.Storage.BTree.Checking;
 using Kvasir.Storage.BTree.Sorted;
 using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
@@ -37,7 +36,7 @@ internal sealed record EngineUnderTest
             Tiny = new BTreeEngineFactory(
                 new BufferOptions { MemTableBytes = 8 << 10, CachesRows = false }, new BTreeOptions { MapBytesMin = 1 << 17 }),
             Draw = DrawTree,
-            Verify = static (files, folder) => BTreeVerifier.Verify(files, SortedTree.PathIn(folder)),
+            Verify = static (files, folder) => TreeVerifier.Verify(files, folder),
             CanBeMadeAnew = static path => path.EndsWith(".lock", StringComparison.Ordinal),
             IsInterruptible = false,
         },

@@ -144,26 +144,26 @@ internal sealed class SortedTree : ISortedStore
     {
     }
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots)
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default)
     {
         long horizonMs = _environment.ExpiryHorizonMs;
         var expired = new List<byte[]>();
         for (byte[]? next = start ?? []; next is not null;)
         {
+            cancellation.ThrowIfCancellationRequested();
             expired.Clear();
             next = FindExpired(next, end, horizonMs, expired);
             if (expired.Count != 0)
                 DeleteExpired(expired, horizonMs);
         }
 
-        Trim();
+        Trim(cancellation);
     }
 
-    public void Trim()
+    public void Trim(CancellationToken cancellation = default)
     {
         while (_store.ShrinkStep(StepPages))
-        {
-        }
+            cancellation.ThrowIfCancellationRequested();
     }
 
     public void Checkpoint(string folder)

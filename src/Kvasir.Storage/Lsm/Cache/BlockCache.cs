@@ -25,7 +25,8 @@ internal sealed class BlockCache
     private readonly CacheShard[] _shards = new CacheShard[ShardCount];
     private ulong _lastFileId;
     private uint _hand;
-    private int _users;
+    // Whoever makes one of their own is its user.
+    private int _users = 1;
 
     public BlockCache(MemoryBudget budget)
     {
@@ -77,7 +78,7 @@ internal sealed class BlockCache
     /// <summary>The one cache of everything that shares <paramref name="budget"/>; <see cref="Leave"/> when done.</summary>
     public static BlockCache Join(MemoryBudget budget)
     {
-        BlockCache cache = s_caches.GetValue(budget, static b => new BlockCache(b));
+        BlockCache cache = s_caches.GetValue(budget, static b => new BlockCache(b) { _users = 0 });
         Interlocked.Increment(ref cache._users);
         return cache;
     }
@@ -115,6 +116,10 @@ internal sealed class BlockCache
         CachedBlock kept = _shards[hash >> 60].Insert(hash, block);
         if (!ReferenceEquals(kept, block))
             block.Release();
+
+        // A walk may outlive the engine that it reads: nobody is left who would take this along.
+        if (Volatile.Read(ref _users) == 0)
+            _shards[hash >> 60].Clear();
         Trim();
         return kept;
     }

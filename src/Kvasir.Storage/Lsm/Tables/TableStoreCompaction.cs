@@ -34,7 +34,7 @@ internal sealed partial class TableStore
 
     public bool DropCovered(Func<ulong[]> snapshots) => TryDropCovered(new SnapshotStripes(snapshots()).Oldest, snapshots);
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots)
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default)
     {
         var range = new KeyBounds(start ?? [], end, EndInclusive: false);
         CompactionPlan? plan = null;
@@ -59,7 +59,7 @@ internal sealed partial class TableStore
         }
 
         if (!nothing)
-            Run(plan!, snapshots, default);
+            Run(plan!, snapshots, cancellation);
     }
 
     /// <summary>Runs a plan that was begun, and ends it whatever happens.</summary>

@@ -142,7 +142,7 @@ internal sealed class FakeTableStore : ISortedStore
 
     public void NoteOldestSnapshot(ulong oldest) { }
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots) => Compact(snapshots);
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default) => Compact(snapshots);
 
     public void Checkpoint(string folder) => throw new NotSupportedException();
 
