@@ -38,6 +38,7 @@ public sealed class StoreCache : IBufferDistributedCache
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
+    /// <inheritdoc/>
     public byte[]? Get(string key)
     {
         byte[] stored = KeyOf(key);
@@ -55,6 +56,7 @@ public sealed class StoreCache : IBufferDistributedCache
         return value;
     }
 
+    /// <inheritdoc/>
     public bool TryGet(string key, IBufferWriter<byte> destination)
     {
         ArgumentNullException.ThrowIfNull(destination);
@@ -72,12 +74,14 @@ public sealed class StoreCache : IBufferDistributedCache
         return true;
     }
 
+    /// <inheritdoc/>
     public void Set(string key, byte[] value, DistributedCacheEntryOptions options)
     {
         ArgumentNullException.ThrowIfNull(value);
         Set(key, new ReadOnlySequence<byte>(value), options);
     }
 
+    /// <inheritdoc/>
     public void Set(string key, ReadOnlySequence<byte> value, DistributedCacheEntryOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -98,6 +102,7 @@ public sealed class StoreCache : IBufferDistributedCache
         }
     }
 
+    /// <inheritdoc/>
     public void Refresh(string key)
     {
         byte[] stored = KeyOf(key);
@@ -108,6 +113,7 @@ public sealed class StoreCache : IBufferDistributedCache
             Renew(stored);
     }
 
+    /// <inheritdoc/>
     public void Remove(string key)
     {
         byte[] stored = KeyOf(key);
@@ -115,18 +121,21 @@ public sealed class StoreCache : IBufferDistributedCache
             _store.Delete(stored, _options.Durability);
     }
 
+    /// <inheritdoc/>
     public Task<byte[]?> GetAsync(string key, CancellationToken token = default)
     {
         token.ThrowIfCancellationRequested();
         return Task.FromResult(Get(key));
     }
 
+    /// <inheritdoc/>
     public ValueTask<bool> TryGetAsync(string key, IBufferWriter<byte> destination, CancellationToken token = default)
     {
         token.ThrowIfCancellationRequested();
         return new ValueTask<bool>(TryGet(key, destination));
     }
 
+    /// <inheritdoc/>
     public Task SetAsync(string key, byte[] value, DistributedCacheEntryOptions options, CancellationToken token = default)
     {
         token.ThrowIfCancellationRequested();
@@ -134,6 +143,7 @@ public sealed class StoreCache : IBufferDistributedCache
         return Task.CompletedTask;
     }
 
+    /// <inheritdoc/>
     public ValueTask SetAsync(string key, ReadOnlySequence<byte> value, DistributedCacheEntryOptions options, CancellationToken token = default)
     {
         token.ThrowIfCancellationRequested();
@@ -141,6 +151,7 @@ public sealed class StoreCache : IBufferDistributedCache
         return ValueTask.CompletedTask;
     }
 
+    /// <inheritdoc/>
     public Task RefreshAsync(string key, CancellationToken token = default)
     {
         token.ThrowIfCancellationRequested();
@@ -148,6 +159,7 @@ public sealed class StoreCache : IBufferDistributedCache
         return Task.CompletedTask;
     }
 
+    /// <inheritdoc/>
     public Task RemoveAsync(string key, CancellationToken token = default)
     {
         token.ThrowIfCancellationRequested();

@@ -77,6 +77,19 @@ public sealed partial class HouseRuleTests
     }
 
     [Fact]
+    public void TheRecipesOfThePackageAreThoseThatAreTested()
+    {
+        string[] tested = [.. File.ReadAllLines(Path.Combine(SourceTree.Root, "tests/Kvasir.Storage.Tests/Embedded/RecipesTests.cs"))
+            .Select(l => l.Trim().Replace("lines.Add(", "Console.WriteLine(", StringComparison.Ordinal)).Where(l => l.Length > 0)];
+        string readme = File.ReadAllText(Path.Combine(SourceTree.Root, "src/Kvasir.Storage/README.md"));
+        string all = "\n" + string.Join('\n', tested) + "\n";
+        string[] recipes = [.. readme.Split("```csharp\n").Skip(1).Select(r => r.Split("```")[0])];
+        Assert.True(recipes.Length > 10);
+        Verdict.None(recipes.Where(r => !all.Contains(
+            "\n" + string.Join('\n', r.Split('\n').Select(l => l.Trim()).Where(l => l.Length > 0)) + "\n", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void LinksBetweenDocumentsLeadSomewhere()
     {
         var broken = new List<string>();

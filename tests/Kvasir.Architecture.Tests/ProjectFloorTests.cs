@@ -10,7 +10,7 @@ public sealed class ProjectFloorTests
         ["Kvasir.Primitives"] = [],
         ["Kvasir.Wire"] = ["Kvasir.Primitives"],
         ["Kvasir.Storage"] = ["Kvasir.Primitives"],
-        ["Kvasir.Caching"] = ["Kvasir.Storage"],
+        ["Kvasir.Caching"] = ["Kvasir.Primitives", "Kvasir.Storage"],
         ["Kvasir.Raft"] = ["Kvasir.Primitives"],
         ["Kvasir.Cluster"] = ["Kvasir.Primitives", "Kvasir.Storage", "Kvasir.Raft"],
         ["Kvasir.Simulation"] = ["Kvasir.Primitives", "Kvasir.Storage", "Kvasir.Raft", "Kvasir.Cluster"],

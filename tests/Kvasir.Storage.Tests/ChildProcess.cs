@@ -7,6 +7,7 @@ using Kvasir.Storage.BTree.Trees;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Machine;
+using Kvasir.Storage.Tests.Embedded;
 
 namespace Kvasir.Storage.Tests;
 
@@ -71,6 +72,15 @@ internal static class ChildProcess
                 }
 
                 return 0;
+
+            case ["embedded", var engine, var folder]:
+                return EmbeddedChild.Run(engine, folder);
+
+            case ["cut-map", var folder]:
+                return MapChild.CutMap(folder);
+
+            case ["foreign-map", var folder]:
+                return MapChild.ForeignMap(folder);
             default:
                 return 2;
         }

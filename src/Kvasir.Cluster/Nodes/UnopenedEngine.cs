@@ -66,7 +66,7 @@ internal sealed class UnopenedEngine(string reason) : IStorageEngine
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows) => throw Closed();
 
-    public void Compact()
+    public void Compact(CancellationToken cancellation = default)
     {
     }
 

@@ -6,7 +6,7 @@ namespace Kvasir.Simulation.Disks;
 
 /// <summary>
 /// Memory that follows what programs see of a simulated file. Beyond the file's end it holds a pattern that no page has, where
-/// a machine would end the process.
+/// a machine would count a fault.
 /// </summary>
 internal sealed unsafe class SimulatedFileMap : IFileMap
 {
@@ -42,6 +42,18 @@ internal sealed unsafe class SimulatedFileMap : IFileMap
             var target = new Span<byte>(_start + offset, count);
             int read = image.Read(target, offset);
             target[read..].Fill(Beyond);
+        }
+    }
+
+    /// <summary>A page that cannot be read: zeros, and counted at once, where a machine counts when somebody reads there.</summary>
+    public void Fail(long offset, int length)
+    {
+        lock (_lock)
+        {
+            if (_start is null)
+                return;
+            new Span<byte>(_start + offset, length).Clear();
+            Volatile.Write(ref *_broken, 1);
         }
     }
 

@@ -90,6 +90,13 @@ public sealed class SimulatedFileSystem : IFileSystem
     /// <summary>An independent copy in the same state.</summary>
     public SimulatedFileSystem Clone() => AfterCrash(_random.Fork(), CrashKind.ProcessKill);
 
+    /// <summary>The maps of a file lose a part of it: the disk failed when the system wanted to read it again.</summary>
+    public void FailMaps(string path, long offset, int length)
+    {
+        lock (_lock)
+            _names[path].FailMaps(offset, length);
+    }
+
     /// <summary>Damages a byte at rest.</summary>
     public void FlipBit(string path, long offset, int bit)
     {

@@ -80,6 +80,13 @@ internal sealed class SimulatedInode
         Show(offset, 1);
     }
 
+    /// <summary>A page of the file cannot be read through its maps any more.</summary>
+    public void FailMaps(long offset, int length)
+    {
+        foreach (SimulatedFileMap map in _maps)
+            map.Fail(offset, length);
+    }
+
     /// <summary>Memory that shows what programs see of the file, now and later.</summary>
     public SimulatedFileMap Map(long length)
     {

@@ -324,9 +324,9 @@ public sealed class ModelEngine : IOrderedEngine
         WriteFile();
     }
 
-    public void Compact() => CompactRange([], []);
+    public void Compact(CancellationToken cancellation = default) => CompactRange([], [], cancellation);
 
-    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, CancellationToken cancellation = default)
     {
         Flush();
         WaitForFlush();
@@ -546,7 +546,7 @@ public sealed class ModelEngine : IOrderedEngine
 
     private sealed class ModelCheckpoint(IFileSystem files, ModelFileContent content) : EngineCheckpoint
     {
-        public override void WriteTo(string folder)
+        public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             files.CreateFolder(folder);
             new ModelFile(files, folder).Save(content);

@@ -10,8 +10,8 @@ public sealed record BTreeOptions
     public ulong Identity { get; init; }
 
     /// <summary>
-    /// True: reads go through a map of the file, without a copy; a page that is lost under it is an exception, and the store then has to be
-    /// opened again. False, or where a map cannot be guarded so (anywhere but Linux on x64): through a page cache.
+    /// True: reads go through a map of the file, without a copy; a page that is lost under it is an exception, and later
+    /// transactions read through a page cache. False, or where a map cannot be guarded so (anywhere but Linux on x64): through the page cache.
     /// </summary>
     public bool UseMap { get; init; } = true;
 
@@ -23,6 +23,15 @@ public sealed record BTreeOptions
 
     /// <summary>Read transactions that are older end when a writer needs to know; null: never.</summary>
     public TimeSpan? ReaderAgeLimit { get; init; }
+
+    /// <summary>Of read transactions that are older <see cref="ReaderIsOld"/> is told; null: of none.</summary>
+    public TimeSpan? ReaderAgeWarning { get; init; }
+
+    /// <summary>
+    /// Called once for each reader that has grown older than <see cref="ReaderAgeWarning"/>, by a thread that begins to write: it should return
+    /// at once, and use no transaction of the store.
+    /// </summary>
+    public Action<BTreeReader>? ReaderIsOld { get; init; }
 
     /// <summary>Pages of what was deleted are freed, and a file with many free pages is made smaller, by jobs of the scheduler.</summary>
     public bool BackgroundUpkeep { get; init; } = true;

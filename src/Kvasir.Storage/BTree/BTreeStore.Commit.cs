@@ -56,6 +56,8 @@ public sealed unsafe partial class BTreeStore
         foreach (DirtyPage page in writes.Pages)
         {
             source.Forget(page.Number);
+            if (source != _positional && _cache.IsUsed)
+                _positional.Forget(page.Number);
             bytes += (long)page.Run << _layout.Shift;
         }
 
@@ -69,7 +71,7 @@ public sealed unsafe partial class BTreeStore
     }
 
     /// <summary>Gives back to the disk what the store no longer has, once nobody can be reading there.</summary>
-    private void CutEnd(uint pageCount)
+    internal void CutEnd(uint pageCount)
     {
         if (!_commits.IsLonger(pageCount) || _readers.AnySees(pageCount))
             return;
@@ -107,7 +109,7 @@ public sealed unsafe partial class BTreeStore
         while (length >> _layout.Shift < pages)
             length *= 2;
         IFileMap? map = _file.Map(length);
-        return map is null ? PageSource.Positional(_file, _layout, _cache!) : PageSource.Mapped(_file, _layout, map);
+        return map is null ? _positional : PageSource.Mapped(_file, _layout, map);
     }
 
     private ulong[] LoadBitmap(uint chunk)

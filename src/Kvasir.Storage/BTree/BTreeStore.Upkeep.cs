@@ -11,6 +11,8 @@ public sealed partial class BTreeStore
     // Fewer pages than this are not worth a walk.
     private const uint WasteMin = 64;
 
+    private const int UpkeepPages = 256;
+
     // A step needs some room for the new copies of the pages on its way.
     private const uint SlackPages = 8;
 
@@ -18,6 +20,7 @@ public sealed partial class BTreeStore
     private uint _pagesBeforePass;
     private uint _freeAfterPass;
     private int _upkeepScheduled;
+    private int _shrinking;
     private bool _isTrimming;
     private long _heldPages;
     private long _commitBytes;
@@ -49,6 +52,48 @@ public sealed partial class BTreeStore
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
         using WriteTransaction transaction = BeginWrite();
+        return ShrinkStep(transaction, pages);
+    }
+
+    /// <summary>
+    /// Makes the file as small as its content, step by step, as far as readers that stay open allow; others write in between. What is done when
+    /// it is cancelled stays done.
+    /// </summary>
+    /// <param name="pages">Of a step.</param>
+    /// <param name="beforeStep">Lets go of readers of the caller's own: what one of them sees can neither be used again nor be cut off.</param>
+    /// <param name="cancellation">Looked at between two steps.</param>
+    public void Shrink(int pages = 1024, Action? beforeStep = null, CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(pages);
+
+        // Steps of the upkeep would go on under the caller's readers, and find no room for what they move.
+        Interlocked.Increment(ref _shrinking);
+        try
+        {
+            using (BeginWrite())
+                (_pass, _isTrimming) = (null, false);
+            do
+            {
+                cancellation.ThrowIfCancellationRequested();
+                beforeStep?.Invoke();
+            }
+            while (ShrinkStep(pages));
+
+            // The last commit but one was seen by a reader until now, and so was the end of the file.
+            for (int i = 0; i < 2; i++)
+            {
+                beforeStep?.Invoke();
+                Trim();
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _shrinking);
+        }
+    }
+
+    private bool ShrinkStep(WriteTransaction transaction, int pages)
+    {
         transaction.MustTrim = true;
         transaction.IsUpkeep = true;
 
@@ -92,9 +137,9 @@ public sealed partial class BTreeStore
     /// <summary>
     /// Writes a copy of the last commit that can be opened as a store of its own, durable on return; writers go on meanwhile.
     /// The file must not be there. Should it take longer than readers may live, it fails with a
-    /// <see cref="ReaderTooOldException"/> and leaves nothing.
+    /// <see cref="ReaderTooOldException"/> and leaves nothing; so it does when it is cancelled.
     /// </summary>
-    public void Copy(IFileSystem files, string target)
+    public void Copy(IFileSystem files, string target, CancellationToken cancellation = default)
     {
         using ReadTransaction transaction = BeginRead();
         string making = StoreFile.MakingName(target);
@@ -105,9 +150,9 @@ public sealed partial class BTreeStore
         try
         {
             using IFile file = files.Open(making, FileOpenMode.CreateNew);
-            StoreCopy.Write(transaction, file);
+            StoreCopy.Write(transaction, file, cancellation);
         }
-        catch (StorageException)
+        catch (Exception exception) when (exception is StorageException or OperationCanceledException)
         {
             if (files.FileExists(making))
                 files.Delete(making);
@@ -115,6 +160,19 @@ public sealed partial class BTreeStore
         }
 
         StoreFile.GiveName(files, making, target);
+    }
+
+    /// <summary>
+    /// Gives free pages at the end of the file back to the disk, as far as no reader sees them: what readers held back when the
+    /// last <see cref="ShrinkStep"/> ran may be free now. Cheap.
+    /// </summary>
+    public void Trim()
+    {
+        using WriteTransaction transaction = BeginWrite();
+        transaction.IsUpkeep = true;
+        transaction.MustTrim = true;
+        transaction.Commit();
+        _freeAfterPass = _current.Meta.FreePages;
     }
 
     /// <summary>Pages by use, and what holds them back. Cheap.</summary>
@@ -141,6 +199,13 @@ public sealed partial class BTreeStore
         };
     }
 
+    private void UpkeepStep()
+    {
+        using WriteTransaction transaction = BeginWrite();
+        if (Volatile.Read(ref _shrinking) == 0)
+            ShrinkStep(transaction, UpkeepPages);
+    }
+
     private uint CutOff()
     {
         uint used = _current.Meta.PageCount - _current.Meta.FreePages;
@@ -156,8 +221,15 @@ public sealed partial class BTreeStore
 
     private void ScheduleUpkeep()
     {
-        if (Options.BackgroundUpkeep && NeedsUpkeep() && Interlocked.Exchange(ref _upkeepScheduled, 1) == 0)
-            _scheduler.Schedule(new UpkeepJob(this), JobPriority.Compaction);
+        if (Options.BackgroundUpkeep && Volatile.Read(ref _shrinking) == 0 && NeedsUpkeep() && Interlocked.Exchange(ref _upkeepScheduled, 1) == 0)
+        {
+            // The scheduler may end with the store.
+            lock (_closing)
+            {
+                if (!_isClosed)
+                    _scheduler.Schedule(new UpkeepJob(this), JobPriority.Compaction);
+            }
+        }
     }
 
     private sealed class UpkeepJob(BTreeStore store) : IBackgroundJob
@@ -169,7 +241,7 @@ public sealed partial class BTreeStore
             try
             {
                 // In parts, so that others get the thread in between.
-                store.ShrinkStep();
+                store.UpkeepStep();
                 Volatile.Write(ref store._upkeepScheduled, 0);
                 if (!Volatile.Read(ref store._isClosed))
                     store.ScheduleUpkeep();
@@ -186,8 +258,10 @@ public sealed partial class BTreeStore
 /// <summary>What a store's file holds.</summary>
 public sealed record BTreeStatistics
 {
+    /// <summary>Bytes of a page.</summary>
     public int PageBytes { get; init; }
 
+    /// <summary>Pages that the last commit counts, used and free; the file may be longer for a while.</summary>
     public long Pages { get; init; }
 
     /// <summary>Free in the file; among them those that are held back.</summary>
@@ -220,7 +294,9 @@ public sealed record BTreeStatistics
     /// <summary>Of pages in the cache, where reads are positional.</summary>
     public long CacheBytes { get; init; }
 
+    /// <summary>Reads of pages that were in the cache.</summary>
     public long CacheHits { get; init; }
 
+    /// <summary>Reads of pages that were not.</summary>
     public long CacheMisses { get; init; }
 }

@@ -18,7 +18,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
     private readonly IDisposable _lock;
     private readonly IScheduler _scheduler;
     private readonly IWaitPoint _writerWait;
-    private readonly PageCache? _cache;
+    private readonly PageCache _cache;
+    private readonly PageSource _positional;
     private readonly ReaderTable _readers = new();
     private readonly List<PageSource> _sources = [];
     private readonly ReaderSlot _writerSlot = new();
@@ -32,6 +33,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     private CommittedState _current;
     private StorageException? _stopped;
     private int _writing;
+    private object? _keptFor;
     private bool _isClosed;
     private bool _isReleased;
 
@@ -44,7 +46,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
         _writerWait = scheduler.CreateWaitPoint();
         _layout = opened.Meta.Layout;
         _cache = new PageCache(options.CachedPages);
-        PageSource source = options.UseMap ? NewMap(opened.Meta.PageCount) : PageSource.Positional(file, _layout, _cache);
+        _positional = PageSource.Positional(file, _layout, _cache);
+        PageSource source = options.UseMap ? NewMap(opened.Meta.PageCount) : _positional;
         _sources.Add(source);
         _current = new CommittedState(opened.Meta, opened.MetaNumber, source);
         _space = new FreeSpace(_layout, LoadBitmap, opened.Meta.PageCount, opened.Meta.FreePages);
@@ -55,6 +58,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     }
 
     private const int ScratchPages = 3;
+    private const int PassedOverMax = 4;
 
     public string Path => _file.Path;
 
@@ -103,6 +107,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     public ReadTransaction BeginRead()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
+        LeaveBrokenMap();
         ReaderSlot slot = _readers.Enter(ref _current, _scheduler.Time.GetTimestamp(), out CommittedState state);
         if (!Volatile.Read(ref _isClosed))
             return new ReadTransaction(this, state, slot);
@@ -116,7 +121,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
         ReaderSlot slot = _readers.EnterAt(other.State, _scheduler.Time.GetTimestamp());
         if (!Volatile.Read(ref _isClosed))
-            return new ReadTransaction(this, other.State, slot);
+            return new ReadTransaction(this, WithReadablePages(other.State), slot);
         EndRead(slot);
         throw new ObjectDisposedException(nameof(BTreeStore));
     }
@@ -124,16 +129,16 @@ public sealed unsafe partial class BTreeStore : IDisposable
     /// <summary>Waits until no other write transaction is open: a thread that has one open waits for itself for ever.</summary>
     public WriteTransaction BeginWrite()
     {
-        bool hasPlace = TryTakePlace();
-        if (!hasPlace)
-            _writerWait.WaitUntil(() => Volatile.Read(ref _isClosed) || (hasPlace = TryTakePlace()));
+        bool hasPlace = TryTakePlaceAs(waiter: null) || AwaitPlace();
         ObjectDisposedException.ThrowIf(!hasPlace, this);
         try
         {
             ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
             if (StopReason is { } reason)
                 throw new WritesStoppedException($"{Path} takes no more writes until it is opened again: {reason.Message}", reason);
+            TellOldReaders();
             EndOldReaders();
+            LeaveBrokenMap();
             _space.Release(_readers.Oldest(_current.Transaction));
             _writerSlot.Generation++;
             return new WriteTransaction(this, _current, _writerSlot, _space, _dirty, _buffers);
@@ -152,7 +157,17 @@ public sealed unsafe partial class BTreeStore : IDisposable
     /// </summary>
     public void Batch(Action<WriteTransaction> action) => _batches.Run(action);
 
-    /// <summary>Everything that reads and has not ended yet, with its age.</summary>
+    /// <summary>
+    /// What is wrong with the pages of the last commit; nothing in a sound store. Reads all of them once, beside whatever else is done.
+    /// The bitmaps of free pages are only counted: those of a closed store are compared by <see cref="Checking.BTreeVerifier.Verify(IFileSystem, string)"/>.
+    /// </summary>
+    public IReadOnlyList<DamageFinding> Verify(CancellationToken cancellation = default)
+    {
+        using ReadTransaction transaction = BeginRead();
+        return Checking.BTreeVerifier.Verify(_file, transaction, cancellation);
+    }
+
+    /// <summary>Everything that reads and has not been disposed yet, with its age.</summary>
     public IReadOnlyList<BTreeReader> ListReaders()
     {
         TimeProvider time = _scheduler.Time;
@@ -165,10 +180,20 @@ public sealed unsafe partial class BTreeStore : IDisposable
     {
         if (Options.ReaderAgeLimit is not { } limit)
             return;
-        TimeProvider time = _scheduler.Time;
-        long ticks = (long)(limit.TotalSeconds * time.TimestampFrequency);
-        _readers.EndBefore(time.GetTimestamp() - ticks, TransactionEnd.TooOld);
+        _readers.EndBefore(_scheduler.Time.GetTimestamp() - TicksOf(limit), TransactionEnd.TooOld);
     }
+
+    private void TellOldReaders()
+    {
+        if (Options is not { ReaderAgeWarning: { } age, ReaderIsOld: { } tell })
+            return;
+        TimeProvider time = _scheduler.Time;
+        long now = time.GetTimestamp();
+        foreach ((ulong transaction, long startedAt) in _readers.TakeUntoldBefore(now - TicksOf(age)))
+            tell(new BTreeReader(transaction, time.GetElapsedTime(startedAt, now), HasEnded: false));
+    }
+
+    private long TicksOf(TimeSpan age) => (long)(age.TotalSeconds * _scheduler.Time.TimestampFrequency);
 
     /// <summary>
     /// No new transactions from here on, and open ones fail at their next use. The file is let go of when the last of them is
@@ -176,7 +201,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
     /// </summary>
     public void Dispose()
     {
-        Volatile.Write(ref _isClosed, true);
+        lock (_closing)
+            Volatile.Write(ref _isClosed, true);
         _readers.EndBefore(long.MaxValue, TransactionEnd.StoreClosed);
         _writerSlot.Reason = TransactionEnd.StoreClosed;
         Volatile.Write(ref _writerSlot.Ended, Volatile.Read(ref _writerSlot.Generation));
@@ -202,6 +228,47 @@ public sealed unsafe partial class BTreeStore : IDisposable
         _buffers.Reset();
         ReleaseWriter();
     }
+
+    /// <summary>After a page of the map could not be read, reads go through the file, where an error is told each time and of the page that has it.</summary>
+    private void LeaveBrokenMap()
+    {
+        CommittedState seen = Volatile.Read(ref _current);
+        if (seen.Pages.IsBroken)
+            Interlocked.CompareExchange(ref _current, WithReadablePages(seen), seen);
+    }
+
+    private CommittedState WithReadablePages(CommittedState state) => state.Pages.IsBroken ? state with { Pages = _positional } : state;
+
+    /// <summary>
+    /// Who comes while the place is free takes it, whoever waits: that is quick, but a waiter that has to be woken first would never have it
+    /// beside somebody who writes all the time. One that was passed over some times has it kept for itself. False: the store was closed.
+    /// </summary>
+    private bool AwaitPlace()
+    {
+        var waiter = new object();
+        bool hasPlace = false;
+        int passedOver = 0;
+        try
+        {
+            _writerWait.WaitUntil(() =>
+            {
+                if (Volatile.Read(ref _isClosed) || (hasPlace = TryTakePlaceAs(waiter)))
+                    return true;
+                if (++passedOver >= PassedOverMax)
+                    Interlocked.CompareExchange(ref _keptFor, waiter, null);
+                return false;
+            });
+            return hasPlace;
+        }
+        finally
+        {
+            if (Interlocked.CompareExchange(ref _keptFor, null, waiter) == waiter && !hasPlace)
+                _writerWait.Pulse();
+        }
+    }
+
+    private bool TryTakePlaceAs(object? waiter) =>
+        (Volatile.Read(ref _keptFor) is not { } keptFor || ReferenceEquals(keptFor, waiter)) && TryTakePlace();
 
     private bool TryTakePlace() => Interlocked.CompareExchange(ref _writing, 1, 0) == 0;
 

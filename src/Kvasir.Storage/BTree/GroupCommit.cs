@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree.Transactions;
@@ -16,17 +17,17 @@ internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
 
     private readonly Lock _lock = new();
     private readonly Queue<Request> _waiting = new();
-    private readonly Stack<IWaitPoint> _waitPoints = new();
+
+    // Each thread has one of its own while it waits, so that nobody is woken for others.
+    private readonly ConcurrentStack<IWaitPoint> _waitPoints = new();
     private bool _hasLeader;
     private int _lastBatch;
 
     public void Run(Action<WriteTransaction> action)
     {
-        Request request;
+        var request = new Request(action, _waitPoints.TryPop(out IWaitPoint? spare) ? spare : scheduler.CreateWaitPoint());
         lock (_lock)
         {
-            // Each thread has one of its own while it waits, so that nobody is woken for others.
-            request = new Request(action, _waitPoints.TryPop(out IWaitPoint? spare) ? spare : scheduler.CreateWaitPoint());
             _waiting.Enqueue(request);
             if (!_hasLeader)
             {
@@ -39,8 +40,7 @@ internal sealed class GroupCommit(BTreeStore store, IScheduler scheduler)
         if (request.State == RequestState.Leads)
             Lead();
         Check.That(request.State == RequestState.Done);
-        lock (_lock)
-            _waitPoints.Push(request.Wait);
+        _waitPoints.Push(request.Wait);
         request.Failure?.Throw();
     }
 

@@ -43,9 +43,11 @@ internal sealed partial class BufferedEngine
         }
     }
 
-    private void WaitUntilFlushed(ulong target)
+    private void WaitUntilFlushed(ulong target, CancellationToken cancellation = default)
     {
-        _background.WaitUntil(() => _disposed || _background.FlushFailure is not null || !HoldsInMemory(target));
+        using CancellationTokenRegistration wakes = cancellation.Register(_background.Pulse);
+        _background.WaitUntil(() => _disposed || cancellation.IsCancellationRequested || _background.FlushFailure is not null || !HoldsInMemory(target));
+        cancellation.ThrowIfCancellationRequested();
         if (_background.FlushFailure is { } failure)
             throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
         ObjectDisposedException.ThrowIf(_disposed, this);
@@ -62,11 +64,12 @@ internal sealed partial class BufferedEngine
     {
         private bool _ended;
 
-        public override void WriteTo(string folder)
+        public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             ObjectDisposedException.ThrowIf(_ended, this);
-            engine.WaitUntilFlushed(moment.Sequence);
-            ObjectDisposedException.ThrowIf(!engine._background.TryRun(_ => engine._tables.Checkpoint(folder)), engine);
+            engine.WaitUntilFlushed(moment.Sequence, cancellation);
+            bool isOpen = engine._background.TryRun(_ => engine._tables.Checkpoint(folder, cancellation));
+            ObjectDisposedException.ThrowIf(!isOpen, engine);
         }
 
         public override void Dispose()

@@ -128,23 +128,17 @@ internal sealed partial class BufferedEngine : IOrderedEngine
 
     public void RequestResume() => _background.RequestResume();
 
-    public void Compact() => CompactRange([], []);
+    public void Compact(CancellationToken cancellation = default) => CompactRange([], [], cancellation);
 
-    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
+    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, CancellationToken cancellation = default)
     {
         byte[]? first = start.IsEmpty ? null : start.ToArray();
         byte[]? behind = end.IsEmpty ? null : end.ToArray();
         bool isOpen = _background.TryRun(stopping =>
         {
-            _tables.CompactRange(first, behind, () => _snapshots.Boundaries(this), stopping);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(stopping, cancellation);
+            _tables.CompactRange(first, behind, () => _snapshots.Boundaries(this), RefreshTables, either.Token);
             RefreshTables();
-
-            // What the views of before have kept is free once, and at the end of the file twice, they were replaced.
-            for (int i = 0; i < 2 && !_tables.KeepsVersions; i++)
-            {
-                _tables.Trim(stopping);
-                RefreshTables();
-            }
         });
         ObjectDisposedException.ThrowIf(!isOpen, this);
     }

@@ -70,13 +70,11 @@ internal interface ISortedStore : IDisposable
     /// </summary>
     void NoteOldestSnapshot(ulong oldest);
 
-    /// <summary>Compacts [start, end) (null: unbounded) down to the last level that has data, all of it rewritten.</summary>
-    void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default);
-
-    /// <summary>Gives the disk back what only earlier views have kept, where it is not given back as they go.</summary>
-    void Trim(CancellationToken cancellation = default)
-    {
-    }
+    /// <summary>
+    /// Compacts [start, end) (null: unbounded) down to the last level that has data, all of it rewritten. <paramref name="refresh"/> has the
+    /// engine acquire the current view and let go of the one before, which may hold back what this frees.
+    /// </summary>
+    void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, Action? refresh = null, CancellationToken cancellation = default);
 
     /// <summary>Bytes that compaction owes: the sum over levels of what is above target. Drives back-pressure.</summary>
     long CompactionDebtBytes { get; }
@@ -84,7 +82,7 @@ internal interface ISortedStore : IDisposable
     int LevelZeroTables { get; }
 
     /// <summary>Hard-links the current tables into <paramref name="folder"/> with a manifest of their own.</summary>
-    void Checkpoint(string folder);
+    void Checkpoint(string folder, CancellationToken cancellation = default);
 
     /// <summary>
     /// Writes sorted, unique keys as tables at the lowest level that does not overlap, all with

@@ -183,9 +183,63 @@ public abstract class KeyValueStore : IDisposable
     /// <summary>Makes all that was written durable in the engine's own files, and the journal short, so that the next start is quick.</summary>
     public void Flush() => Store.Flush();
 
-    /// <summary>Writes a copy of this moment, which can be opened, to a new folder on the same disk, by hard links: at once and for little space.</summary>
-    public void Checkpoint(string folder) => Store.Checkpoint(folder);
+    /// <summary>
+    /// Writes a copy of this moment, which can be opened, to a new folder on the same disk; durable on return. Where the engine's files never
+    /// change it is made by hard links, at once and for little space; of a B+tree the pages are copied. Reads and writes go on meanwhile.
+    /// Cancelled, it throws <see cref="OperationCanceledException"/> and leaves nothing.
+    /// </summary>
+    public void Checkpoint(string folder, CancellationToken cancellation = default) => Store.Checkpoint(folder, cancellation);
 
+    /// <summary>
+    /// Walks all keys once, in the engine's own order, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). It belongs
+    /// to one thread; dispose of it. Allocates when it is made, and not when it moves.
+    /// </summary>
+    public EngineScan CreateScan(in IteratorOptions options = default) => Store.CreateScan(options);
+
+    /// <summary>
+    /// All keys and their values, in the engine's own order, as of the moment of the first step. For convenience: allocates for each. Cancelled,
+    /// the next step throws <see cref="OperationCanceledException"/>.
+    /// </summary>
+    public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(CancellationToken cancellation = default)
+    {
+        using EngineScan scan = CreateScan();
+        for (scan.SeekToFirst(); scan.Valid; scan.Next())
+        {
+            cancellation.ThrowIfCancellationRequested();
+            yield return KeyValuePair.Create(scan.Key.ToArray(), scan.Value.ToArray());
+        }
+    }
+
+    /// <summary>
+    /// Deletes all keys from <paramref name="start"/> to before <paramref name="end"/>, in the order of their bytes (empty: from the first, to the
+    /// last), at the price of one write, and returns when that is durable.
+    /// </summary>
+    public void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, WriteDurability? durability = null)
+    {
+        WriteBatch batch = BatchPool.Rent();
+        try
+        {
+            batch.DeleteRange(start, end);
+            Write(batch, durability);
+        }
+        finally
+        {
+            BatchPool.Return(batch);
+        }
+    }
+
+    /// <summary>
+    /// Rewrites the files, so that what was deleted, written over or has expired takes no space any more. Returns when it is done; reads and
+    /// writes go on meanwhile. It is never necessary: the store does it by itself, a little at a time. Cancelled, it throws
+    /// <see cref="OperationCanceledException"/>, and what it has done until then stays.
+    /// </summary>
+    public void Compact(CancellationToken cancellation = default)
+    {
+        Store.Flush();
+        Store.Engine.Compact(cancellation);
+    }
+
+    /// <summary>Numbers of this moment. Cheap; any thread.</summary>
     public StoreStatistics GetStatistics()
     {
         EngineStatistics engine = Store.Engine.GetStatistics();
@@ -200,6 +254,8 @@ public abstract class KeyValueStore : IDisposable
             CompactionDebtBytes = engine.CompactionDebtBytes,
             UserBytesWritten = engine.UserBytesWritten,
             EngineBytesWritten = engine.FlushBytesWritten + engine.CompactionBytesWritten,
+            IndexBytes = engine.IndexBytes,
+            IndexLimitBytes = engine.IndexLimitBytes,
         };
     }
 

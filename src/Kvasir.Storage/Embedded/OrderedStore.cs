@@ -38,40 +38,31 @@ public sealed class OrderedStore : KeyValueStore
     /// Walks keys both ways, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). It belongs to one thread; dispose of it.
     /// Allocates when it is made, and not when it moves.
     /// </summary>
-    public EngineIterator CreateIterator(in IteratorOptions options) => Store.CreateIterator(options);
+    public EngineIterator CreateIterator(in IteratorOptions options = default) => Store.CreateIterator(options);
 
-    /// <summary>The keys that begin with a prefix, and their values, in order, as of the moment of the first step. For convenience: allocates for each.</summary>
-    public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(ReadOnlyMemory<byte> prefix)
+    /// <summary>
+    /// The keys that begin with a prefix, and their values, in order, as of the moment of the first step. For convenience: allocates for each.
+    /// Cancelled, the next step throws <see cref="OperationCanceledException"/>.
+    /// </summary>
+    public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(ReadOnlyMemory<byte> prefix, CancellationToken cancellation = default)
     {
         byte[] end = EndOf(prefix.Span);
         using EngineIterator iterator = CreateIterator(new IteratorOptions { LowerBound = prefix.Span, UpperBound = end });
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
+        {
+            cancellation.ThrowIfCancellationRequested();
             yield return KeyValuePair.Create(iterator.Key.ToArray(), iterator.Value.ToArray());
-    }
-
-    /// <summary>Deletes all keys from <paramref name="start"/> to before <paramref name="end"/> (empty: to the last), at the price of one write.</summary>
-    public void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, WriteDurability? durability = null)
-    {
-        WriteBatch batch = BatchPool.Rent();
-        try
-        {
-            batch.DeleteRange(start, end);
-            Write(batch, durability);
-        }
-        finally
-        {
-            BatchPool.Return(batch);
         }
     }
 
     /// <summary>
-    /// Rewrites what lies between the keys (empty: from the first, to the last), so that what was deleted, written over or has expired takes no
-    /// space any more. Returns when it is done. Reads and writes go on meanwhile.
+    /// As <see cref="KeyValueStore.Compact"/>, of what lies from <paramref name="start"/> to before <paramref name="end"/> (empty: from the first,
+    /// to the last) and, where that is all one, of more.
     /// </summary>
-    public void Compact(ReadOnlySpan<byte> start = default, ReadOnlySpan<byte> end = default)
+    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, CancellationToken cancellation = default)
     {
         Store.Flush();
-        ((IOrderedEngine)Store.Engine).CompactRange(start, end);
+        ((IOrderedEngine)Store.Engine).CompactRange(start, end, cancellation);
     }
 
     /// <summary>Bytes on disk of the keys from <paramref name="start"/> to before <paramref name="end"/>, roughly; an empty end means to the last.</summary>

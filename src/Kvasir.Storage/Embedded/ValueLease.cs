@@ -25,6 +25,7 @@ public readonly ref struct ValueLease
     /// <summary>When it goes by itself; null for never.</summary>
     public DateTimeOffset? ExpiresAt { get; }
 
+    /// <summary>Gives the buffer back.</summary>
     public void Dispose()
     {
         if (_buffer is not null)

@@ -6,8 +6,9 @@ public abstract class EngineCheckpoint : IDisposable
     /// <summary>
     /// Waits until everything of the moment is in the files, then writes an openable copy of it to a new folder, by hard
     /// links. Throws <see cref="Files.WritesStoppedException"/> when a background failure stopped the flush.
+    /// Cancelled, it throws <see cref="OperationCanceledException"/> and may leave a part of the folder.
     /// </summary>
-    public abstract void WriteTo(string folder);
+    public abstract void WriteTo(string folder, CancellationToken cancellation = default);
 
     public abstract void Dispose();
 }

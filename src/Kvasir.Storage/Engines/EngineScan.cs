@@ -33,27 +33,34 @@ public abstract class EngineScan : IDisposable
 {
     protected bool IsDisposed { get; private set; }
 
+    /// <summary>Stands on a key; false before the first seek, and behind the last key.</summary>
     public abstract bool Valid { get; }
 
+    /// <summary>The key that it stands on; valid until the next move.</summary>
     public abstract ReadOnlySpan<byte> Key { get; }
 
+    /// <summary>Its value; valid until the next move.</summary>
     public abstract ReadOnlySpan<byte> Value { get; }
 
-    /// <summary>Unix milliseconds; 0 for never.</summary>
+    /// <summary>When the value goes by itself, in Unix milliseconds; 0 for never.</summary>
     public abstract long ExpiresAtMs { get; }
 
+    /// <summary>Of the write that set the value: later writes have higher ones.</summary>
     public abstract SequenceNumber Sequence { get; }
 
+    /// <summary>To the first key within the bounds.</summary>
     public abstract void SeekToFirst();
 
     /// <summary>To the first key at or after the place of <paramref name="key"/>.</summary>
     public abstract void Seek(ReadOnlySpan<byte> key);
 
+    /// <summary>To the next key; it must stand on one.</summary>
     public abstract void Next();
 
-    // What it holds is counted: giving it back twice would free it under others.
+    /// <summary>Lets go of what it sees. A second call does nothing.</summary>
     public void Dispose()
     {
+        // What it holds is counted: giving it back twice would free it under others.
         if (IsDisposed)
             return;
         IsDisposed = true;
@@ -67,10 +74,12 @@ public abstract class EngineScan : IDisposable
 /// <summary>A scan in the order of the keys' unsigned bytes, which goes both ways.</summary>
 public abstract class EngineIterator : EngineScan
 {
+    /// <summary>To the last key within the bounds.</summary>
     public abstract void SeekToLast();
 
     /// <summary>To the last key at or before <paramref name="key"/>.</summary>
     public abstract void SeekForPrevious(ReadOnlySpan<byte> key);
 
+    /// <summary>To the key before; it must stand on one.</summary>
     public abstract void Previous();
 }

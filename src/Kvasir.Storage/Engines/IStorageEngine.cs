@@ -170,9 +170,9 @@ public interface IStorageEngine : IDisposable
 
     /// <summary>
     /// Drops everything droppable from the files. Blocks until done. Takes what is in the files: call <see cref="Flush"/> first to
-    /// include the latest writes.
+    /// include the latest writes. Cancelled, it throws <see cref="OperationCanceledException"/> soon, and nothing is lost.
     /// </summary>
-    void Compact();
+    void Compact(CancellationToken cancellation = default);
 
     /// <summary>
     /// Bytes on disk, roughly, of the keys in [start, end), places in the engine's own order; an empty end means unbounded.
@@ -204,9 +204,9 @@ public interface IOrderedEngine : IStorageEngine
 
     /// <summary>
     /// Compacts the whole of [start, end) down, dropping everything droppable. Blocks until done. Takes what is in the
-    /// files: call <see cref="IStorageEngine.Flush"/> first to include the latest writes.
+    /// files: call <see cref="IStorageEngine.Flush"/> first to include the latest writes. Cancelled as <see cref="IStorageEngine.Compact"/>.
     /// </summary>
-    void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end);
+    void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, CancellationToken cancellation = default);
 }
 
 /// <summary>What a read found beside the value.</summary>
@@ -241,18 +241,29 @@ public readonly struct ReadView
     /// </summary>
     public static ReadView Stable => new(snapshot: null, ReadViewKind.Stable);
 
+    /// <summary>What the snapshot sees; good as long as that is not disposed of.</summary>
     public static ReadView At(EngineSnapshot snapshot) => new(snapshot, ReadViewKind.Snapshot);
 
+    /// <summary>Of a view of <see cref="ReadViewKind.Snapshot"/>; else null.</summary>
     public EngineSnapshot? Snapshot { get; }
 
+    /// <summary>Which of the views it is.</summary>
     public ReadViewKind Kind { get; }
 }
 
+/// <summary>The views that there are.</summary>
 public enum ReadViewKind
 {
+    /// <summary>Everything published.</summary>
     Published,
+
+    /// <summary>Everything published, and what the writer has staged.</summary>
     Applied,
+
+    /// <summary>Everything that is certain to survive.</summary>
     Stable,
+
+    /// <summary>What a snapshot sees.</summary>
     Snapshot,
 }
 
@@ -269,6 +280,7 @@ public abstract class EngineSnapshot : IDisposable
     /// <summary>What it could see may be gone since.</summary>
     protected internal bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
+    /// <summary>What only the snapshot kept may go. Any thread; a second call does nothing.</summary>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)

@@ -17,8 +17,10 @@ public sealed class WriteBatch
     /// <summary>Number of operations.</summary>
     public int Count { get; private set; }
 
+    /// <summary>The batch as journals hold it; valid until the next change of it.</summary>
     public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
 
+    /// <summary>Empties the batch, for the next one.</summary>
     public void Clear()
     {
         _bytes.ClearAndTrim(1 << 20);
@@ -54,6 +56,7 @@ public sealed class WriteBatch
         Count++;
     }
 
+    /// <summary>Deletes a key, if it is there.</summary>
     public void Delete(ReadOnlySpan<byte> key)
     {
         Span<byte> span = _bytes.GetSpan(1 + Varint.MaxLength32 + key.Length);

@@ -10,6 +10,7 @@ public sealed record InspectedPart(long Offset, long Length, string Kind, IReadO
 /// <summary>Something in a file is not as it must be.</summary>
 /// <param name="Path">The file, which may be missing.</param>
 /// <param name="Offset">Where the damaged unit starts.</param>
+/// <param name="Detail">What is wrong with it.</param>
 public sealed record DamageFinding(string Path, long Offset, string Detail)
 {
     internal static DamageFinding Of(StorageException failure, string path) => failure is CorruptionException { Path: not null } damage

@@ -405,12 +405,14 @@ internal sealed unsafe partial class HashLogEngine
             _environment.StabilityWanted?.Invoke();
     }
 
-    private void WaitUntilFlushed(ulong target)
+    private void WaitUntilFlushed(ulong target, CancellationToken cancellation = default)
     {
+        using CancellationTokenRegistration wakes = cancellation.Register(_background.Pulse);
         _background.WaitUntil(() =>
-            Volatile.Read(ref _disposed) != 0 || _background.FlushFailure is not null || Volatile.Read(ref _flushedSequence) >= target);
+            Volatile.Read(ref _disposed) != 0 || cancellation.IsCancellationRequested || _background.FlushFailure is not null || Volatile.Read(ref _flushedSequence) >= target);
         if (Volatile.Read(ref _flushedSequence) >= target)
             return;
+        cancellation.ThrowIfCancellationRequested();
         if (_background.FlushFailure is { } failure)
             throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
         ThrowIfDisposed();
@@ -458,11 +460,11 @@ internal sealed unsafe partial class HashLogEngine
     {
         private bool _ended;
 
-        public override void WriteTo(string folder)
+        public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             ObjectDisposedException.ThrowIf(_ended, this);
             engine.ThrowIfDisposed();
-            engine.WaitUntilFlushed(moment.Sequence);
+            engine.WaitUntilFlushed(moment.Sequence, cancellation);
             engine.WriteCheckpoint(folder);
         }
 

@@ -24,10 +24,10 @@ internal sealed unsafe partial class HashLogEngine
 
     internal bool MergeDue => _merge is not null || PickMerge().Count > 0;
 
-    public void Compact()
+    public void Compact(CancellationToken cancellation = default)
     {
         ThrowIfDisposed();
-        if (!_background.TryBeginOwnMerge())
+        if (!_background.TryBeginOwnMerge(cancellation))
             ThrowIfDisposed();
         try
         {
@@ -37,8 +37,7 @@ internal sealed unsafe partial class HashLogEngine
             {
                 _merge = BeginMerge(inputs);
                 while (MergeStep())
-                {
-                }
+                    cancellation.ThrowIfCancellationRequested();
             }
         }
         catch

@@ -60,6 +60,8 @@ internal sealed class LogBackground
     /// <summary>Blocks until the condition, looked at after every finished piece of work, holds.</summary>
     public void WaitUntil(Func<bool> condition) => _changed.WaitUntil(condition);
 
+    public void Pulse() => _changed.Pulse();
+
     public void RequestFlush()
     {
         lock (_lock)
@@ -103,20 +105,23 @@ internal sealed class LogBackground
     }
 
     /// <summary>Waits until no merge runs, and keeps others from it until <see cref="EndOwnMerge"/>; false when the engine is closed.</summary>
-    public bool TryBeginOwnMerge()
+    public bool TryBeginOwnMerge(CancellationToken cancellation)
     {
         bool begun = false;
+        using CancellationTokenRegistration wakes = cancellation.Register(_changed.Pulse);
         _changed.WaitUntil(() =>
         {
             lock (_lock)
             {
-                if (_stopped)
+                if (_stopped || cancellation.IsCancellationRequested)
                     return true;
                 if (_merging)
                     return false;
                 return begun = _merging = true;
             }
         });
+        if (!begun)
+            cancellation.ThrowIfCancellationRequested();
         return begun;
     }
 

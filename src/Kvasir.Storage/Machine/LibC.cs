@@ -105,6 +105,13 @@ internal static partial class LibC
     [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
     public static unsafe partial int SignalAction(int signal, byte* action, byte* before);
 
+    public const int FutexWaitPrivate = 128;
+    public const int FutexWakePrivate = 129;
+
+    /// <summary>futex(2) without a time-out; the number is that of the processor.</summary>
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    public static unsafe partial nint Futex(nint number, int* word, int operation, int value, nint timeout);
+
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long Seek(int file, long offset, int origin);
 

@@ -53,7 +53,7 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
 
     public bool HasWaitingJobs => _others.HasWaiting;
 
-    public IWaitPoint CreateWaitPoint() => new ThreadWaitPoint();
+    public IWaitPoint CreateWaitPoint() => FutexWaitPoint.CallNumber != 0 ? new FutexWaitPoint() : new MonitorWaitPoint();
 
     public void Yield() => Thread.Yield();
 
@@ -173,7 +173,7 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         }
     }
 
-    private sealed class ThreadWaitPoint : IWaitPoint
+    private sealed class MonitorWaitPoint : IWaitPoint
     {
         private readonly object _monitor = new();
 

@@ -83,6 +83,7 @@ public sealed class DurableStore : IDisposable
             var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes, options.WriteMemoryBytes))
             {
                 StabilityWanted = () => journal?.RequestCommit(sync: true),
+                TakesAll = true,
             };
 
             // Before the engine is opened: it would remove the files that a manifest without its end does not name.
@@ -149,6 +150,8 @@ public sealed class DurableStore : IDisposable
             _pool.Push(write);
         }
 
+        if (failure is IndexFullException)
+            throw new IndexFullException(failure.Message, failure);
         if (failure is not null)
             throw new WritesStoppedException(failure.Message, failure);
     }
@@ -192,9 +195,9 @@ public sealed class DurableStore : IDisposable
     }
 
     /// <summary>
-    /// Writes an openable copy of everything written so far to a new folder on the same disk, by hard links.
+    /// Writes an openable copy of everything written so far to a new folder on the same disk, by hard links. Cancelled, it leaves nothing.
     /// </summary>
-    public void Checkpoint(string folder)
+    public void Checkpoint(string folder, CancellationToken cancellation = default)
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         if (_files.FolderExists(folder) || _files.FileExists(folder))
@@ -203,7 +206,7 @@ public sealed class DurableStore : IDisposable
         using EngineCheckpoint checkpoint = Engine.BeginCheckpoint();
         FolderTree.Build(_files, folder, () =>
         {
-            checkpoint.WriteTo(folder + "/engine");
+            checkpoint.WriteTo(folder + "/engine", cancellation);
             _files.SyncFolder(folder);
         });
         _keeper.TrimAll();
@@ -322,10 +325,17 @@ public sealed class DurableStore : IDisposable
         PauseAsSuggested(Engine, _scheduler, bytes);
 
         LogPosition last = default;
+        long keysLeft = Engine.KeysLeft;
         try
         {
             foreach (QueuedWrite write in group)
-                write.Position = last = _journal.Append(write.Encode());
+            {
+                if (keysLeft == long.MaxValue || IsThereRoomFor(write, ref keysLeft))
+                    write.Position = last = _journal.Append(write.Encode());
+            }
+
+            if (last == LogPosition.Zero)
+                return;
             if (sync)
                 _journal.WaitDurable(last);
             else
@@ -342,13 +352,46 @@ public sealed class DurableStore : IDisposable
         _keeper.AfterWrite(last, interval && !sync);
     }
 
+    /// <summary>What gets into the journal must be taken by the engine, now and at each replay: what it has no room for is refused before.</summary>
+    private bool IsThereRoomFor(QueuedWrite write, ref long keysLeft)
+    {
+        long added = 0;
+        if (write.Batch.Count > keysLeft)
+        {
+            var reader = new BatchReader(write.Batch.Bytes);
+            while (reader.MoveNext())
+            {
+                // One that is there, deleted but not forgotten yet, counts as new.
+                bool isPut = reader.Kind is BatchOperationKind.Put or BatchOperationKind.PutExpiring;
+                added += isPut && !Engine.Get(reader.Key, ReadView.Published, value: null).Found ? 1 : 0;
+            }
+
+            if (added > keysLeft)
+            {
+                EngineStatistics statistics = Engine.GetStatistics();
+                write.Failure = new IndexFullException(
+                    $"the keys in memory take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take: delete some, or give the store more memory");
+                return false;
+            }
+        }
+        else
+        {
+            added = write.Batch.Count;
+        }
+
+        keysLeft -= added;
+        return true;
+    }
+
     private void Apply(List<QueuedWrite> group, LogPosition upTo)
     {
         LogPosition last = default;
         foreach (QueuedWrite write in group)
         {
-            if (write.Position == LogPosition.Zero || write.Position > upTo)
+            if (write.Position > upTo)
                 break;
+            if (write.Position == LogPosition.Zero)
+                continue;
             Engine.Stage(write.Batch.Bytes);
             write.Applied = true;
             last = write.Position;

@@ -81,9 +81,10 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows) => inner.Ingest(rows);
 
-    public void Compact() => inner.Compact();
+    public void Compact(CancellationToken cancellation = default) => inner.Compact(cancellation);
 
-    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => inner.CompactRange(start, end);
+    public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, CancellationToken cancellation = default) =>
+        inner.CompactRange(start, end, cancellation);
 
     public void Flush() => inner.Flush();
 

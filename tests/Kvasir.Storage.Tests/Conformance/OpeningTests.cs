@@ -188,7 +188,7 @@ public sealed class OpeningTests
             closed.Flush,
             () => closed.BeginCheckpoint(),
             () => closed.Ingest(Rows("x")),
-            closed.Compact,
+            () => closed.Compact(),
             () => closed.EstimateSize([], []),
             () => closed.GetStatistics(),
             () => checkpoint.WriteTo(world.Disk.Root + "/checkpoint"),

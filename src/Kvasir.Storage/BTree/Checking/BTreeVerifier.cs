@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Transactions;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.BTree.Checking;
@@ -22,8 +23,11 @@ public sealed unsafe class BTreeVerifier
     private readonly List<DamageFinding> _findings = [];
     private readonly ulong[] _reached;
 
-    private BTreeVerifier(IFile file, MetaPage meta, EntryCheck? check)
+    private readonly CancellationToken _cancellation;
+
+    private BTreeVerifier(IFile file, MetaPage meta, EntryCheck? check, CancellationToken cancellation = default)
     {
+        _cancellation = cancellation;
         _file = file;
         _meta = meta;
         _check = check;
@@ -54,12 +58,53 @@ public sealed unsafe class BTreeVerifier
         }
     }
 
-    private void Run()
+    /// <summary>As the other one, of what a read transaction sees of a store that is open.</summary>
+    internal static IReadOnlyList<DamageFinding> Verify(IFile file, ReadTransaction transaction, CancellationToken cancellation)
+    {
+        var verifier = new BTreeVerifier(file, transaction.State.Meta, check: null, cancellation);
+        try
+        {
+            transaction.CheckOpen();
+            verifier.WalkAll();
+            verifier.CountPages();
+        }
+        catch (StorageException failure)
+        {
+            verifier._findings.Add(DamageFinding.Of(failure, file.Path));
+        }
+
+        // Pages of a transaction that was ended for its age may have been written anew under the walk.
+        transaction.CheckOpen();
+        return verifier._findings;
+    }
+
+    private void WalkAll()
     {
         for (uint page = 0; page < PageLayout.MetaPages; page++)
             Reach(page);
         Walk(_meta.Root, TreeUse.Outermost);
         Walk(_meta.Dead, TreeUse.Graves);
+    }
+
+    // Beside a writer the bitmaps of a commit are written over by the second one after it.
+    private void CountPages()
+    {
+        for (uint chunk = 0; chunk * (long)_layout.ChunkPages < _meta.PageCount; chunk++)
+        {
+            for (uint slot = 0; slot < PageLayout.BitmapSlots; slot++)
+                Reach((chunk * _layout.ChunkPages) + PageLayout.BitmapPage + slot);
+        }
+
+        long used = 0;
+        foreach (ulong word in _reached)
+            used += System.Numerics.BitOperations.PopCount(word);
+        if (_findings.Count == 0 && used + _meta.FreePages != _meta.PageCount)
+            Find(0, $"{used} of {_meta.PageCount} pages are used, and the meta page counts {_meta.FreePages} free ones");
+    }
+
+    private void Run()
+    {
+        WalkAll();
         uint free = 0;
         for (uint chunk = 0; chunk * (long)_layout.ChunkPages < _meta.PageCount; chunk++)
         {
@@ -113,6 +158,7 @@ public sealed unsafe class BTreeVerifier
 
     private void Walk(uint number, int level, byte[]? low, byte[]? high, TreeUse use)
     {
+        _cancellation.ThrowIfCancellationRequested();
         if (_findings.Count >= FindingsMax || !Reach(number) || Load(number) is not { } bytes)
             return;
         fixed (byte* page = bytes)

@@ -144,7 +144,7 @@ internal sealed class SortedTree : ISortedStore
     {
     }
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default)
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, Action? refresh = null, CancellationToken cancellation = default)
     {
         long horizonMs = _environment.ExpiryHorizonMs;
         var expired = new List<byte[]>();
@@ -157,19 +157,14 @@ internal sealed class SortedTree : ISortedStore
                 DeleteExpired(expired, horizonMs);
         }
 
-        Trim(cancellation);
+        // The engine's own view is a reader, too.
+        _store.Shrink(StepPages, refresh, cancellation);
     }
 
-    public void Trim(CancellationToken cancellation = default)
-    {
-        while (_store.ShrinkStep(StepPages))
-            cancellation.ThrowIfCancellationRequested();
-    }
-
-    public void Checkpoint(string folder)
+    public void Checkpoint(string folder, CancellationToken cancellation = default)
     {
         _environment.Files.CreateFolder(folder);
-        _store.Copy(_environment.Files, PathIn(folder));
+        _store.Copy(_environment.Files, PathIn(folder), cancellation);
     }
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted, ulong sequence)

@@ -31,7 +31,7 @@ internal sealed class SortedTreeView : ISortedView
     public bool TryGet(ReadOnlySpan<byte> userKey, ulong keyHash, ulong sequence, BytesBuffer? value, out LookupResult result)
     {
         ref ReadTransaction? place = ref _spare[Environment.CurrentManagedThreadId % SpareReaders];
-        ReadTransaction reader = Interlocked.Exchange(ref place, null) ?? _store.BeginReadAt(_pin);
+        ReadTransaction reader = Spare(ref place) ?? _store.BeginReadAt(_pin);
         try
         {
             result = default;
@@ -50,6 +50,15 @@ internal sealed class SortedTreeView : ISortedView
             if (Interlocked.CompareExchange(ref place, reader, null) is not null)
                 reader.Dispose();
         }
+    }
+
+    private static ReadTransaction? Spare(ref ReadTransaction? place)
+    {
+        ReadTransaction? reader = Interlocked.Exchange(ref place, null);
+        if (reader is not { IsUnreadable: true })
+            return reader;
+        reader.Dispose();
+        return null;
     }
 
     public void AddIterators(List<InternalIterator> iterators, bool bypassCache) =>

@@ -67,12 +67,29 @@ public abstract unsafe class BTreeTransaction : IDisposable
 
     internal CachedPage? Latest { get; private set; }
 
+    /// <summary>
+    /// Throws a <see cref="DiskFailedException"/> when a mapped page that the transaction may have handed out could not be read since: a
+    /// span of it may have had zeros in it. Whoever uses spans where they lie calls this after it has used them and before it relies on
+    /// them; what copies does it by itself, and so does each next use of the transaction.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void EnsureReadable()
+    {
+        if (Volatile.Read(ref *_broken) != 0)
+            ThrowBroken();
+    }
+
+    /// <summary>It reads from a map that cannot be relied on any more.</summary>
+    internal bool IsUnreadable => Volatile.Read(ref *_broken) != 0;
+
+    /// <summary>The transaction is over: what it sees may change, and using it throws an <see cref="ObjectDisposedException"/>.</summary>
     public void Dispose()
     {
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
 
+    /// <inheritdoc cref="Dispose()"/>
     protected abstract void Dispose(bool disposing);
 
     /// <summary>A use of pages begins; <see cref="Exit"/> ends it, also when it has failed and is not tried again.</summary>
@@ -89,16 +106,13 @@ public abstract unsafe class BTreeTransaction : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Exit()
     {
-        Volatile.Write(ref _slot.Busy, 0);
-        CheckMap();
+        EndUse();
+        EnsureReadable();
     }
 
+    /// <summary>As <see cref="Exit"/>, whatever was read.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void CheckMap()
-    {
-        if (Volatile.Read(ref *_broken) != 0)
-            ThrowBroken();
-    }
+    internal void EndUse() => Volatile.Write(ref _slot.Busy, 0);
 
     /// <summary>For what touches no page but is not to be had from a transaction that is over.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -106,7 +120,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     {
         if (Volatile.Read(ref _slot.Ended) == _generation)
             ThrowEnded();
-        CheckMap();
+        EnsureReadable();
     }
 
     /// <summary>A page of a tree, at the level where its parent has it.</summary>
@@ -139,11 +153,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
             : Fetch(number);
         PageHeader* header = (PageHeader*)page;
         if (header->Kind != PageKind.Overflow || header->ValueBytes != bytes || header->Transaction > _newest)
-        {
-            CheckMap();
-            throw Layout.Damage(Store.Path, number, $"not the overflow run of {bytes} bytes that the tree has here");
-        }
-
+            throw Damaged(number, $"not the overflow run of {bytes} bytes that the tree has here");
         if (_start is not null)
             Touch(page + PageHeader.Bytes, bytes);
         return page + PageHeader.Bytes;
@@ -184,7 +194,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     private byte* Fetch(uint number)
     {
         if (number >= _pageCount || number < PageLayout.FirstRunPage)
-            throw Layout.Damage(Store.Path, number, $"a tree names page {number} of {_pageCount}");
+            throw Damaged(number, $"a tree names page {number} of {_pageCount}");
         if (_start is not null)
             return _source.Verify(number, _newest);
         CachedPage page = _source.Load(number, _newest);
@@ -196,7 +206,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     [DoesNotReturn]
     private void ThrowMisplaced(uint number, byte* page, int level)
     {
-        CheckMap();
+        EnsureReadable();
         PageHeader* header = (PageHeader*)page;
         throw Layout.Damage(
             Store.Path,
@@ -204,17 +214,24 @@ public abstract unsafe class BTreeTransaction : IDisposable
             $"a page of kind {header->Kind} and level {header->Level}, written by transaction {header->Transaction}, where transaction {_newest} has level {level}");
     }
 
+    // What the map showed need not be what is on the disk.
+    private CorruptionException Damaged(uint number, string detail)
+    {
+        EnsureReadable();
+        return Layout.Damage(Store.Path, number, detail);
+    }
+
     [DoesNotReturn]
     private void ThrowBroken() => throw new DiskFailedException(
         $"{Store.Path}: a page that was mapped could not be read again: the disk failed, or the file was cut by somebody else. "
-        + "Nothing is served from it until it is opened again",
+        + "The next transaction reads each page through the file",
         inner: null);
 
     [DoesNotReturn]
     private void ThrowEnded()
     {
         int reason = _slot.Reason;
-        Volatile.Write(ref _slot.Busy, 0);
+        EndUse();
         throw reason switch
         {
             TransactionEnd.TooOld => new ReaderTooOldException(

@@ -35,6 +35,7 @@ internal sealed class PageCache
     private const int Shards = 16;
 
     private readonly Shard[] _shards = new Shard[Shards];
+    private bool _isUsed;
 
     public PageCache(int pages)
     {
@@ -42,9 +43,16 @@ internal sealed class PageCache
             _shards[i] = new Shard(Math.Max(1, pages / Shards));
     }
 
+    /// <summary>Has had a page: whoever writes pages anew need not look otherwise.</summary>
+    public bool IsUsed => Volatile.Read(ref _isUsed);
+
     public CachedPage? Find(uint number) => _shards[number % Shards].Find(number);
 
-    public void Add(CachedPage page) => _shards[page.Number % Shards].Add(page);
+    public void Add(CachedPage page)
+    {
+        Volatile.Write(ref _isUsed, true);
+        _shards[page.Number % Shards].Add(page);
+    }
 
     public PageCacheCounts GetCounts()
     {

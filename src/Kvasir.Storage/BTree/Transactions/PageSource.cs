@@ -44,6 +44,8 @@ internal sealed unsafe class PageSource : IDisposable
     /// <summary>See <see cref="IFileMap.Broken"/>.</summary>
     public long* Broken { get; }
 
+    public bool IsBroken => Volatile.Read(ref *Broken) != 0;
+
     /// <summary>Pages that can be read here.</summary>
     public uint Pages { get; }
 

@@ -40,6 +40,9 @@ internal sealed class ReaderSlot
 
     /// <summary>The last one of them that was ended from outside.</summary>
     [FieldOffset(104)] public long Ended;
+
+    /// <summary>The last one of them that somebody was told is old.</summary>
+    [FieldOffset(112)] public long Told;
 }
 
 /// <summary>
@@ -158,6 +161,24 @@ internal sealed class ReaderTable
 
         if (any)
             Interlocked.MemoryBarrierProcessWide();
+    }
+
+    /// <summary>Those that began before a moment and that nobody was told of; by the one writer.</summary>
+    public IReadOnlyList<(ulong Transaction, long StartedAt)> TakeUntoldBefore(long startedBefore)
+    {
+        List<(ulong, long)>? readers = null;
+        foreach (ReaderSlot slot in Volatile.Read(ref _slots))
+        {
+            long reading = Volatile.Read(ref slot.Reading);
+            long generation = Volatile.Read(ref slot.Generation);
+            long startedAt = Volatile.Read(ref slot.StartedAt);
+            if (reading == ReaderSlot.Vacant || slot.Told == generation || startedAt >= startedBefore || HasEnded(slot))
+                continue;
+            slot.Told = generation;
+            (readers ??= []).Add(((ulong)(reading - 1), startedAt));
+        }
+
+        return readers ?? [];
     }
 
     public IReadOnlyList<(ulong Transaction, long StartedAt, bool Ended)> List()

@@ -71,13 +71,15 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
             Root.Flush();
 
             // Pages that were copied from the map and changed must be what was there.
-            CheckMap();
+            EnsureReadable();
             if (HasChanged)
                 Store.Commit(this);
+            else if (MustTrim)
+                Store.CutEnd(State.Meta.PageCount);
         }
         finally
         {
-            Exit();
+            EndUse();
             Dispose();
         }
     }
@@ -123,6 +125,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         touched = Space.Allocate(1);
         page = Buffers.Take();
         Buffer.MemoryCopy(source, page, Layout.PageBytes, Layout.PageBytes);
+        EnsureReadable();
         Dirty.Add(touched, page, 1);
         Space.FreeCommitted(number, 1);
         return page;

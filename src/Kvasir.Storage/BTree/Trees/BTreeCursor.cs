@@ -52,6 +52,7 @@ public sealed unsafe class BTreeCursor
     /// <summary>Stands on an entry.</summary>
     public bool IsValid => _isValid;
 
+    /// <summary>The key, or the name of the bucket, that it stands on.</summary>
     public ReadOnlySpan<byte> Key
     {
         get
@@ -71,6 +72,7 @@ public sealed unsafe class BTreeCursor
         }
     }
 
+    /// <summary>Stands on a bucket, which is opened by <see cref="Bucket.FindBucket"/>.</summary>
     public bool IsBucket
     {
         get
@@ -80,8 +82,10 @@ public sealed unsafe class BTreeCursor
         }
     }
 
+    /// <summary>To the first entry; false when there is none, as of all that move.</summary>
     public bool SeekFirst() => Run(CursorMove.First, default);
 
+    /// <summary>To the last entry.</summary>
     public bool SeekLast() => Run(CursorMove.Last, default);
 
     /// <summary>To the first entry that is not less than the key.</summary>
@@ -90,6 +94,7 @@ public sealed unsafe class BTreeCursor
     /// <summary>To the last entry that is not greater than the key.</summary>
     public bool SeekForPrevious(ReadOnlySpan<byte> key) => Run(CursorMove.NotGreater, key);
 
+    /// <summary>To the next entry; it must stand on one. Behind the last it stands nowhere.</summary>
     public bool Next()
     {
         if (!_isValid)
@@ -101,6 +106,7 @@ public sealed unsafe class BTreeCursor
         return Arrive(++_index < _count || ToNextLeaf());
     }
 
+    /// <summary>To the entry before; it must stand on one. Before the first it stands nowhere.</summary>
     public bool Previous()
     {
         if (!_isValid)

@@ -23,6 +23,7 @@ public unsafe class Bucket
     /// <summary>Counts the writes of the transaction to this bucket, so that cursors notice.</summary>
     internal long Writes { get; private protected set; }
 
+    /// <summary>Whether there is neither a key nor a bucket in it.</summary>
     public bool IsEmpty
     {
         get
@@ -64,7 +65,14 @@ public unsafe class Bucket
     }
 
     /// <summary>A copy of the value, or null.</summary>
-    public byte[]? Get(ReadOnlySpan<byte> key) => TryGet(key, out ReadOnlySpan<byte> value) ? value.ToArray() : null;
+    public byte[]? Get(ReadOnlySpan<byte> key)
+    {
+        if (!TryGet(key, out ReadOnlySpan<byte> value))
+            return null;
+        byte[] copy = value.ToArray();
+        Transaction.EnsureReadable();
+        return copy;
+    }
 
     /// <summary>Whether the key has a value.</summary>
     public bool Contains(ReadOnlySpan<byte> key) => TryGet(key, out _);

@@ -15,10 +15,12 @@ internal sealed unsafe class StoreCopy
     private readonly PageLayout _layout;
     private readonly IFile _target;
     private readonly ulong[][] _free;
+    private readonly CancellationToken _cancellation;
     private uint _freePages;
 
-    private StoreCopy(ReadTransaction transaction, IFile target)
+    private StoreCopy(ReadTransaction transaction, IFile target, CancellationToken cancellation)
     {
+        _cancellation = cancellation;
         _transaction = transaction;
         _layout = transaction.Layout;
         _target = target;
@@ -35,9 +37,9 @@ internal sealed unsafe class StoreCopy
         }
     }
 
-    public static void Write(ReadTransaction transaction, IFile target)
+    public static void Write(ReadTransaction transaction, IFile target, CancellationToken cancellation = default)
     {
-        var copy = new StoreCopy(transaction, target);
+        var copy = new StoreCopy(transaction, target, cancellation);
         MetaPage meta = transaction.State.Meta;
         target.SetLength(copy._layout.OffsetOf(meta.PageCount));
 
@@ -49,9 +51,10 @@ internal sealed unsafe class StoreCopy
         }
         finally
         {
-            transaction.Exit();
+            transaction.EndUse();
         }
 
+        transaction.EnsureReadable();
         copy.WriteBitmaps(meta.Transaction);
         var bytes = new byte[copy._layout.PageBytes];
         for (uint number = 0; number < PageLayout.MetaPages; number++)
@@ -80,6 +83,7 @@ internal sealed unsafe class StoreCopy
     private void CopyNode(uint number, int level)
     {
         _transaction.CheckOpen();
+        _cancellation.ThrowIfCancellationRequested();
         byte* page = _transaction.Node(number, level);
         CachedPage? holder = _transaction.Latest;
         CopyPages(number, page, 1);

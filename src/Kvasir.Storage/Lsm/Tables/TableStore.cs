@@ -147,7 +147,7 @@ internal sealed partial class TableStore : ISortedStore
         Interlocked.Add(ref _flushBytes, outputs.BytesWritten);
     }
 
-    public void Checkpoint(string folder)
+    public void Checkpoint(string folder, CancellationToken cancellation = default)
     {
         TableSet set = AcquireSet();
         try

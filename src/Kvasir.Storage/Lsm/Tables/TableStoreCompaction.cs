@@ -34,7 +34,7 @@ internal sealed partial class TableStore
 
     public bool DropCovered(Func<ulong[]> snapshots) => TryDropCovered(new SnapshotStripes(snapshots()).Oldest, snapshots);
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default)
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, Action? refresh = null, CancellationToken cancellation = default)
     {
         var range = new KeyBounds(start ?? [], end, EndInclusive: false);
         CompactionPlan? plan = null;
@@ -43,10 +43,11 @@ internal sealed partial class TableStore
             _manualWaiting++;
         try
         {
+            using CancellationTokenRegistration wakes = cancellation.Register(_compactionEnded.Pulse);
             _compactionEnded.WaitUntil(() =>
             {
                 lock (_lock)
-                    return TryBeginRange(range, out plan, out nothing);
+                    return cancellation.IsCancellationRequested || TryBeginRange(range, out plan, out nothing);
             });
         }
         finally
@@ -58,8 +59,10 @@ internal sealed partial class TableStore
             }
         }
 
-        if (!nothing)
-            Run(plan!, snapshots, cancellation);
+        if (plan is not null)
+            Run(plan, snapshots, cancellation);
+        else if (!nothing)
+            cancellation.ThrowIfCancellationRequested();
     }
 
     /// <summary>Runs a plan that was begun, and ends it whatever happens.</summary>

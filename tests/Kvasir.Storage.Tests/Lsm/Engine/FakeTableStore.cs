@@ -142,9 +142,10 @@ internal sealed class FakeTableStore : ISortedStore
 
     public void NoteOldestSnapshot(ulong oldest) { }
 
-    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, CancellationToken cancellation = default) => Compact(snapshots);
+    public void CompactRange(byte[]? start, byte[]? end, Func<ulong[]> snapshots, Action? refresh = null, CancellationToken cancellation = default) =>
+        Compact(snapshots);
 
-    public void Checkpoint(string folder) => throw new NotSupportedException();
+    public void Checkpoint(string folder, CancellationToken cancellation = default) => throw new NotSupportedException();
 
     public void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted, ulong sequence)
     {

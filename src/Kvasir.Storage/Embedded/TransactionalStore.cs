@@ -1,0 +1,159 @@
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.BTree.Checking;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Machine;
+
+namespace Kvasir.Storage.Embedded;
+
+/// <summary>
+/// Keys and values in one file, with transactions and nested buckets: a copy-on-write B+tree in the manner of LMDB and bbolt. Read
+/// transactions see one commit for as long as they live and wait for nobody; one write transaction at a time sees its own writes.
+/// <para>
+/// Every member may be called from any thread, at any time, until <see cref="Dispose"/>. A transaction, its buckets and its cursors belong to
+/// one thread at a time.
+/// </para>
+/// <para>
+/// A commit is on stable storage when it returns: killing the process, or the machine, at any instant leaves the last commit that returned, or
+/// a later one that was under way, whole. Opening needs no repair. A <see cref="DiskFullException"/> of a commit says that nothing has happened;
+/// a <see cref="WritesStoppedException"/> that nobody knows, and that the store takes no more writes until it is opened again.
+/// </para>
+/// </summary>
+public sealed class TransactionalStore : IDisposable
+{
+    private const long CacheBytesMin = 1 << 20;
+
+    private readonly PosixFileSystem _files;
+    private readonly ThreadScheduler _scheduler;
+    private readonly BTreeStore _store;
+
+    private TransactionalStore(PosixFileSystem files, ThreadScheduler scheduler, BTreeStore store) =>
+        (_files, _scheduler, _store) = (files, scheduler, store);
+
+    /// <summary>The file.</summary>
+    public string Path => _store.Path;
+
+    /// <summary>Why no more writes are taken; null while they are.</summary>
+    public StorageException? StopReason => _store.StopReason;
+
+    /// <summary>
+    /// Opens the file, and makes it where there is none; takes as long for a large one as for a small one. Throws a
+    /// <see cref="StorageException"/> that names the file and says what to do: when another process has it open, when it is damaged or
+    /// something else, when a newer version wrote it.
+    /// </summary>
+    /// <param name="path">Of the file; its folder must be there. A lock file lies beside it.</param>
+    /// <param name="options">Null for the defaults.</param>
+    public static TransactionalStore Open(string path, TransactionalStoreOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        options ??= new TransactionalStoreOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.CacheBytes, CacheBytesMin, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchMax, 1, nameof(options));
+        var files = new PosixFileSystem();
+        var scheduler = new ThreadScheduler(options.Time, backgroundThreads: 1);
+        try
+        {
+            var tree = new BTreeOptions
+            {
+                PageBytes = options.PageBytes,
+                UseMap = options.Reads == PageReads.Mapped,
+                CachedPages = (int)Math.Min(options.CacheBytes / options.PageBytes, int.MaxValue),
+                ReaderAgeLimit = options.ReaderAgeLimit,
+                ReaderAgeWarning = options.ReaderAgeWarning,
+                ReaderIsOld = options.ReaderIsOld,
+                BackgroundUpkeep = options.BackgroundUpkeep,
+                BatchMax = options.BatchMax,
+                Identity = (ulong)options.Time.GetUtcNow().UtcTicks,
+            };
+            return new TransactionalStore(files, scheduler, BTreeStore.Open(files, path, scheduler, tree));
+        }
+        catch
+        {
+            scheduler.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// A transaction that sees the last commit until it is disposed of, whatever is written meanwhile. Never waits. It holds back the pages
+    /// of that commit, so that the file grows under long readers: dispose of it soon.
+    /// </summary>
+    public ReadTransaction BeginRead() => _store.BeginRead();
+
+    /// <summary>
+    /// The one write transaction: waits until there is no other. Ended by <see cref="WriteTransaction.Commit"/>; disposed of without it, nothing
+    /// has happened. A thread that has one and begins another waits for itself for ever.
+    /// </summary>
+    public WriteTransaction BeginWrite() => _store.BeginWrite();
+
+    /// <summary>Runs a callback with a read transaction, and gives back what it returns once it is sure that all of it could be read.</summary>
+    public TResult View<TResult>(Func<ReadTransaction, TResult> read)
+    {
+        ArgumentNullException.ThrowIfNull(read);
+        using ReadTransaction transaction = BeginRead();
+        TResult result = read(transaction);
+        transaction.EnsureReadable();
+        return result;
+    }
+
+    /// <summary>Runs a callback with the write transaction and commits it, durably. What the callback throws is thrown here, and nothing has happened.</summary>
+    public void Update(Action<WriteTransaction> write)
+    {
+        ArgumentNullException.ThrowIfNull(write);
+        using WriteTransaction transaction = BeginWrite();
+        write(transaction);
+        transaction.Commit();
+    }
+
+    /// <summary>
+    /// As <see cref="Update"/>, for many small transactions of many threads: those that wait go into one commit, with one sync. Returns when it is
+    /// durable. The callback may run more than once, should another one of its commit fail, and only its last run counts; what it throws is
+    /// thrown here and harms nobody else. It runs on whatever thread commits.
+    /// </summary>
+    public void Batch(Action<WriteTransaction> write)
+    {
+        ArgumentNullException.ThrowIfNull(write);
+        _store.Batch(write);
+    }
+
+    /// <summary>Read transactions that have not been disposed of, with the commit that each sees and its age.</summary>
+    public IReadOnlyList<BTreeReader> ListReaders() => _store.ListReaders();
+
+    /// <summary>Ends those that are older than <see cref="TransactionalStoreOptions.ReaderAgeLimit"/> now; every writer does it, too.</summary>
+    public void EndOldReaders() => _store.EndOldReaders();
+
+    /// <summary>Pages of the file by use, and what holds them back. Cheap.</summary>
+    public BTreeStatistics GetStatistics() => _store.GetStatistics();
+
+    /// <summary>
+    /// Makes the file as small as what is in it, as far as open readers allow; reads and writes go on in between. It is never necessary: with
+    /// <see cref="TransactionalStoreOptions.BackgroundUpkeep"/> the store does it by itself when much is free. Cancelled, it throws
+    /// <see cref="OperationCanceledException"/>, and what it has done until then stays.
+    /// </summary>
+    public void Shrink(CancellationToken cancellation = default) => _store.Shrink(cancellation: cancellation);
+
+    /// <summary>
+    /// Writes a copy of the last commit, which can be opened, to a new file; durable on return. Reads and writes go on meanwhile. Cancelled, it
+    /// throws <see cref="OperationCanceledException"/> and leaves nothing.
+    /// </summary>
+    public void CopyTo(string path, CancellationToken cancellation = default) => _store.Copy(_files, path, cancellation);
+
+    /// <summary>
+    /// Reads every page of the last commit and tells what is wrong; nothing in a sound store. Reads and writes go on meanwhile. Cancelled, it
+    /// throws <see cref="OperationCanceledException"/>.
+    /// </summary>
+    public IReadOnlyList<DamageFinding> Check(CancellationToken cancellation = default) => _store.Verify(cancellation);
+
+    /// <summary>What is wrong with the file of a store that nobody has open; nothing in a sound one.</summary>
+    public static IReadOnlyList<DamageFinding> CheckFile(string path) => BTreeVerifier.Verify(new PosixFileSystem(), path);
+
+    /// <summary>
+    /// No new transactions from here on, and open ones throw an <see cref="ObjectDisposedException"/> at their next use. The file is let go of
+    /// when the last of them is disposed of. Nothing that was committed depends on it.
+    /// </summary>
+    public void Dispose()
+    {
+        _store.Dispose();
+        _scheduler.Dispose();
+    }
+}

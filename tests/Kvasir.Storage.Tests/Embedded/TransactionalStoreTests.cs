@@ -1,0 +1,237 @@
+using System.Text;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.BTree.Trees;
+using Kvasir.Storage.Embedded;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Storage.Tests.Embedded;
+
+public sealed class MappedTransactionalStoreTests() : TransactionalStoreTests(PageReads.Mapped);
+
+public sealed class PositionalTransactionalStoreTests() : TransactionalStoreTests(PageReads.Positional);
+
+/// <summary>Transactions and buckets for programs that embed a store, on this machine's disk.</summary>
+public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-test-").FullName;
+
+    private string StorePath => Path.Combine(_folder, "store");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private TransactionalStore Open(string? path = null, TransactionalStoreOptions? options = null) =>
+        TransactionalStore.Open(path ?? StorePath, (options ?? new TransactionalStoreOptions()) with { Reads = reads });
+
+    [Fact]
+    public void WhatWasCommittedIsThereAfterTheNextOpen()
+    {
+        using (TransactionalStore store = Open())
+        {
+            store.Update(t => t.Root.GetOrCreateBucket("users"u8).GetOrCreateBucket("by-name"u8).Put("ada"u8, "1"u8));
+            Assert.Throws<FormatException>(() => store.Update(t =>
+            {
+                t.Root.DeleteBucket("users"u8);
+                throw new FormatException();
+            }));
+            using WriteTransaction abandoned = store.BeginWrite();
+            abandoned.Root.Put("never"u8, "seen"u8);
+        }
+
+        using TransactionalStore again = Open();
+        Assert.Equal("1", again.View(t => Encoding.UTF8.GetString(t.Root.FindBucket("users"u8)!.FindBucket("by-name"u8)!.Get("ada"u8)!)));
+        Assert.False(again.View(t => t.Root.Contains("never"u8)));
+        Assert.Null(again.StopReason);
+        Assert.Equal(StorePath, again.Path);
+    }
+
+    [Fact]
+    public void AReaderSeesItsCommitAndCursorsGoBothWays()
+    {
+        using TransactionalStore store = Open();
+        store.Update(t =>
+        {
+            for (int i = 0; i < 1000; i++)
+                t.Root.Put(Encoding.UTF8.GetBytes($"{i:D4}"), new byte[i]);
+        });
+        using ReadTransaction reader = store.BeginRead();
+        store.Update(t => t.Root.DeleteRange("0100"u8, "0900"u8));
+        BTreeCursor cursor = reader.Root.OpenCursor();
+        int seen = 0;
+        for (bool found = cursor.SeekFirst(); found; found = cursor.Next())
+            Assert.Equal(seen++, cursor.Value.Length);
+        Assert.Equal(1000, seen);
+        for (bool found = cursor.SeekForPrevious("0500x"u8); found; found = cursor.Previous())
+            seen--;
+        Assert.Equal(499, seen);
+        Assert.Equal(200, store.View(t =>
+        {
+            int count = 0;
+            BTreeCursor all = t.Root.OpenCursor();
+            for (bool found = all.SeekFirst(); found; found = all.Next())
+                count++;
+            return count;
+        }));
+        reader.EnsureReadable();
+    }
+
+    [Fact]
+    public void UseAfterTheEndIsSaidClearly()
+    {
+        Assert.Throws<ArgumentException>(() => Open(""));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new TransactionalStoreOptions { CacheBytes = 1 }));
+        TransactionalStore store = Open();
+        Assert.Throws<FolderInUseException>(() => Open());
+        WriteTransaction writer = store.BeginWrite();
+        WritableBucket written = writer.Root.GetOrCreateBucket("b"u8);
+        written.Put("k"u8, "v"u8);
+        writer.Commit();
+        Assert.Contains("over", Assert.Throws<ObjectDisposedException>(() => written.Put("k"u8, "v"u8)).Message, StringComparison.Ordinal);
+        Assert.Throws<ObjectDisposedException>(writer.Commit);
+
+        ReadTransaction reader = store.BeginRead();
+        Bucket bucket = reader.Root.FindBucket("b"u8)!;
+        BTreeCursor cursor = bucket.OpenCursor();
+        Assert.True(cursor.SeekFirst());
+        reader.Dispose();
+        reader.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => bucket.Get("k"u8));
+        Assert.Throws<ObjectDisposedException>(() => cursor.Next());
+        Assert.Throws<ObjectDisposedException>(() => cursor.Key.Length);
+        Assert.Throws<ObjectDisposedException>(() => reader.Root.OpenCursor());
+
+        ReadTransaction open = store.BeginRead();
+        store.Dispose();
+        store.Dispose();
+        Assert.Contains("closed", Assert.Throws<ObjectDisposedException>(() => open.Root.Get("k"u8)).Message, StringComparison.Ordinal);
+        open.Dispose();
+        Assert.Throws<ObjectDisposedException>(store.BeginRead);
+        Assert.Throws<ObjectDisposedException>(store.BeginWrite);
+        Assert.Throws<ObjectDisposedException>(() => store.Batch(t => t.Root.Delete("k"u8)));
+        Open().Dispose();
+    }
+
+    [Fact]
+    public void ManyThreadsCommitTogether()
+    {
+        using (TransactionalStore store = Open())
+        {
+            Thread[] threads = [.. Enumerable.Range(0, 8).Select(t => new Thread(() =>
+            {
+                for (int i = 0; i < 50; i++)
+                    store.Batch(transaction => transaction.Root.GetOrCreateBucket([(byte)t]).Put([(byte)i], [(byte)(i + 1)]));
+            }))];
+            foreach (Thread thread in threads)
+                thread.Start();
+            foreach (Thread thread in threads)
+                thread.Join();
+        }
+
+        using TransactionalStore again = Open();
+        for (byte t = 0; t < 8; t++)
+        {
+            for (byte i = 0; i < 50; i++)
+                Assert.Equal([(byte)(i + 1)], again.View(r => r.Root.FindBucket([t])!.Get([i])!));
+        }
+    }
+
+    [Fact]
+    public void LongReadersAreListedToldOfAndEnded()
+    {
+        var clock = new ManualClock();
+        List<BTreeReader> told = [];
+        using TransactionalStore store = Open(options: new TransactionalStoreOptions
+        {
+            Time = clock, ReaderAgeWarning = TimeSpan.FromSeconds(10), ReaderIsOld = told.Add, ReaderAgeLimit = TimeSpan.FromMinutes(1),
+        });
+        store.Update(t => t.Root.Put("a"u8, "1"u8));
+        using ReadTransaction reader = store.BeginRead();
+        clock.Ticks += TimeSpan.FromSeconds(11).Ticks;
+        using ReadTransaction younger = store.BeginRead();
+        Assert.Equal([TimeSpan.FromSeconds(11), TimeSpan.Zero], store.ListReaders().Select(r => r.Age).OrderDescending());
+        Assert.Empty(told);
+        store.Update(t => t.Root.Put("a"u8, "2"u8));
+        store.Update(t => t.Root.Put("a"u8, "3"u8));
+        Assert.Equal(TimeSpan.FromSeconds(11), Assert.Single(told).Age);
+        Assert.Equal(reader.Number, told[0].Transaction);
+        Assert.Equal("1"u8.ToArray(), reader.Root.Get("a"u8));
+
+        clock.Ticks += TimeSpan.FromSeconds(55).Ticks;
+        store.Update(t => t.Root.Put("a"u8, "4"u8));
+        Assert.Throws<ReaderTooOldException>(() => reader.Root.Get("a"u8));
+        Assert.Equal("1"u8.ToArray(), younger.Root.Get("a"u8));
+        Assert.Equal(2, told.Count);
+        Assert.Single(store.ListReaders(), r => r.HasEnded);
+    }
+
+    [Fact]
+    public void ABucketIsDeletedAtOnceAndItsSpaceGoesWithAShrink()
+    {
+        using TransactionalStore store = Open(options: new TransactionalStoreOptions { BackgroundUpkeep = false });
+        store.Update(t =>
+        {
+            WritableBucket bucket = t.Root.GetOrCreateBucket("big"u8);
+            for (int i = 0; i < 20_000; i++)
+                bucket.Put(Encoding.UTF8.GetBytes($"{i:D8}"), new byte[100]);
+            t.Root.GetOrCreateBucket("small"u8).Put("k"u8, "v"u8);
+        });
+        long full = new FileInfo(StorePath).Length;
+        BTreeStatistics before = store.GetStatistics();
+        Assert.Equal(full, before.Pages * before.PageBytes);
+
+        // Two pages for the root, a bitmap, and the list of what is to be freed.
+        store.Update(t => Assert.True(t.Root.DeleteBucket("big"u8)));
+        Assert.InRange(store.GetStatistics().Pages - before.Pages, 0, 4);
+        Assert.True(store.GetStatistics().HasDeletedTrees);
+
+        var cancelled = new CancellationToken(canceled: true);
+        Assert.ThrowsAny<OperationCanceledException>(() => store.Shrink(cancelled));
+        Assert.ThrowsAny<OperationCanceledException>(() => store.Check(cancelled));
+        Assert.ThrowsAny<OperationCanceledException>(() => store.CopyTo(StorePath + "2", cancelled));
+        Assert.Equal(["store", "store.lock"], Directory.GetFiles(_folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        store.Shrink();
+        Assert.InRange(new FileInfo(StorePath).Length, 0, full / 20);
+        Assert.Equal("v"u8.ToArray(), store.View(t => t.Root.FindBucket("small"u8)!.Get("k"u8)));
+        Assert.Empty(store.Check());
+    }
+
+    [Fact]
+    public void ACopyOpensAndDamageIsFound()
+    {
+        string copy = Path.Combine(_folder, "copy");
+        using TransactionalStore store = Open();
+        store.Update(t =>
+        {
+            for (int i = 0; i < 1000; i++)
+                t.Root.Put(Encoding.UTF8.GetBytes($"{i:D4}"), new byte[100]);
+            t.Root.Put("long"u8, new byte[100_000]);
+        });
+        store.CopyTo(copy);
+        Assert.Throws<DiskFailedException>(() => store.CopyTo(copy));
+        store.Update(t => t.Root.Put("later"u8, "x"u8));
+        Assert.Empty(store.Check());
+        using (TransactionalStore opened = Open(copy))
+        {
+            Assert.Empty(opened.Check());
+            Assert.False(opened.View(t => t.Root.Contains("later"u8)));
+            Assert.Equal(100_000, opened.View(t => t.Root.Get("long"u8)!.Length));
+        }
+
+        Assert.Empty(TransactionalStore.CheckFile(copy));
+        byte[] bytes = File.ReadAllBytes(copy);
+        bytes[(4096 * 6) + 2000] ^= 1;
+        File.WriteAllBytes(copy, bytes);
+        Assert.Equal(copy, TransactionalStore.CheckFile(copy)[0].Path);
+        using TransactionalStore damaged = Open(copy);
+        Assert.NotEmpty(damaged.Check());
+    }
+
+    private sealed class ManualClock : TimeProvider
+    {
+        public long Ticks { get; set; }
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
+
+        public override long GetTimestamp() => Ticks;
+    }
+}
