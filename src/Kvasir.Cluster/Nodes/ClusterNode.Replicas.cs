@@ -231,7 +231,16 @@ public sealed partial class ClusterNode
         if (_journal!.NeededOf(id).Missing(_folders.SnapshotOf(folder), factory.ReadFlushedPosition(Files, folder)) is { } lost)
             throw new CorruptionException(folder, 0, lost);
         Check.That(_folders.Find(id, logBase) == folder);
-        return OpenEngine(folder, name);
+        IStorageEngine engine = OpenEngine(folder, name);
+
+        // It read for itself, and a misread may have sent it back to a state that it kept beside the last one.
+        if (_journal!.NeededOf(id).Missing(_folders.SnapshotOf(folder), engine.FlushedPosition) is { } gone)
+        {
+            engine.Dispose();
+            throw new CorruptionException(folder, 0, gone);
+        }
+
+        return engine;
     }
 
     private IStorageEngine OpenEngine(string folder, string name)

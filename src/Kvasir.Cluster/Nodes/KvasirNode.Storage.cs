@@ -101,7 +101,14 @@ public sealed partial class KvasirNode
         FlushedFile flushed = OpenFlushedFile();
         files.CreateFolder(_options.Folder + "/" + KeyspacesFolder);
         foreach (KeyspaceEntry entry in KeyspaceFolders.Required(_table, _options.DatabaseCount))
+        {
             _replicas = [.. _replicas, OpenReplica(entry)];
+
+            // It read for itself, and a misread may have sent it back to a state that it kept beside the last one.
+            if (flushed.Marks.Missing(entry.Stream, _replicas[^1].Engine.FlushedPosition) is { } missing)
+                throw new CorruptionException(KeyspaceFolders.PathOf(_options.Folder, entry), 0, missing);
+        }
+
         JournalReplay replay = new(_replicas, _table, _environment.Scheduler);
         JournalWriter journal = JournalWriter.Open(
             files,

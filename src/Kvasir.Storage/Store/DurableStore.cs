@@ -91,6 +91,10 @@ public sealed class DurableStore : IDisposable
             if (flushed.Marks.Missing(0, engines.ReadFlushedPosition(files, folder + "/engine")) is { } missing)
                 throw new CorruptionException(folder + "/engine", 0, missing);
             engine = engines.Open(folder + "/engine", environment);
+
+            // It read for itself, and a misread may have sent it back to a state that it kept beside the last one.
+            if (flushed.Marks.Missing(0, engine.FlushedPosition) is { } gone)
+                throw new CorruptionException(folder + "/engine", 0, gone);
             IStorageEngine target = engine;
             journal = JournalWriter.Open(
                 files,
