@@ -143,6 +143,7 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
         {
             census.BeginSweep();
             progress.IsUnderWay = true;
+            progress.HasBegun = false;
             progress.ResumeKey.Clear();
         }
 
@@ -178,7 +179,13 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
     {
         using EngineScan scan = execution.CreateScan(
             progress.Replica, new IteratorOptions { KeysOnly = true, IncludeExpired = true, BypassCache = true });
-        for (scan.Seek(progress.ResumeKey.WrittenSpan); scan.Valid && walked < keysMax; scan.Next())
+        // In the order of some engines the empty key is not the first.
+        if (progress.HasBegun)
+            scan.Seek(progress.ResumeKey.WrittenSpan);
+        else
+            scan.SeekToFirst();
+        progress.HasBegun = true;
+        for (; scan.Valid && walked < keysMax; scan.Next())
         {
             walked++;
             long expiresAtMs = scan.ExpiresAtMs;
@@ -228,6 +235,9 @@ public sealed class ExpirySweep : IMailboxItem, IDisposable
 
         /// <summary>Between its first key and its last.</summary>
         public bool IsUnderWay { get; set; }
+
+        /// <summary>It goes on at <see cref="ResumeKey"/>, and not with the first key.</summary>
+        public bool HasBegun { get; set; }
 
         /// <summary>A timestamp; after a failure.</summary>
         public long RestsUntil { get; set; }

@@ -3,7 +3,8 @@ namespace Kvasir.Server.Sessions;
 /// <summary>
 /// The numbers that SCAN hands out, each standing for the key where the walk goes on. A number is good for any database
 /// and any count of uses until as many later ones have been given as the table has places; a number that is not known
-/// (or of an earlier life of the server) starts the walk again, which repeats keys but misses none. Used in the mailbox.
+/// (or of an earlier life of the server, or of a walk in another order than that of the keyspace's engine now) starts the walk
+/// again, which repeats keys but misses none. Used in the mailbox.
 /// </summary>
 internal sealed class ScanCursors
 {
@@ -18,11 +19,14 @@ internal sealed class ScanCursors
     /// </param>
     public ScanCursors(ulong firstCursor) => _next = Math.Max(firstCursor & ((1UL << 52) - 1), 1);
 
-    public ulong Add(ReadOnlySpan<byte> resumeKey)
+    /// <param name="resumeKey">Where the walk goes on.</param>
+    /// <param name="isOrdered">The walk is in the order of the keys' bytes.</param>
+    public ulong Add(ReadOnlySpan<byte> resumeKey, bool isOrdered)
     {
         ulong cursor = _next++;
         ref CursorPlace place = ref _places[cursor % Places];
         place.Cursor = cursor;
+        place.IsOrdered = isOrdered;
         // A place keeps its array for the next key, unless that was an unusually long one.
         if (place.Key is null || place.Key.Length < resumeKey.Length || (place.Key.Length > 256 && resumeKey.Length <= 256))
             place.Key = new byte[Math.Max(resumeKey.Length, 32)];
@@ -31,10 +35,10 @@ internal sealed class ScanCursors
         return cursor;
     }
 
-    public bool TryGetResumeKey(ulong cursor, out ReadOnlySpan<byte> resumeKey)
+    public bool TryGetResumeKey(ulong cursor, bool isOrdered, out ReadOnlySpan<byte> resumeKey)
     {
         ref CursorPlace place = ref _places[cursor % Places];
-        bool known = place.Cursor == cursor && place.Key is not null;
+        bool known = place.Cursor == cursor && place.IsOrdered == isOrdered && place.Key is not null;
         resumeKey = known ? place.Key.AsSpan(0, place.Length) : default;
         return known;
     }
@@ -44,5 +48,6 @@ internal sealed class ScanCursors
         public ulong Cursor;
         public byte[]? Key;
         public int Length;
+        public bool IsOrdered;
     }
 }

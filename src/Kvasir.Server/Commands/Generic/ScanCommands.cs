@@ -86,10 +86,11 @@ internal static class ScanCommands
         found.Clear();
         int matched = 0;
         ulong next = 0;
+        bool isOrdered = context.Database.Engine is IOrderedEngine;
         using (EngineScan scan = context.Execution.CreateScan(
             context.Database, new IteratorOptions { KeysOnly = typeArgument == 0, BypassCache = true }))
         {
-            if (cursor != 0 && context.Server.ScanCursors.TryGetResumeKey(cursor, out ReadOnlySpan<byte> resumeKey))
+            if (cursor != 0 && context.Server.ScanCursors.TryGetResumeKey(cursor, isOrdered, out ReadOnlySpan<byte> resumeKey))
                 scan.Seek(resumeKey);
             else
                 scan.SeekToFirst();
@@ -97,7 +98,7 @@ internal static class ScanCommands
             {
                 if (count-- == 0)
                 {
-                    next = context.Server.ScanCursors.Add(scan.Key);
+                    next = context.Server.ScanCursors.Add(scan.Key, isOrdered);
                     break;
                 }
 
