@@ -36,6 +36,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
             keyspace create NAME  Make a keyspace: engine, shards, replicas
             keyspace list      The keyspaces and what they promise
             keyspace show NAME  One keyspace: its shards, their leaders and copies
+            keyspace convert NAME  Move a keyspace to another engine while it is served
             keyspace drop NAME  Remove a keyspace with all that is in it
             leader transfer KEYSPACE SHARD NODE  Hand the lead of a shard to another node
 

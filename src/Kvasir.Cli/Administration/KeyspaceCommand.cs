@@ -11,6 +11,7 @@ internal static class KeyspaceCommand
     public static Command Create() => new("keyspace", "Create, list, show and drop keyspaces.")
     {
         Make(),
+        ConvertCommand.Create(),
         List(),
         Show(),
         Drop(),

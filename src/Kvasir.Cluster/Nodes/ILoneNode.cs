@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
@@ -41,4 +42,13 @@ public interface ILoneNode
 
     /// <inheritdoc cref="KvasirNode.MakeRoomForDeletion"/>
     bool MakeRoomForDeletion();
+
+    /// <inheritdoc cref="KvasirNode.BeginConversion"/>
+    string? BeginConversion(string keyspace, string engine);
+
+    /// <inheritdoc cref="KvasirNode.ConversionOf"/>
+    ConversionStatus? ConversionOf(string keyspace);
+
+    /// <inheritdoc cref="KvasirNode.AbortConversion"/>
+    string? AbortConversion(string keyspace);
 }

@@ -51,10 +51,23 @@ internal sealed record KeyspaceTable(string DatabaseEngine, uint NextNumber, Imm
         return this with { NextNumber = NextNumber + 1, Entries = Entries.Add(added) };
     }
 
+    /// <summary>A number for a folder, which nothing else ever has.</summary>
+    public KeyspaceTable WithNumberTaken(out uint number)
+    {
+        number = NextNumber;
+        return this with { NextNumber = NextNumber + 1 };
+    }
+
+    /// <summary>The same keyspace in another folder, on another engine; a numbered database has an entry from then on.</summary>
+    public KeyspaceTable WithMoved(KeyspaceEntry moved) =>
+        this with { Entries = [.. Entries.Where(e => e.Stream != moved.Stream).Append(moved).OrderBy(static e => e.Stream)] };
+
     public KeyspaceTable Without(KeyspaceEntry entry) => this with { Entries = Entries.Remove(entry) };
 
     /// <summary>A folder in <c>keyspaces/</c> that was a keyspace's, or was to be, and is none any more.</summary>
-    public bool IsLeftOver(string folder) =>
+    public bool IsLeftOver(string folder) => IsNumberedLeftOver(folder) || Entries.Any(e => e.Name == folder && e.Folder != folder);
+
+    private bool IsNumberedLeftOver(string folder) =>
         folder.LastIndexOf('.') is var point and > 0
         && uint.TryParse(folder.AsSpan(point + 1), NumberStyles.None, CultureInfo.InvariantCulture, out uint number) && number <= NextNumber
         && Entries.All(e => e.Folder != folder);

@@ -109,6 +109,8 @@ public sealed partial class KvasirNode
         if (database < _databases.Length)
             return $"'{name}' is a database that SELECT knows by its number: FLUSHDB empties it";
         Replica replica = Database(database);
+        if (IsConverting(replica))
+            return $"'{name}' is on its way to another engine: end that first, with KEYSPACE CONVERT {name} ABORT";
         KeyspaceEntry entry = EntryOf(replica);
         KeyspaceTable table = _table.Without(entry);
         string? doubt = null;

@@ -55,11 +55,15 @@ public sealed partial class KvasirNode
     {
         try
         {
-            // Read before the journal's own files are asked for anything more: a flush that ends meanwhile is said next time.
-            ILookup<bool, Replica> replicas = _replicas.ToLookup(static r => KeyspaceTable.IsNamed(r.StreamId));
-            LogPosition[] numbered = [.. replicas[false].Select(static r => r.Engine.FlushedPosition)];
-            (uint, LogPosition)[] named = [.. replicas[true].Select(static r => (r.StreamId, r.Engine.FlushedPosition))];
-            _flushed!.Save(_log.Journal.JournalId, numbered, end, named);
+            lock (_flushedLock)
+            {
+                // Read before the journal's own files are asked for anything more: a flush that ends meanwhile is said next time.
+                ILookup<bool, Replica> replicas = _replicas.ToLookup(static r => KeyspaceTable.IsNamed(r.StreamId));
+                LogPosition[] numbered = [.. replicas[false].Select(FlushedOf)];
+                (uint, LogPosition)[] named = [.. replicas[true].Select(r => (r.StreamId, FlushedOf(r)))];
+                _flushed!.Save(_log.Journal.JournalId, numbered, end, named);
+            }
+
             return true;
         }
         catch (StorageException)
@@ -96,6 +100,7 @@ public sealed partial class KvasirNode
     {
         IFileSystem files = _environment.Files;
         _replicas = [];
+        _convertedFlushed = null;
         _table = ReadTable();
         RefuseMissingKeyspaces();
         FlushedFile flushed = OpenFlushedFile();
@@ -143,7 +148,9 @@ public sealed partial class KvasirNode
         _swaps.Clear();
     }
 
-    private Replica OpenReplica(KeyspaceEntry entry)
+    private Replica OpenReplica(KeyspaceEntry entry) => new(entry.Stream, OptionsOf(entry), OpenEngine(entry), _log);
+
+    private IStorageEngine OpenEngine(KeyspaceEntry entry)
     {
         EngineEnvironment environment = new(_environment.Files, _environment.Scheduler, _memory)
         {
@@ -153,8 +160,7 @@ public sealed partial class KvasirNode
             ExpiryHorizon = nowMs => SweepHorizon.At(nowMs, _log),
             Owner = OwnerOf(_identity, entry.Stream),
         };
-        IStorageEngine engine = FactoryOf(entry).Open(KeyspaceFolders.PathOf(_options.Folder, entry), environment);
-        return new Replica(entry.Stream, OptionsOf(entry), engine, _log);
+        return FactoryOf(entry).Open(KeyspaceFolders.PathOf(_options.Folder, entry), environment);
     }
 
     private KeyspaceOptions OptionsOf(KeyspaceEntry entry)

@@ -52,6 +52,12 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     // Grows whenever an engine's files are closed.
     private int _fileGeneration;
 
+    // Under _filesLock.
+    private bool _isCopying;
+
+    // Held while what is flushed is written down.
+    private readonly Lock _flushedLock = new();
+
     // Failures of the log whose writes the engines have not forgotten yet: until then it must not resume.
     private int _discardsPending;
     private bool _disposed;
@@ -207,6 +213,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     public void Reload()
     {
         _upkeep.Pause();
+        StopConversion();
         lock (_filesLock)
         {
             // What could not be saved was told to the listener, and is as unknown as after any restart.
@@ -229,6 +236,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
             return;
         _disposed = true;
         _upkeep.Stop();
+        StopConversion();
         StorageException? failure;
         lock (_filesLock)
             failure = CloseStorage();
@@ -297,7 +305,16 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
                 throw new StorageException("the node is closed");
             if (moment.FileGeneration != _fileGeneration)
                 return false;
-            copy();
+            _isCopying = true;
+            try
+            {
+                copy();
+            }
+            finally
+            {
+                _isCopying = false;
+            }
+
             return true;
         }
     }

@@ -44,6 +44,9 @@ public sealed record NodeOptions
     /// </summary>
     public long ReserveBytes { get; init; }
 
+    /// <summary>What a conversion to another engine reads of the keyspace, at most: the rest is for those who are served.</summary>
+    public long ConversionBytesPerSecond { get; init; } = 64L << 20;
+
     public JournalOptions Journal { get; init; } = new();
 
     /// <summary>Is told what people should know before it becomes a failure. Any thread; must not block.</summary>

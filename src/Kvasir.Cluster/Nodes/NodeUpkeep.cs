@@ -244,7 +244,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
         LogPosition durable = _log.DurablePosition;
         LogPosition published = _node.Mailbox.PublishedUpTo;
         Replica? oldest = null;
-        LogPosition needed = LogPosition.Max;
+
+        // Asked before the engines, too: at its end an engine of theirs takes over what it needs.
+        LogPosition needed = _node.NeededByConversion ?? LogPosition.Max;
         foreach (Replica replica in _node.ReplicaSpan)
         {
             if (replica.Engine.OldestUnflushedPosition is { } position && position < needed)

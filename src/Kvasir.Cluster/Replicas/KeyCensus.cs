@@ -150,6 +150,9 @@ public sealed class KeyCensus
         NextExpiryMs = 0;
     }
 
+    /// <summary>Nobody knows when the next key expires: a sweep will tell.</summary>
+    internal void ExpectExpired() => NextExpiryMs = 0;
+
     /// <summary>A sweep begins at the first key: from here on, what it passes is its to report.</summary>
     internal void BeginSweep() => NextExpiryMs = long.MaxValue;
 

@@ -23,7 +23,7 @@ public sealed class Replica
         Engine = engine;
         Log = log;
         Census = new KeyCensus(this);
-        IsLimited = engine.KeyBytesMax != int.MaxValue || engine.KeysLeft != long.MaxValue;
+        IsLimited = Limits(engine);
     }
 
     /// <summary>Names this replica's part of a log record. Never reused.</summary>
@@ -32,16 +32,43 @@ public sealed class Replica
     public KeyspaceOptions Options { get; internal set; }
 
     /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
-    public IStorageEngine Engine { get; }
+    public IStorageEngine Engine { get; private set; }
 
     /// <summary>Its engine takes only so many keys, or only so long ones: who writes asks before.</summary>
-    public bool IsLimited { get; }
+    public bool IsLimited { get; private set; }
+
+    /// <summary>Of a replica whose writers are held back, for whatever follows them; null of others.</summary>
+    internal WritePace? Pace { get; set; }
+
+    /// <summary>As <see cref="IStorageEngine.SuggestWriteDelay"/>, and what is to be waited for beside the engine.</summary>
+    public TimeSpan SuggestWriteDelay(int bytes)
+    {
+        TimeSpan delay = Engine.SuggestWriteDelay(bytes);
+        return delay > TimeSpan.Zero || Pace is not { } pace ? delay : pace.Ask(bytes);
+    }
 
     /// <summary>Where its writes go before they count.</summary>
     public IReplicaLog Log { get; }
 
     /// <summary>How many keys it holds.</summary>
     public KeyCensus Census { get; }
+
+    /// <summary>
+    /// From now on the same content is in another engine; the one before is the caller's. What is read from it without the mailbox may
+    /// go on for a moment.
+    /// </summary>
+    internal void MoveTo(IStorageEngine engine, KeyspaceOptions options)
+    {
+        Check.That(!HasStaged, "a replica moves to another engine in the middle of a write");
+        Options = options;
+        Engine = engine;
+        IsLimited = Limits(engine);
+
+        // A sweep that is under way goes on in another order, and comes to some keys never.
+        Census.ExpectExpired();
+    }
+
+    private static bool Limits(IStorageEngine engine) => engine.KeyBytesMax != int.MaxValue || engine.KeysLeft != long.MaxValue;
 
     internal bool HasStaged => _staged.Count != 0;
 

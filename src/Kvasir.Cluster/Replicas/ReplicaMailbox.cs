@@ -27,6 +27,9 @@ public sealed class ReplicaMailbox
     /// <inheritdoc cref="Execution.PublishedUpTo"/>
     internal LogPosition PublishedUpTo => _execution.PublishedUpTo;
 
+    /// <summary>An item runs, or waits: what is posted now may be run later. Any thread.</summary>
+    public bool IsBusy => Volatile.Read(ref _pending) != 0;
+
     /// <summary>Runs <paramref name="item"/> before returning if the mailbox is idle; else it is run soon by another thread.</summary>
     public void Post(IMailboxItem item)
     {

@@ -19,11 +19,14 @@ internal static class AdministrationCommands
             Name = "keyspace", Arity = -2, Flags = CommandFlags.None, Group = "cluster",
             Subcommands =
             [
+                ConversionCommand.Definition,
                 OfKeyspace("create", -3, CommandFlags.Admin | CommandFlags.NoMulti, Create),
                 OfKeyspace("drop", 3, CommandFlags.Admin | CommandFlags.NoMulti, Drop),
                 OfKeyspace("list", 2, CommandFlags.None, List),
                 OfKeyspace("show", 3, CommandFlags.None, Show),
                 Help(
+                    "CONVERT <name> engine <engine> | CONVERT <name> STATUS | CONVERT <name> ABORT",
+                    "    Move a keyspace to another engine while it is served, say how far that is, or end it before its time.",
                     "CREATE <name> [engine lsm|log|btree] [partitioning static] [shards <n>] [replication raft] [replicas <n>] [durability sync] [conflicts none]",
                     "    Make a keyspace. Shards: a power of two, 4 unless told. Replicas: an odd number, 3 unless told.",
                     "    A server that is alone has one shard and one copy, and durability sync|interval|none.",

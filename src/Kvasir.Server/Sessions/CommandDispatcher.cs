@@ -350,7 +350,7 @@ internal sealed class CommandDispatcher
     private bool MayWriteNow(CommandContext context)
     {
         RespSession session = context.Session;
-        TimeSpan delay = context.Database.Engine.SuggestWriteDelay(session.Parser.Consumed);
+        TimeSpan delay = context.Database.SuggestWriteDelay(session.Parser.Consumed);
         if (delay <= TimeSpan.Zero)
             return true;
         _statistics.DelayedWrites++;

@@ -187,6 +187,7 @@ public sealed partial class DiskWorkload
             _ when name.StartsWith("NODE", StringComparison.Ordinal) => "NODE",
             _ when name.EndsWith(".segment", StringComparison.Ordinal) => "a journal segment",
             _ when name.EndsWith(".spare", StringComparison.Ordinal) || name.EndsWith(".making", StringComparison.Ordinal) => "a spare segment",
+            "KEYSPACES" or "KEYSPACES.new" => "the table of keyspaces",
             "HASHLOG" or "HASHLOG.new" => "a manifest",
             "LOCK" => "LOCK",
             _ => "a folder",

@@ -66,6 +66,10 @@ public sealed partial class DiskWorkload
             {
                 Count("reads refused by the disk");
             }
+            catch (ObjectDisposedException) when (_node is { } node && node.Replicas.All(r => r.Engine != view.Engine))
+            {
+                Count("views that ended with an engine that a keyspace was moved away from");
+            }
             finally
             {
                 _checking = wasChecking;
@@ -82,7 +86,7 @@ public sealed partial class DiskWorkload
     private void Interleave()
     {
         if (!_options.Faults.HasFlag(DiskWorkloadFaults.Interleave) || _node is not { } node || _posting || _closing
-            || !_scheduler.IsRunningJob || !_random.OneIn(30))
+            || !_scheduler.IsRunningJob || node.Mailbox.IsBusy || !_random.OneIn(30))
             return;
         bool wasChecking = _checking;
         _checking = true;

@@ -110,6 +110,8 @@ public sealed partial class DiskWorkload
             SpoilDisk();
         else if (_diskIsBad && _random.OneIn(12))
             HealDisk();
+        if (_options.Others.Count > 0)
+            Convert(_node!);
         KvasirNode node = _node!;
         switch (_random.Next(40))
         {
@@ -361,7 +363,7 @@ public sealed partial class DiskWorkload
             JournalBytesMax = 64 << 10,
             Journal = new JournalOptions { SegmentBytes = 32 << 10, FirstSegmentBytes = 16 << 10 },
         },
-        new NodeEnvironment(disk, scheduler, [_options.Engine], seed));
+        new NodeEnvironment(disk, scheduler, [_options.Engine, .. _options.Others], seed));
 
     private long NowMs => _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
 

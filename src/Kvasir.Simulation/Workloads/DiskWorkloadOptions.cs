@@ -12,6 +12,9 @@ public sealed record DiskWorkloadOptions
     /// <summary>The engine under test, with options small enough that a few hundred writes flush and compact.</summary>
     public required IEngineFactory Engine { get; init; }
 
+    /// <summary>Engines that keyspaces are moved to while all goes on; with none, none is.</summary>
+    public IReadOnlyList<IEngineFactory> Others { get; init; } = [];
+
     /// <summary>Transactions, reopenings, flushes, checkpoints, checks in one run.</summary>
     public int Steps { get; init; } = 120;
 

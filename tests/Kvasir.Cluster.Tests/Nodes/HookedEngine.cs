@@ -32,7 +32,14 @@ internal sealed class HookedEngine(IOrderedEngine inner, HookedEngineFactory fac
 
     public Exception? BackgroundFailure => inner.BackgroundFailure;
 
-    public void Stage(ReadOnlySpan<byte> batch) => inner.Stage(batch);
+    public void Stage(ReadOnlySpan<byte> batch)
+    {
+        inner.Stage(batch);
+        byte[]? extra = factory.StagedBeside;
+        factory.StagedBeside = null;
+        if (extra is not null)
+            inner.Stage(extra);
+    }
 
     public void Publish(LogPosition position, bool awaited = true)
     {
@@ -110,6 +117,9 @@ internal sealed class HookedEngineFactory(IEngineFactory inner) : IEngineFactory
     public Action? BeforePublish { get; set; }
 
     public Action? BeforeMarkStable { get; set; }
+
+    /// <summary>A batch that nobody asked for, which goes along with the next one.</summary>
+    public byte[]? StagedBeside { get; set; }
 
     /// <summary>Writers shall wait so long, whoever asks; null: as the engine says.</summary>
     public TimeSpan? WriteDelay { get; set; }

@@ -6,6 +6,7 @@ using Kvasir.Storage.BTree;
 using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Tests.Nodes;
 
@@ -25,7 +26,7 @@ public sealed class MisreadStartTests
             byte[] key = [i];
             running.Mailbox.Post(new ActionItem(execution =>
             {
-                execution.Put(running.Database(0), key, [], new byte[100], 0);
+                execution.Put(running.Database(0), key, [], new byte[40_000], 0);
                 execution.Commit();
                 execution.TakeGate();
             }));
@@ -45,7 +46,7 @@ public sealed class MisreadStartTests
         disk = disk.AfterCrash(new SeededRandom(3), CrashKind.ProcessKill);
         scheduler = new SimulatedScheduler(new SeededRandom(4));
         int refused = 0;
-        for (int skip = 0; skip < 30; skip++)
+        for (int skip = 0; skip < 60; skip++)
         {
             SimulatedFileSystem copy = disk.Clone();
             copy.Faults.Add(new FaultRule(DiskFault.FlipBit, DiskOperationKind.Read, "/keyspaces/db0/") { Skip = skip, Times = 1 });
@@ -63,10 +64,17 @@ public sealed class MisreadStartTests
             scheduler.RunAll();
         }
 
-        Assert.InRange(refused, 1, 29);
+        Assert.InRange(refused, 1, 59);
     }
 
     private static KvasirNode Open(SimulatedFileSystem disk, SimulatedScheduler scheduler) => KvasirNode.Open(
-        new NodeOptions { Folder = "/data", DatabaseCount = 1, Engine = "btree", MemoryBytes = MemoryBudget.MinimumBytes },
+        new NodeOptions
+        {
+            Folder = "/data",
+            DatabaseCount = 1,
+            Engine = "btree",
+            MemoryBytes = MemoryBudget.MinimumBytes,
+            Journal = new JournalOptions { SegmentBytes = 64 << 10, FirstSegmentBytes = 16 << 10 },
+        },
         new NodeEnvironment(disk, scheduler, [s_engine], Seed: 5));
 }

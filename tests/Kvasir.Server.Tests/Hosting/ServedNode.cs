@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Server.Hosting;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm;
@@ -37,8 +38,13 @@ internal sealed class ServedNode : IAsyncDisposable
     /// <param name="durability">Of the node.</param>
     /// <param name="engine">Null for an engine as a small server has it.</param>
     /// <param name="journal">Null for a journal as a server has it.</param>
+    /// <param name="others">Engines that keyspaces may have beside that.</param>
     public static async Task<ServedNode> Start(
-        ServerOptions options, Durability durability = Durability.None, LsmOptions? engine = null, JournalOptions? journal = null)
+        ServerOptions options,
+        Durability durability = Durability.None,
+        LsmOptions? engine = null,
+        JournalOptions? journal = null,
+        IReadOnlyList<IEngineFactory>? others = null)
     {
         string folder = Directory.CreateTempSubdirectory("kvasir-served").FullName;
         PosixFileSystem files = new();
@@ -53,7 +59,7 @@ internal sealed class ServedNode : IAsyncDisposable
                 SyncInterval = TimeSpan.FromMilliseconds(20),
                 Journal = journal ?? new JournalOptions(),
             },
-            new NodeEnvironment(files, scheduler, [new LsmEngineFactory(engine)], Seed: 1));
+            new NodeEnvironment(files, scheduler, [new LsmEngineFactory(engine), .. others ?? []], Seed: 1));
         try
         {
             RespServer server = await RespServer.Start(

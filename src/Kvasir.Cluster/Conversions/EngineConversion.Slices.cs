@@ -1,0 +1,371 @@
+using System.Runtime.InteropServices;
+using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Conversions;
+
+/// <content>The work itself, slice by slice.</content>
+internal sealed partial class EngineConversion
+{
+    private const int PollsPerFlush = 20;
+
+    // Of the log, together to the target.
+    private const int TogetherMax = 64;
+    private const int TogetherBytes = 32 << 10;
+
+    // So much faster than its writers the target is to be.
+    private const double GainWanted = 1.5;
+    private const long PaceMin = 64 << 10;
+
+    private static readonly TimeSpan s_window = TimeSpan.FromMilliseconds(500);
+
+    private readonly BytesBuffer _gathered = new(TogetherBytes);
+    private readonly List<LoggedBatch> _batches = new(TogetherMax);
+    private int _flushPolls;
+    private long _measuredAt;
+    private ulong _measuredTaken;
+    private ulong _measuredAppended;
+
+    private IStorageEngine Filled => _target!;
+
+    private Next Slice() => _stage switch
+    {
+        ConversionStage.Preparing => Prepare(),
+        ConversionStage.Copying => Copy(),
+        ConversionStage.CatchingUp => CatchUp(),
+        ConversionStage.Comparing => Compare(),
+        ConversionStage.Withdrawing => Withdraw(),
+        ConversionStage.Done => Retire(),
+        _ => throw new InvalidOperationException($"no slice in stage {_stage}"),
+    };
+
+    private void InMailbox()
+    {
+        if (_stage == ConversionStage.Withdrawing)
+        {
+            _site.Withdraw();
+            _isWithdrawn = true;
+            return;
+        }
+
+        LogPosition position = _site.Seal();
+        _flushAsked = null;
+        switch (_stage)
+        {
+            case ConversionStage.Preparing:
+                BeginCopy(position);
+                break;
+            case ConversionStage.CatchingUp:
+                if (!TakeAll())
+                    break;
+                if (_status.Checksum is null)
+                    BeginCompare();
+                else
+                    Switch();
+                break;
+            default:
+                throw new InvalidOperationException($"nothing to do in the mailbox in stage {_stage}");
+        }
+    }
+
+    private Next Prepare()
+    {
+        if (_previous is { IsRetiring: true })
+            return After(s_poll);
+        Volatile.Write(ref _previous, null);
+        if (_target is null)
+        {
+            _status = _status with { RowsEstimated = _site.Source.GetStatistics().EstimatedKeys };
+            _mayHaveMadeTarget = true;
+            Volatile.Write(ref _target, _site.OpenTarget());
+        }
+
+        return AreFlushed() ? Next.Mailbox : After(s_poll);
+    }
+
+    private void BeginCopy(LogPosition sealedAt)
+    {
+        _sealedAt = sealedAt;
+        Volatile.Write(ref _keptFrom, Math.Max(sealedAt.Value, 1));
+        _feed = _site.BeginFeed(sealedAt);
+
+        // Everything published is durable, so what the scan shows is never taken back; what has expired goes along, because
+        // somebody may still have to be told.
+        _sourceRows = _site.Source.CreateScan(new IteratorOptions { IncludeExpired = true, BypassCache = true });
+        _sourceRows.SeekToFirst();
+        Filled.MarkStable(sealedAt);
+        RestartPace();
+        Tell(ConversionStage.Copying);
+    }
+
+    private Next Copy()
+    {
+        if (Delay(SliceBytes) is { } delay)
+            return After(delay);
+        EngineScan rows = _sourceRows!;
+        _batch.Clear();
+        long bytes = 0;
+        int count = 0;
+        for (; rows.Valid && bytes < SliceBytes; rows.Next(), count++)
+        {
+            ReadOnlySpan<byte> key = rows.Key;
+            RefuseLongKey(key);
+            ReadOnlySpan<byte> value = rows.Value;
+            _batch.Put(key, value, rows.ExpiresAtMs);
+            bytes += key.Length + value.Length;
+        }
+
+        RefuseTooManyKeys(count);
+        bool isLast = !rows.Valid;
+
+        // The last publication is at the position of the snapshot, of no rows, too: by an operation that does nothing. Then what
+        // the files hold is known to reach it. Those before only order the pieces.
+        if (isLast && count == 0 && _sealedAt > LogPosition.Zero)
+            _batch.DeleteRange([0], [0]);
+        Filled.Stage(_batch.Bytes);
+        if (isLast)
+            Filled.Publish(_sealedAt);
+        else if (_loaded + 1 < _sealedAt.Value)
+            Filled.Publish(new LogPosition(++_loaded));
+        _pacedBytes += bytes;
+        _status = _status with
+        {
+            Rows = _status.Rows + count,
+            Bytes = _status.Bytes + bytes,
+            LogBytesBehind = _feed!.BytesBehind,
+            Elapsed = _scheduler.Time.GetElapsedTime(_beganAt),
+        };
+        if (!isLast)
+            return Next.Slice;
+        CloseScans();
+        Tell(ConversionStage.CatchingUp);
+        return Next.Slice;
+    }
+
+    private Next CatchUp()
+    {
+        KeepAhead();
+        if (TargetDelay(SliceBytes) is { } delay)
+            return After(delay);
+        if (!TakeSlice())
+            return Next.Slice;
+
+        // Behind what is durable: of a keyspace whose writers do not wait for it, that may be far behind what they have written.
+        if (_feed!.BytesBehind > _turnBytesMax)
+            _site.RequestDurable();
+        return AreFlushed() ? Next.Mailbox : After(s_poll);
+    }
+
+    /// <summary>Where writers are faster than what follows them, it would never come to an end: they are held to a part of its pace.</summary>
+    private void KeepAhead()
+    {
+        long now = _scheduler.Time.GetTimestamp();
+        TimeSpan passed = _scheduler.Time.GetElapsedTime(_measuredAt, now);
+        if (passed < s_window)
+            return;
+        ulong taken = _feed!.ReadUpTo.Value;
+        ulong appended = taken + (ulong)_feed.BytesBehind;
+        double tookPerSecond = (taken - _measuredTaken) / passed.TotalSeconds;
+        bool isMeasured = passed < 4 * s_window;
+        bool gains = taken - _measuredTaken >= (appended - _measuredAppended) * GainWanted;
+        (_measuredAt, _measuredTaken, _measuredAppended) = (now, taken, appended);
+        if (!isMeasured || _feed.BytesBehind <= _turnBytesMax)
+            return;
+        long pace = Math.Max(PaceMin, (long)(tookPerSecond / GainWanted / 2));
+        if (!gains)
+            _site.Pace.BytesPerSecond = pace;
+        else if (_site.Pace.BytesPerSecond is > 0 and long before && before < pace)
+            _site.Pace.BytesPerSecond = pace;
+    }
+
+    /// <summary>
+    /// What both engines have in memory is asked into their files once before each turn in the mailbox: scans then hold next to
+    /// nothing of it, and the log is not needed for it.
+    /// </summary>
+    private bool AreFlushed()
+    {
+        if (_flushAsked is null)
+        {
+            _flushAsked = (_site.Source.PublishedPosition, Filled.PublishedPosition);
+            _flushPolls = 0;
+        }
+
+        if (IsFlushed(_site.Source, _flushAsked.Value.OfSource) && IsFlushed(Filled, _flushAsked.Value.OfTarget))
+            return true;
+
+        // A flush takes what is stable when it is asked for: what became so since wants another.
+        if (_flushPolls++ % PollsPerFlush == 0)
+        {
+            _site.RequestDurable();
+            _site.Source.Flush();
+            Filled.Flush();
+        }
+
+        return false;
+    }
+
+    private static bool IsFlushed(IStorageEngine engine, LogPosition upTo)
+    {
+        if (engine.BackgroundFailure is { } failure)
+            throw new StorageException($"an engine cannot write its files: {failure.Message}", failure);
+        return engine.OldestUnflushedPosition is not { } unflushed || unflushed > upTo;
+    }
+
+    private void BeginCompare()
+    {
+        _sourceRows = _site.Source.CreateScan(new IteratorOptions { IncludeExpired = true, BypassCache = true });
+        _targetRows = Filled.CreateScan(new IteratorOptions { IncludeExpired = true, BypassCache = true });
+
+        // By now either may have dropped what has expired, whenever it liked: only what has not counts.
+        _liveAfterMs = _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        _sourceRows.SeekToFirst();
+        _targetRows.SeekToFirst();
+        RestartPace();
+        Tell(ConversionStage.Comparing);
+    }
+
+    private Next Compare()
+    {
+        if (Delay(SliceBytes) is { } delay)
+            return After(delay);
+        if (_sourceRows!.Valid)
+            _ofSource = Sum(_sourceRows, _ofSource);
+        else if (_targetRows!.Valid)
+            _ofTarget = Sum(_targetRows, _ofTarget);
+        _status = _status with { RowsCompared = _ofSource.Rows + _ofTarget.Rows };
+
+        // The target goes on taking what is written.
+        TakeSlice();
+        if (_sourceRows.Valid || _targetRows!.Valid)
+            return Next.Slice;
+        CloseScans();
+        if (_ofSource != _ofTarget)
+            throw new CorruptionException($"the copy is not what was copied: its rows' checksum is {_ofTarget}, and that of the source's {_ofSource}");
+        _status = _status with { Checksum = _ofSource.ToString() };
+        Tell(ConversionStage.CatchingUp);
+        return Next.Slice;
+    }
+
+    private RowChecksum Sum(EngineScan rows, RowChecksum sum)
+    {
+        long bytes = 0;
+        for (; rows.Valid && bytes < SliceBytes; rows.Next())
+        {
+            ReadOnlySpan<byte> key = rows.Key;
+            ReadOnlySpan<byte> value = rows.Value;
+            bytes += key.Length + value.Length;
+            long expiresAtMs = rows.ExpiresAtMs;
+            if (expiresAtMs == 0 || expiresAtMs > _liveAfterMs)
+                sum = sum.With(key, value, expiresAtMs, _seed);
+        }
+
+        _pacedBytes += bytes;
+        return sum;
+    }
+
+    private void Switch()
+    {
+        // Of the replica's files it may be written down that they hold as much, and by now journal that they held may be gone.
+        Check.That(Filled.FlushedPosition >= _sealedAt, $"the target's files hold {Filled.FlushedPosition} of {_sealedAt}");
+        Tell(ConversionStage.Switching);
+        IStorageEngine before = _site.Source;
+        _site.Switch(Filled);
+
+        // From here on the log is kept for it as for any engine.
+        _before = before;
+        _isForgotten = true;
+        _feed!.Dispose();
+        Tell(ConversionStage.Done);
+    }
+
+    /// <summary>Takes a slice of what the log has; true when there is no more for now.</summary>
+    private bool TakeSlice()
+    {
+        ulong from = _feed!.ReadUpTo.Value;
+        bool isAll = false;
+        while (!isAll && _feed.ReadUpTo.Value - from < SliceBytes)
+            isAll = !TakeSome();
+        Volatile.Write(ref _keptFrom, Math.Max(_feed.ReadUpTo.Value, 1));
+        _status = _status with { LogBytesBehind = _feed.BytesBehind, Elapsed = _scheduler.Time.GetElapsedTime(_beganAt) };
+        return isAll;
+    }
+
+    /// <summary>In the mailbox: takes all that is left, unless that is too much for one turn.</summary>
+    private bool TakeAll()
+    {
+        if (_feed!.BytesBehind > _turnBytesMax)
+        {
+            _turnBytesMax *= 2;
+            return false;
+        }
+
+        while (TakeSome())
+        {
+        }
+
+        return true;
+    }
+
+    /// <summary>Gives the target what some records have for it, together; false when there are no more.</summary>
+    private bool TakeSome()
+    {
+        _gathered.ClearAndTrim(2 * SliceBytes);
+        _batches.Clear();
+        ulong from = _feed!.ReadUpTo.Value;
+        bool isThere = true;
+        while (_batches.Count < TogetherMax && _feed.ReadUpTo.Value - from < TogetherBytes && (isThere = _feed.TryNext(out ReadOnlySpan<byte> batch)))
+        {
+            if (batch.IsEmpty)
+                continue;
+            BatchReader operations = new(batch);
+            while (Filled.KeyBytesMax < batch.Length && operations.MoveNext())
+                RefuseLongKey(operations.Key);
+            _batches.Add(new LoggedBatch(_gathered.Length, batch.Length, _feed.ReadUpTo));
+            _gathered.Append(batch);
+        }
+
+        if (_batches.Count > 0)
+        {
+            RefuseTooManyKeys(1);
+            Filled.MarkStable(_feed.ReadUpTo);
+            Filled.Apply(_gathered.WrittenSpan, CollectionsMarshal.AsSpan(_batches));
+        }
+
+        return isThere;
+    }
+
+    private TimeSpan? Delay(int bytes)
+    {
+        TimeSpan ahead = TimeSpan.FromSeconds((double)_pacedBytes / _bytesPerSecond) - _scheduler.Time.GetElapsedTime(_pacedSince);
+        return ahead > s_poll ? ahead : TargetDelay(bytes);
+    }
+
+    private void RestartPace() => (_pacedBytes, _pacedSince) = (0, _scheduler.Time.GetTimestamp());
+
+    private TimeSpan? TargetDelay(int bytes)
+    {
+        if (Filled.BackgroundFailure is { } failure)
+            throw new StorageException($"the new engine cannot write its files: {failure.Message}", failure);
+        if (Filled.SuggestWriteDelay(bytes) is not { Ticks: > 0 } delay)
+            return null;
+
+        // Nobody else knows of what it has in memory.
+        if (_site.MemoryIsShort && Filled.GetStatistics().MemTableBytes >= 4 * SliceBytes)
+            Filled.Flush();
+        return delay;
+    }
+
+    // It would take more than it may hold, since what is in the log must be taken; who writes is asked before.
+    private void RefuseTooManyKeys(int keys)
+    {
+        if (Filled.KeysLeft < keys)
+            throw new IndexFullException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more");
+    }
+
+    private void RefuseLongKey(ReadOnlySpan<byte> key)
+    {
+        if (key.Length > Filled.KeyBytesMax)
+            throw new StorageException($"there is a key of {key.Length} bytes, and the engine {_status.To} takes keys of at most {Filled.KeyBytesMax}");
+    }
+}

@@ -1,0 +1,86 @@
+using System.Net;
+using Kvasir.Cluster.Keyspaces;
+using Kvasir.Primitives;
+using Kvasir.Server.Hosting;
+using Kvasir.Server.Tests.Hosting;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.HashLog;
+using Kvasir.Storage.Journal;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Server.Tests.Stress;
+
+/// <summary>Databases move from engine to engine, on real threads and over RESP, while clients write to them.</summary>
+public sealed class ConversionStressTests
+{
+    private const int Writers = 4;
+
+    private static readonly string[] s_engines = ["lsm", "log", "btree"];
+    private static readonly JournalOptions s_smallJournal = new() { FirstSegmentBytes = 16 << 10, SegmentBytes = 64 << 10 };
+
+    [Theory]
+    [InlineData(Durability.Sync, 1)]
+    [InlineData(Durability.Interval, 2)]
+    [InlineData(Durability.None, 3)]
+    public async Task WhatWasAnsweredIsThereInEveryEngine(Durability durability, ulong seed)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        ServerOptions options = new() { Resp = [new(IPAddress.Loopback, 0)], IoThreads = 2 };
+        await using ServedNode served = await ServedNode.Start(
+            options, durability, LsmOptions.Tiny, s_smallJournal,
+            [new HashLogEngineFactory(HashLogOptions.Tiny), new BTreeEngineFactory(new BufferOptions { MemTableBytes = 64 << 10 }, new BTreeOptions { PageBytes = 4096 })]);
+        IPEndPoint endPoint = served.Server.Resp[0];
+        Crew crew = new();
+        List<StressWriter> writers = [];
+        for (int i = 0; i < Writers; i++)
+        {
+            StressWriter writer = new(endPoint, i, (seed * 1000) + (ulong)i);
+            writers.Add(writer);
+            crew.Add($"writer {i}", () =>
+            {
+                while (crew.GoesOn)
+                    writer.Round();
+            });
+        }
+
+        int done = 0;
+        crew.Lead(() => done = Convert(endPoint, new SeededRandom(seed), crew));
+        Assert.True(done > 2, $"{done} conversions came to their end");
+
+        using RespClient client = new(endPoint);
+        Assert.Equal("OK", client.Call("DEBUG", "RELOAD"));
+        foreach (StressWriter writer in writers)
+        {
+            writer.Verify();
+            writer.Dispose();
+        }
+    }
+
+    private static int Convert(IPEndPoint endPoint, SeededRandom random, Crew crew)
+    {
+        using RespClient client = new(endPoint);
+        int done = 0;
+        for (int i = 0; i < 5 * Crew.Scale && crew.GoesOn; i++)
+        {
+            string name = "db" + (char)('0' + random.Next(2));
+            string begun;
+            do
+                begun = client.Call("KEYSPACE", "CONVERT", name, "engine", s_engines[random.Next(s_engines.Length)]);
+            while (begun.Contains("has the engine", StringComparison.Ordinal));
+            Assert.Equal("OK", begun);
+            if (random.OneIn(10))
+                client.Call("KEYSPACE", "CONVERT", name, "ABORT");
+            string state;
+            do
+                state = client.Call("KEYSPACE", "CONVERT", name, "STATUS");
+            while (!state.Contains("\"done\"", StringComparison.Ordinal) && !state.Contains("\"aborted\"", StringComparison.Ordinal) && !state.Contains("\"failed\"", StringComparison.Ordinal));
+            Assert.DoesNotContain("\"failed\"", state, StringComparison.Ordinal);
+            if (state.Contains("\"done\"", StringComparison.Ordinal))
+                done++;
+        }
+
+        return done;
+    }
+}

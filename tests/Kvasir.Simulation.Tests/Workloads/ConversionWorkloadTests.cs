@@ -1,0 +1,91 @@
+using Kvasir.Primitives;
+using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.BTree;
+using Kvasir.Storage.Buffered;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog;
+using Kvasir.Storage.Lsm;
+
+namespace Kvasir.Simulation.Tests.Workloads;
+
+/// <summary>The workload that crashes a node at every operation of its disk, while its keyspaces move from engine to engine.</summary>
+public sealed class ConversionWorkloadTests
+{
+    internal static readonly LsmEngineFactory s_lsm = new(LsmOptions.Tiny);
+    internal static readonly HashLogEngineFactory s_log = new(HashLogOptions.Tiny);
+
+    private static readonly string[] s_covered =
+    [
+        "conversions from lsm to log", "conversions from lsm to btree", "conversions from log to lsm", "conversions from log to btree",
+        "conversions from btree to lsm", "conversions from btree to log", "conversions: Aborted", "conversions ended by a stop",
+        "crashes before Rename of the table of keyspaces", "crashes before Write of the table of keyspaces", "checkpoints opened and compared",
+        "databases swapped", "everything deleted, in all databases", "transactions inside background work",
+    ];
+
+    // A sync of a B+tree's file that failed ends its writing until the machine is started again: those faults have a run of their own.
+    private const DiskWorkloadFaults FaultsOfAll = DiskWorkloadFaults.All & ~(DiskWorkloadFaults.Full | DiskWorkloadFaults.Failed);
+
+    [Fact]
+    public void CrashesAtEveryOperationOfTheDiskKeepThePromises()
+    {
+        long crashPoints = 0;
+        DiskWorkloadCoverage coverage = new();
+        for (ulong seed = 1; crashPoints < 12_000 || (crashPoints < 60_000 && Missing(coverage).Any()); seed++)
+        {
+            DiskWorkloadResult result = DiskWorkload.Run(Options(seed));
+            crashPoints += result.CrashPoints;
+            coverage.Add(result.Coverage);
+        }
+
+        Assert.Empty(Missing(coverage));
+    }
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(14)]
+    public void SameSeedSameRun(ulong seed) => Assert.Equal(DiskWorkload.Run(Options(seed)), DiskWorkload.Run(Options(seed)));
+
+    [Fact]
+    public void DisksThatFillUpAndFailKeepThePromises()
+    {
+        long failures = 0;
+        DiskWorkloadCoverage coverage = new();
+        for (ulong seed = 1; seed <= 40; seed++)
+        {
+            DiskWorkloadOptions options = Options(seed);
+            DiskWorkloadResult result = DiskWorkload.Run(options with
+            {
+                Engine = seed % 2 == 0 ? s_lsm : s_log,
+                Others = [seed % 2 == 0 ? s_log : s_lsm],
+                Faults = DiskWorkloadFaults.All,
+                Steps = 400,
+                CrashEvery = 40,
+            });
+            failures += result.Failures;
+            coverage.Add(result.Coverage);
+        }
+
+        Assert.True(failures > 20, $"a bad disk was noticed {failures} times");
+        Assert.True(coverage.Counts.GetValueOrDefault("conversions: Failed") > 5, "hardly a conversion failed");
+        Assert.True(coverage.Counts.GetValueOrDefault("conversions from lsm to log") > 5, "hardly a conversion came to its end");
+    }
+
+    private static IEnumerable<string> Missing(DiskWorkloadCoverage coverage) =>
+        s_covered.Where(what => coverage.Counts.GetValueOrDefault(what) == 0);
+
+    internal static DiskWorkloadOptions Options(ulong seed)
+    {
+        SeededRandom random = new(seed);
+        List<IEngineFactory> engines =
+        [
+            s_lsm,
+            s_log,
+            new BTreeEngineFactory(
+                new BufferOptions { MemTableBytes = 4L << 10 << random.Next(4), FrozenMemTablesMax = random.Next(1, 5) },
+                new BTreeOptions { PageBytes = 4096, UseMap = random.OneIn(2), MapBytesMin = 1 << 20, CachedPages = random.Next(8, 64) }),
+        ];
+        IEngineFactory first = engines[random.Next(engines.Count)];
+        engines.Remove(first);
+        return new DiskWorkloadOptions { Seed = seed, Engine = first, Others = engines, Faults = FaultsOfAll, Steps = 250, CrashEvery = 3 };
+    }
+}
