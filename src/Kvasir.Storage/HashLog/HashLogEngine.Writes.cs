@@ -25,6 +25,9 @@ internal sealed unsafe partial class HashLogEngine
     // Of the write memory: from here on writers are slowed, in proportion.
     private const double MemoryShareAtEase = 0.75;
 
+    // Of the write memory: less is not worth a flush while others can make room.
+    private const int FlushedPartAtLeast = 8;
+
     private static readonly TimeSpan s_delayMax = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan s_delayMin = TimeSpan.FromMilliseconds(1);
 
@@ -182,8 +185,9 @@ internal sealed unsafe partial class HashLogEngine
         if (delay < s_delayMin)
             return TimeSpan.Zero;
 
-        // What is in memory may be less than what makes a flush due, where other engines have the rest.
-        if (pressure >= 1)
+        // What is in memory may be less than what makes a flush due, where other engines have the rest, or the last flush freed little: who
+        // waits here writes nothing that would make it due.
+        if (pressure >= 1 || (!FlushMayBeDue && _tail.UnflushedBytes >= _budget.WriteLimitBytes / FlushedPartAtLeast))
             AskForFlushOfAll();
         Interlocked.Add(ref _stallMicroseconds, (long)delay.TotalMicroseconds);
         return delay;

@@ -24,6 +24,22 @@ public sealed class HashLogEngineTests
     }
 
     [Fact]
+    public void WhoWaitsForMemoryDoesNotWaitForMoreToBeWritten()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { FlushBytes = 64 << 20, TailChunkBytes = 64 << 10 });
+        for (int i = 0; i < 1500; i++)
+            world.Put(Key(i), new string('v', 1000));
+
+        // Somebody else has much of the rest: writers wait, and so this engine does not grow to where it would flush.
+        world.Memory.AddWrite(11 * world.Memory.WriteLimitBytes / 16);
+        Assert.True(world.Engine.SuggestWriteDelay(1000) > TimeSpan.Zero);
+        world.Scheduler.RunAll();
+        Assert.Null(world.Engine.OldestUnflushedPosition);
+        Assert.Equal(TimeSpan.Zero, world.Engine.SuggestWriteDelay(1000));
+        world.Memory.AddWrite(-11 * world.Memory.WriteLimitBytes / 16);
+    }
+
+    [Fact]
     public void AGetReadsTheDiskOnceAtMost()
     {
         using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
