@@ -54,6 +54,7 @@ internal sealed unsafe partial class BufferedEngine
             {
                 Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
                 _active.FirstPosition ??= position;
+                _stagedFirst = position;
             }
             else if (position != last)
             {

@@ -44,6 +44,9 @@ internal sealed unsafe partial class BufferedEngine
     private StateDigest _stagedDigest;
     private StateDigest? _givenDigest;
 
+    // Of what is staged from a log: where it begins.
+    private LogPosition? _stagedFirst;
+
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
     // One fills, one is flushed, and there is room to wait.
@@ -107,12 +110,13 @@ internal sealed unsafe partial class BufferedEngine
             if (!HasStaged)
                 return;
             Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
-            _active.FirstPosition ??= position;
+            LogPosition begin = _stagedFirst ?? position;
+            _active.FirstPosition ??= begin;
             _digest = _givenDigest ?? _stagedDigest.At(position);
             ForgetStaged();
             Volatile.Write(ref _publishedPosition, position.Value);
             Volatile.Write(ref _published, _lastAssigned);
-            _publications.Add(position, _lastAssigned, awaited, _digest);
+            _publications.Add(position, _lastAssigned, awaited, _digest, begin);
             if (_rangesStaged)
             {
                 _rangesStaged = false;
@@ -309,7 +313,7 @@ internal sealed unsafe partial class BufferedEngine
     {
         ulong last = Math.Min(_published, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
         if (last <= limit.Sequence)
-            return null;
+            return memTable == _active ? _stagedFirst : null;
         return limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
     }
 
@@ -438,6 +442,7 @@ internal sealed unsafe partial class BufferedEngine
         _stagedAfter = _lastAssigned;
         _stagedDigest = _digest;
         _givenDigest = null;
+        _stagedFirst = null;
         _stagedNodeCount = 0;
         if (_stagedNodes.Length > StagedNodesKept)
             _stagedNodes = new nint[StagedNodesKept];

@@ -44,7 +44,12 @@ internal sealed class PublicationQueue
     }
 
     /// <summary>Unless it is <paramref name="awaited"/> it may become stable together with later ones.</summary>
-    public void Add(LogPosition position, ulong sequence, bool awaited, StateDigest digest = default)
+    /// <param name="position">Of the last entry of the log that is in it.</param>
+    /// <param name="sequence">The sequence number it reached.</param>
+    /// <param name="awaited">Somebody waits for it.</param>
+    /// <param name="digest">Of everything up to it.</param>
+    /// <param name="begin">Of the first entry of the log that is in it, where it has several.</param>
+    public void Add(LogPosition position, ulong sequence, bool awaited, StateDigest digest = default, LogPosition? begin = null)
     {
         lock (_lock)
         {
@@ -72,6 +77,7 @@ internal sealed class PublicationQueue
                 Grow();
             _ring[(_head + _count++) & (_ring.Length - 1)] = new Entry
             {
+                Begin = (begin ?? position).Value,
                 First = position.Value,
                 Position = position.Value,
                 Sequence = sequence,
@@ -143,7 +149,7 @@ internal sealed class PublicationQueue
         {
             lock (_lock)
             {
-                LogPosition? next = _count == 0 ? null : new LogPosition(_ring[_head].First);
+                LogPosition? next = _count == 0 ? null : new LogPosition(_ring[_head].Begin);
                 return new StablePoint(new LogPosition(_lastStable), _stableSequence, next, _stableDigest);
             }
         }
@@ -178,9 +184,10 @@ internal sealed class PublicationQueue
         _head = 0;
     }
 
-    /// <summary>One publication, or several that become stable together: the positions of the first and the last of them.</summary>
+    /// <summary>One publication, or several that become stable together: the positions of the first and the last of them, and where the first begins.</summary>
     private struct Entry
     {
+        public ulong Begin;
         public ulong First;
         public ulong Position;
         public ulong Sequence;
@@ -192,6 +199,6 @@ internal sealed class PublicationQueue
 /// <summary>How far publications are stable.</summary>
 /// <param name="Position">Position of the last publication that is stable.</param>
 /// <param name="Sequence">The sequence number it reached.</param>
-/// <param name="NextPosition">Position of the first publication that is not.</param>
+/// <param name="NextPosition">Where the first publication that is not begins in the log.</param>
 /// <param name="Digest">Of everything up to the last that is.</param>
 internal readonly record struct StablePoint(LogPosition Position, ulong Sequence, LogPosition? NextPosition, StateDigest Digest);

@@ -269,7 +269,7 @@ internal sealed unsafe partial class HashLogEngine
         lock (_writerLock)
         {
             if (_published <= limit.Sequence)
-                _firstUnflushed = null;
+                _firstUnflushed = _stagedFirst;
             else if (_firstUnflushed <= limit.Position)
                 _firstUnflushed = limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
         }

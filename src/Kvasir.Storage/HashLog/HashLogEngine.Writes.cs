@@ -45,6 +45,9 @@ internal sealed unsafe partial class HashLogEngine
     private StateDigest _stagedDigest;
     private StateDigest? _givenDigest;
 
+    // Of what is staged from a log: where it begins.
+    private LogPosition? _stagedFirst;
+
     public long KeysLeft => Math.Max(0, (_options.IndexBytes - _index.UsedBytes - IndexGrowthBytes) / IndexBytesPerKey);
 
     private bool HasStaged => _lastAssigned != _stagedAfter;
@@ -110,6 +113,7 @@ internal sealed unsafe partial class HashLogEngine
                 {
                     Check.That(batch.Position.Value > _publishedPosition, $"position {batch.Position} after {_publishedPosition}");
                     _firstUnflushed ??= batch.Position;
+                    _stagedFirst = batch.Position;
                 }
                 else if (batch.Position != last)
                 {
@@ -137,12 +141,13 @@ internal sealed unsafe partial class HashLogEngine
             if (!HasStaged)
                 return;
             Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
-            _firstUnflushed ??= position;
+            LogPosition begin = _stagedFirst ?? position;
+            _firstUnflushed ??= begin;
             _digest = _givenDigest ?? (_environment.KeepsDigest ? _stagedDigest.At(position) : _stagedDigest);
             ForgetStaged();
             Volatile.Write(ref _publishedPosition, position.Value);
             Volatile.Write(ref _published, _lastAssigned);
-            _publications.Add(position, _lastAssigned, awaited, _digest);
+            _publications.Add(position, _lastAssigned, awaited, _digest, begin);
             wantsFlush = NoteGrowth();
         }
 
@@ -311,6 +316,7 @@ internal sealed unsafe partial class HashLogEngine
         _stagedAfter = _lastAssigned;
         _stagedDigest = _digest;
         _givenDigest = null;
+        _stagedFirst = null;
     }
 
     private void ThrowIfWritesStopped()

@@ -106,6 +106,20 @@ public sealed class DigestTests
     }
 
     [Theory, EveryEngine]
+    public void WhatAFlushLeavesOfThoseAppliedAtOnceIsUnflushedFromItsFirstOn(string engine, DiskKind disk)
+    {
+        using var world = new EngineWorld(engine, disk, keepsDigest: true);
+        Write(world.Engine, 3, b => b.Put("stable"u8, "1"u8));
+        world.Engine.MarkStable(new LogPosition(3));
+        byte[] batch = BytesOf(b => b.Put("a"u8, "1"u8));
+        world.Engine.Apply(batch, [new LoggedBatch(0, batch.Length, new LogPosition(4)), new LoggedBatch(0, batch.Length, new LogPosition(9))]);
+        world.Engine.Flush();
+        world.Engine.WaitForFlush();
+        Assert.Equal(new LogPosition(3), world.Engine.FlushedPosition);
+        Assert.Equal(new LogPosition(4), world.Engine.OldestUnflushedPosition);
+    }
+
+    [Theory, EveryEngine]
     public void EverythingThatDiffersShowsEverAfter(string engine, DiskKind disk)
     {
         using var world = new EngineWorld(engine, disk, keepsDigest: true);
