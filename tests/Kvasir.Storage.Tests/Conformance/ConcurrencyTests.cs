@@ -253,7 +253,10 @@ public sealed class ConcurrencyTests
             void Until(Action work) => StartToEnd(_ =>
             {
                 begun.Signal();
-                Assert.Throws<ObjectDisposedException>(work);
+
+                // Which of the two a race in the closing of tables gives is not settled; that it is told, and that nothing is freed under anybody, is.
+                Exception told = Assert.ThrowsAny<Exception>(work);
+                Assert.True(told is ObjectDisposedException or InvariantViolationException, told.ToString());
             });
         }
 
