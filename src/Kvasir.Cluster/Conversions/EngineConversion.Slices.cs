@@ -29,7 +29,7 @@ internal sealed partial class EngineConversion
 
     private IStorageEngine Filled => _target!;
 
-    private Next Slice() => _stage switch
+    private NextStep Slice() => _stage switch
     {
         ConversionStage.Preparing => Prepare(),
         ConversionStage.Copying => Copy(),
@@ -69,7 +69,7 @@ internal sealed partial class EngineConversion
         }
     }
 
-    private Next Prepare()
+    private NextStep Prepare()
     {
         if (_previous is { IsRetiring: true })
             return After(s_poll);
@@ -81,7 +81,7 @@ internal sealed partial class EngineConversion
             Volatile.Write(ref _target, _site.OpenTarget());
         }
 
-        return AreFlushed() ? Next.Mailbox : After(s_poll);
+        return AreFlushed() ? NextStep.Mailbox : After(s_poll);
     }
 
     private void BeginCopy(LogPosition sealedAt)
@@ -99,7 +99,7 @@ internal sealed partial class EngineConversion
         Tell(ConversionStage.Copying);
     }
 
-    private Next Copy()
+    private NextStep Copy()
     {
         if (Delay(SliceBytes) is { } delay)
             return After(delay);
@@ -137,24 +137,24 @@ internal sealed partial class EngineConversion
             Elapsed = _scheduler.Time.GetElapsedTime(_beganAt),
         };
         if (!isLast)
-            return Next.Slice;
+            return NextStep.Slice;
         CloseScans();
         Tell(ConversionStage.CatchingUp);
-        return Next.Slice;
+        return NextStep.Slice;
     }
 
-    private Next CatchUp()
+    private NextStep CatchUp()
     {
         KeepAhead();
         if (TargetDelay(SliceBytes) is { } delay)
             return After(delay);
         if (!TakeSlice())
-            return Next.Slice;
+            return NextStep.Slice;
 
         // Behind what is durable: of a keyspace whose writers do not wait for it, that may be far behind what they have written.
         if (_feed!.BytesBehind > _turnBytesMax)
             _site.RequestDurable();
-        return AreFlushed() ? Next.Mailbox : After(s_poll);
+        return AreFlushed() ? NextStep.Mailbox : After(s_poll);
     }
 
     /// <summary>Where writers are faster than what follows them, it would never come to an end: they are held to a part of its pace.</summary>
@@ -225,7 +225,7 @@ internal sealed partial class EngineConversion
         Tell(ConversionStage.Comparing);
     }
 
-    private Next Compare()
+    private NextStep Compare()
     {
         if (Delay(SliceBytes) is { } delay)
             return After(delay);
@@ -238,13 +238,13 @@ internal sealed partial class EngineConversion
         // The target goes on taking what is written.
         TakeSlice();
         if (_sourceRows.Valid || _targetRows!.Valid)
-            return Next.Slice;
+            return NextStep.Slice;
         CloseScans();
         if (_ofSource != _ofTarget)
             throw new CorruptionException($"the copy is not what was copied: its rows' checksum is {_ofTarget}, and that of the source's {_ofSource}");
         _status = _status with { Checksum = _ofSource.ToString() };
         Tell(ConversionStage.CatchingUp);
-        return Next.Slice;
+        return NextStep.Slice;
     }
 
     private RowChecksum Sum(EngineScan rows, RowChecksum sum)

@@ -44,7 +44,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     private readonly long _beganAt;
 
     // Under _lock.
-    private Turn _turn = Turn.Job;
+    private StepOwner _turn = StepOwner.Job;
     private volatile bool _abortWanted;
 
     // Of whoever has the turn.
@@ -92,7 +92,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     }
 
     /// <summary>Whose turn it is: a job's or the mailbox's, scheduled or running; nobody's while the clock runs, or for good.</summary>
-    private enum Turn
+    private enum StepOwner
     {
         Job,
         JobRuns,
@@ -103,7 +103,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     }
 
     /// <summary>What comes after a slice.</summary>
-    private enum Next
+    private enum NextStep
     {
         Slice,
         Pause,
@@ -168,10 +168,10 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         {
             lock (_lock)
             {
-                if (_turn is Turn.JobRuns or Turn.MailboxRuns)
+                if (_turn is StepOwner.JobRuns or StepOwner.MailboxRuns)
                     return false;
-                isOver = _turn == Turn.Nobody;
-                _turn = Turn.Nobody;
+                isOver = _turn == StepOwner.Nobody;
+                _turn = StepOwner.Nobody;
                 return true;
             }
         });
@@ -191,12 +191,12 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     {
         lock (_lock)
         {
-            if (_turn != Turn.Job)
+            if (_turn != StepOwner.Job)
                 return;
-            _turn = Turn.JobRuns;
+            _turn = StepOwner.JobRuns;
         }
 
-        Next next;
+        NextStep next;
         try
         {
             next = _abortWanted && MayAbort ? Fail(ConversionStage.Aborted, "aborted") : Slice();
@@ -213,12 +213,12 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     {
         lock (_lock)
         {
-            if (_turn != Turn.Mailbox)
+            if (_turn != StepOwner.Mailbox)
                 return;
-            _turn = Turn.MailboxRuns;
+            _turn = StepOwner.MailboxRuns;
         }
 
-        Next next = Next.Slice;
+        NextStep next = NextStep.Slice;
         try
         {
             InMailbox();
@@ -233,29 +233,29 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
 
     private bool MayAbort => _stage < ConversionStage.Switching;
 
-    private void GoOn(Next next)
+    private void GoOn(NextStep next)
     {
         lock (_lock)
         {
             _turn = next switch
             {
-                Next.Slice => Turn.Job,
-                Next.Mailbox => Turn.Mailbox,
-                Next.Pause => Turn.Timer,
-                _ => Turn.Nobody,
+                NextStep.Slice => StepOwner.Job,
+                NextStep.Mailbox => StepOwner.Mailbox,
+                NextStep.Pause => StepOwner.Timer,
+                _ => StepOwner.Nobody,
             };
         }
 
         _rests.Pulse();
         switch (next)
         {
-            case Next.Slice:
+            case NextStep.Slice:
                 _scheduler.Schedule(this, JobPriority.Compaction);
                 break;
-            case Next.Mailbox:
+            case NextStep.Mailbox:
                 _site.Mailbox.Post(this);
                 break;
-            case Next.Pause:
+            case NextStep.Pause:
                 _timer.Change(_pause, Timeout.InfiniteTimeSpan);
                 break;
             default:
@@ -264,49 +264,49 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         }
     }
 
-    private Next After(TimeSpan pause)
+    private NextStep After(TimeSpan pause)
     {
         _pause = pause;
-        return Next.Pause;
+        return NextStep.Pause;
     }
 
     private void Wake()
     {
         lock (_lock)
         {
-            if (_turn != Turn.Timer)
+            if (_turn != StepOwner.Timer)
                 return;
-            _turn = Turn.Job;
+            _turn = StepOwner.Job;
         }
 
         _scheduler.Schedule(this, JobPriority.Compaction);
     }
 
     /// <summary>It comes to nothing: what was made goes by and by.</summary>
-    private Next Fail(ConversionStage how, string reason)
+    private NextStep Fail(ConversionStage how, string reason)
     {
         if (_stage == ConversionStage.Withdrawing)
             return After(s_retry);
         (_failsAs, _reason) = (how, reason);
         Tell(ConversionStage.Withdrawing);
-        return Next.Slice;
+        return NextStep.Slice;
     }
 
-    private Next Withdraw()
+    private NextStep Withdraw()
     {
         // While it is not known which of them a restart would find, both stay whole.
         if (!_isWithdrawn)
-            return Next.Mailbox;
+            return NextStep.Mailbox;
         _isForgotten = true;
         CloseScans();
         _feed?.Dispose();
         _target?.Dispose();
         _site.Forget(removesTarget: _mayHaveMadeTarget);
         Tell(_failsAs, _reason);
-        return Next.End;
+        return NextStep.End;
     }
 
-    private Next Retire()
+    private NextStep Retire()
     {
         if (!_hasWaited)
         {
@@ -317,7 +317,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         if (!_site.TryRetire(_before!))
             return After(s_poll);
         Volatile.Write(ref _before, null);
-        return Next.End;
+        return NextStep.End;
     }
 
     private void CloseScans()
