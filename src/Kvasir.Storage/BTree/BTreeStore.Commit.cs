@@ -15,6 +15,8 @@ public sealed unsafe partial class BTreeStore
     internal void Commit(WriteTransaction transaction)
     {
         CommittedState before = _current;
+        bool deadlinesChange = transaction.Deadlines.Index.Tree != before.Meta.Deadlines;
+        long firstMs = deadlinesChange ? transaction.Deadlines.FirstMs : 0;
         _space.ApplyFreed();
         if (transaction.MustTrim)
             _space.TrimEnd();
@@ -31,6 +33,8 @@ public sealed unsafe partial class BTreeStore
             Transaction = number,
             Root = transaction.Root.Tree,
             Dead = transaction.Dead,
+            Deadlines = transaction.Deadlines.Index.Tree,
+            FileVersion = Math.Max(before.Meta.FileVersion, transaction.Deadlines.Index.Tree.IsEmpty ? 1u : 2u),
             PageCount = _space.PageCount,
             FreePages = _space.FreePages,
             User = transaction.UserData.ToArray(),
@@ -67,6 +71,8 @@ public sealed unsafe partial class BTreeStore
         Volatile.Write(ref _heldPages, _space.HeldPages);
         Interlocked.Exchange(ref _current, new CommittedState(meta, metaNumber, source));
         CutEnd(meta.PageCount);
+        if (deadlinesChange)
+            PlanSweep(firstMs, transaction.Deadlines.HasSwept);
         ScheduleUpkeep();
     }
 

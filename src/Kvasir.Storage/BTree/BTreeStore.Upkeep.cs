@@ -44,7 +44,7 @@ public sealed partial class BTreeStore
     }
 
     /// <summary>
-    /// Does one part of making the file as small as its content: frees what was deleted, then joins sparse pages and moves
+    /// Does one part of making the file as small as its content: deletes what has expired, frees what was deleted, then joins sparse pages and moves
     /// others from the end to free places before it, then cuts the file. About so many pages are read and written, in one
     /// commit. False when the file has come to its end of it, as far as open readers allow.
     /// </summary>
@@ -99,6 +99,12 @@ public sealed partial class BTreeStore
 
         // Readers that saw it may have gone since the commit that gave it up.
         CutEnd(_current.Meta.PageCount);
+        if (transaction.Deadlines.Sweep(pages))
+        {
+            transaction.Commit();
+            return true;
+        }
+
         if (!transaction.Dead.IsEmpty)
         {
             DeadTrees.Free(transaction, pages);
@@ -215,7 +221,7 @@ public sealed partial class BTreeStore
     private bool NeedsUpkeep()
     {
         MetaPage meta = _current.Meta;
-        return !meta.Dead.IsEmpty || _pass is not null || _isTrimming
+        return IsSweepDue || !meta.Dead.IsEmpty || _pass is not null || _isTrimming
             || (meta.FreePages > WasteMin && meta.FreePages > meta.PageCount / 4 && meta.FreePages > _freeAfterPass + (meta.PageCount / 8));
     }
 

@@ -74,6 +74,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
 
     internal IScheduler Scheduler => _scheduler;
 
+    /// <summary>The clock that entries expire by.</summary>
+    internal long NowMs => _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
+
     /// <summary>
     /// Opens the file, and makes it where there is none. What a crash has left needs no repair: the last whole commit counts,
     /// and opening takes the same time for a small file and a large one.
@@ -93,7 +96,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
             // A killed process may have left a whole commit that only the system's cache has. It must be on the disk before
             // it is shown, and before the next commit takes the place of the one before it.
             file.Sync(SyncMode.Full);
-            return new BTreeStore(file, fileLock, scheduler, options, opened);
+            var store = new BTreeStore(file, fileLock, scheduler, options, opened);
+            store.BeginSweeping();
+            return store;
         }
         catch
         {
@@ -202,7 +207,11 @@ public sealed unsafe partial class BTreeStore : IDisposable
     public void Dispose()
     {
         lock (_closing)
+        {
             Volatile.Write(ref _isClosed, true);
+            _sweepTimer?.Dispose();
+        }
+
         _readers.EndBefore(long.MaxValue, TransactionEnd.StoreClosed);
         _writerSlot.Reason = TransactionEnd.StoreClosed;
         Volatile.Write(ref _writerSlot.Ended, Volatile.Read(ref _writerSlot.Generation));

@@ -14,6 +14,9 @@ namespace Kvasir.Storage.Embedded;
 /// one thread at a time.
 /// </para>
 /// <para>
+/// Keys may have a time to live. A transaction reads the clock when it begins, and what has expired by then is not there for it.
+/// </para>
+/// <para>
 /// A commit is on stable storage when it returns: killing the process, or the machine, at any instant leaves the last commit that returned, or
 /// a later one that was under way, whole. Opening needs no repair. A <see cref="DiskFullException"/> of a commit says that nothing has happened;
 /// a <see cref="WritesStoppedException"/> that nobody knows, and that the store takes no more writes until it is opened again.

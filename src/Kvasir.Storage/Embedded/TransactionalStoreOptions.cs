@@ -32,12 +32,15 @@ public sealed record TransactionalStoreOptions
     /// </summary>
     public Action<BTreeReader>? ReaderIsOld { get; init; }
 
-    /// <summary>Pages of what was deleted are freed in the background, and a file with many free pages is made smaller.</summary>
+    /// <summary>
+    /// What has expired is deleted, pages of what was deleted are freed, and a file with many free pages is made smaller, in the background.
+    /// Without it <see cref="TransactionalStore.Shrink"/> does all of that; to readers expired keys are gone in either case.
+    /// </summary>
     public bool BackgroundUpkeep { get; init; } = true;
 
     /// <summary>How many callbacks of <see cref="TransactionalStore.Batch"/> one commit takes at most.</summary>
     public int BatchMax { get; init; } = 1024;
 
-    /// <summary>The clock that the age of readers is told by.</summary>
+    /// <summary>The clock that keys expire by, and that tells the age of readers.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
 }

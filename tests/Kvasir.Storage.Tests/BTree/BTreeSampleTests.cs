@@ -9,10 +9,11 @@ using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.Tests.BTree;
 
-/// <summary>Files of version 1 are read for ever, and docs/formats/btree.md shows one byte by byte.</summary>
+/// <summary>Files of versions 1 and 2 are read for ever, and docs/formats/btree.md shows one byte by byte.</summary>
 public sealed class BTreeSampleTests
 {
     private const string Sample = "btree-v1.store";
+    private const string SampleOfTwo = "btree-v2.store";
 
     [Fact]
     public void AFileOfVersionOneIsRead()
@@ -57,6 +58,37 @@ public sealed class BTreeSampleTests
     }
 
     [Fact]
+    public void AFileOfVersionTwoIsRead()
+    {
+        var world = new BTreeWorld(1);
+        world.Files.WriteAll(BTreeWorld.File, Read(SampleOfTwo));
+        BTreeWorld.AssertSound(world.Files);
+        using BTreeStore store = world.Open();
+        using ReadTransaction reader = store.BeginRead();
+        Assert.Equal("red"u8, reader.Root.Get("apple"u8)!);
+        Assert.Equal(DateTimeOffset.FromUnixTimeMilliseconds(world.Scheduler.Clock.NowMs + 60_000), reader.Root.ExpiresAt("apple"u8));
+        Assert.Equal(Long(), reader.Root.FindBucket("numbers"u8)!.Get("long"u8)!);
+        Assert.NotNull(reader.Root.FindBucket("numbers"u8)!.ExpiresAt("long"u8));
+        Assert.Null(reader.Root.ExpiresAt("stays"u8));
+    }
+
+    [Fact]
+    public void TheStoreStillWritesVersionTwoByteForByte()
+    {
+        var world = new BTreeWorld(2, new BTreeOptions { Identity = 0x1122334455667788, MapBytesMin = 1 << 18, BackgroundUpkeep = false });
+        using (BTreeStore store = world.Open())
+        using (WriteTransaction transaction = store.BeginWrite())
+        {
+            transaction.Root.Put("apple"u8, "red"u8, TimeSpan.FromMinutes(1));
+            transaction.Root.Put("stays"u8, "here"u8);
+            transaction.Root.GetOrCreateBucket("numbers"u8).Put("long"u8, Long(), TimeSpan.FromMinutes(2));
+            transaction.Commit();
+        }
+
+        Assert.Equal(Read(SampleOfTwo), world.Files.ReadAll(BTreeWorld.File));
+    }
+
+    [Fact]
     public void TheFormatPageShowsTheSampleByteByByte()
     {
         string text = File.ReadAllText(Path.Join(Root(), "docs", "formats", "btree.md"));
@@ -79,7 +111,7 @@ public sealed class BTreeSampleTests
         var layout = new PageLayout(4096, 0x1122334455667788);
         for (uint page = 0; page < 2; page++)
         {
-            bytes[(4096 * (int)page) + 40] = 2;
+            bytes[(4096 * (int)page) + 40] = 3;
             fixed (byte* start = &bytes[4096 * (int)page])
                 layout.Seal(start, page, 4 - page, 4096);
         }

@@ -84,6 +84,14 @@ public sealed class RecipesTests : IDisposable
         byte[]? title = books.View(transaction => transaction.Root.FindBucket("shelves"u8)?.FindBucket("north"u8)?.Get("isbn:1"u8));
         Assert.Equal("A Relational Model"u8.ToArray(), title);
 
+        books.Update(transaction =>
+        {
+            WritableBucket holds = transaction.Root.GetOrCreateBucket("holds"u8);
+            holds.Put("isbn:1"u8, "ada"u8, timeToLive: TimeSpan.FromDays(3));
+            holds.SetTimeToLive("isbn:1"u8, TimeSpan.FromDays(7));
+        });
+        Assert.NotNull(books.View(transaction => transaction.Root.FindBucket("holds"u8)!.ExpiresAt("isbn:1"u8)));
+
         books.Batch(transaction => transaction.Root.GetOrCreateBucket("hits"u8).Put("page:1"u8, "1"u8));
         lines.Clear();
         using (ReadTransaction reader = books.BeginRead())
@@ -94,7 +102,7 @@ public sealed class RecipesTests : IDisposable
             reader.EnsureReadable();                            // throws if the disk failed under a span
         }
 
-        Assert.Equal(["hits is a bucket", "shelves is a bucket"], lines);
+        Assert.Equal(["hits is a bucket", "holds is a bucket", "shelves is a bucket"], lines);
 
         books.Update(transaction => transaction.Root.DeleteBucket("shelves"u8));
         books.Shrink();

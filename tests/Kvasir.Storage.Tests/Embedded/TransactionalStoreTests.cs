@@ -226,12 +226,64 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
         Assert.NotEmpty(damaged.Check());
     }
 
+    [Fact]
+    public void ATimerSweepsWhatExpiresWhileNobodyWrites()
+    {
+        var clock = new ManualClock();
+        using TransactionalStore store = Open(options: new TransactionalStoreOptions { Time = clock });
+        store.Update(t => t.Root.Put("goes"u8, "soon"u8, TimeSpan.FromSeconds(90)));
+        ulong commit = store.GetStatistics().Transaction;
+        clock.Advance(TimeSpan.FromSeconds(89));
+        Assert.True(store.View(t => t.Root.Contains("goes"u8)));
+        clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(store.View(t => t.Root.Contains("goes"u8)));
+        SpinWait.SpinUntil(() => store.GetStatistics().Transaction > commit);
+        Assert.True(store.View(t => t.Root.IsEmpty));
+    }
+
     private sealed class ManualClock : TimeProvider
     {
+        private Timer? _timer;
+
         public long Ticks { get; set; }
 
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
         public override long GetTimestamp() => Ticks;
+
+        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddYears(50).AddTicks(Ticks);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            _timer = new Timer(this, () => callback(state));
+
+        public void Advance(TimeSpan time)
+        {
+            long until = Ticks + time.Ticks;
+            while (_timer is { } timer && timer.At <= until)
+            {
+                Ticks = timer.At;
+                timer.At = long.MaxValue;
+                timer.Run();
+            }
+
+            Ticks = until;
+        }
+
+        private sealed class Timer(ManualClock clock, Action run) : ITimer
+        {
+            public long At { get; set; } = long.MaxValue;
+
+            public void Run() => run();
+
+            public bool Change(TimeSpan dueTime, TimeSpan period)
+            {
+                At = dueTime == Timeout.InfiniteTimeSpan ? long.MaxValue : clock.Ticks + dueTime.Ticks;
+                return true;
+            }
+
+            public void Dispose() { }
+
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
     }
 }

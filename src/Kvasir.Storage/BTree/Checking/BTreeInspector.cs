@@ -82,13 +82,14 @@ public static unsafe class BTreeInspector
         1,
         meta.IsSeal ? "meta page, seal" : "meta page",
         [
-            ("version", MetaPage.Version),
+            ("version", meta.FileVersion),
             ("transaction", meta.Transaction),
             ("page bytes", meta.Layout.PageBytes),
             ("pages", meta.PageCount),
             ("free", meta.FreePages),
             ("root", Tree(meta.Root)),
             ("dead trees", Tree(meta.Dead)),
+            ("deadlines", Tree(meta.Deadlines)),
             ("listed pages", meta.Listed is null ? "none, synced before" : meta.Listed.Length),
             .. ofCommit(meta.User) ?? [("user data", Convert.ToHexString(meta.User))],
         ]);
@@ -150,12 +151,21 @@ public static unsafe class BTreeInspector
                     case EntryKind.Bucket:
                         fields.Add(("bucket", Tree(TreeRoot.Read(stored))));
                         break;
+                    case EntryKind.Expiring when stored.Length < Deadline.HeaderBytes:
+                        fields.Add(("because", "it is shorter than a deadline"));
+                        break;
                     case EntryKind.Overflow:
-                        uint* reference = (uint*)NodePage.ValueStart(cell);
+                    case EntryKind.Expiring when Deadline.IsOfRun(NodePage.ValueStart(cell)):
+                        AddDeadline(fields, cell);
+                        uint* reference = NodePage.Run(cell);
                         fields.AddRange([("overflow run", reference[0]), ("value bytes", reference[1])]);
                         var first = new byte[(int)Math.Min(reference[1], BytesShown)];
                         int read = file.Read(first, layout.OffsetOf(reference[0]) + PageHeader.Bytes);
                         fields.AddRange(ofValue(first.AsSpan(0, read)) ?? [("value", Show(first.AsSpan(0, read)))]);
+                        break;
+                    case EntryKind.Expiring:
+                        AddDeadline(fields, cell);
+                        fields.AddRange([("value", Show(stored[Deadline.HeaderBytes..])), ("value bytes", stored.Length - Deadline.HeaderBytes)]);
                         break;
                     default:
                         fields.AddRange(ofValue(stored) ?? [("value", Show(stored))]);
@@ -169,6 +179,12 @@ public static unsafe class BTreeInspector
         }
 
         return entries;
+    }
+
+    private static void AddDeadline(List<(string, object)> fields, byte* cell)
+    {
+        if (NodePage.Kind(cell) == EntryKind.Expiring)
+            fields.Add(("expires at ms", Deadline.AtMs(NodePage.ValueStart(cell))));
     }
 
     /// <summary>Text where it is one, else hexadecimal; the beginning of what is long.</summary>

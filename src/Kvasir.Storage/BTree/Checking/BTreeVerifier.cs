@@ -25,6 +25,10 @@ public sealed unsafe class BTreeVerifier
 
     private readonly CancellationToken _cancellation;
 
+    // Deadlines of what a deleted bucket had stay until its pages are freed: there may be more of them, and never fewer.
+    private long _expiring;
+    private long _deadlines;
+
     private BTreeVerifier(IFile file, MetaPage meta, EntryCheck? check, CancellationToken cancellation = default)
     {
         _cancellation = cancellation;
@@ -84,6 +88,9 @@ public sealed unsafe class BTreeVerifier
             Reach(page);
         Walk(_meta.Root, TreeUse.Outermost);
         Walk(_meta.Dead, TreeUse.Graves);
+        Walk(_meta.Deadlines, TreeUse.Deadlines);
+        if (_findings.Count == 0 && _expiring > _deadlines)
+            Find(0, $"{_expiring} entries expire, and the index of deadlines has {_deadlines}");
     }
 
     // Beside a writer the bitmaps of a commit are written over by the second one after it.
@@ -218,8 +225,15 @@ public sealed unsafe class BTreeVerifier
         ReadOnlySpan<byte> key = NodePage.LeafKey(cell);
         if (use == TreeUse.Graves)
         {
-            Walk(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(key[1..]), key[0], low: null, high: null, TreeUse.Inner);
+            Walk(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(key[1..]), key[0], low: null, high: null, TreeUse.Dead);
             return;
+        }
+
+        if (use == TreeUse.Deadlines)
+        {
+            _deadlines++;
+            if (key.Length != Deadline.KeyBytes || NodePage.Kind(cell) is EntryKind.Bucket or EntryKind.Expiring)
+                Find(number, "an entry of the index of deadlines that is none");
         }
 
         EntryCheck? check = use == TreeUse.Outermost ? _check : null;
@@ -227,12 +241,22 @@ public sealed unsafe class BTreeVerifier
         {
             case EntryKind.Bucket:
                 Ask(check, number, EntryKind.Bucket, key, default);
-                Walk(TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes)), TreeUse.Inner);
+                Walk(TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes)), use == TreeUse.Dead ? TreeUse.Dead : TreeUse.Inner);
                 break;
             case EntryKind.Overflow:
                 uint* reference = (uint*)NodePage.ValueStart(cell);
                 if (CheckRun(reference[0], reference[1]) is { } run)
                     Ask(check, reference[0], EntryKind.Overflow, key, run.AsSpan(PageHeader.Bytes, (int)reference[1]));
+                break;
+            case EntryKind.Expiring when NodePage.ValueBytes(cell) < Deadline.HeaderBytes:
+                Find(number, "an entry that is shorter than its deadline");
+                break;
+            case EntryKind.Expiring:
+                _expiring += use == TreeUse.Dead ? 0 : 1;
+                Ask(check, number, EntryKind.Expiring, key, default);
+                uint* far = NodePage.Run(cell);
+                if (far is not null)
+                    CheckRun(far[0], far[1]);
                 break;
             case EntryKind.Value:
                 Ask(check, number, EntryKind.Value, key, new ReadOnlySpan<byte>(NodePage.ValueStart(cell), NodePage.ValueBytes(cell)));
@@ -321,5 +345,7 @@ public sealed unsafe class BTreeVerifier
         Outermost,
         Inner,
         Graves,
+        Dead,
+        Deadlines,
     }
 }

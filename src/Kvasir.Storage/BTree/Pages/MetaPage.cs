@@ -30,7 +30,8 @@ internal readonly record struct ListedPage(uint Page, uint Checksum);
 /// </summary>
 internal sealed unsafe record MetaPage
 {
-    public const uint Version = 1;
+    /// <summary>The newest that is read. A file is of version 1 until it has held an entry that expires.</summary>
+    public const uint Version = 2;
     public const int UserBytesMax = 512;
 
     private const int ListStartsAfterBits = UserAt + UserBytesMax;
@@ -44,6 +45,7 @@ internal sealed unsafe record MetaPage
     private const int FreePagesAt = 76;
     private const int UserLengthAt = 80;
     private const int ListLengthAt = 82;
+    private const int DeadlinesAt = 88;
     private const int UserAt = 96;
     private const int ListEntryBytes = 8;
 
@@ -60,6 +62,12 @@ internal sealed unsafe record MetaPage
 
     /// <summary>The tree of trees that wait to be freed.</summary>
     public TreeRoot Dead { get; init; }
+
+    /// <summary>The tree of the entries that expire, by when they do.</summary>
+    public TreeRoot Deadlines { get; init; }
+
+    /// <summary>Never falls: trees that wait to be freed hold entries that are in no index any more.</summary>
+    public uint FileVersion { get; init; } = 1;
 
     /// <summary>Pages of the file that count; the file may be longer.</summary>
     public uint PageCount { get; init; }
@@ -110,6 +118,8 @@ internal sealed unsafe record MetaPage
                 IsSeal = header->Count != 0,
                 Root = TreeRoot.Read(page[RootAt..]),
                 Dead = TreeRoot.Read(page[DeadAt..]),
+                Deadlines = TreeRoot.Read(page[DeadlinesAt..]),
+                FileVersion = version,
                 PageCount = BinaryPrimitives.ReadUInt32LittleEndian(page[PageCountAt..]),
                 FreePages = BinaryPrimitives.ReadUInt32LittleEndian(page[FreePagesAt..]),
                 User = page.Slice(UserAt, userBytes).ToArray(),
@@ -122,13 +132,15 @@ internal sealed unsafe record MetaPage
     public void Encode(Span<byte> page, uint number)
     {
         Check.That(page.Length == Layout.PageBytes && User.Length <= UserBytesMax && (Listed?.Length ?? 0) <= ListedPagesMax(page.Length));
+        Check.That(Deadlines.IsEmpty || FileVersion > 1);
         page.Clear();
         Magic.CopyTo(page[MagicAt..]);
-        BinaryPrimitives.WriteUInt32LittleEndian(page[VersionAt..], Version);
+        BinaryPrimitives.WriteUInt32LittleEndian(page[VersionAt..], FileVersion);
         BinaryPrimitives.WriteInt32LittleEndian(page[PageBytesAt..], Layout.PageBytes);
         BinaryPrimitives.WriteUInt64LittleEndian(page[IdentityAt..], Layout.Identity);
         Root.Write(page[RootAt..]);
         Dead.Write(page[DeadAt..]);
+        Deadlines.Write(page[DeadlinesAt..]);
         BinaryPrimitives.WriteUInt32LittleEndian(page[PageCountAt..], PageCount);
         BinaryPrimitives.WriteUInt32LittleEndian(page[FreePagesAt..], FreePages);
         BinaryPrimitives.WriteUInt16LittleEndian(page[UserLengthAt..], (ushort)User.Length);

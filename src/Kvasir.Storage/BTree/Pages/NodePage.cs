@@ -14,6 +14,9 @@ internal enum EntryKind
 
     /// <summary>The root of a nested bucket.</summary>
     Bucket = 2,
+
+    /// <summary>A value, here or in a run, that goes at a time: <see cref="Deadline"/> says when. From version 2 of the file on.</summary>
+    Expiring = 3,
 }
 
 /// <summary>
@@ -58,6 +61,14 @@ internal static unsafe class NodePage
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* ValueStart(byte* cell) => cell + LeafCellHeader + LeafKeyBytes(cell);
+
+    /// <summary>Where the value is, if it lies in a run: number of its first page, and its length. Null for all other entries.</summary>
+    public static uint* Run(byte* cell) => Kind(cell) switch
+    {
+        EntryKind.Overflow => (uint*)ValueStart(cell),
+        EntryKind.Expiring when Deadline.IsOfRun(ValueStart(cell)) => (uint*)(ValueStart(cell) + Deadline.HeaderBytes),
+        _ => null,
+    };
 
     public static int BranchKeyBytes(byte* cell) => *(ushort*)(cell + 4);
 

@@ -45,6 +45,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
         _shift = Layout.Shift;
         _pageCount = state.Meta.PageCount;
         _newest = state.Transaction;
+        NowMs = state.Meta.Deadlines.IsEmpty ? 0 : store.NowMs;
         _recent = _start is null ? new CachedPage?[RecentPages] : null;
     }
 
@@ -59,6 +60,9 @@ public abstract unsafe class BTreeTransaction : IDisposable
 
     /// <summary>What the transaction itself has written; null in one that only reads.</summary>
     internal DirtyPages? Dirty { get; init; }
+
+    /// <summary>When the transaction began, so that nothing expires under it; 0 where nothing can.</summary>
+    internal long NowMs { get; private protected init; }
 
     internal ReaderSlot Slot => _slot;
 
@@ -138,6 +142,10 @@ public abstract unsafe class BTreeTransaction : IDisposable
             ThrowMisplaced(number, page, level);
         return page;
     }
+
+    /// <summary>The entry is there no more, though its pages still have it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool HasExpired(byte* cell) => NodePage.Kind(cell) == EntryKind.Expiring && Deadline.AtMs(NodePage.ValueStart(cell)) <= NowMs;
 
     /// <summary>Where a page is in the map, if it is one and can be read; null without a map.</summary>
     internal byte* MappedAt(uint number) => _start is null ? null : _start + ((long)number << _shift);

@@ -29,7 +29,9 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         Editor = new TreeEditor(this);
         _graveEditor = new TreeEditor(this);
         _dead = state.Meta.Dead;
-        Root = new WritableBucket(this, name: [], state.Meta.Root);
+        NowMs = store.NowMs;
+        Deadlines = new DeadlineIndex(this, state.Meta.Deadlines);
+        Root = new WritableBucket(this, parent: null, name: [], state.Meta.Root);
     }
 
     /// <summary>The outermost bucket.</summary>
@@ -53,6 +55,9 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
     internal TreeEditor Editor { get; }
 
     internal TreeRoot Dead => _dead;
+
+    /// <summary>What expires, and when.</summary>
+    internal DeadlineIndex Deadlines { get; }
 
     private PageBuffers Buffers { get; }
 
@@ -84,7 +89,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         }
     }
 
-    internal bool HasChanged => Dirty!.Count != 0 || _user is not null || Root.Tree != State.Meta.Root || _dead != State.Meta.Dead || (MustTrim && Space.CanTrim);
+    internal bool HasChanged => Dirty!.Count != 0 || _user is not null || Root.Tree != State.Meta.Root || _dead != State.Meta.Dead || Deadlines.Index.Tree != State.Meta.Deadlines || (MustTrim && Space.CanTrim);
 
     /// <summary>Free pages at the end of the file are to go with the commit.</summary>
     internal bool MustTrim { get; set; }
@@ -100,7 +105,11 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         _isChanging = true;
     }
 
-    internal void EndChange() => _isChanging = false;
+    internal void EndChange()
+    {
+        _isChanging = false;
+        Deadlines.Settle();
+    }
 
     internal bool IsChanging => _isChanging;
 

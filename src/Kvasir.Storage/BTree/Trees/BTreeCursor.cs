@@ -17,6 +17,7 @@ public sealed unsafe class BTreeCursor
     private readonly Bucket _bucket;
     private readonly BTreeTransaction _transaction;
     private readonly bool _isWriting;
+    private readonly bool _showsExpired;
     private Step[] _path = new Step[4];
     private int _depth;
     private bool _isValid;
@@ -41,8 +42,9 @@ public sealed unsafe class BTreeCursor
     private int _ownKeyBytes;
     private long _seenWrites;
 
-    internal BTreeCursor(Bucket bucket)
+    internal BTreeCursor(Bucket bucket, bool showsExpired = false)
     {
+        _showsExpired = showsExpired;
         _bucket = bucket;
         _transaction = bucket.Transaction;
         _isWriting = _transaction.Dirty is not null;
@@ -82,6 +84,16 @@ public sealed unsafe class BTreeCursor
         }
     }
 
+    /// <summary>When the entry goes; null for one that stays.</summary>
+    public DateTimeOffset? ExpiresAt
+    {
+        get
+        {
+            Look();
+            return Bucket.DeadlineOf(_keyStart - NodePage.LeafCellHeader);
+        }
+    }
+
     /// <summary>To the first entry; false when there is none, as of all that move.</summary>
     public bool SeekFirst() => Run(CursorMove.First, default);
 
@@ -103,7 +115,7 @@ public sealed unsafe class BTreeCursor
             return Run(CursorMove.Greater, OwnKey());
         Enter();
         Prefetch();
-        return Arrive(++_index < _count || ToNextLeaf());
+        return Arrive(++_index < _count || ToNextLeaf(), isForward: true);
     }
 
     /// <summary>To the entry before; it must stand on one. Before the first it stands nowhere.</summary>
@@ -115,7 +127,7 @@ public sealed unsafe class BTreeCursor
             return Run(CursorMove.Less, OwnKey());
         Enter();
         Prefetch();
-        return Arrive(--_index >= 0 || ToPreviousLeaf());
+        return Arrive(--_index >= 0 || ToPreviousLeaf(), isForward: false);
     }
 
     /// <summary>The leaf that the cursor stands in, for those that walk the pages.</summary>
@@ -190,7 +202,7 @@ public sealed unsafe class BTreeCursor
         if (_kind == EntryKind.Bucket)
             throw new WrongEntryKindException("the cursor stands on a bucket, which has no value");
         Enter();
-        ReadOnlySpan<byte> value = Bucket.OverflowValue(_transaction, _keyStart - NodePage.LeafCellHeader);
+        ReadOnlySpan<byte> value = Bucket.FarValue(_transaction, _keyStart - NodePage.LeafCellHeader);
         if (_transaction.IsPositional)
             _valueHolder = _transaction.Latest;
         _transaction.Exit();
@@ -201,19 +213,35 @@ public sealed unsafe class BTreeCursor
     {
         Enter();
         Seek(move, key);
-        return Arrive(_isValid);
+        return Arrive(_isValid, move is CursorMove.First or CursorMove.NotLess or CursorMove.Greater);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private bool Arrive(bool found)
+    private bool Arrive(bool found, bool isForward)
     {
         _isValid = found;
         if (found)
+        {
             Take();
+            if (_kind == EntryKind.Expiring)
+                PassOverExpired(isForward);
+        }
+
         if (_isWriting)
             Remember();
         _transaction.Exit();
-        return found;
+        return _isValid;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void PassOverExpired(bool isForward)
+    {
+        while (_isValid && !_showsExpired && _transaction.HasExpired(_keyStart - NodePage.LeafCellHeader))
+        {
+            _isValid = isForward ? ++_index < _count || ToNextLeaf() : --_index >= 0 || ToPreviousLeaf();
+            if (_isValid)
+                Take();
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -30,7 +30,7 @@ public unsafe class Bucket
         {
             Enter();
             Transaction.Exit();
-            return Tree.IsEmpty;
+            return Tree.IsEmpty || (Transaction.NowMs != 0 && !OpenCursor().SeekFirst());
         }
     }
 
@@ -55,7 +55,7 @@ public unsafe class Bucket
         }
         else
         {
-            value = OverflowValue(transaction, cell);
+            value = FarValue(transaction, cell);
         }
 
         if (transaction.IsPositional)
@@ -77,6 +77,16 @@ public unsafe class Bucket
     /// <summary>Whether the key has a value.</summary>
     public bool Contains(ReadOnlySpan<byte> key) => TryGet(key, out _);
 
+    /// <summary>When the key goes; null for one that stays, or is not there.</summary>
+    public DateTimeOffset? ExpiresAt(ReadOnlySpan<byte> key)
+    {
+        Enter();
+        byte* cell = FindCell(key);
+        DateTimeOffset? at = cell is null ? null : DeadlineOf(cell);
+        Transaction.Exit();
+        return at;
+    }
+
     /// <summary>A bucket within this one; null where there is none.</summary>
     public virtual Bucket? FindBucket(ReadOnlySpan<byte> key) => FindRoot(key, out TreeRoot root) ? new Bucket(Transaction, root) : null;
 
@@ -87,6 +97,9 @@ public unsafe class Bucket
         Transaction.Exit();
         return new BTreeCursor(this);
     }
+
+    /// <summary>Of all entries that pages have, expired ones too, for those that walk the pages.</summary>
+    internal BTreeCursor OpenPageCursor() => new(this, showsExpired: true);
 
     /// <summary>
     /// Which part of all entries lies before a key, roughly, by its place in each of the pages on the way to it: from 0 to 1, and never less
@@ -114,11 +127,21 @@ public unsafe class Bucket
         return part;
     }
 
-    internal static ReadOnlySpan<byte> OverflowValue(BTreeTransaction transaction, byte* cell)
+    /// <summary>Of an entry that expires, or whose value lies in a run.</summary>
+    internal static ReadOnlySpan<byte> FarValue(BTreeTransaction transaction, byte* cell)
     {
-        uint* reference = (uint*)NodePage.ValueStart(cell);
-        return new ReadOnlySpan<byte>(transaction.Overflow(reference[0], reference[1]), (int)reference[1]);
+        uint* reference = NodePage.Run(cell);
+        if (reference is not null)
+            return new ReadOnlySpan<byte>(transaction.Overflow(reference[0], reference[1]), (int)reference[1]);
+        var value = new ReadOnlySpan<byte>(NodePage.ValueStart(cell) + Deadline.HeaderBytes, NodePage.ValueBytes(cell) - Deadline.HeaderBytes);
+        if (transaction.TouchesValues)
+            BTreeTransaction.Touch(NodePage.ValueStart(cell), value.Length + Deadline.HeaderBytes);
+        return value;
     }
+
+    internal static DateTimeOffset? DeadlineOf(byte* cell) => NodePage.Kind(cell) == EntryKind.Expiring
+        ? DateTimeOffset.FromUnixTimeMilliseconds(Deadline.AtMs(NodePage.ValueStart(cell)))
+        : null;
 
     /// <summary>A use of the bucket begins, and fails if there is no such bucket any more.</summary>
     internal virtual void Enter() => Transaction.Enter();
@@ -141,8 +164,14 @@ public unsafe class Bucket
     [DoesNotReturn]
     private protected static void ThrowValueForBucket() => throw new WrongEntryKindException("the key has a value, and a bucket was meant");
 
-    /// <summary>The cell of a key in its leaf; null when there is none.</summary>
+    /// <summary>The cell of a key in its leaf; null when there is none, or when it has expired.</summary>
     private protected byte* FindCell(ReadOnlySpan<byte> key)
+    {
+        byte* cell = FindStoredCell(key);
+        return cell is null || Transaction.HasExpired(cell) ? null : cell;
+    }
+
+    private protected byte* FindStoredCell(ReadOnlySpan<byte> key)
     {
         TreeRoot root = Tree;
         if (root.IsEmpty)

@@ -179,7 +179,7 @@ internal sealed unsafe partial class TreeEditor
 
     private void FreeEntry(byte* cell)
     {
-        FreeOverflow(cell);
+        Release(cell);
         if (NodePage.Kind(cell) != EntryKind.Bucket)
             return;
         TreeRoot bucket = TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes));

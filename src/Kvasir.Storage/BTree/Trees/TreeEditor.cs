@@ -51,7 +51,7 @@ internal sealed unsafe partial class TreeEditor
             byte* old = NodePage.Cell(leaf.Page, leaf.Index);
             if (NodePage.Kind(old) == EntryKind.Bucket && kind != EntryKind.Bucket)
                 return false;
-            FreeOverflow(old);
+            Release(old);
             if (NodePage.CellBytes(leaf.Page, leaf.Index) == bytes)
             {
                 Copy(cell, old, bytes);
@@ -70,7 +70,7 @@ internal sealed unsafe partial class TreeEditor
     {
         Check.That(!root.IsEmpty && Descend(ref root, key), $"an entry to be removed is not there");
         ref Step leaf = ref _path[_depth - 1];
-        FreeOverflow(NodePage.Cell(leaf.Page, leaf.Index));
+        Release(NodePage.Cell(leaf.Page, leaf.Index));
         NodePage.Remove(leaf.Page, leaf.Index);
         Settle(ref root);
     }
@@ -113,12 +113,14 @@ internal sealed unsafe partial class TreeEditor
         _path[_depth++] = new Step { Page = page, Index = index };
     }
 
-    private void FreeOverflow(byte* cell)
+    /// <summary>A value goes: its run is free, and its deadline means nothing any more.</summary>
+    private void Release(byte* cell)
     {
-        if (NodePage.Kind(cell) != EntryKind.Overflow)
-            return;
-        uint* reference = (uint*)NodePage.ValueStart(cell);
-        _transaction.FreeRun(reference[0], _layout.RunPages(reference[1]));
+        uint* reference = NodePage.Run(cell);
+        if (reference is not null)
+            _transaction.FreeRun(reference[0], _layout.RunPages(reference[1]));
+        if (NodePage.Kind(cell) == EntryKind.Expiring)
+            _transaction.Deadlines.Forget(cell);
     }
 
     /// <summary>Puts a cell at its place in a page of the path, and splits pages up to the root where there is no room.</summary>

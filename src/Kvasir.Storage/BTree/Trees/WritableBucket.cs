@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Transactions;
@@ -11,15 +12,17 @@ public sealed unsafe class WritableBucket : Bucket
 
     private readonly WriteTransaction _transaction;
     private readonly byte[] _name;
+    private readonly WritableBucket? _parent;
     private readonly SortedDictionary<byte[], WritableBucket> _open = new(KeyComparer.Instance);
 
     // What its parent's entry says.
     private TreeRoot _stored;
     private bool _isDeleted;
 
-    internal WritableBucket(WriteTransaction transaction, byte[] name, TreeRoot root)
+    internal WritableBucket(WriteTransaction transaction, WritableBucket? parent, byte[] name, TreeRoot root)
         : base(transaction, root)
     {
+        _parent = parent;
         _transaction = transaction;
         _name = name;
         _stored = root;
@@ -28,32 +31,76 @@ public sealed unsafe class WritableBucket : Bucket
     /// <summary>The longest key; longer ones are refused.</summary>
     public int KeyBytesMax => _transaction.Layout.KeyBytesMax;
 
-    /// <summary>Sets the value of a key. Neither span is kept.</summary>
-    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    /// <summary>Sets the value of a key, which stays until it is deleted or put anew, whatever time to live it had. Neither span is kept.</summary>
+    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value) => Put(key, value, expiresAtMs: 0);
+
+    /// <summary>
+    /// Sets the value of a key that goes by itself. From that time on it is not there for transactions that begin; its space is free soon after,
+    /// at a price of what has expired and not of what is there. Neither span is kept.
+    /// </summary>
+    /// <param name="key">As of the other one.</param>
+    /// <param name="value">As of the other one.</param>
+    /// <param name="timeToLive">Counted from the beginning of the transaction, in milliseconds, by the clock of the store.</param>
+    public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, TimeSpan timeToLive) => Put(key, value, ExpiresAtMs(timeToLive));
+
+    /// <summary>Gives a key another time to live, counted from the beginning of the transaction, or none with null. False when it has no value.</summary>
+    public bool SetTimeToLive(ReadOnlySpan<byte> key, TimeSpan? timeToLive)
+    {
+        long expiresAtMs = timeToLive is { } time ? ExpiresAtMs(time) : 0;
+        if (!TryGet(key, out ReadOnlySpan<byte> value))
+            return false;
+        Put(key, value, expiresAtMs);
+        return true;
+    }
+
+    private void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         CheckKey(key);
         CheckValue(value);
         BeginChange();
         TreeRoot root = Tree;
-        bool isInline = NodePage.LeafCellHeader + key.Length + value.Length + NodePage.SlotBytes <= _transaction.Layout.CellBytesMax;
-        bool done;
-        if (isInline)
-        {
-            done = _transaction.Editor.Put(ref root, key, EntryKind.Value, value);
-        }
-        else
-        {
-            uint* reference = stackalloc uint[2];
-            reference[0] = _transaction.NewRun(value);
-            reference[1] = (uint)value.Length;
-            done = _transaction.Editor.Put(ref root, key, EntryKind.Overflow, new ReadOnlySpan<byte>(reference, OverflowReferenceBytes));
-            if (!done)
-                _transaction.FreeRun(reference[0], _transaction.Layout.RunPages(value.Length));
-        }
-
+        int header = expiresAtMs == 0 ? 0 : Deadline.HeaderBytes;
+        bool isInline = NodePage.LeafCellHeader + key.Length + header + value.Length + NodePage.SlotBytes <= _transaction.Layout.CellBytesMax;
+        bool done = expiresAtMs == 0
+            ? isInline ? _transaction.Editor.Put(ref root, key, EntryKind.Value, value) : PutRun(ref root, key, EntryKind.Overflow, default, value)
+            : PutExpiring(ref root, key, value, expiresAtMs, isInline);
         EndChange(root);
         if (!done)
             throw new WrongEntryKindException("the key names a bucket, and a value was to be put there: delete the bucket first");
+    }
+
+    private bool PutExpiring(ref TreeRoot root, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs, bool isInline)
+    {
+        // On the stack, for the value may be one that this transaction has read.
+        Span<byte> cell = stackalloc byte[Deadline.HeaderBytes + (isInline ? value.Length : 0)];
+        _transaction.Deadlines.WriteNext(cell, expiresAtMs, isOfRun: !isInline);
+        bool done;
+        if (isInline)
+        {
+            value.CopyTo(cell[Deadline.HeaderBytes..]);
+            done = _transaction.Editor.Put(ref root, key, EntryKind.Expiring, cell);
+        }
+        else
+        {
+            done = PutRun(ref root, key, EntryKind.Expiring, cell, value);
+        }
+
+        if (done)
+            _transaction.Deadlines.Add(cell[..Deadline.KeyBytes], this, key);
+        return done;
+    }
+
+    private bool PutRun(ref TreeRoot root, ReadOnlySpan<byte> key, EntryKind kind, ReadOnlySpan<byte> header, ReadOnlySpan<byte> value)
+    {
+        uint number = _transaction.NewRun(value);
+        Span<byte> cell = stackalloc byte[Deadline.HeaderBytes + OverflowReferenceBytes];
+        header.CopyTo(cell);
+        BinaryPrimitives.WriteUInt32LittleEndian(cell[header.Length..], number);
+        BinaryPrimitives.WriteUInt32LittleEndian(cell[(header.Length + sizeof(uint))..], (uint)value.Length);
+        bool done = _transaction.Editor.Put(ref root, key, kind, cell[..(header.Length + OverflowReferenceBytes)]);
+        if (!done)
+            _transaction.FreeRun(number, _transaction.Layout.RunPages(value.Length));
+        return done;
     }
 
     /// <summary>Takes a key and its value away; false when it has none.</summary>
@@ -102,7 +149,7 @@ public sealed unsafe class WritableBucket : Bucket
             return open;
         if (!FindRoot(key, out TreeRoot root))
             return null;
-        open = new WritableBucket(_transaction, name, root);
+        open = new WritableBucket(_transaction, this, name, root);
         _open.Add(name, open);
         return open;
     }
@@ -136,6 +183,38 @@ public sealed unsafe class WritableBucket : Bucket
         Forget(bucket._name);
         RemoveEntry(key);
         return true;
+    }
+
+    /// <summary>The names of the buckets that lead to this one, outermost first.</summary>
+    internal void AppendPath(List<byte[]> path)
+    {
+        if (_parent is null)
+            return;
+        _parent.AppendPath(path);
+        path.Add(_name);
+    }
+
+    /// <summary>Whether the key names a bucket; it may as well have a value.</summary>
+    internal bool HasBucket(ReadOnlySpan<byte> key)
+    {
+        Enter();
+        byte* cell = FindStoredCell(key);
+        bool isBucket = cell is not null && NodePage.Kind(cell) == EntryKind.Bucket;
+        _transaction.Exit();
+        return isBucket;
+    }
+
+    /// <summary>Takes away the entry of a key if it is the one with that deadline, expired as it may be; false for any other and none.</summary>
+    internal bool RemoveExpiring(ReadOnlySpan<byte> key, ReadOnlySpan<byte> deadline)
+    {
+        Enter();
+        byte* cell = FindStoredCell(key);
+        bool isIt = cell is not null && NodePage.Kind(cell) == EntryKind.Expiring
+            && new ReadOnlySpan<byte>(NodePage.ValueStart(cell), Deadline.KeyBytes).SequenceEqual(deadline);
+        _transaction.Exit();
+        if (isIt)
+            RemoveEntry(key);
+        return isIt;
     }
 
     /// <summary>Writes the roots of the buckets within into their entries, innermost first.</summary>
@@ -214,6 +293,13 @@ public sealed unsafe class WritableBucket : Bucket
         Replace(root);
         _transaction.EndChange();
         _transaction.Exit();
+    }
+
+    private long ExpiresAtMs(TimeSpan timeToLive)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(timeToLive, TimeSpan.Zero, nameof(timeToLive));
+        long latest = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
+        return Math.Min(_transaction.NowMs + Math.Max((long)timeToLive.TotalMilliseconds, 1), latest);
     }
 
     private void CheckKey(ReadOnlySpan<byte> key)

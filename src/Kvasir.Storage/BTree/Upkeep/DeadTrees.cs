@@ -32,10 +32,12 @@ internal static unsafe class DeadTrees
 
     private static void FreeEntry(WriteTransaction transaction, byte* cell)
     {
-        if (NodePage.Kind(cell) == EntryKind.Overflow)
-        {
-            uint* reference = (uint*)NodePage.ValueStart(cell);
+        uint* reference = NodePage.Run(cell);
+        if (reference is not null)
             transaction.FreeRun(reference[0], transaction.Layout.RunPages(reference[1]));
+        if (NodePage.Kind(cell) == EntryKind.Expiring)
+        {
+            transaction.Deadlines.Forget(cell);
         }
         else if (NodePage.Kind(cell) == EntryKind.Bucket)
         {

@@ -13,6 +13,7 @@ internal sealed unsafe class ShrinkPass(uint cutOff)
 {
     // Keys from the outermost bucket inwards; empty at the beginning.
     private List<byte[]> _position = [];
+    private bool _isInDeadlines;
 
     /// <summary>Goes on for so many pages. True when it has come to the end.</summary>
     public bool Run(WriteTransaction transaction, int pages)
@@ -20,14 +21,22 @@ internal sealed unsafe class ShrinkPass(uint cutOff)
         int left = pages;
         List<byte[]> from = _position;
         _position = [];
-        return Walk(transaction, transaction.Root, from, depth: 0, ref left);
+        if (!_isInDeadlines)
+        {
+            if (!Walk(transaction, transaction.Root, from, depth: 0, ref left))
+                return false;
+            _isInDeadlines = true;
+            from = [];
+        }
+
+        return Walk(transaction, transaction.Deadlines.Index, from, depth: 0, ref left);
     }
 
     private bool Walk(WriteTransaction transaction, WritableBucket bucket, List<byte[]> from, int depth, ref int left)
     {
         byte[] at = depth < from.Count ? from[depth] : [];
         bool resumes = depth + 1 < from.Count;
-        BTreeCursor cursor = bucket.OpenCursor();
+        BTreeCursor cursor = bucket.OpenPageCursor();
         while (cursor.Seek(at))
         {
             left--;
@@ -95,10 +104,8 @@ internal sealed unsafe class ShrinkPass(uint cutOff)
 
     private bool IsFarRun(WriteTransaction transaction, byte* cell)
     {
-        if (NodePage.Kind(cell) != EntryKind.Overflow)
-            return false;
-        uint* reference = (uint*)NodePage.ValueStart(cell);
-        return reference[0] + transaction.Layout.RunPages(reference[1]) > cutOff;
+        uint* reference = NodePage.Run(cell);
+        return reference is not null && reference[0] + transaction.Layout.RunPages(reference[1]) > cutOff;
     }
 
     private static bool CanPack(WriteTransaction transaction, BTreeCursor cursor, byte* leaf)
@@ -114,7 +121,7 @@ internal sealed unsafe class ShrinkPass(uint cutOff)
             byte* cell = NodePage.Cell(leaf, i);
             if (!IsFarRun(transaction, cell))
                 continue;
-            uint* reference = (uint*)NodePage.ValueStart(cell);
+            uint* reference = NodePage.Run(cell);
             var value = new ReadOnlySpan<byte>(transaction.Overflow(reference[0], reference[1]), (int)reference[1]);
             uint moved = transaction.NewRunBefore(value, reference[0]);
             if (moved == 0)

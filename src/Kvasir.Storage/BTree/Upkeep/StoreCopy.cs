@@ -48,6 +48,7 @@ internal sealed unsafe class StoreCopy
         try
         {
             copy.CopyTree(meta.Root);
+            copy.CopyTree(meta.Deadlines);
         }
         finally
         {
@@ -104,9 +105,10 @@ internal sealed unsafe class StoreCopy
         {
             CopyTree(TreeRoot.Read(new ReadOnlySpan<byte>(NodePage.ValueStart(cell), TreeRoot.Bytes)));
         }
-        else if (NodePage.Kind(cell) == EntryKind.Overflow)
+
+        uint* reference = NodePage.Run(cell);
+        if (reference is not null)
         {
-            uint* reference = (uint*)NodePage.ValueStart(cell);
             byte* run = _transaction.Overflow(reference[0], reference[1]) - PageHeader.Bytes;
             CopyPages(reference[0], run, _layout.RunPages(reference[1]));
         }
