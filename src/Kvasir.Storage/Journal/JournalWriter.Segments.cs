@@ -91,17 +91,31 @@ public sealed partial class JournalWriter
     /// </summary>
     public void Shorten()
     {
-        _folder.DeleteSpares();
+        DeleteSpares();
         if (TryLeaveSegment())
         {
             TrimBefore(LogPosition.Zero);
-            _folder.DeleteSpares();
+            DeleteSpares();
         }
 
         lock (_lock)
         {
             while (_pool.Count > IdleChunksMax)
                 _pool.Pop();
+        }
+    }
+
+    /// <summary>Not beside a commit: who starts a segment has seen to it that there is a spare before it takes that.</summary>
+    private void DeleteSpares()
+    {
+        EnterCommit();
+        try
+        {
+            _folder.DeleteSpares();
+        }
+        finally
+        {
+            LeaveCommit();
         }
     }
 

@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
@@ -72,6 +73,37 @@ public sealed class JournalShorteningTests
             if (!met)
                 return;
         }
+    }
+
+    /// <summary>As a flush of an embedded store does it beside its writers: one of them may be about to take a spare.</summary>
+    [Fact]
+    public void ShorteningWaitsForACommitThatIsUnderWay()
+    {
+        var world = new JournalWorld(34);
+        JournalWriter journal = world.Open(options: JournalWorld.SmallOptions with { SpareSegmentsMax = 3 });
+        LogPosition last = FillSegments(world, journal, 300);
+        journal.TrimBefore(last);
+        string[] spares = Spares();
+        Assert.NotEmpty(spares);
+        bool tried = false;
+        world.Files.BeforeOperation = operation =>
+        {
+            if (operation.Kind != DiskOperationKind.Sync || tried)
+                return;
+            tried = true;
+
+            // On the thread that commits, which therefore waits for itself for ever.
+            Assert.Throws<SimulatedDeadlockException>(journal.Shorten);
+            Assert.Equal(spares, Spares());
+        };
+        journal.WaitDurable(JournalWorld.Append(journal, "goes on"));
+        Assert.True(tried);
+        world.Files.BeforeOperation = null;
+        journal.Shorten();
+        Assert.Empty(Spares());
+        journal.Dispose();
+
+        string[] Spares() => [.. world.Files.Paths.Where(path => path.EndsWith(".spare", StringComparison.Ordinal))];
     }
 
     private static LogPosition FillSegments(JournalWorld world, JournalWriter journal, int records)
