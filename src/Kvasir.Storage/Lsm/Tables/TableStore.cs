@@ -249,7 +249,7 @@ internal sealed partial class TableStore : ISortedStore
         {
             if (_disposed)
                 return;
-            _disposed = true;
+            Volatile.Write(ref _disposed, true);
             _obsolete.Purge();
             _obsolete.Stop();
             _manifest.Dispose();
@@ -266,7 +266,9 @@ internal sealed partial class TableStore : ISortedStore
             TableSet set = Volatile.Read(ref _current);
             if (set.TryAddReference())
                 return set;
-            Check.That(!_disposed, $"the tables of {_folder} are closed");
+
+            // The one whose view is of earlier tables may come here after the end: background work cannot, statistics can.
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         }
     }
 

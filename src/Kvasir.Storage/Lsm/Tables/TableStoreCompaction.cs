@@ -193,8 +193,8 @@ internal sealed partial class TableStore
             count = found;
         }
 
-        plan = new CompactionPlan(set, CompactionReason.Manual, inputs, deepest);
-        foreach ((_, TableFile table) in plan.AllInputs)
+        var wanted = new CompactionPlan(set, CompactionReason.Manual, inputs, deepest);
+        foreach ((_, TableFile table) in wanted.AllInputs)
         {
             if (table.Busy)
                 return false;
@@ -202,11 +202,13 @@ internal sealed partial class TableStore
 
         foreach (CompactionPlan other in _running)
         {
-            if (other.OutputLevel == deepest && other.Hull.Overlaps(plan.Hull))
+            if (other.OutputLevel == deepest && other.Hull.Overlaps(wanted.Hull))
                 return false;
         }
 
-        Begin(plan);
+        // Not before: who gives up waiting must not be left with a plan that was never begun.
+        Begin(wanted);
+        plan = wanted;
         return true;
     }
 

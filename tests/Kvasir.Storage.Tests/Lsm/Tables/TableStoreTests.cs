@@ -7,6 +7,7 @@ using Kvasir.Storage.Files;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.Tables;
+using Kvasir.Storage.Scheduling;
 using static Kvasir.Storage.Tests.Lsm.TableFixture;
 
 namespace Kvasir.Storage.Tests.Lsm.Tables;
@@ -34,6 +35,48 @@ public sealed class TableStoreTests
         store = Open();
         Assert.Equal("new", Get(store, "k042", 1000));
         store.Dispose();
+    }
+
+    /// <summary>What an engine that is being closed does for somebody who began before: its view may be one of earlier tables.</summary>
+    [Fact]
+    public void WhoComesWithAViewOfEarlierTablesIsToldThatTheStoreIsClosed()
+    {
+        TableStore store = Open();
+        Flush(store, 1, [Put("k", 1, "old")], 1);
+        ISortedView before = store.Acquire();
+        Flush(store, 2, [Put("k", 2, "new")], 2);
+        store.Dispose();
+        Assert.Throws<ObjectDisposedException>(store.GetStatistics);
+        Assert.Throws<ObjectDisposedException>(store.Acquire);
+        var value = new BytesBuffer();
+        Assert.True(before.TryGet(Key("k"), StableHash.Hash64(Key("k")), 1, value, out _));
+        Assert.Equal(Key("old"), value.WrittenSpan.ToArray());
+        before.Release();
+        Assert.Equal(0, _files.OpenFiles);
+    }
+
+    /// <summary>What it would have compacted is in the hands of the one it waited for.</summary>
+    [Fact]
+    public void ACompactionThatIsGivenUpWhileItWaitsForAnotherTouchesNothing()
+    {
+        TableStore store = Open();
+        for (ulong i = 1; i <= 3; i++)
+            Flush(store, i, [Put("k", i, "value" + i)], i);
+        using var stop = new CancellationTokenSource();
+        bool gaveUp = false;
+        store.CompactRange(null, null, () =>
+        {
+            _scheduler.Schedule(new Cancelling(stop), JobPriority.Upkeep);
+            Assert.Throws<OperationCanceledException>(() => store.CompactRange(null, null, () => [3], cancellation: stop.Token));
+            gaveUp = true;
+            return [3];
+        });
+        Assert.True(gaveUp);
+        _scheduler.RunAll();
+        Assert.Equal("value3", Get(store, "k", 1000));
+        Assert.Equal(1, store.GetStatistics().Levels.Sum(l => l.Files));
+        store.Dispose();
+        Assert.Equal(0, _files.OpenFiles);
     }
 
     [Fact]
@@ -269,5 +312,12 @@ public sealed class TableStoreTests
         bool found = set.TryGet(Key(key), StableHash.Hash64(Key(key)), sequence, value, out LookupResult result);
         set.Release();
         return found && !result.Deleted ? System.Text.Encoding.UTF8.GetString(value.WrittenSpan) : null;
+    }
+
+    private sealed class Cancelling(CancellationTokenSource source) : IBackgroundJob
+    {
+        public string Name => "cancel";
+
+        public void Run() => source.Cancel();
     }
 }
