@@ -58,7 +58,8 @@ public sealed class MappedPageTests : IDisposable
                 Assert.Equal(50, next.Root.Get(BTreeWorld.Key($"{i:D5}"))!.Length);
         }
 
-        // Pages that are written anew must not be served from the cache that is in use now.
+        // Pages that are written anew must not be served from the cache that is in use now. Nobody may hold them back, or none would be.
+        reader.Dispose();
         for (int round = 0; round < 20; round++)
         {
             byte[] value = BTreeWorld.Key($"round {round}");
