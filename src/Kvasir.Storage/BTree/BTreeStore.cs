@@ -72,6 +72,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
 
     internal PageLayout Layout => _layout;
 
+    /// <summary>For a caller that keeps the file open by a transaction.</summary>
+    internal long FileBytes => _file.Length;
+
     internal IScheduler Scheduler => _scheduler;
 
     /// <summary>The clock that entries expire by.</summary>

@@ -48,9 +48,9 @@ internal sealed partial class BufferedEngine
         using CancellationTokenRegistration wakes = cancellation.Register(_background.Pulse);
         _background.WaitUntil(() => _disposed || cancellation.IsCancellationRequested || _background.FlushFailure is not null || !HoldsInMemory(target));
         cancellation.ThrowIfCancellationRequested();
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (_background.FlushFailure is { } failure)
             throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
-        ObjectDisposedException.ThrowIf(_disposed, this);
     }
 
     private void EndCheckpoint(in StablePoint moment)

@@ -109,6 +109,7 @@ internal sealed unsafe partial class BufferedEngine
         {
             if (!HasStaged)
                 return;
+            ObjectDisposedException.ThrowIf(_disposed, this);
             Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
             LogPosition begin = _stagedFirst ?? position;
             _active.FirstPosition ??= begin;

@@ -413,9 +413,9 @@ internal sealed unsafe partial class HashLogEngine
         if (Volatile.Read(ref _flushedSequence) >= target)
             return;
         cancellation.ThrowIfCancellationRequested();
+        ThrowIfDisposed();
         if (_background.FlushFailure is { } failure)
             throw new WritesStoppedException($"the flush failed: {failure.Message}", failure);
-        ThrowIfDisposed();
     }
 
     private void EndCheckpoint(in StablePoint moment)
@@ -429,6 +429,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         lock (_installing)
         {
+            ThrowIfDisposed();
             LogState state = _manifest.State;
             _files.CreateFolder(folder);
             foreach (SegmentFacts segment in state.Segments)
@@ -463,7 +464,6 @@ internal sealed unsafe partial class HashLogEngine
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             ObjectDisposedException.ThrowIf(_ended, this);
-            engine.ThrowIfDisposed();
             engine.WaitUntilFlushed(moment.Sequence, cancellation);
             engine.WriteCheckpoint(folder);
         }

@@ -37,7 +37,10 @@ internal sealed unsafe partial class HashLogEngine
             {
                 _merge = BeginMerge(inputs);
                 while (MergeStep())
+                {
                     cancellation.ThrowIfCancellationRequested();
+                    ThrowIfDisposed();
+                }
             }
         }
         catch

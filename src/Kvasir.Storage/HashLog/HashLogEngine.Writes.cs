@@ -140,6 +140,7 @@ internal sealed unsafe partial class HashLogEngine
         {
             if (!HasStaged)
                 return;
+            ThrowIfDisposed();
             Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
             LogPosition begin = _stagedFirst ?? position;
             _firstUnflushed ??= begin;

@@ -162,6 +162,10 @@ internal sealed partial class HashLogEngine : IStorageEngine
 
         _background.Stop();
         GiveUpMerge();
+        lock (_installing)
+        {
+            // A checkpoint that is being written has come before; others see that it is closed.
+        }
 
         // Readers who came before see that it is closed, or are waited for.
         var wait = default(SpinWait);

@@ -240,7 +240,14 @@ public sealed class DurableStore : IDisposable
 
     private void SyncAndMarkStable()
     {
-        _journal.Commit(sync: true);
+        try
+        {
+            _journal.Commit(sync: true);
+        }
+        catch (WritesStoppedException stopped) when (Volatile.Read(ref _disposed))
+        {
+            throw new ObjectDisposedException("the store was closed", stopped);
+        }
 
         // Who synced it may be another thread that is only about to say so.
         Engine.MarkStable(_journal.DurablePosition);

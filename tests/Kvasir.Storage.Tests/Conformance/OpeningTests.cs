@@ -208,6 +208,17 @@ public sealed class OpeningTests
         Assert.Equal(50, world.All().Count);
     }
 
+    [Theory, EveryEngine]
+    public void WhatIsStagedWhenTheEngineIsClosedIsNotPublished(string engine, DiskKind disk)
+    {
+        using var world = new EngineWorld(engine, disk);
+        IStorageEngine closed = world.Engine;
+        closed.Stage(BytesOf(b => b.Put("a"u8, "1"u8)));
+        world.Close();
+        Assert.Throws<ObjectDisposedException>(() => closed.Publish(new LogPosition(1)));
+        Assert.Equal(LogPosition.Zero, closed.PublishedPosition);
+    }
+
     private static void Put(DurableStore store, string key, string value)
     {
         var batch = new WriteBatch();

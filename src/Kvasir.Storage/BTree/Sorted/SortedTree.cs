@@ -209,7 +209,7 @@ internal sealed class SortedTree : ISortedStore
         return new SortedStoreStatistics
         {
             // The file may be longer than its last commit says, until nobody can look behind that.
-            DiskBytes = _environment.Files.FileLength(_store.Path),
+            DiskBytes = _store.FileBytes,
             FlushBytesWritten = tree.CommitBytesWritten,
             CompactionBytesWritten = tree.UpkeepBytesWritten,
             EntryCount = Volatile.Read(ref _state).Mark.Keys,
