@@ -17,7 +17,7 @@ internal sealed class MachineWorld : IDisposable
 
     private readonly ThreadScheduler _scheduler = new(TimeProvider.System, BackgroundThreads);
 
-    /// <param name="openFilesPerEngine">Table files that each engine may keep open; null for as many as it likes.</param>
+    /// <param name="openFilesPerEngine">Files of tables or segments that each engine may keep open; null for as many as it likes.</param>
     public MachineWorld(int? openFilesPerEngine = null)
     {
         Span<byte> seed = stackalloc byte[8];
@@ -25,7 +25,7 @@ internal sealed class MachineWorld : IDisposable
         Environment = new NodeEnvironment(
             new PosixFileSystem(),
             _scheduler,
-            [new LsmEngineFactory(openFilesMax: openFilesPerEngine), new HashLogEngineFactory(), new BTreeEngineFactory()],
+            [new LsmEngineFactory(openFilesMax: openFilesPerEngine), new HashLogEngineFactory(openFilesMax: openFilesPerEngine), new BTreeEngineFactory()],
             BinaryPrimitives.ReadUInt64LittleEndian(seed));
     }
 

@@ -116,7 +116,7 @@ internal sealed unsafe partial class HashLogEngine
         StablePoint limit = Limit;
         ulong[] snapshots = _snapshots.Sequences();
         RangeDeletions ranges = Volatile.Read(ref _ranges);
-        using var output = new SegmentOutputs(_files, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
+        using var output = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
         using var records = new TokenList<FlushedRecord>();
         foreach (TailChunk chunk in _tail.ChunksAfter(_flushedSequence))
         {

@@ -34,7 +34,7 @@ internal sealed unsafe partial class HashLogEngine
 
     private void IngestAt(ulong sequence, IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> rows)
     {
-        using var output = new SegmentOutputs(_files, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
+        using var output = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
         var entries = new List<(ulong Token, uint Check, int Segment, uint OffsetUnits, uint LengthUnits)>();
         foreach ((ReadOnlyMemory<byte> key, ReadOnlyMemory<byte> value) in rows)
         {

@@ -135,7 +135,7 @@ internal sealed unsafe partial class HashLogEngine
             input.IsBusy = true;
         return new LogMerge(inputs, flushed, snapshots, _manifest.State.Ranges, _environment.ExpiryHorizonMs)
         {
-            Outputs = new SegmentOutputs(_files, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes),
+            Outputs = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes),
         };
     }
 

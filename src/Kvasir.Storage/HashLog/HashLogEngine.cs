@@ -34,6 +34,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
     private readonly ReclamationEpoch _epoch;
     private readonly KeyIndex _index;
     private readonly SegmentTable _table;
+    private readonly SegmentHandles _handles;
     private readonly TailLog _tail;
     private readonly PublicationQueue _publications;
     private readonly SnapshotRegister _snapshots = new();
@@ -49,8 +50,10 @@ internal sealed partial class HashLogEngine : IStorageEngine
     private int _disposed;
 
     private HashLogEngine(
-        string folder, EngineEnvironment environment, HashLogOptions options, ManifestStore manifest, ReclamationEpoch epoch, LoadedSegments loaded)
+        string folder, EngineEnvironment environment, HashLogOptions options, ManifestStore manifest, ReclamationEpoch epoch, SegmentHandles handles,
+        LoadedSegments loaded)
     {
+        _handles = handles;
         (_folder, _environment, _files, _options, _budget) = (folder, environment, environment.Files, options, environment.Memory);
         (_manifest, _epoch, _index, _table, _segments) = (manifest, epoch, loaded.Index, loaded.Table, loaded.Segments);
         LogState state = manifest.State;
@@ -72,8 +75,9 @@ internal sealed partial class HashLogEngine : IStorageEngine
         ulong identity = StableHash.Hash64(System.Text.Encoding.UTF8.GetBytes(folder), now);
         ManifestStore manifest = ManifestStore.Open(environment.Files, folder, environment.Owner, identity);
         var epoch = new ReclamationEpoch();
-        LoadedSegments loaded = LoadedSegments.Load(folder, environment, manifest.State, epoch);
-        return new HashLogEngine(folder, environment, options, manifest, epoch, loaded);
+        var handles = new SegmentHandles(environment.Files, options.OpenFilesMax);
+        LoadedSegments loaded = LoadedSegments.Load(folder, environment, manifest.State, epoch, handles);
+        return new HashLogEngine(folder, environment, options, manifest, epoch, handles, loaded);
     }
 
     public LogPosition PublishedPosition => new(Volatile.Read(ref _publishedPosition));
@@ -100,6 +104,9 @@ internal sealed partial class HashLogEngine : IStorageEngine
     public void RequestResume() => _background.RequestResume();
 
     /// <summary>Bytes that the keys take in the index.</summary>
+    /// <summary>Files of segments that are open now.</summary>
+    internal int OpenSegments => _handles.OpenCount;
+
     internal long IndexBytes => _index.UsedBytes;
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)

@@ -7,12 +7,17 @@ using Kvasir.Storage.HashLog.Segments;
 namespace Kvasir.Storage.HashLog;
 
 /// <summary>Opens hash logs, with the options given or those that suit the memory they share.</summary>
-public sealed class HashLogEngineFactory(HashLogOptions? options = null) : IEngineFactory
+/// <param name="options">Null for those that suit the memory.</param>
+/// <param name="openFilesMax">Instead of the options' own <see cref="HashLogOptions.OpenFilesMax"/>.</param>
+public sealed class HashLogEngineFactory(HashLogOptions? options = null, int? openFilesMax = null) : IEngineFactory
 {
     public string Name => "log";
 
-    public IStorageEngine Open(string folder, EngineEnvironment environment) =>
-        HashLogEngine.Open(folder, environment, options ?? HashLogOptions.ForMemory(environment.Memory.TotalBytes));
+    public IStorageEngine Open(string folder, EngineEnvironment environment)
+    {
+        HashLogOptions chosen = options ?? HashLogOptions.ForMemory(environment.Memory.TotalBytes);
+        return HashLogEngine.Open(folder, environment, openFilesMax is { } most ? chosen with { OpenFilesMax = most } : chosen);
+    }
 
     public string? FindMissing(IFileSystem files, string folder)
     {

@@ -24,6 +24,7 @@ public sealed record HashLogOptions
         TailChunkBytes = 4 << 10,
         MergeStepBytes = 2 << 10,
         MergeBytesMax = 64 << 10,
+        OpenFilesMax = 4,
     };
 
     /// <summary>As small as <see cref="Tiny"/>, each setting drawn: what holds for one must hold for all.</summary>
@@ -38,6 +39,7 @@ public sealed record HashLogOptions
         MergeBytesMax = 4L << 10 << random.Next(6),
         GarbageRatio = 0.1 * random.Next(1, 9),
         SmallSegmentsMax = random.Next(2, 10),
+        OpenFilesMax = 3,
     };
 
     /// <summary>So many bytes in memory that no file has are flushed.</summary>
@@ -63,6 +65,9 @@ public sealed record HashLogOptions
 
     /// <summary>Segments that are merged together, in bytes, at most; one is always taken.</summary>
     public long MergeBytesMax { get; init; } = 256L << 20;
+
+    /// <summary>So many segments are open at most; others are opened when they are read.</summary>
+    public int OpenFilesMax { get; init; } = 1000;
 
     /// <summary>A merge lets others have its thread after so many bytes.</summary>
     public long MergeStepBytes { get; init; } = 4L << 20;

@@ -16,7 +16,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
     // So many nanoseconds as memory takes, at a few for each.
     private const int EntriesAhead = 16;
 
-    public static LoadedSegments Load(string folder, EngineEnvironment environment, LogState state, ReclamationEpoch epoch)
+    public static LoadedSegments Load(string folder, EngineEnvironment environment, LogState state, ReclamationEpoch epoch, SegmentHandles handles)
     {
         var index = new KeyIndex(environment.Memory, epoch, state.Segments.Sum(s => s.Entries));
         var table = new SegmentTable();
@@ -26,7 +26,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
             // In the order of their ranks: what comes later is newer.
             foreach (SegmentFacts facts in state.Segments)
             {
-                SegmentFile segment = SegmentFile.Open(environment.Files, folder, state.Identity, facts);
+                SegmentFile segment = SegmentFile.Open(environment.Files, handles, folder, state.Identity, facts);
                 segments.Add(segment);
                 table.Add(segment, ulong.MaxValue);
                 byte[] hints = HintsOf(folder, environment.Files, state.Identity, segment);
@@ -88,7 +88,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
         }
 
         if (entries.Count != segment.Facts.Entries)
-            throw new CorruptionException(segment.File.Path, 0, $"it holds {entries.Count} records instead of {segment.Facts.Entries}");
+            throw new CorruptionException(segment.Path, 0, $"it holds {entries.Count} records instead of {segment.Facts.Entries}");
         return entries;
     }
 

@@ -58,7 +58,7 @@ public static class LogInspector
     private static IEnumerable<InspectedPart> Segment(IFileSystem files, string folder, ulong identity, SegmentFacts facts, bool entries)
     {
         yield return Part(0, SegmentFormat.HeaderBytes, "header", Facts(facts));
-        using SegmentFile segment = SegmentFile.Open(files, folder, identity, facts);
+        using SegmentFile segment = SegmentFile.Open(files, new SegmentHandles(files, openMax: 1), folder, identity, facts);
         SegmentScanner scanner = segment.Scan();
         long count = 0;
         while (NextPart(scanner, out InspectedPart? part))

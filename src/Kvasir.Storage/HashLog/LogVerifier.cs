@@ -75,7 +75,7 @@ public static class LogVerifier
         List<HintEntry> entries = [];
         try
         {
-            using SegmentFile segment = SegmentFile.Open(files, folder, identity, facts);
+            using SegmentFile segment = SegmentFile.Open(files, new SegmentHandles(files, openMax: 1), folder, identity, facts);
             entries = LoadedSegments.EntriesOf(segment, identity);
             progress?.Invoke(path, facts.Bytes);
         }

@@ -3,11 +3,11 @@ using Kvasir.Primitives;
 namespace Kvasir.Storage.Machine;
 
 /// <summary>
-/// How the files that a process may have open (RLIMIT_NOFILE) are shared: what it cannot work without, tables that
-/// engines keep open, and connections of HTTP and of clients. Without a share of their own, clients could take the file that the
+/// How the files that a process may have open (RLIMIT_NOFILE) are shared: what it cannot work without, tables and
+/// segments that engines keep open, and connections of HTTP and of clients. Without a share of their own, clients could take the file that the
 /// journal's next segment needs, and that would be a failed disk.
 /// </summary>
-/// <param name="TablesPerEngine">Table files that each engine may keep open.</param>
+/// <param name="TablesPerEngine">Files of tables, or of a log's segments, that each engine may keep open.</param>
 /// <param name="Http">Connections to HTTP at once.</param>
 /// <param name="Clients">Connections of clients at once.</param>
 public sealed record OpenFileShares(int TablesPerEngine, int Http, int Clients)

@@ -5,21 +5,40 @@ using Kvasir.Storage.HashLog.Index;
 
 namespace Kvasir.Storage.HashLog.Segments;
 
-/// <summary>An open segment, and how much of it is garbage. Reads from any thread.</summary>
+/// <summary>A segment that is read, its file open or not, and how much of it is garbage. Reads from any thread.</summary>
 internal sealed class SegmentFile : IDisposable
 {
+    private const ulong NotHeld = ulong.MaxValue;
+
+    private readonly SegmentHandles _handles;
     private readonly ulong _identity;
+    private SegmentHandle? _handle;
+    private ulong _heldBy = NotHeld;
     private long _deadBytes;
     private long _deadEntries;
 
-    private SegmentFile(IFile file, ulong identity, SegmentFacts facts)
+    private SegmentFile(SegmentHandles handles, string path, ulong identity, SegmentFacts facts)
     {
-        File = file;
+        _handles = handles;
+        Path = path;
         _identity = identity;
         Facts = facts;
     }
 
-    public IFile File { get; }
+    public string Path { get; }
+
+    /// <summary>While it is open. By those who open and close.</summary>
+    public SegmentHandle? Handle
+    {
+        get => Volatile.Read(ref _handle);
+        set => Volatile.Write(ref _handle, value);
+    }
+
+    /// <summary>For good. By those who open and close.</summary>
+    public bool IsClosed { get; set; }
+
+    /// <summary>Read since the handles were last looked through; a hint.</summary>
+    public bool IsRecentlyUsed { get; set; }
 
     public SegmentFacts Facts { get; }
 
@@ -27,7 +46,11 @@ internal sealed class SegmentFile : IDisposable
     public int Slot { get; set; }
 
     /// <summary>What is dead in it was kept for this oldest of the snapshots: no use to look while that lives.</summary>
-    public ulong? HeldBy { get; set; }
+    public ulong? HeldBy
+    {
+        get => Volatile.Read(ref _heldBy) is var held && held == NotHeld ? null : held;
+        set => Volatile.Write(ref _heldBy, value ?? NotHeld);
+    }
 
     /// <summary>A merge reads it. By those who merge.</summary>
     public bool IsBusy { get; set; }
@@ -37,29 +60,53 @@ internal sealed class SegmentFile : IDisposable
     public long DeadEntries => Interlocked.Read(ref _deadEntries);
 
     /// <summary>Opens a file that must be there, as long as the manifest says, and begin as this segment does.</summary>
-    public static SegmentFile Open(IFileSystem files, string folder, ulong identity, SegmentFacts facts)
+    public static SegmentFile Open(IFileSystem files, SegmentHandles handles, string folder, ulong identity, SegmentFacts facts)
     {
         string path = LogFiles.SegmentPath(folder, facts.Number);
         if (!files.FileExists(path))
             throw new FileMissingException(path);
-        IFile file = files.Open(path, FileOpenMode.Read);
+        var segment = new SegmentFile(handles, path, identity, facts);
+        SegmentHandle handle = handles.Open(segment);
         try
         {
-            if (file.Length != facts.Bytes)
-                throw new CorruptionException(path, Math.Min(file.Length, facts.Bytes), $"the file has {file.Length} bytes instead of {facts.Bytes}");
+            long length = handle.File.Length;
+            if (length != facts.Bytes)
+                throw new CorruptionException(path, Math.Min(length, facts.Bytes), $"the file has {length} bytes instead of {facts.Bytes}");
             Span<byte> header = stackalloc byte[SegmentFormat.HeaderBytes];
-            int read = file.Read(header, 0);
+            int read = handle.File.Read(header, 0);
             SegmentFormat.CheckSegmentHeader(header[..read], path, identity, facts.Number);
-            return new SegmentFile(file, identity, facts);
+            return segment;
         }
         catch
         {
-            file.Dispose();
+            segment.Dispose();
             throw;
+        }
+        finally
+        {
+            handle.Release();
         }
     }
 
-    public SegmentScanner Scan(int partBytes = SegmentScanner.PartBytes) => new(File, _identity, Facts, partBytes);
+    public SegmentScanner Scan(int partBytes = SegmentScanner.PartBytes) => new(this, _identity, partBytes);
+
+    /// <summary>How many of the bytes from an offset on there are.</summary>
+    public int Read(Span<byte> to, long offset)
+    {
+        SegmentHandle? handle = Volatile.Read(ref _handle);
+        if (handle is null || !handle.TryAddReference())
+            handle = _handles.Open(this);
+        else if (!IsRecentlyUsed)
+            IsRecentlyUsed = true;
+        try
+        {
+            return handle.File.Read(to, offset);
+        }
+        finally
+        {
+            handle.Release();
+        }
+    }
 
     /// <summary>
     /// Reads the record at a location into the buffer's end, whose bytes the record then points to. One read of the disk, but for
@@ -75,15 +122,19 @@ internal sealed class SegmentFile : IDisposable
         {
             long size = SegmentFormat.SizeByHeader(bytes);
             if (size < length || size > Facts.Bytes - offset)
-                throw new CorruptionException(File.Path, offset, "not a record");
+                throw new CorruptionException(Path, offset, "not a record");
             bytes = buffer.GetSpan((int)size)[..(int)size];
             ReadWhole(bytes, offset);
         }
 
         if (!SegmentFormat.TryReadRecord(bytes, _identity, Facts.Number, offset, out SegmentRecord record))
-            throw new CorruptionException(File.Path, offset, "record checksum");
+            throw new CorruptionException(Path, offset, "record checksum");
         return record;
     }
+
+    /// <summary>The record in bytes that were read at a location; false when they are of something else.</summary>
+    public bool TryParse(ulong location, ReadOnlySpan<byte> bytes, out SegmentRecord record) =>
+        SegmentFormat.TryReadRecord(bytes, _identity, Facts.Number, Location.Offset(location), out record);
 
     /// <summary>A record of so many bytes is garbage from now on.</summary>
     public void AddDead(int bytes)
@@ -92,11 +143,11 @@ internal sealed class SegmentFile : IDisposable
         Interlocked.Add(ref _deadBytes, bytes);
     }
 
-    public void Dispose() => File.Dispose();
+    public void Dispose() => _handles.Close(this);
 
     private void ReadWhole(Span<byte> to, long offset)
     {
-        if (File.Read(to, offset) != to.Length)
-            throw new CorruptionException(File.Path, offset, "the file ends early");
+        if (Read(to, offset) != to.Length)
+            throw new CorruptionException(Path, offset, "the file ends early");
     }
 }

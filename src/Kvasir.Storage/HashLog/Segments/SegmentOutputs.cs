@@ -3,7 +3,7 @@ using Kvasir.Storage.Files;
 namespace Kvasir.Storage.HashLog.Segments;
 
 /// <summary>Writes records into as many segments as it takes. What is not <see cref="KeepFiles">kept</see> is deleted with it.</summary>
-internal sealed class SegmentOutputs(IFileSystem files, string folder, ulong identity, Func<ulong> newNumber, long segmentBytes) : IDisposable
+internal sealed class SegmentOutputs(IFileSystem files, SegmentHandles handles, string folder, ulong identity, Func<ulong> newNumber, long segmentBytes) : IDisposable
 {
     private readonly List<SegmentWriter> _writers = [];
     private readonly List<SegmentFile> _opened = [];
@@ -33,7 +33,7 @@ internal sealed class SegmentOutputs(IFileSystem files, string folder, ulong ide
     public List<SegmentFile> Finish(ulong rank, ulong cleanedTo)
     {
         foreach (SegmentWriter writer in _writers)
-            _opened.Add(SegmentFile.Open(files, folder, identity, writer.Finish(rank, cleanedTo)));
+            _opened.Add(SegmentFile.Open(files, handles, folder, identity, writer.Finish(rank, cleanedTo)));
         return _opened;
     }
 

@@ -8,7 +8,7 @@ internal sealed class SegmentScanner
 {
     public const int PartBytes = 1 << 20;
 
-    private readonly IFile _file;
+    private readonly SegmentFile _file;
     private readonly ulong _identity;
     private readonly SegmentFacts _segment;
     private byte[] _part;
@@ -16,12 +16,12 @@ internal sealed class SegmentScanner
     private int _partLength;
     private int _size;
 
-    public SegmentScanner(IFile file, ulong identity, SegmentFacts segment, int partBytes)
+    public SegmentScanner(SegmentFile file, ulong identity, int partBytes)
     {
         _file = file;
         _identity = identity;
-        _segment = segment;
-        _part = new byte[Math.Min(partBytes, segment.Bytes)];
+        _segment = file.Facts;
+        _part = new byte[Math.Min(partBytes, _segment.Bytes)];
         Offset = 0;
     }
 

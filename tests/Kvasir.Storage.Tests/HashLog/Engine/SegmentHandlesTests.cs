@@ -1,0 +1,75 @@
+using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
+
+namespace Kvasir.Storage.Tests.HashLog.Engine;
+
+/// <summary>However many segments there are, few of their files are open.</summary>
+public sealed class SegmentHandlesTests
+{
+    private const int Keys = 400;
+
+    [Fact]
+    public void NoMoreFilesAreOpenThanAnEngineMayHave()
+    {
+        using LogWorld world = Filled(openFilesMax: 2, out int segments);
+        Assert.True(segments > 8, $"{segments} segments");
+        for (int round = 0; round < 2; round++)
+        {
+            for (int i = 0; i < Keys; i += 7)
+            {
+                Assert.Equal("value " + i, world.Get(LogWorld.Key(i)));
+                Assert.InRange(world.Engine.OpenSegments, 1, 2);
+            }
+
+            Assert.Equal(Keys, world.All().Count);
+            world.Reopen();
+            Assert.InRange(world.Engine.OpenSegments, 1, 2);
+        }
+
+        for (int i = 0; i < Keys; i += 2)
+            world.Delete(LogWorld.Key(i));
+        world.Flush();
+        world.Engine.Compact();
+        Assert.Equal(Keys / 2, world.All().Count);
+        Assert.InRange(world.Engine.OpenSegments, 1, 2);
+    }
+
+    [Fact]
+    public void WhatIsReadOftenStaysOpen()
+    {
+        using LogWorld world = Filled(openFilesMax: 1000, out int segments);
+        Assert.Equal(segments, world.Engine.OpenSegments);
+        int opened = 0;
+        world.Disk.BeforeOperation = operation => opened += operation.Kind == DiskOperationKind.Open ? 1 : 0;
+        Assert.Equal(Keys, world.All().Count);
+        Assert.Equal(0, opened);
+    }
+
+    [Fact]
+    public void ASegmentThatCannotBeOpenedAgainFailsTheReadAndNoMore()
+    {
+        using LogWorld world = Filled(openFilesMax: 1, out _);
+        world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Open) { Times = 1 });
+        Assert.Contains(Enumerable.Range(0, Keys), i => Record.Exception(() => world.Get(LogWorld.Key(i))) is DiskFailedException);
+        world.Disk.Faults.Clear();
+        Assert.Equal(Keys, world.All().Count);
+    }
+
+    private static LogWorld Filled(int openFilesMax, out int segments)
+    {
+        var world = new LogWorld(HashLogOptions.Tiny with { SegmentBytes = 1 << 10, SmallSegmentsMax = 1000, TailBytes = 0, OpenFilesMax = openFilesMax });
+        for (int i = 0; i < Keys; i++)
+        {
+            world.Put(LogWorld.Key(i), "value " + i);
+            if (i % 100 == 99)
+                world.Flush();
+        }
+
+        world.Reopen();
+        segments = world.Disk.Paths.Count(static p => p.EndsWith(".log", StringComparison.Ordinal));
+        return world;
+    }
+}
