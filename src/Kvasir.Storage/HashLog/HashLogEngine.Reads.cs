@@ -87,8 +87,23 @@ internal sealed unsafe partial class HashLogEngine
         }
     }
 
+    /// <summary>Reads what the entries from a place on name, as much as <paramref name="ahead"/> wants; the place behind it.</summary>
+    internal int ReadAhead(ScanAhead ahead, List<IndexEntry> entries, int from)
+    {
+        int ticket = _epoch.Enter();
+        try
+        {
+            ThrowIfDisposed();
+            return ahead.Read(entries, from, _index, _table);
+        }
+        finally
+        {
+            _epoch.Leave(ticket);
+        }
+    }
+
     /// <summary>All keys of a token that a kept view sees; <paramref name="nowMs"/> is when they must be alive.</summary>
-    internal void ReadRows(ulong token, ulong sequence, long nowMs, bool keysOnly, ScanRows rows)
+    internal void ReadRows(ulong token, ulong sequence, long nowMs, bool keysOnly, ScanAhead ahead, ScanRows rows)
     {
         int ticket = _epoch.Enter();
         try
@@ -99,7 +114,7 @@ internal sealed unsafe partial class HashLogEngine
             KeyIndex.Candidates candidates = _index.Find(token);
             while (candidates.MoveNext())
             {
-                if (!TryFindVersion(candidates.Current, token, sequence, scratch, out SegmentRecord record)
+                if (!TryFindVersion(candidates.Current, token, sequence, ahead, scratch, out SegmentRecord record)
                     || record.Kind == RecordKind.Tombstone || (record.ExpiresAtMs != 0 && record.ExpiresAtMs <= nowMs)
                     || ranges.Cover(record.Key, sequence) > record.Sequence)
                     continue;
@@ -189,7 +204,7 @@ internal sealed unsafe partial class HashLogEngine
     }
 
     /// <summary>The newest version at or before a sequence number, of the key whose newest version lies at the location.</summary>
-    private bool TryFindVersion(ulong location, ulong token, ulong sequence, BytesBuffer buffer, out SegmentRecord record)
+    private bool TryFindVersion(ulong location, ulong token, ulong sequence, ScanAhead ahead, BytesBuffer buffer, out SegmentRecord record)
     {
         record = default;
         TailRecord* newest = Location.IsMemory(location) ? TailRecord.At(location) : null;
@@ -205,8 +220,8 @@ internal sealed unsafe partial class HashLogEngine
             location = Volatile.Read(ref version->Previous);
         }
 
-        if (location != Location.None)
-            record = _table[location].Read(location, buffer);
+        if (location != Location.None && _table[location] is var segment && !ahead.TryFind(location, segment, out record))
+            record = segment.Read(location, buffer);
         if (location != Location.None && record.Sequence <= sequence)
             return true;
         byte[] key = newest != null ? TailRecord.Key(newest).ToArray() : record.Key.ToArray();

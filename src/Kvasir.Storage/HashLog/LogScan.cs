@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.HashLog.Index;
@@ -7,11 +8,17 @@ using Kvasir.Storage.HashLog.Segments;
 namespace Kvasir.Storage.HashLog;
 
 /// <summary>
-/// A walk by token over a view that is kept. Holds nothing of the index between two moves: of a region it remembers the tokens, and
-/// looks each up again when it comes to it.
+/// A walk by token over a view that is kept. Holds nothing of the index between two moves: of some regions it remembers the tokens, and
+/// looks each up again when it comes to it. What lies on the disk it reads before it comes to it, many keys at a time.
 /// </summary>
 internal sealed class LogScan : EngineScan
 {
+    // A scan that is asked for ten keys, as most are, shall not pay for more.
+    private const int ReadAloneFirst = 16;
+
+    // Of memory for tokens, so many scans as there may be.
+    private const int TokensMax = 16 << 10;
+
     private readonly HashLogEngine _engine;
     private readonly SnapshotRegister _register;
     private readonly ulong _sequence;
@@ -20,8 +27,12 @@ internal sealed class LogScan : EngineScan
     private readonly byte[] _lower;
     private readonly byte[] _upper;
     private readonly List<IndexEntry> _tokens = [];
+    private readonly List<IndexEntry> _region = [];
     private readonly ScanRows _rows = new();
+    private readonly ScanAhead _ahead = new();
     private int _nextToken;
+    private int _aheadEnd;
+    private int _readAlone;
     private int _row = -1;
     private ulong? _nextRegion;
 
@@ -73,22 +84,22 @@ internal sealed class LogScan : EngineScan
         Settle();
     }
 
-    protected override void Dispose(bool disposing) => _register.Remove(_sequence);
+    protected override void Dispose(bool disposing)
+    {
+        _ahead.Dispose();
+        _register.Remove(_sequence);
+    }
 
     private void MoveTo(ReadOnlySpan<byte> key) => MoveTo(key, StableHash.Hash64(key));
 
     private void MoveTo(ReadOnlySpan<byte> key, ulong token)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
-        _tokens.Clear();
         _rows.Clear();
-        _nextToken = 0;
         _row = 0;
-        _nextRegion = null;
-        ulong? next = _engine.ReadTokens(token, _tokens);
-        while (_nextToken < _tokens.Count && _tokens[_nextToken].Token < token)
-            _nextToken++;
-        _nextRegion = next;
+        _ahead.Restart();
+        _readAlone = 0;
+        ReadTokens(token);
 
         // Of the very token the keys before this one are not wanted.
         if (_nextToken < _tokens.Count && _tokens[_nextToken].Token == token)
@@ -120,30 +131,55 @@ internal sealed class LogScan : EngineScan
                 return;
             }
 
-            _nextToken = 0;
-            _nextRegion = _engine.ReadTokens(region, _tokens);
-
-            // A region may have been split since its end was told.
-            while (_nextToken < _tokens.Count && _tokens[_nextToken].Token < region)
-                _nextToken++;
+            ReadTokens(region);
         }
 
         if (_upper.Length > 0 && TokenOrder.Compare(_rows[_row].Key.WrittenSpan, _upper) >= 0)
         {
             _rows.Clear();
             _tokens.Clear();
+            _nextToken = 0;
             _nextRegion = null;
             _row = -1;
         }
     }
 
+    /// <summary>Of the region that a token lies in from that token on, and of as many behind it as are read ahead together.</summary>
+    private void ReadTokens(ulong from)
+    {
+        _tokens.Clear();
+        (_nextToken, _aheadEnd, _nextRegion) = (0, 0, null);
+        long bytes = 0;
+        ulong? next = from;
+        while (next is { } at && bytes < _ahead.WantedBytes && _tokens.Count < TokensMax)
+        {
+            List<IndexEntry> region = _tokens.Count == 0 ? _tokens : _region;
+            next = _engine.ReadTokens(at, region);
+
+            // A region may have been split since its end was told.
+            int first = 0;
+            while (first < region.Count && region[first].Token < at)
+                first++;
+            if (region == _tokens)
+                _nextToken = first;
+            else
+                _tokens.AddRange(CollectionsMarshal.AsSpan(region)[first..]);
+            foreach (IndexEntry entry in CollectionsMarshal.AsSpan(region)[first..])
+                bytes += Location.IsMemory(entry.Location) ? 0 : Location.Length(entry.Location);
+        }
+
+        _nextRegion = next;
+    }
+
     private void ReadRowsOfNextToken()
     {
+        if (_nextToken >= _aheadEnd && _readAlone++ >= ReadAloneFirst)
+            _aheadEnd = _engine.ReadAhead(_ahead, _tokens, _nextToken);
         ulong token = _tokens[_nextToken].Token;
         while (_nextToken < _tokens.Count && _tokens[_nextToken].Token == token)
             _nextToken++;
         _rows.Clear();
-        _engine.ReadRows(token, _sequence, _nowMs, _keysOnly, _rows);
+        _engine.ReadRows(token, _sequence, _nowMs, _keysOnly, _ahead, _rows);
         _rows.Sort();
     }
 }
