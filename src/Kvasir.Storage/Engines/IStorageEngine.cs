@@ -315,6 +315,7 @@ public sealed record EngineStatistics
 
     public long CompactionBytesWritten { get; init; }
 
+    /// <summary>Bytes that compactions owe: 0 where nothing is due, however much of the files is garbage.</summary>
     public long CompactionDebtBytes { get; init; }
 
     public long StallMicroseconds { get; init; }

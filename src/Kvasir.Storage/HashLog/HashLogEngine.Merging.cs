@@ -89,18 +89,34 @@ internal sealed unsafe partial class HashLogEngine
     /// <summary>Those with the most garbage, as many as are merged together; else the small ones, when they are many.</summary>
     private List<SegmentFile> PickMerge()
     {
+        List<SegmentFile> worst = [.. GarbageSegments().Where(static s => !s.IsBusy).OrderByDescending(static s => (double)s.DeadBytes / s.Facts.Bytes)];
+        if (worst.Count > 0)
+            return Some(worst, 1);
+        List<SegmentFile> small = [.. SmallSegments().Where(static s => !s.IsBusy)];
+        return small.Count > _options.SmallSegmentsMax ? Some(small, 2) : [];
+    }
+
+    /// <summary>Of the segments that a merge is due for, or reads: not of those whose garbage is too little for one, or kept for a snapshot.</summary>
+    private long MergeDueBytes()
+    {
+        HashSet<SegmentFile> due = [.. GarbageSegments()];
+        List<SegmentFile> small = [.. SmallSegments()];
+        if (small.Count > _options.SmallSegmentsMax)
+            due.UnionWith(small);
+        return due.Sum(static s => s.Facts.Bytes);
+    }
+
+    private IEnumerable<SegmentFile> GarbageSegments()
+    {
         SegmentFile[] segments = Volatile.Read(ref _segments);
         RangeDeletions ranges = _manifest.State.Ranges;
         ulong[] snapshots = _snapshots.Sequences();
         ulong? oldest = snapshots.Length == 0 ? null : snapshots[0];
         long horizon = segments.Length == 0 ? 0 : _environment.ExpiryHorizonMs;
-        List<SegmentFile> worst = [.. segments.Where(s => !s.IsBusy && (s.HeldBy is null || s.HeldBy != oldest) && IsGarbage(s, ranges, horizon))
-            .OrderByDescending(s => (double)s.DeadBytes / s.Facts.Bytes)];
-        if (worst.Count > 0)
-            return Some(worst, 1);
-        List<SegmentFile> small = [.. segments.Where(s => !s.IsBusy && s.Facts.Bytes < _options.SegmentBytes / 4)];
-        return small.Count > _options.SmallSegmentsMax ? Some(small, 2) : [];
+        return segments.Where(s => (s.HeldBy is not { } holder || holder != oldest) && IsGarbage(s, ranges, horizon));
     }
+
+    private IEnumerable<SegmentFile> SmallSegments() => Volatile.Read(ref _segments).Where(s => s.Facts.Bytes < _options.SegmentBytes / 4);
 
     private bool IsGarbage(SegmentFile segment, RangeDeletions ranges, long horizon)
     {

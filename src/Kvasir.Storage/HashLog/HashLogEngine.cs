@@ -125,11 +125,10 @@ internal sealed partial class HashLogEngine : IStorageEngine
     public EngineStatistics GetStatistics()
     {
         ThrowIfDisposed();
-        long disk = 0, dead = 0, tombstones = 0;
+        long disk = 0, tombstones = 0;
         foreach (SegmentFile segment in Volatile.Read(ref _segments))
         {
             disk += segment.Facts.Bytes;
-            dead += segment.DeadBytes;
             tombstones += segment.Facts.Tombstones;
         }
 
@@ -146,7 +145,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
             FlushBytesWritten = Interlocked.Read(ref _flushBytes),
             CompactionBytesRead = Interlocked.Read(ref _mergeBytesRead),
             CompactionBytesWritten = Interlocked.Read(ref _mergeBytesWritten),
-            CompactionDebtBytes = dead,
+            CompactionDebtBytes = MergeDueBytes(),
             StallMicroseconds = Interlocked.Read(ref _stallMicroseconds),
             EstimatedKeys = Math.Max(0, _index.Count - tombstones),
             IndexBytes = _index.UsedBytes,

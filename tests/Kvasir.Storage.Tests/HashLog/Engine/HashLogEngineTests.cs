@@ -106,6 +106,37 @@ public sealed class HashLogEngineTests
     }
 
     [Fact]
+    public void OnlyGarbageThatAMergeIsDueForIsOwed()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { SmallSegmentsMax = 100 });
+        for (int i = 0; i < 100; i++)
+            world.Put(LogWorld.Key(i), new string('a', 30));
+        world.Flush();
+
+        // A fifth of each segment is garbage now, and that is not worth a merge.
+        for (int i = 0; i < 100; i += 5)
+            world.Put(LogWorld.Key(i), new string('b', 30));
+        world.Flush();
+        Assert.Equal(0, world.Engine.GetStatistics().CompactionDebtBytes);
+        using (world.Engine.CreateSnapshot())
+        {
+            for (int i = 0; i < 100; i++)
+                world.Put(LogWorld.Key(i), new string('c', 30));
+            world.Engine.Flush();
+            world.Engine.WaitForFlush();
+            Assert.True(world.Engine.GetStatistics().CompactionDebtBytes > 0);
+
+            // What the snapshot sees cannot go, and nobody owes it.
+            world.Scheduler.RunAll();
+            Assert.Equal(0, world.Engine.GetStatistics().CompactionDebtBytes);
+        }
+
+        world.Put("one more", "");
+        world.Flush();
+        Assert.Equal(0, world.Engine.GetStatistics().CompactionDebtBytes);
+    }
+
+    [Fact]
     public void OfDeletedKeysNothingStaysWhenNothingOlderIsLeft()
     {
         using var world = new LogWorld();
