@@ -7,7 +7,9 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Workloads;
+using Kvasir.Storage.BTree;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Machine;
 
@@ -30,7 +32,7 @@ internal static class DamageSimulation
                 {
                     Disk = disk,
                     Folder = folder,
-                    Engine = new LsmEngineFactory(),
+                    Engines = [new LsmEngineFactory(), new HashLogEngineFactory(), new BTreeEngineFactory()],
                     Verify = static (files, path) => new FolderCheck(files, static (_, _) => { }).Run(path),
                     Seed = seed,
                     FlipsPerFile = flips,

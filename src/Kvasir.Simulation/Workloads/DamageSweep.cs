@@ -16,7 +16,8 @@ public sealed record DamageSweepOptions
 
     public required string Folder { get; init; }
 
-    public required IEngineFactory Engine { get; init; }
+    /// <summary>All that the folder's keyspaces may be of; it says itself which they are.</summary>
+    public required IReadOnlyList<IEngineFactory> Engines { get; init; }
 
     /// <summary>Says what is damaged in a folder, as <c>kvasir verify</c> does.</summary>
     public required Func<IFileSystem, string, IReadOnlyList<DamageFinding>> Verify { get; init; }
@@ -130,11 +131,13 @@ public sealed class DamageSweep
     {
         SimulatedScheduler scheduler = new(new SeededRandom(1));
         using KvasirNode node = KvasirNode.Open(
-            new NodeOptions { Folder = _options.Folder, DatabaseCount = _databases, MemoryBytes = _options.MemoryBytes, Engine = _options.Engine.Name },
-            new NodeEnvironment(disk, scheduler, [_options.Engine], Seed: 1));
+            new NodeOptions { Folder = _options.Folder, DatabaseCount = _databases, MemoryBytes = _options.MemoryBytes },
+            new NodeEnvironment(disk, scheduler, _options.Engines, Seed: 1));
         ulong digest = 0;
         BytesBuffer value = new();
-        for (int database = 0; database < _databases; database++)
+
+        // Keyspaces with names come behind the numbered ones.
+        for (int database = 0; database < node.DatabaseCount; database++)
         {
             IStorageEngine engine = node.Database(database).Engine;
             using EngineScan iterator = engine.CreateScan(new IteratorOptions { BypassCache = true });
