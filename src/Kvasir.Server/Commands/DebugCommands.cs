@@ -168,24 +168,24 @@ internal static class DebugCommands
         }
 
         byte[] prefix = context.ArgumentCount > 3 ? context.Argument(3).ToArray() : "key"u8.ToArray();
-        BytesBuffer key = new();
+        if (!WriteAdmission.Admits(context, count, KeyAt))
+            return;
         for (long i = 0; i < count; i++)
         {
-            string number = i.ToString(CultureInfo.InvariantCulture);
-            key.Clear();
-            key.Append(prefix);
-            key.Append(Encoding.ASCII.GetBytes(":" + number));
-            KeyLookup found = KeyAccess.FindKey(context, key.WrittenSpan);
+            byte[] key = KeyAt(i);
+            KeyLookup found = KeyAccess.FindKey(context, key);
             if (found.Exists)
                 continue;
-            byte[] value = Encoding.ASCII.GetBytes("value:" + number);
+            byte[] value = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"value:{i}"));
             if (size != 0)
                 Array.Resize(ref value, (int)size);
-            KeyAccess.Put(context, key.WrittenSpan, ValueHeader.PlainString, value, expiresAtMs: 0, found);
-            context.Server.Events.Modified(context.DatabaseIndex, key.WrittenSpan);
+            KeyAccess.Put(context, key, ValueHeader.PlainString, value, expiresAtMs: 0, found);
+            context.Server.Events.Modified(context.DatabaseIndex, key);
         }
 
         context.Reply.Ok();
+
+        byte[] KeyAt(long number) => [.. prefix, .. Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $":{number}"))];
     }
 
     private static void Describe(CommandContext context)

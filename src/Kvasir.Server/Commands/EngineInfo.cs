@@ -48,7 +48,9 @@ internal static class EngineInfo
         if (engines.Any(static s => s.IndexLimitBytes > 0))
         {
             Sum("index_bytes", static s => s.IndexBytes);
-            Sum("index_limit_bytes", static s => s.IndexLimitBytes);
+
+            // Each tells what it may take beside the others as they are.
+            Add("index_limit_bytes", engines.Sum(static s => s.IndexBytes) + engines.Max(static s => s.IndexLimitBytes - s.IndexBytes));
             Add("index_fullest_percent", engines.Max(static s => s.IndexPercent ?? 0));
         }
 

@@ -189,7 +189,8 @@ internal sealed class InfoPage(ServerState server, Execution execution)
     /// <summary>Of keyspaces whose engine has every key in memory.</summary>
     private void Indexes()
     {
-        long bytes = 0, limit = 0;
+        long bytes = 0;
+        bool hasIndexes = false;
         StringBuilder near = new();
         for (int i = 0; i < server.Node.DatabaseCount; i++)
         {
@@ -197,14 +198,14 @@ internal sealed class InfoPage(ServerState server, Execution execution)
             {
                 EngineStatistics statistics = replica.Engine.GetStatistics();
                 bytes += statistics.IndexBytes;
-                limit += statistics.IndexLimitBytes;
+                hasIndexes |= statistics.IndexPercent is not null;
                 if (statistics.IndexPercent is >= IndexPercentNear and var percent)
                     near.Append(CultureInfo.InvariantCulture, $"{(near.Length == 0 ? "" : ",")}{replica.Options.Name}={percent}%");
             }
         }
 
         Field("kvasir_index_bytes", bytes);
-        Field("kvasir_index_limit_bytes", limit);
+        Field("kvasir_index_limit_bytes", hasIndexes ? server.Node.Memory.IndexLimitBytes : 0);
         Field("kvasir_indexes_near_limit", near.ToString());
     }
 

@@ -52,8 +52,11 @@ internal sealed class ServerMeter : IDisposable
         EngineGauge("kvasir.engine.disk.bytes", "bytes on disk", static s => s.DiskBytes);
         EngineGauge("kvasir.engine.compaction.debt.bytes", "bytes that compactions owe", static s => s.CompactionDebtBytes);
         EngineGauge("kvasir.engine.index.bytes", "memory of keys, of engines that have all of them there", static s => s.IndexBytes);
-        EngineGauge("kvasir.engine.index.limit.bytes", "what those may take; beyond it new keys are refused", static s => s.IndexLimitBytes);
-        Gauge("kvasir.engine.index.fullest.percent", "of that, where it is most", () => Max(static s => s.IndexPercent ?? 0));
+        Gauge(
+            "kvasir.engine.index.limit.bytes",
+            "what those may take together; beyond it new keys are refused",
+            () => Max(static s => s.IndexLimitBytes) == 0 ? 0 : server.Node.Memory.IndexLimitBytes);
+        Gauge("kvasir.engine.index.fullest.percent", "of that, or of what one of them may take, where it is most", () => Max(static s => s.IndexPercent ?? 0));
         EngineGauge("kvasir.engine.tree.bytes", "pages of trees", static s => s.TreePages is { } t ? t.Pages * t.PageBytes : 0);
         EngineGauge("kvasir.engine.tree.free.bytes", "free ones of them", static s => s.TreePages is { } t ? t.FreePages * t.PageBytes : 0);
         EngineGauge("kvasir.engine.tree.held.bytes", "of those, what views that are open hold back", static s => s.TreePages is { } t ? t.HeldPages * t.PageBytes : 0);

@@ -44,6 +44,23 @@ internal static class WriteAdmission
         return Admits(context, replica, key, keysLeft == 0, ref keys, keysLeft);
     }
 
+    /// <summary>As the other one, for keys that a command makes up.</summary>
+    public static bool Admits(CommandContext context, long count, Func<long, byte[]> keyAt)
+    {
+        Replica replica = context.Database;
+        if (!replica.IsLimited)
+            return true;
+        long keys = 0;
+        long keysLeft = replica.Engine.KeysLeft;
+        for (long i = 0; i < count; i++)
+        {
+            if (!Admits(context, replica, keyAt(i), isNear: count > keysLeft, ref keys, keysLeft))
+                return false;
+        }
+
+        return true;
+    }
+
     private static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key, bool isNear, ref long keys, long keysLeft)
     {
         if (key.Length > replica.Engine.KeyBytesMax)
@@ -58,7 +75,7 @@ internal static class WriteAdmission
             return true;
         EngineStatistics statistics = replica.Engine.GetStatistics();
         context.Reply.Error(
-            $"OOM keyspace {replica.Options.Name} takes no new keys: those of engine {replica.Options.Engine} are in memory, and take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take; delete some, or give more memory");
+            $"OOM keyspace {replica.Options.Name} takes no new keys: those of engine {replica.Options.Engine} are in memory, and take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take beside those of other keyspaces; delete some, or give more memory");
         return false;
     }
 

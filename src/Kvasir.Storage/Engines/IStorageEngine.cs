@@ -325,11 +325,16 @@ public sealed record EngineStatistics
     /// <summary>Of an engine that has every key in memory: what they take; 0 for others.</summary>
     public long IndexBytes { get; init; }
 
-    /// <summary>What they may take: from four fifths of it on it is time to act, and at the end of it new keys are refused.</summary>
+    /// <summary>
+    /// What they may take beside those of other engines that share its memory: from four fifths of it on it is time to act, and at the end
+    /// of it new keys are refused.
+    /// </summary>
     public long IndexLimitBytes { get; init; }
 
-    /// <summary>Of an engine that has every key in memory: how much of what they may take they do.</summary>
-    public int? IndexPercent => IndexLimitBytes == 0 ? null : (int)Math.Min(IndexBytes * 100 / IndexLimitBytes, int.MaxValue);
+    /// <summary>
+    /// Of an engine that has every key in memory: how much of what they may take they do, or those of all engines together where that is more.
+    /// </summary>
+    public int? IndexPercent { get; init; }
 
     /// <summary>Files and bytes of each level, level zero first; engines without levels leave it empty.</summary>
     public IReadOnlyList<(int Files, long Bytes)> Levels { get; init; } = [];

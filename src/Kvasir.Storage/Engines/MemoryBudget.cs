@@ -11,12 +11,19 @@ public sealed class MemoryBudget
     /// <summary>Caches and table writers take small things from chunks of this size.</summary>
     internal const int ChunkBytes = 64 << 10;
 
+    // From here on somebody should know, and from there on nobody needs to any more.
+    private const double IndexNearAt = 0.8;
+    private const double IndexFarAt = 0.75;
+
     private readonly MemoryFrames _cacheChunks;
     private long _writeBytes;
     private long _writeBytesPeak;
     private long _spareBytes;
     private long _frozenBytes;
     private long _cacheBytes;
+    private long _indexBytes;
+    private long _indexGivenBytes;
+    private int _indexNear;
 
     /// <param name="totalBytes">For everything.</param>
     /// <param name="writeBytes">
@@ -46,6 +53,15 @@ public sealed class MemoryBudget
     public const long MinimumBytes = 16L << 20;
 
     public long TotalBytes { get; }
+
+    /// <summary>
+    /// What the keys of all engines together may take that have every key in memory: a quarter, or what one of them was given for itself
+    /// where that is more. Nothing evicts them, and caches live in what they leave.
+    /// </summary>
+    public long IndexLimitBytes => Math.Max(TotalBytes / 4, Interlocked.Read(ref _indexGivenBytes));
+
+    /// <summary>What they take.</summary>
+    public long IndexBytes => Interlocked.Read(ref _indexBytes);
 
     /// <summary>What all memtables together may take before the largest must be flushed.</summary>
     public long WriteLimitBytes { get; }
@@ -123,6 +139,29 @@ public sealed class MemoryBudget
 
     /// <summary>Of the write memory, so much waits for a flush or for readers to let go; less, when it is negative.</summary>
     public void AddFrozen(long bytes) => Interlocked.Add(ref _frozenBytes, bytes);
+
+    /// <summary>Of what counts as cache, so much is keys; less, when it is negative.</summary>
+    internal void AddIndex(long bytes) => Interlocked.Add(ref _indexBytes, bytes);
+
+    /// <summary>An engine was given so much for its keys.</summary>
+    internal void AllowIndex(long bytes)
+    {
+        for (long given = Interlocked.Read(ref _indexGivenBytes); bytes > given;)
+        {
+            long seen = Interlocked.CompareExchange(ref _indexGivenBytes, bytes, given);
+            if (seen == given)
+                return;
+            given = seen;
+        }
+    }
+
+    /// <summary>True for one of those who ask after the keys have come near what they may take, until they have gone far from it again.</summary>
+    internal bool TakeIndexWarning()
+    {
+        if (IndexBytes < IndexFarAt * IndexLimitBytes)
+            Volatile.Write(ref _indexNear, 0);
+        return IndexBytes >= IndexNearAt * IndexLimitBytes && Volatile.Read(ref _indexNear) == 0 && Interlocked.Exchange(ref _indexNear, 1) == 0;
+    }
 
     public void AddCache(long bytes)
     {

@@ -40,7 +40,7 @@ internal sealed unsafe partial class HashLogEngine
         {
             ulong token = StableHash.Hash64(key.Span);
             uint check = KeyCheck.Of(key.Span, _identity);
-            if (_index.UsedBytes + ((entries.Count + 1L) * IndexBytesPerKey) > _options.IndexBytes)
+            if ((entries.Count + 1L) * IndexBytesPerKey > IndexRoomBytes)
                 throw new IndexFullException($"{entries.Count + 1} keys are more than the index has room for");
             (int segment, HintEntry hint) = output.Add(
                 token, check, new SegmentRecord { Kind = RecordKind.Value, Sequence = sequence, Key = key.Span, Value = value.Span });

@@ -48,7 +48,7 @@ internal sealed unsafe partial class HashLogEngine
     // Of what is staged from a log: where it begins.
     private LogPosition? _stagedFirst;
 
-    public long KeysLeft => Math.Max(0, (_options.IndexBytes - _index.UsedBytes - IndexGrowthBytes) / IndexBytesPerKey);
+    public long KeysLeft => Math.Max(0, (IndexRoomBytes - IndexGrowthBytes) / IndexBytesPerKey);
 
     private bool HasStaged => _lastAssigned != _stagedAfter;
 
@@ -344,12 +344,14 @@ internal sealed unsafe partial class HashLogEngine
             _limitNear = false;
         }
 
+        WarnOfAllIndexes();
         if (_environment.TakesAll)
             return;
 
         // No operation is shorter than two bytes.
         long added = IndexGrowthBytes;
-        if (used + added + (batch.Length / 2L * IndexBytesPerKey) <= _options.IndexBytes)
+        long room = IndexRoomBytes;
+        if (added + (batch.Length / 2L * IndexBytesPerKey) <= room)
             return;
         var reader = new BatchReader(batch);
         while (reader.MoveNext())
@@ -358,11 +360,8 @@ internal sealed unsafe partial class HashLogEngine
                 || _index.Contains(StableHash.Hash64(reader.Key), KeyCheck.Of(reader.Key, _identity)))
                 continue;
             added += IndexBytesPerKey;
-            if (used + added > _options.IndexBytes)
-            {
-                throw new IndexFullException(
-                    $"the keys take {used} of {_options.IndexBytes} bytes of memory that they may take: no new ones are taken; delete some, or give more");
-            }
+            if (added > room)
+                throw IndexFull();
         }
     }
 }

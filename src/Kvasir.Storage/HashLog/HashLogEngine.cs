@@ -64,6 +64,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
         if (environment.KeepsDigest)
             _digest = _stagedDigest = state.FlushedPosition.Value == 0 ? StateDigest.Empty : state.Digest;
         _publications = new PublicationQueue(state.FlushedPosition, _published, _digest);
+        _budget.AllowIndex(options.IndexBytes);
         _tail = new TailLog(_budget, options.TailChunkBytes);
         _background = new LogBackground(this, environment.Scheduler);
         _background.RequestMerge();
@@ -103,10 +104,10 @@ internal sealed partial class HashLogEngine : IStorageEngine
 
     public void RequestResume() => _background.RequestResume();
 
-    /// <summary>Bytes that the keys take in the index.</summary>
     /// <summary>Files of segments that are open now.</summary>
     internal int OpenSegments => _handles.OpenCount;
 
+    /// <summary>Bytes that the keys take in the index.</summary>
     internal long IndexBytes => _index.UsedBytes;
 
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
@@ -149,7 +150,8 @@ internal sealed partial class HashLogEngine : IStorageEngine
             StallMicroseconds = Interlocked.Read(ref _stallMicroseconds),
             EstimatedKeys = Math.Max(0, _index.Count - tombstones),
             IndexBytes = _index.UsedBytes,
-            IndexLimitBytes = _options.IndexBytes,
+            IndexLimitBytes = _index.UsedBytes + Math.Max(0, IndexRoomBytes),
+            IndexPercent = IndexPercent,
         };
     }
 

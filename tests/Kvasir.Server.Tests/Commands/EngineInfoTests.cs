@@ -11,7 +11,7 @@ public sealed class EngineInfoTests
     public void EachEngineTellsWhatIsItsOwn()
     {
         var lsm = new EngineStatistics { DiskBytes = 10, Levels = [(2, 20), (0, 0), (5, 50)] };
-        var log = new EngineStatistics { DiskBytes = 10, IndexBytes = 30, IndexLimitBytes = 40 };
+        var log = new EngineStatistics { DiskBytes = 10, IndexBytes = 30, IndexLimitBytes = 40, IndexPercent = 75 };
         var btree = new EngineStatistics
         {
             DiskBytes = 10,

@@ -53,6 +53,8 @@ public sealed class WriteAdmissionTests
 
         foreach (string[] command in (string[][])[["SETNX", "new", "1"], ["MSET", Key(0), "1", "new", "1"], ["RENAME", Key(0), "new"], ["COPY", Key(0), "new"]])
             Assert.StartsWith("-OOM ", Ask(world, command), StringComparison.Ordinal);
+        Assert.StartsWith("-OOM ", Ask(world, "DEBUG", "POPULATE", "2", "new"), StringComparison.Ordinal);
+        Assert.Equal("$-1\r\n", Ask(world, "GET", "new:0"));
         Assert.Equal("$-1\r\n", Ask(world, "GET", "new"));
         Assert.Equal("+OK\r\n", Ask(world, "SET", Key(1), "2"));
         Assert.Equal(":3\r\n", Ask(world, "INCR", Key(1)));

@@ -38,6 +38,7 @@ internal sealed unsafe class PagePool
         lock (_lock)
         {
             Interlocked.Add(ref _used, PageBytes);
+            _budget.AddIndex(PageBytes);
             page = (byte*)_free;
             if (page != null)
             {
@@ -63,6 +64,7 @@ internal sealed unsafe class PagePool
             *(nint*)page = _free;
             _free = (nint)page;
             Interlocked.Add(ref _used, -PageBytes);
+            _budget.AddIndex(-PageBytes);
         }
     }
 
@@ -74,6 +76,7 @@ internal sealed unsafe class PagePool
                 BulkMemory.Free((void*)memory, bytes);
             _blocks.Clear();
             _budget.AddCache(-_allocated);
+            _budget.AddIndex(-_used);
             _allocated = _used = 0;
             _free = 0;
             _next = _end = null;
