@@ -3,6 +3,8 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog;
+using Kvasir.Storage.HashLog.Manifest;
+using Kvasir.Storage.HashLog.Segments;
 
 namespace Kvasir.Storage.Tests.HashLog.Engine;
 
@@ -56,6 +58,25 @@ public sealed class SegmentHandlesTests
         Assert.Contains(Enumerable.Range(0, Keys), i => Record.Exception(() => world.Get(LogWorld.Key(i))) is DiskFailedException);
         world.Disk.Faults.Clear();
         Assert.Equal(Keys, world.All().Count);
+    }
+
+    [Fact]
+    public void WhoReadsASegmentKeepsItsFile()
+    {
+        using LogWorld world = Filled(openFilesMax: 1, out _);
+        LogState state = ManifestStore.Load(world.Disk, world.Folder);
+        var handles = new SegmentHandles(world.Disk, openMax: 1);
+        SegmentFile[] segments = [.. state.Segments.Take(2).Select(f => SegmentFile.Open(world.Disk, handles, world.Folder, state.Identity, f))];
+        SegmentHandle held = handles.Open(segments[0]);
+        Assert.Equal(1, segments[1].Read(new byte[1], 0));
+        Assert.Null(segments[0].Handle);
+        Assert.Equal(1, held.File.Read(new byte[1], 0));
+        held.Release();
+        Assert.Throws<ObjectDisposedException>(() => held.File.Read(new byte[1], 0));
+        foreach (SegmentFile segment in segments)
+            segment.Dispose();
+        Assert.Equal(0, handles.OpenCount);
+        Assert.Throws<ObjectDisposedException>(() => segments[0].Read(new byte[1], 0));
     }
 
     private static LogWorld Filled(int openFilesMax, out int segments)
