@@ -114,14 +114,27 @@ internal sealed unsafe partial class HashLogEngine
 
         // In this order: a view that comes later sees at least everything up to the limit.
         StablePoint limit = Limit;
+        SettleLinks();
         ulong[] snapshots = _snapshots.Sequences();
         RangeDeletions ranges = Volatile.Read(ref _ranges);
         using var output = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
         using var records = new TokenList<FlushedRecord>();
         foreach (TailChunk chunk in _tail.ChunksAfter(_flushedSequence))
         {
-            for (long at = 0; at < chunk.Used;)
+            long ahead = 0;
+            long used = chunk.Used;
+            for (long at = 0, count = 0; at < used;)
             {
+                for (; count < RecordsAhead && ahead < used; count++)
+                {
+                    var later = (TailRecord*)(chunk.Memory + ahead);
+                    ahead += TailRecord.SizeOf(later);
+                    ulong next = Volatile.Read(ref later->Next);
+                    if (Sse.IsSupported && next != Location.None)
+                        Sse.Prefetch0(Location.Address(next));
+                }
+
+                count--;
                 var record = (TailRecord*)(chunk.Memory + at);
                 at += TailRecord.SizeOf(record);
                 if (record->Sequence > limit.Sequence)
@@ -307,8 +320,16 @@ internal sealed unsafe partial class HashLogEngine
                 LetGo(record, oldest);
         }
 
+        // One of them may have been superseded in the midst of this.
+        SettleLinks();
         _tail.Drop(chunk);
         _epoch.Retire(() => chunk.Free(_budget));
+    }
+
+    private void SettleLinks()
+    {
+        lock (_writerLock)
+            _links.Settle();
     }
 
     /// <summary>Asks for what leads to the record.</summary>
@@ -325,8 +346,17 @@ internal sealed unsafe partial class HashLogEngine
     {
         ulong token = TailRecord.Token(record);
         using KeyIndex.HeldShard held = _index.Lock(token);
-        bool isNewest = record->Next == Location.None;
-        ulong* there = isNewest ? held.Find(token, record->Check) : &TailRecord.At(record->Next)->Previous;
+        ulong next = Volatile.Read(ref record->Next);
+        bool isNewest = next == Location.None;
+        ulong* there = isNewest ? held.Find(token, record->Check) : &TailRecord.At(next)->Previous;
+
+        // Superseded by a write whose link is pending, or by a few of them: what leads here is found by way of the newest.
+        while (next == Location.None && there != null && Location.IsMemory(*there) && TailRecord.At(*there)->Sequence > record->Sequence)
+        {
+            there = &TailRecord.At(*there)->Previous;
+            isNewest = false;
+        }
+
         if (there == null || *there != Location.InMemory(record))
             return;
         ulong below = record->Previous;

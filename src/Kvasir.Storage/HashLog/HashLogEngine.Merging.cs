@@ -18,6 +18,9 @@ internal sealed unsafe partial class HashLogEngine
     // Few deletions of ranges cost reads little; to look for what they cover costs as much as the segments are large.
     private const int RangesUntilMerge = 16;
 
+    // Of a segment: where so little is alive, copying it costs next to nothing.
+    private const double NothingAliveAt = 0.9;
+
     private LogMerge? _merge;
     private long _mergeBytesRead;
     private long _mergeBytesWritten;
@@ -86,12 +89,16 @@ internal sealed unsafe partial class HashLogEngine
         _merge = null;
     }
 
-    /// <summary>Those with the most garbage, as many as are merged together; else the small ones, when they are many.</summary>
+    /// <summary>
+    /// Those with the most garbage, when there is too much in all of them together, or nearly nothing else in one; else the small ones,
+    /// when they are many. Segments decay at different speeds: who waits for the sum, and takes the worst, copies a fraction of what is
+    /// copied where each goes as soon as it has its share (Rosenblum and Ousterhout 1992, section 3.5).
+    /// </summary>
     private List<SegmentFile> PickMerge()
     {
-        List<SegmentFile> worst = [.. GarbageSegments().Where(static s => !s.IsBusy).OrderByDescending(static s => (double)s.DeadBytes / s.Facts.Bytes)];
-        if (worst.Count > 0)
-            return Some(worst, 1);
+        List<SegmentFile> garbage = GarbageSegments(withBusy: false);
+        if (garbage.Count > 0)
+            return Some(garbage, 1);
         List<SegmentFile> small = [.. SmallSegments().Where(static s => !s.IsBusy)];
         return small.Count > _options.SmallSegmentsMax ? Some(small, 2) : [];
     }
@@ -99,30 +106,54 @@ internal sealed unsafe partial class HashLogEngine
     /// <summary>Of the segments that a merge is due for, or reads: not of those whose garbage is too little for one, or kept for a snapshot.</summary>
     private long MergeDueBytes()
     {
-        HashSet<SegmentFile> due = [.. GarbageSegments()];
+        HashSet<SegmentFile> due = [.. GarbageSegments(withBusy: true)];
         List<SegmentFile> small = [.. SmallSegments()];
         if (small.Count > _options.SmallSegmentsMax)
             due.UnionWith(small);
         return due.Sum(static s => s.Facts.Bytes);
     }
 
-    private IEnumerable<SegmentFile> GarbageSegments()
+    /// <summary>What must be cleaned whatever the others are like, then those with the most garbage.</summary>
+    private List<SegmentFile> GarbageSegments(bool withBusy)
     {
         SegmentFile[] segments = Volatile.Read(ref _segments);
         RangeDeletions ranges = _manifest.State.Ranges;
         ulong[] snapshots = _snapshots.Sequences();
         ulong? oldest = snapshots.Length == 0 ? null : snapshots[0];
         long horizon = segments.Length == 0 ? 0 : _environment.ExpiryHorizonMs;
-        return segments.Where(s => (s.HeldBy is not { } holder || holder != oldest) && IsGarbage(s, ranges, horizon));
+        List<SegmentFile> open = [.. segments.Where(s => (withBusy || !s.IsBusy) && (s.HeldBy is not { } holder || holder != oldest))];
+        List<SegmentFile> garbage = [.. open.Where(s => MustBeCleaned(s, ranges, horizon))];
+        garbage.AddRange(WorstOf(open.Except(garbage)));
+        return garbage;
     }
 
     private IEnumerable<SegmentFile> SmallSegments() => Volatile.Read(ref _segments).Where(s => s.Facts.Bytes < _options.SegmentBytes / 4);
 
-    private bool IsGarbage(SegmentFile segment, RangeDeletions ranges, long horizon)
+    /// <summary>As many of those with the most garbage as bring all of them below what there may be, or have nothing else.</summary>
+    private List<SegmentFile> WorstOf(IEnumerable<SegmentFile> segments)
+    {
+        // What is garbage grows meanwhile.
+        List<(SegmentFile Segment, long Garbage)> seen = [.. segments.Select(static s => (s, s.DeadBytes))];
+        long bytes = seen.Sum(static s => s.Segment.Facts.Bytes);
+        long dead = seen.Sum(static s => s.Garbage);
+        var worst = new List<SegmentFile>();
+        foreach ((SegmentFile segment, long garbage) in seen.OrderByDescending(static s => (double)s.Garbage / s.Segment.Facts.Bytes))
+        {
+            long all = segment.Facts.Bytes;
+            if (garbage < _options.GarbageRatio * all || (dead < _options.GarbageRatio * bytes && garbage < NothingAliveAt * all))
+                break;
+            worst.Add(segment);
+            bytes -= garbage;
+            dead -= garbage;
+        }
+
+        return worst;
+    }
+
+    private static bool MustBeCleaned(SegmentFile segment, RangeDeletions ranges, long horizon)
     {
         SegmentFacts facts = segment.Facts;
-        return segment.DeadBytes >= _options.GarbageRatio * facts.Bytes
-            || (facts.LastDeadlineMs != 0 && facts.LastDeadlineMs <= horizon && facts.ExpiringBytes >= facts.Bytes / 2)
+        return (facts.LastDeadlineMs != 0 && facts.LastDeadlineMs <= horizon && facts.ExpiringBytes >= facts.Bytes / 2)
             || ranges.All.Any(r => r.Sequence > facts.CleanedTo && r.Sequence > facts.SmallestSequence
                 && (r is { Start.Length: 0, End: null } || ranges.All.Count >= RangesUntilMerge));
     }
@@ -167,6 +198,9 @@ internal sealed unsafe partial class HashLogEngine
             ulong token = merge.Token;
             uint check = KeyCheck.Of(record.Key, _identity);
             ulong supersededBy;
+            int ticket = _epoch.Enter();
+            merge.Prefetch(_index);
+            _epoch.Leave(ticket);
             if (merge.IsUnwatched && IsDeadFor(token, check, merge))
                 continue;
             using (KeyIndex.HeldShard held = _index.Lock(token))

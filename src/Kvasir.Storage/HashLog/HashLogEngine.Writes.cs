@@ -202,6 +202,16 @@ internal sealed unsafe partial class HashLogEngine
     private void StageAll(ReadOnlySpan<byte> batch, out bool makesSense)
     {
         var reader = new BatchReader(batch);
+        if (reader.MoveNext() && reader.IsAtEnd)
+        {
+            ulong token = StableHash.Hash64(reader.Key);
+            _index.Prefetch(token);
+            StageOne(reader, token);
+            makesSense = true;
+            return;
+        }
+
+        reader = new BatchReader(batch);
         Span<ulong> tokens = stackalloc ulong[StagedTogether];
         while (!reader.IsAtEnd && !reader.Malformed)
         {
@@ -211,8 +221,6 @@ internal sealed unsafe partial class HashLogEngine
             while (count < StagedTogether && ahead.MoveNext())
                 tokens[count++] = StableHash.Hash64(ahead.Key);
             _index.Prefetch(tokens[..count]);
-            if (count > 1)
-                _index.PrefetchRecords(tokens[..count]);
 
             for (int i = 0; i < count && reader.MoveNext(); i++)
                 StageOne(reader, tokens[i]);
@@ -260,15 +268,11 @@ internal sealed unsafe partial class HashLogEngine
             return;
         }
 
-        record->Previous = *there;
-        if (Location.IsMemory(*there))
-        {
-            TailRecord* before = TailRecord.At(*there);
-            Check.That(TailRecord.Key(before).SequenceEqual(operation.Key), "two keys have all hashes in common");
-            Volatile.Write(ref before->Next, Location.InMemory(record));
-        }
-
+        ulong before = *there;
+        record->Previous = before;
         Volatile.Write(ref *there, Location.InMemory(record));
+        if (Location.IsMemory(before))
+            _links.Add(TailRecord.At(before), record);
     }
 
     /// <summary>Takes back everything after a sequence number; the numbers stay used.</summary>
@@ -276,6 +280,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         if (_lastAssigned == after)
             return;
+        _links.Settle();
         var records = new List<nint>();
         foreach (TailChunk chunk in _tail.ChunksAfter(after))
         {

@@ -41,6 +41,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
     private readonly OldVersions _oldVersions = new();
     private readonly LogBackground _background;
     private readonly Lock _writerLock = new();
+    private readonly PendingLinks _links = new();
     private readonly Lock _installing = new();
     private readonly ulong _identity;
 

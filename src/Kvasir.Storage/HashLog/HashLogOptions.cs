@@ -8,7 +8,7 @@ public sealed record HashLogOptions
     /// <summary>Settings for a process that gives its engines <paramref name="memoryBytes"/> in all.</summary>
     public static HashLogOptions ForMemory(long memoryBytes) => new()
     {
-        FlushBytes = Math.Clamp(memoryBytes / 8, 1L << 20, 128L << 20),
+        FlushBytes = Math.Clamp(memoryBytes / 5, 1L << 20, 256L << 20),
         SegmentBytes = Math.Clamp(memoryBytes / 16, 4L << 20, 64L << 20),
         IndexBytes = Math.Max(memoryBytes / 4, 4L << 20),
         TailBytes = long.MaxValue,
@@ -57,7 +57,7 @@ public sealed record HashLogOptions
     /// <summary>Memory is taken, and given back, in pieces of this size at most.</summary>
     public long TailChunkBytes { get; init; } = 2L << 20;
 
-    /// <summary>A segment is merged when this part of it is garbage.</summary>
+    /// <summary>Segments are merged, those with the most garbage first, when this part of all of them is garbage.</summary>
     public double GarbageRatio { get; init; } = 0.5;
 
     /// <summary>So many segments of less than a quarter of their size are merged into one.</summary>

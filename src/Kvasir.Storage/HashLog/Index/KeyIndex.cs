@@ -111,17 +111,21 @@ internal sealed unsafe class KeyIndex
     /// <summary>Asks for the records in memory that these tokens lead to.</summary>
     public void PrefetchRecords(ReadOnlySpan<ulong> tokens)
     {
+        foreach (ulong token in tokens)
+            PrefetchRecord(token);
+    }
+
+    /// <summary>Asks for the record in memory that this token leads to.</summary>
+    public void PrefetchRecord(ulong token)
+    {
         if (!Sse.IsSupported)
             return;
-        foreach (ulong token in tokens)
-        {
-            Candidates candidates = Find(token);
-            if (!candidates.MoveNext() || !Location.IsMemory(candidates.Current))
-                continue;
-            byte* record = (byte*)Location.Address(candidates.Current);
-            Sse.Prefetch0(record);
-            Sse.Prefetch0(record + 64);
-        }
+        Candidates candidates = Find(token);
+        if (!candidates.MoveNext() || !Location.IsMemory(candidates.Current))
+            return;
+        byte* record = (byte*)Location.Address(candidates.Current);
+        Sse.Prefetch0(record);
+        Sse.Prefetch0(record + 64);
     }
 
     /// <summary>

@@ -42,6 +42,9 @@ internal sealed class LogMerge(
 
     public int RecordBytes => _current!.RecordBytes;
 
+    /// <summary>Asks memory for what the next records of the same input will want. Inside the epoch.</summary>
+    public void Prefetch(KeyIndex index) => _current!.Prefetch(index);
+
     /// <summary>The next record of the inputs, by token as far as they have them in that order.</summary>
     public bool MoveNext(out SegmentRecord record)
     {

@@ -15,6 +15,7 @@ internal sealed class SegmentScanner
     private long _partAt;
     private int _partLength;
     private int _size;
+    private long _peekAt;
 
     public SegmentScanner(SegmentFile file, ulong identity, int partBytes)
     {
@@ -52,6 +53,26 @@ internal sealed class SegmentScanner
         _size = (int)size;
         if (!SegmentFormat.TryReadRecord(Read(Offset, _size), _identity, _segment.Number, Offset, out record))
             throw new CorruptionException(_file.Path, Offset, "record checksum");
+        return true;
+    }
+
+    /// <summary>
+    /// The key of the record behind the one that this gave before, or behind the current one, as long as what was read last has it; its
+    /// checksum is not looked at yet.
+    /// </summary>
+    public bool TryPeek(out ReadOnlySpan<byte> key)
+    {
+        key = default;
+        _peekAt = Math.Max(_peekAt, End);
+        long end = _partAt + _partLength;
+        ReadOnlySpan<byte> rest = _peekAt < _partAt || _peekAt > end ? default : _part.AsSpan((int)(_peekAt - _partAt), (int)(end - _peekAt));
+        if (rest.Length < SegmentFormat.RecordHeaderBytes)
+            return false;
+        long size = SegmentFormat.SizeByHeader(rest);
+        if (size < 0 || size > rest.Length)
+            return false;
+        key = SegmentFormat.ReadRecord(rest).Key;
+        _peekAt += size;
         return true;
     }
 

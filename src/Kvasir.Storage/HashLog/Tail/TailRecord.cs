@@ -16,7 +16,7 @@ internal enum RecordKind : byte
 
 /// <summary>
 /// A version of a key in memory; its key, its value and, if it expires, its deadline lie behind it: with a short key the first cache
-/// line has all that a search compares. Written once, by the writer, but for the links, which change under the lock of the key's shard.
+/// line has all that a search compares. Written once, by the writer, but for the links: <see cref="Previous"/> changes under the lock of the key's shard, <see cref="Next"/> under that of the writer.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TailRecord
@@ -29,7 +29,7 @@ internal unsafe struct TailRecord
     public ulong Home;
 
     /// <summary>
-    /// The version after; nowhere while there is none. It is in memory for as long as this one, because the oldest go first.
+    /// The version after; nowhere while there is none, or its link is pending. It is in memory for as long as this one, because the oldest go first.
     /// </summary>
     public ulong Next;
     public int KeyLength;

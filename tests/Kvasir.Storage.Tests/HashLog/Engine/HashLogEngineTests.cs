@@ -28,7 +28,7 @@ public sealed class HashLogEngineTests
     {
         using var world = new LogWorld(HashLogOptions.Tiny with { FlushBytes = 64 << 20, TailChunkBytes = 64 << 10 });
         for (int i = 0; i < 1500; i++)
-            world.Put(Key(i), new string('v', 1000));
+            world.Put(LogWorld.Key(i), new string('v', 1000));
 
         // Somebody else has much of the rest: writers wait, and so this engine does not grow to where it would flush.
         world.Memory.AddWrite(11 * world.Memory.WriteLimitBytes / 16);
@@ -44,7 +44,7 @@ public sealed class HashLogEngineTests
     {
         using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
         for (int i = 0; i < 300; i++)
-            world.Put(Key(i), new string('v', i * 30));
+            world.Put(LogWorld.Key(i), new string('v', i * 30));
         world.Flush();
         int reads = 0;
         world.Disk.BeforeOperation = operation => reads += operation.Kind == DiskOperationKind.Read ? 1 : 0;
@@ -52,7 +52,7 @@ public sealed class HashLogEngineTests
         for (int i = 0; i < 300; i++)
         {
             int before = reads;
-            Assert.Equal(i * 30, world.Get(Key(i))!.Length);
+            Assert.Equal(i * 30, world.Get(LogWorld.Key(i))!.Length);
             most = Math.Max(most, reads - before);
         }
 
@@ -92,7 +92,7 @@ public sealed class HashLogEngineTests
         for (int round = 0; round < 20; round++)
         {
             for (int i = 0; i < 100; i++)
-                world.Put(Key(i), $"round {round} of {i}");
+                world.Put(LogWorld.Key(i), $"round {round} of {i}");
             world.Flush();
         }
 
@@ -137,14 +137,57 @@ public sealed class HashLogEngineTests
     }
 
     [Fact]
+    public void MergesTakeTheWorstWhenAllTogetherHaveTooMuchGarbage()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { FlushBytes = 1 << 20, SegmentBytes = 8 << 10, MergeBytesMax = 32 << 10 });
+        var random = new SeededRandom(7);
+        long live = 0, largest = 0;
+        for (int round = 0; round < 60; round++)
+        {
+            for (int i = 0; i < 500; i++)
+                world.Put(LogWorld.Key(round == 0 ? i : random.Next(500)), new string('v', 60));
+            world.Flush();
+            largest = Math.Max(largest, world.Engine.GetStatistics().DiskBytes);
+            if (round == 0)
+                live = largest;
+        }
+
+        // Half of it may be garbage, and a flush comes before the merge that makes up for it.
+        EngineStatistics statistics = world.Engine.GetStatistics();
+        Assert.InRange(largest, live, live * 3);
+        Assert.True(
+            statistics.CompactionBytesWritten < statistics.FlushBytesWritten / 2,
+            $"merges wrote {statistics.CompactionBytesWritten} bytes for {statistics.FlushBytesWritten} bytes of flushes");
+    }
+
+    [Fact]
+    public void WhatIsWithdrawnLeavesNothingAboveWhatItHadSuperseded()
+    {
+        using var world = new LogWorld();
+        world.Put("a", "stays");
+        world.Write(b => b.Put("a"u8, "goes"u8), isStable: false);
+        world.Engine.DiscardAfter(new LogPosition(world.Position - 1));
+        Assert.Equal("stays", world.Get("a"));
+        for (int i = 0; i < 20; i++)
+        {
+            world.Put(LogWorld.Key(i), "first");
+            world.Put(LogWorld.Key(i), "second");
+        }
+
+        world.Flush();
+        world.Reopen();
+        Assert.Equal("stays", world.Get("a"));
+    }
+
+    [Fact]
     public void OfDeletedKeysNothingStaysWhenNothingOlderIsLeft()
     {
         using var world = new LogWorld();
         for (int i = 0; i < 200; i++)
-            world.Put(Key(i), "value");
+            world.Put(LogWorld.Key(i), "value");
         world.Flush();
         for (int i = 0; i < 200; i++)
-            world.Delete(Key(i));
+            world.Delete(LogWorld.Key(i));
         world.Flush();
         world.Engine.Compact();
         world.Scheduler.RunAll();
@@ -160,7 +203,7 @@ public sealed class HashLogEngineTests
         using var world = new LogWorld(HashLogOptions.Tiny with { GarbageRatio = 0.9, SmallSegmentsMax = 100 });
         world.Put("a", "old");
         for (int i = 0; i < 30; i++)
-            world.Put(Key(i), "value");
+            world.Put(LogWorld.Key(i), "value");
         world.Flush();
         world.Delete("a");
         world.Put("b", "x");
@@ -181,7 +224,7 @@ public sealed class HashLogEngineTests
         using var world = new LogWorld();
         long now = world.Scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
         for (int i = 0; i < 100; i++)
-            world.Put(Key(i), "value", now + 1000);
+            world.Put(LogWorld.Key(i), "value", now + 1000);
         world.Put("stays", "value");
         world.Flush();
         world.Scheduler.Clock.Advance(TimeSpan.FromSeconds(2));
@@ -198,7 +241,7 @@ public sealed class HashLogEngineTests
     {
         using var world = new LogWorld();
         for (int i = 0; i < 100; i++)
-            world.Put(Key(i), "value");
+            world.Put(LogWorld.Key(i), "value");
         world.Flush();
         world.Write(b => b.DeleteRange([], []));
         world.Put("after", "value");
@@ -217,22 +260,22 @@ public sealed class HashLogEngineTests
     {
         using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0 });
         for (int i = 0; i < 50; i++)
-            world.Put(Key(i), "before");
+            world.Put(LogWorld.Key(i), "before");
         world.Flush();
         using EngineSnapshot snapshot = world.Engine.CreateSnapshot();
         for (int round = 0; round < 5; round++)
         {
             for (int i = 0; i < 50; i++)
-                world.Put(Key(i), "after " + round);
-            world.Delete(Key(round));
+                world.Put(LogWorld.Key(i), "after " + round);
+            world.Delete(LogWorld.Key(round));
             world.Flush();
             world.Engine.Compact();
             Assert.Equal(50, world.All(ReadView.At(snapshot)).Count(r => r.Value == "before"));
-            Assert.Equal("before", world.Get(Key(round), ReadView.At(snapshot)));
+            Assert.Equal("before", world.Get(LogWorld.Key(round), ReadView.At(snapshot)));
         }
 
         snapshot.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => world.Get(Key(1), ReadView.At(snapshot)));
+        Assert.Throws<ObjectDisposedException>(() => world.Get(LogWorld.Key(1), ReadView.At(snapshot)));
         world.Engine.Compact();
         world.Scheduler.RunAll();
         Assert.InRange(world.Engine.GetStatistics().DiskBytes, 0, 50 * 64);
@@ -248,7 +291,7 @@ public sealed class HashLogEngineTests
         {
             try
             {
-                world.Put(Key(keys), "value");
+                world.Put(LogWorld.Key(keys), "value");
                 keys++;
             }
             catch (IndexFullException e)
@@ -265,15 +308,15 @@ public sealed class HashLogEngineTests
         // Nothing of it was staged, also where only some of a batch is too much.
         ulong last = world.Engine.LastSequence.Value;
         var batch = new WriteBatch();
-        batch.Put(Bytes(Key(0)), "other"u8);
+        batch.Put(Bytes(LogWorld.Key(0)), "other"u8);
         batch.Put("new"u8, "value"u8);
         Assert.Throws<IndexFullException>(() => world.Engine.Stage(batch.Bytes));
-        Assert.Equal("value", world.Get(Key(0), ReadView.Applied));
+        Assert.Equal("value", world.Get(LogWorld.Key(0), ReadView.Applied));
         Assert.Equal(last, world.Engine.LastSequence.Value);
-        world.Put(Key(0), "other");
-        Assert.Equal("other", world.Get(Key(0)));
+        world.Put(LogWorld.Key(0), "other");
+        Assert.Equal("other", world.Get(LogWorld.Key(0)));
         for (int i = 0; i < keys / 2; i++)
-            world.Delete(Key(i));
+            world.Delete(LogWorld.Key(i));
         world.Flush();
         world.Engine.Compact();
         for (int i = 0; i < 100; i++)
