@@ -40,6 +40,11 @@ internal sealed unsafe partial class HashLogEngine
     private long _stallMicroseconds;
     private bool _limitNear;
 
+    // As long as no more is used than when somebody last looked, batches of so many bytes have room.
+    private long _indexUsedSeen = -1;
+    private long _indexUsedByAllSeen = -1;
+    private long _roomyBatchBytes;
+
     // Of what is published, and of that with what is staged.
     private StateDigest _digest;
     private StateDigest _stagedDigest;
@@ -338,6 +343,9 @@ internal sealed unsafe partial class HashLogEngine
     private void CheckRoomFor(ReadOnlySpan<byte> batch)
     {
         long used = _index.UsedBytes;
+        long usedByAll = _budget.IndexBytes;
+        if (used == _indexUsedSeen && usedByAll == _indexUsedByAllSeen && batch.Length <= _roomyBatchBytes)
+            return;
         if (used >= LimitNearAt * _options.IndexBytes && !_limitNear)
         {
             _limitNear = true;
@@ -350,13 +358,13 @@ internal sealed unsafe partial class HashLogEngine
         }
 
         WarnOfAllIndexes();
-        if (_environment.TakesAll)
-            return;
-
-        // No operation is shorter than two bytes.
+        (_indexUsedSeen, _indexUsedByAllSeen) = (used, usedByAll);
         long added = IndexGrowthBytes;
         long room = IndexRoomBytes;
-        if (added + (batch.Length / 2L * IndexBytesPerKey) <= room)
+
+        // No operation is shorter than two bytes.
+        _roomyBatchBytes = _environment.TakesAll ? long.MaxValue : (room - added) / IndexBytesPerKey * 2;
+        if (batch.Length <= _roomyBatchBytes)
             return;
         var reader = new BatchReader(batch);
         while (reader.MoveNext())

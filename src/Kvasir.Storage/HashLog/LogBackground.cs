@@ -101,7 +101,8 @@ internal sealed class LogBackground
             _preparing = true;
         }
 
-        _scheduler.Schedule(new SparesJob(this), JobPriority.Flush);
+        // Writers wait for the system when it comes late: never behind a flush.
+        _scheduler.Schedule(new SparesJob(this), JobPriority.Upkeep);
     }
 
     /// <summary>Waits until no merge runs, and keeps others from it until <see cref="EndOwnMerge"/>; false when the engine is closed.</summary>
