@@ -218,6 +218,9 @@ public sealed partial class BTreeStore
         return used + (used / 50) + SlackPages;
     }
 
+    /// <summary>What others write meanwhile must not go to the end that is to be cut off.</summary>
+    private bool IsBecomingSmaller => _pass is not null || _isTrimming || Volatile.Read(ref _shrinking) != 0;
+
     private bool NeedsUpkeep()
     {
         MetaPage meta = _current.Meta;

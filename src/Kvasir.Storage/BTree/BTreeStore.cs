@@ -148,6 +148,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
             EndOldReaders();
             LeaveBrokenMap();
             _space.Release(_readers.Oldest(_current.Transaction));
+            _space.TakesLowest = IsBecomingSmaller;
             _writerSlot.Generation++;
             return new WriteTransaction(this, _current, _writerSlot, _space, _dirty, _buffers);
         }

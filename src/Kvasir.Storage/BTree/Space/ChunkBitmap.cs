@@ -9,6 +9,11 @@ namespace Kvasir.Storage.BTree.Space;
 /// </summary>
 internal sealed class ChunkBitmap
 {
+    /// <summary>Side by side: an area, whose free pages are compared with those of others. Some commits of many small transactions fit.</summary>
+    public const uint AreaPages = AreaWords * 64;
+
+    private const int AreaWords = 8;
+
     private readonly ulong[] _free;
     private readonly ulong[] _available;
 
@@ -46,6 +51,36 @@ internal sealed class ChunkBitmap
         uint at = (uint)((_lowWord << 6) + BitOperations.TrailingZeroCount(_available[_lowWord]));
         Take(at);
         return at;
+    }
+
+    /// <summary>Pages of an area that may be given out.</summary>
+    public int AvailableIn(uint area)
+    {
+        int count = 0;
+        int start = (int)area * AreaWords;
+        foreach (ulong word in _available.AsSpan(start, Math.Min(AreaWords, _available.Length - start)))
+            count += BitOperations.PopCount(word);
+        return count;
+    }
+
+    /// <summary>The first page that may be given out, at <paramref name="from"/> or after in the same area; -1 without one.</summary>
+    public long TakeInArea(uint from)
+    {
+        uint end = Math.Min(((from / AreaPages) + 1) * AreaPages, (uint)_available.Length << 6);
+        while (from < end)
+        {
+            ulong word = _available[from >> 6] >> (int)(from & 63);
+            if (word != 0)
+            {
+                uint at = from + (uint)BitOperations.TrailingZeroCount(word);
+                Take(at);
+                return at;
+            }
+
+            from = (from | 63) + 1;
+        }
+
+        return -1;
     }
 
     /// <summary>The lowest run of pages that may be given out, at <paramref name="from"/> or after; -1 without one.</summary>

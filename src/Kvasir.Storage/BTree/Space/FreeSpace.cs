@@ -4,9 +4,9 @@ using Kvasir.Storage.BTree.Pages;
 namespace Kvasir.Storage.BTree.Space;
 
 /// <summary>
-/// Which pages are free, and which of them may be given out. A transaction takes pages from the front, so that the end of
-/// the file runs empty; what it frees becomes free in the file with its commit, and available when no reader and no earlier
-/// commit needs it any more. Bitmaps are read when they are first needed. One writer at a time.
+/// Which pages are free, and which of them may be given out. A transaction takes pages that lie together where it can (<see cref="AreaSweep"/>),
+/// or from the front, so that the end of the file runs empty; what it frees becomes free in the file with its commit, and available
+/// when no reader and no earlier commit needs it any more. Bitmaps are read when they are first needed. One writer at a time.
 /// </summary>
 internal sealed class FreeSpace
 {
@@ -14,6 +14,7 @@ internal sealed class FreeSpace
     private readonly Func<uint, ulong[]> _load;
     private readonly List<ChunkBitmap?> _chunks = [];
     private readonly Queue<(ulong Transaction, PageRun[] Runs)> _held = new();
+    private readonly AreaSweep _sweep;
     private readonly List<PageRun> _taken = [];
     private readonly List<PageRun> _freed = [];
     private readonly List<PageRun> _trimmed = [];
@@ -30,6 +31,7 @@ internal sealed class FreeSpace
     {
         _layout = layout;
         _load = load;
+        _sweep = new AreaSweep(layout, ChunkAt);
         PageCount = _committedCount = pageCount;
         FreePages = _committedFree = freePages;
         for (uint chunk = 0; chunk < ChunksOf(pageCount); chunk++)
@@ -43,6 +45,9 @@ internal sealed class FreeSpace
 
     /// <summary>Free in the file, but held back for readers.</summary>
     public long HeldPages { get; private set; }
+
+    /// <summary>Pages are taken from the front, whatever that costs.</summary>
+    public bool TakesLowest { get; set; }
 
     /// <summary>Lets go of what transactions up to <paramref name="oldest"/> freed: nobody sees a state before it any more.</summary>
     public void Release(ulong oldest)
@@ -241,6 +246,15 @@ internal sealed class FreeSpace
 
     private long TakeOne()
     {
+        long available = FreePages - HeldPages;
+        if (available == 0)
+            return -1;
+        if (!TakesLowest)
+        {
+            FreePages--;
+            return _sweep.Take(available, PageCount);
+        }
+
         for (; _low < _chunks.Count; _low++)
         {
             ChunkBitmap chunk = ChunkAt(_low);

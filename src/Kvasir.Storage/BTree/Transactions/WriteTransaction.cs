@@ -95,7 +95,16 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
     internal bool MustTrim { get; set; }
 
     /// <summary>What is written is counted as work on what is there, and not as what somebody put.</summary>
-    internal bool IsUpkeep { get; set; }
+    internal bool IsUpkeep
+    {
+        get;
+        set
+        {
+            // It works for an end of the file that runs empty.
+            field = value;
+            Space.TakesLowest |= value;
+        }
+    }
 
     /// <summary>A change begins. One that throws before <see cref="EndChange"/> leaves pages half changed.</summary>
     internal void BeginChange()
