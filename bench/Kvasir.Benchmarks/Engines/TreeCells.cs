@@ -122,9 +122,11 @@ internal static class TreeCells
     private static void Gather(BTreeStore store, long count, int writers, int each)
     {
         byte[] value = NewValue();
-        Cells.Once("group", (long)writers * each, () => Cells.Together(writers, id =>
+        Cells.Once("group", (long)writers * each, () =>
+            Task.WhenAll(Enumerable.Range(0, writers).Select(id => Task.Run(() => GatherAsync(store, count, id, each, value)))).GetAwaiter().GetResult());
+        Cells.Once("group_threads", (long)writers * each, () => Cells.Together(writers, id =>
         {
-            var keys = new BenchKeys(count, seed: 1000 + (ulong)id);
+            var keys = new BenchKeys(count, seed: 2000 + (ulong)id);
             byte[] key = new byte[BenchKeys.KeyBytes];
             for (int i = 0; i < each; i++)
             {
@@ -132,6 +134,17 @@ internal static class TreeCells
                 store.Batch(transaction => transaction.Root.Put(key, value));
             }
         }));
+    }
+
+    private static async Task GatherAsync(BTreeStore store, long count, int id, int each, byte[] value)
+    {
+        var keys = new BenchKeys(count, seed: 1000 + (ulong)id);
+        byte[] key = new byte[BenchKeys.KeyBytes];
+        for (int i = 0; i < each; i++)
+        {
+            keys.Write(key, keys.Next());
+            await store.BatchAsync(transaction => transaction.Root.Put(key, value));
+        }
     }
 
     internal static byte[] NewValue()

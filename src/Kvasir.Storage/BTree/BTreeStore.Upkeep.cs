@@ -231,14 +231,7 @@ public sealed partial class BTreeStore
     private void ScheduleUpkeep()
     {
         if (Options.BackgroundUpkeep && Volatile.Read(ref _shrinking) == 0 && NeedsUpkeep() && Interlocked.Exchange(ref _upkeepScheduled, 1) == 0)
-        {
-            // The scheduler may end with the store.
-            lock (_closing)
-            {
-                if (!_isClosed)
-                    _scheduler.Schedule(new UpkeepJob(this), JobPriority.Compaction);
-            }
-        }
+            TrySchedule(new UpkeepJob(this), JobPriority.Compaction);
     }
 
     private sealed class UpkeepJob(BTreeStore store) : IBackgroundJob

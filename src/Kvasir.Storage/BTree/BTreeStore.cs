@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Batches;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Space;
 using Kvasir.Storage.BTree.Transactions;
@@ -167,6 +168,14 @@ public sealed unsafe partial class BTreeStore : IDisposable
     public void Batch(Action<WriteTransaction> action) => _batches.Run(action);
 
     /// <summary>
+    /// As <see cref="Batch"/>, without a thread that waits; both go into the same commits. The action runs on a thread of the scheduler or of
+    /// another caller, and must not wait for a write transaction. What it throws, a failed commit, and the end of the store are the task's.
+    /// Cancelled before its action is taken into a commit, it has not happened; after that, cancelling does nothing.
+    /// </summary>
+    public ValueTask BatchAsync(Action<WriteTransaction> action, CancellationToken cancellation = default) =>
+        _batches.RunAsync(action, cancellation);
+
+    /// <summary>
     /// What is wrong with the pages of the last commit; nothing in a sound store. Reads all of them once, beside whatever else is done.
     /// The bitmaps of free pages are only counted: those of a closed store are compared by <see cref="Checking.BTreeVerifier.Verify(IFileSystem, string)"/>.
     /// </summary>
@@ -224,6 +233,18 @@ public sealed unsafe partial class BTreeStore : IDisposable
     }
 
     internal byte* ScratchPage(int which) => _scratch + ((long)which * _layout.PageBytes);
+
+    /// <summary>False once the store is closed: the scheduler may end with it.</summary>
+    internal bool TrySchedule(IBackgroundJob job, JobPriority priority)
+    {
+        lock (_closing)
+        {
+            if (_isClosed)
+                return false;
+            _scheduler.Schedule(job, priority);
+            return true;
+        }
+    }
 
     internal void EndRead(ReaderSlot slot)
     {

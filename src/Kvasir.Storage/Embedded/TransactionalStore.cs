@@ -119,6 +119,25 @@ public sealed class TransactionalStore : IDisposable
         _store.Batch(write);
     }
 
+    /// <summary>
+    /// As <see cref="Batch"/>, without a thread that waits for the disk: thousands of callers may await it on a few threads. Both go into the
+    /// same commits. The task ends when the commit is durable; what the callback throws, a commit that fails, and an
+    /// <see cref="ObjectDisposedException"/> if the store is disposed of before, are thrown where it is awaited. The callback runs on a thread of
+    /// the store's own or of another caller, alone, and without the caller's <see cref="ExecutionContext"/>: it should be short, and must not wait for
+    /// another batch or write transaction. Whoever awaits goes on where tasks go on, never on the thread that commits.
+    /// </summary>
+    /// <param name="write">The callback.</param>
+    /// <param name="cancellation">
+    /// Before the callback is taken into a commit: nothing has happened, and the task throws <see cref="OperationCanceledException"/>. After that
+    /// it does nothing, and the task tells what became of the commit.
+    /// </param>
+    /// <returns>Awaited once, as any <see cref="ValueTask"/>; <see cref="ValueTask.AsTask"/> makes one that may be kept, and awaited by many.</returns>
+    public ValueTask BatchAsync(Action<WriteTransaction> write, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(write);
+        return _store.BatchAsync(write, cancellation);
+    }
+
     /// <summary>Read transactions that have not been disposed of, with the commit that each sees and its age.</summary>
     public IReadOnlyList<BTreeReader> ListReaders() => _store.ListReaders();
 

@@ -16,7 +16,7 @@ public sealed class RecipesTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
-    public void TheRecipesDoWhatTheySay()
+    public async Task TheRecipesDoWhatTheySay()
     {
         List<string> lines = [];
         List<int> lengths = [];
@@ -55,7 +55,7 @@ public sealed class RecipesTests : IDisposable
         Assert.Equal(["3", "user:1"], lines);
 
         store.Put("session:7", "open", timeToLive: TimeSpan.FromMinutes(30));
-        Transactions(file, lines);
+        await Transactions(file, lines, cancellation);
 
         store.Checkpoint(copy, cancellation);                   // of this moment, by hard links; opens as a store of its own
         store.Compact(cancellation);                            // never necessary: the store does it by itself
@@ -69,7 +69,7 @@ public sealed class RecipesTests : IDisposable
         Assert.Equal("open", copied.GetString("session:7"));
     }
 
-    private static void Transactions(string file, List<string> lines)
+    private static async Task Transactions(string file, List<string> lines, CancellationToken cancellation)
     {
         using TransactionalStore books = TransactionalStore.Open(file, new TransactionalStoreOptions
         {
@@ -93,6 +93,7 @@ public sealed class RecipesTests : IDisposable
         Assert.NotNull(books.View(transaction => transaction.Root.FindBucket("holds"u8)!.ExpiresAt("isbn:1"u8)));
 
         books.Batch(transaction => transaction.Root.GetOrCreateBucket("hits"u8).Put("page:1"u8, "1"u8));
+        await books.BatchAsync(transaction => transaction.Root.GetOrCreateBucket("hits"u8).Put("page:2"u8, "1"u8), cancellation);
         lines.Clear();
         using (ReadTransaction reader = books.BeginRead())
         {

@@ -136,6 +136,98 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
     }
 
     [Fact]
+    public async Task ThreadsAndTasksCommitTogether()
+    {
+        const int Each = 40;
+        ulong commits;
+        using (TransactionalStore store = Open())
+        {
+            Task[] tasks = [.. Enumerable.Range(0, 16).Select(id => Task.Run(async () =>
+            {
+                using var source = new CancellationTokenSource();
+                for (int i = 0; i < Each; i++)
+                {
+                    byte[] key = [(byte)id, (byte)i];
+                    if (i == 20)
+                        await Assert.ThrowsAsync<FormatException>(async () => await store.BatchAsync(t => throw new FormatException(t.Root.Contains(key).ToString())));
+                    await store.BatchAsync(t => t.Root.Put(key, key), source.Token);
+                    Assert.Equal(key, store.View(t => t.Root.Get(key)));
+                }
+
+                // Cancelled in the midst of others' commits: what is told is what is there.
+                byte[] last = [(byte)id, Each];
+                Task cancelled = store.BatchAsync(t => t.Root.Put(last, last), source.Token).AsTask();
+                await source.CancelAsync();
+                await cancelled.ContinueWith(_ => { }, TaskScheduler.Default);
+                Assert.Equal(cancelled.IsCompletedSuccessfully, store.View(t => t.Root.Contains(last)));
+                await store.BatchAsync(t => t.Root.Delete(last));
+            }))];
+            Thread[] threads = [.. Enumerable.Range(16, 8).Select(id => new Thread(() =>
+            {
+                for (int i = 0; i < Each; i++)
+                    store.Batch(t => t.Root.Put([(byte)id, (byte)i], [1]));
+            }))];
+            foreach (Thread thread in threads)
+                thread.Start();
+            await Task.WhenAll(tasks);
+            foreach (Thread thread in threads)
+                thread.Join();
+            commits = store.GetStatistics().Transaction;
+        }
+
+        using TransactionalStore again = Open();
+        Assert.Empty(again.Check());
+        Assert.True(commits < 24 * Each, $"{commits} commits");
+        for (byte id = 0; id < 24; id++)
+        {
+            for (byte i = 0; i < Each; i++)
+                Assert.True(again.View(t => t.Root.Contains([id, i])));
+        }
+    }
+
+    [Fact]
+    public async Task NobodyGoesOnOnTheThreadThatCommits()
+    {
+        using TransactionalStore store = Open();
+        using var begun = new ManualResetEventSlim();
+        using var goOn = new ManualResetEventSlim();
+        using var over = new ManualResetEventSlim();
+        Thread? committing = null;
+        Thread? continuing = null;
+        ValueTask first = store.BatchAsync(_ =>
+        {
+            committing = Thread.CurrentThread;
+            begun.Set();
+            goOn.Wait();
+        });
+        begun.Wait();
+        first.GetAwaiter().OnCompleted(() =>
+        {
+            continuing = Thread.CurrentThread;
+            over.Set();
+        });
+        goOn.Set();
+        over.Wait();
+        Assert.NotSame(committing, continuing);
+        await first;
+    }
+
+    [Fact]
+    public async Task TasksThatWaitForAWriterAreToldWhenTheStoreIsDisposedOf()
+    {
+        TransactionalStore store = Open();
+        WriteTransaction writer = store.BeginWrite();
+        Task[] tasks = [.. Enumerable.Range(0, 20).Select(i => store.BatchAsync(t => t.Root.Put([(byte)i], [])).AsTask())];
+        store.Dispose();
+        foreach (Task task in tasks)
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => task);
+        await Assert.ThrowsAsync<ObjectDisposedException>(async () => await store.BatchAsync(_ => { }));
+        writer.Dispose();
+        using TransactionalStore again = Open();
+        Assert.False(again.View(t => t.Root.Contains([0])));
+    }
+
+    [Fact]
     public void LongReadersAreListedToldOfAndEnded()
     {
         var clock = new ManualClock();
