@@ -5,7 +5,7 @@
 #   bench/engines.sh [--json FILE] [PART...]
 #
 # Parts (default: all, in this order; about 20 minutes on two cores):
-#   tree      1 million keys, loaded far from each other: gets, scan, batches of 1,000 puts, single puts, 64 writers
+#   tree      1 million keys, loaded far from each other: gets, scan, batches of 1,000 puts, single puts, 64 writers at once
 #   tree10    10 million keys, loaded in order: the same
 #   hash      1 million keys, all records in memory: upserts and reads from 1 and 2 threads
 #   hash10    10 million keys, records of 1.3 GB in 512 MiB of memory: the same
@@ -18,8 +18,10 @@
 #   golang-github-coreos-bbolt-dev, where that is installed: fills pages where keys come in order, batches of as many as write.
 #   `mapped` and `positional` are Kvasir's tree by itself with either kind of reads (1 GiB of cache for the latter); `store` is an
 #   ordered store on it: a journal and memtables before the tree. `get` reads in one transaction, `get_txn` in one for each;
-#   `group` is 64 threads of single durable puts. NAME_first is the first run, which meets untouched pages and code; NAME the
-#   median of three after it.
+#   `group` is 64 writers of single durable puts by their system's means for many of them: tasks that await BatchAsync, goroutines in
+#   bbolt's db.Batch, threads in LMDB, which has no commit for several; `group_near` the same with keys side by side, which share pages.
+#   `group_threads` is 64 threads (Batch, or an ordered store's Put) beside the peers' `group`. NAME_by_single: how many times the `single`
+#   of the same column. NAME_first is the first run, which meets untouched pages and code; NAME the median of three after it.
 # Hashes: engines without a journal, as FASTER has none; the same memory for records, the index on top. FASTER has many
 #   reads of the disk under way at once; both write their logs in the background. `log` and `lsm` are given one upsert at a time, as
 #   FASTER is, their threads in turn; `log64` and `lsm64` 64 together, as servers give them what pipelines and the log bring.
@@ -85,7 +87,13 @@ trees() {
       mapped|positional) benchmarks tree --pages "$system" "${flags[@]}" ;;
       store) benchmarks store --engine btree "${flags[@]}" ;;
     esac > "$work/out"
-    record "$part" "$system" < "$work/out"
+    # Peers have one form only.
+    awk 'NF == 2 { print; cell[$1] = $2 }
+      function by_single(name) { if (name in cell && cell["single"] > 0) print name "_by_single", cell[name] / cell["single"] }
+      END {
+        if (!("group_threads" in cell)) { cell["group_threads"] = cell["group"]; print "group_threads", cell["group"] }
+        by_single("group"); by_single("group_near"); by_single("group_threads")
+      }' "$work/out" | record "$part" "$system"
   done
 }
 
@@ -192,7 +200,7 @@ done
 
 awk -v json="$json" -v scale="$scale" '
   function number(v) { return v == "" ? "" : v >= 1000 ? sprintf("%.0f", v) : v >= 10 ? sprintf("%.1f", v) : sprintf("%.3f", v) }
-  function rate(cell) { return cell !~ /(_mib|_ms|_s|_each|_a_key)$/ && cell != "depth" }
+  function rate(cell) { return cell !~ /(_mib|_ms|_s|_each|_a_key|_by_single)$/ && cell != "depth" }
   {
     if (!(($1, $3) in known)) { known[$1, $3] = 1; systems[$1] = systems[$1] (systems[$1] == "" ? "" : " ") $3 }
     if (!(($1, $2) in cell)) { cell[$1, $2] = 1; cells[$1] = cells[$1] (cells[$1] == "" ? "" : " ") $2 }

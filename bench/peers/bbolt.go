@@ -167,20 +167,25 @@ func main() {
 	writers, each := number(7), number(8)
 	// So that a batch waits for nobody who cannot come.
 	db.MaxBatchSize = int(writers)
-	once("group", writers*each, func() {
-		var all sync.WaitGroup
-		for id := uint64(0); id < writers; id++ {
-			all.Add(1)
-			go func(state uint64) {
-				defer all.Done()
-				for i := uint64(0); i < each; i++ {
-					place := next(&state)
-					check(db.Batch(func(tx *bolt.Tx) error { return put(tx.Bucket(bucket), place) }))
-				}
-			}(1000 + id)
-		}
-		all.Wait()
-	})
+	gather := func(name string, place func(id, i uint64, state *uint64) uint64) {
+		once(name, writers*each, func() {
+			var all sync.WaitGroup
+			for id := uint64(0); id < writers; id++ {
+				all.Add(1)
+				go func(id uint64) {
+					defer all.Done()
+					state := 1000 + id
+					for i := uint64(0); i < each; i++ {
+						at := place(id, i, &state)
+						check(db.Batch(func(tx *bolt.Tx) error { return put(tx.Bucket(bucket), at) }))
+					}
+				}(id)
+			}
+			all.Wait()
+		})
+	}
+	gather("group", func(id, i uint64, state *uint64) uint64 { return next(state) })
+	gather("group_near", func(id, i uint64, state *uint64) uint64 { return (i*writers + id) % count })
 	info, err := os.Stat(db.Path())
 	check(err)
 	fmt.Printf("file_mib %.3f\n", float64(info.Size())/1048576)

@@ -131,27 +131,28 @@ static void commit(const char *name, int commits, int puts) {
     printf("%s %.3f\n", name, (double)commits * puts / (now() - begun));
 }
 
-static int each;
+static int each, gathered, near;
 
 static void *writer(void *id) {
     uint64_t state = 1000 + (uint64_t)id;
     for (int i = 0; i < each; i++) {
         MDB_txn *txn;
         CHECK(mdb_txn_begin(env, 0, 0, &txn));
-        put(txn, next(&state), 0);
+        put(txn, near ? ((uint64_t)i * gathered + (uint64_t)id) % count : next(&state), 0);
         CHECK(mdb_txn_commit(txn));
     }
     return 0;
 }
 
-static void group(int writers) {
+static void group(const char *name, int writers) {
     pthread_t threads[writers];
+    gathered = writers;
     double begun = now();
     for (long i = 0; i < writers; i++)
         if (pthread_create(&threads[i], 0, writer, (void *)i)) exit(1);
     for (int i = 0; i < writers; i++)
         pthread_join(threads[i], 0);
-    printf("group %.3f\n", (double)writers * each / (now() - begun));
+    printf("%s %.3f\n", name, (double)writers * each / (now() - begun));
 }
 
 int main(int argc, char **argv) {
@@ -170,7 +171,9 @@ int main(int argc, char **argv) {
     repeat("scan", count, scan);
     commit("batch1000", atoi(argv[5]), BATCH);
     commit("single", atoi(argv[6]), 1);
-    group(atoi(argv[7]));
+    group("group", atoi(argv[7]));
+    near = 1;
+    group("group_near", atoi(argv[7]));
     MDB_envinfo info;
     MDB_txn *txn;
     MDB_stat stat;

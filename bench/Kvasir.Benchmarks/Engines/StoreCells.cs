@@ -114,7 +114,7 @@ internal static class StoreCells
     private static void Gather(OrderedStore store, long count, int writers, int each)
     {
         byte[] value = TreeCells.NewValue();
-        Cells.Once("group", (long)writers * each, () => Cells.Together(writers, id =>
+        Cells.Once("group_threads", (long)writers * each, () => Cells.Together(writers, id =>
         {
             var keys = new BenchKeys(count, seed: 1000 + (ulong)id);
             byte[] key = new byte[BenchKeys.KeyBytes];

@@ -122,8 +122,8 @@ internal static class TreeCells
     private static void Gather(BTreeStore store, long count, int writers, int each)
     {
         byte[] value = NewValue();
-        Cells.Once("group", (long)writers * each, () =>
-            Task.WhenAll(Enumerable.Range(0, writers).Select(id => Task.Run(() => GatherAsync(store, count, id, each, value)))).GetAwaiter().GetResult());
+        Gather("group", (keys, _, _) => keys.Next());
+        Gather("group_near", (_, id, i) => ((i * writers) + id) % count);
         Cells.Once("group_threads", (long)writers * each, () => Cells.Together(writers, id =>
         {
             var keys = new BenchKeys(count, seed: 2000 + (ulong)id);
@@ -134,16 +134,19 @@ internal static class TreeCells
                 store.Batch(transaction => transaction.Root.Put(key, value));
             }
         }));
-    }
 
-    private static async Task GatherAsync(BTreeStore store, long count, int id, int each, byte[] value)
-    {
-        var keys = new BenchKeys(count, seed: 1000 + (ulong)id);
-        byte[] key = new byte[BenchKeys.KeyBytes];
-        for (int i = 0; i < each; i++)
+        void Gather(string name, Func<BenchKeys, long, long, long> place) => Cells.Once(name, (long)writers * each, () =>
+            Task.WhenAll(Enumerable.Range(0, writers).Select(id => Task.Run(() => WriteAsync(id, place)))).GetAwaiter().GetResult());
+
+        async Task WriteAsync(int id, Func<BenchKeys, long, long, long> place)
         {
-            keys.Write(key, keys.Next());
-            await store.BatchAsync(transaction => transaction.Root.Put(key, value));
+            var keys = new BenchKeys(count, seed: 1000 + (ulong)id);
+            byte[] key = new byte[BenchKeys.KeyBytes];
+            for (int i = 0; i < each; i++)
+            {
+                keys.Write(key, place(keys, id, i));
+                await store.BatchAsync(transaction => transaction.Root.Put(key, value));
+            }
         }
     }
 

@@ -66,10 +66,12 @@ internal sealed class FreeSpace
         }
     }
 
-    public uint Allocate(uint count)
+    /// <param name="count">Pages side by side.</param>
+    /// <param name="isBranch">For a node with children.</param>
+    public uint Allocate(uint count, bool isBranch = false)
     {
         Check.That(count > 0 && count <= _layout.RunPagesMax);
-        long found = count == 1 ? TakeOne() : TakeRun(count);
+        long found = count == 1 ? TakeOne(isBranch) : TakeRun(count);
         uint start = found >= 0 ? (uint)found : Grow(count);
         _taken.Add(new PageRun(start, count));
         return start;
@@ -78,7 +80,7 @@ internal sealed class FreeSpace
     /// <summary>As <see cref="Allocate"/>, but only where it lies wholly before <paramref name="limit"/>; 0 where it cannot.</summary>
     public uint AllocateBefore(uint count, uint limit)
     {
-        long found = count == 1 ? TakeOne() : TakeRun(count);
+        long found = count == 1 ? TakeOne(isBranch: false) : TakeRun(count);
         if (found < 0)
             return 0;
         _taken.Add(new PageRun((uint)found, count));
@@ -244,15 +246,15 @@ internal sealed class FreeSpace
         _trimmed.Add(new PageRun(start, count));
     }
 
-    private long TakeOne()
+    private long TakeOne(bool isBranch)
     {
         long available = FreePages - HeldPages;
         if (available == 0)
             return -1;
-        if (!TakesLowest)
+        if (!TakesLowest && _sweep.Take(available, PageCount, isBranch) is >= 0 and var found)
         {
             FreePages--;
-            return _sweep.Take(available, PageCount);
+            return found;
         }
 
         for (; _low < _chunks.Count; _low++)

@@ -140,7 +140,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         }
 
         byte* source = Node(number, level);
-        touched = Space.Allocate(1);
+        touched = Space.Allocate(1, isBranch: level > 0);
         page = Buffers.Take();
         Buffer.MemoryCopy(source, page, Layout.PageBytes, Layout.PageBytes);
         EnsureReadable();
@@ -151,7 +151,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
 
     internal byte* NewNode(int level, out uint number)
     {
-        number = Space.Allocate(1);
+        number = Space.Allocate(1, isBranch: level > 0);
         byte* page = Buffers.Take();
         new Span<byte>(page, Layout.PageBytes).Clear();
         NodePage.Clear(page, Layout.PageBytes, level);
