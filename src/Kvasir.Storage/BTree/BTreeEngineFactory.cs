@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Sorted;
 using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
@@ -34,6 +35,10 @@ public sealed class BTreeEngineFactory(BufferOptions? options = null, BTreeOptio
 
     public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
         FindMissing(files, folder) is null ? SortedTree.ReadMark(files, folder).Flushed : LogPosition.Zero;
+
+    /// <summary>Of a new file. One that is there may have pages of another size.</summary>
+    public EngineLimits LimitsIn(MemoryBudget memory) =>
+        EngineLimits.None with { KeyBytesMax = new PageLayout((tree ?? new BTreeOptions()).PageBytes, identity: 0).KeyBytesMax };
 
     /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
     public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)

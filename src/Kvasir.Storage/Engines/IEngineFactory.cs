@@ -27,6 +27,16 @@ public interface IEngineFactory
     /// zero where there are none. Throws where what says so is damaged.
     /// </summary>
     LogPosition ReadFlushedPosition(IFileSystem files, string folder);
+
+    /// <summary>What an engine that this factory makes will not take, for whoever must know before there is one.</summary>
+    EngineLimits LimitsIn(MemoryBudget memory) => EngineLimits.None;
+}
+
+/// <param name="KeyBytesMax">As <see cref="IStorageEngine.KeyBytesMax"/>.</param>
+/// <param name="KeysMax">How many keys it has room for, roughly.</param>
+public readonly record struct EngineLimits(int KeyBytesMax, long KeysMax)
+{
+    public static readonly EngineLimits None = new(int.MaxValue, long.MaxValue);
 }
 
 /// <summary>What an engine shares with the other engines of its process.</summary>

@@ -53,9 +53,12 @@ internal sealed unsafe partial class HashLogEngine
     // Of what is staged from a log: where it begins.
     private LogPosition? _stagedFirst;
 
-    public long KeysLeft => Math.Max(0, (IndexRoomBytes - IndexGrowthBytes) / IndexBytesPerKey);
+    public long KeysLeft => KeysIn(IndexRoomBytes);
 
     private bool HasStaged => _lastAssigned != _stagedAfter;
+
+    /// <summary>That so much of an index has room for.</summary>
+    internal static long KeysIn(long indexBytes) => Math.Max(0, (indexBytes - IndexGrowthBytes) / IndexBytesPerKey);
 
     public StateDigest PublishedDigest => _digest;
 

@@ -15,9 +15,12 @@ public sealed class HashLogEngineFactory(HashLogOptions? options = null, int? op
 
     public IStorageEngine Open(string folder, EngineEnvironment environment)
     {
-        HashLogOptions chosen = options ?? HashLogOptions.ForMemory(environment.Memory.TotalBytes);
+        HashLogOptions chosen = OptionsIn(environment.Memory);
         return HashLogEngine.Open(folder, environment, openFilesMax is { } most ? chosen with { OpenFilesMax = most } : chosen);
     }
+
+    public EngineLimits LimitsIn(MemoryBudget memory) =>
+        EngineLimits.None with { KeysMax = HashLogEngine.KeysIn(Math.Min(OptionsIn(memory).IndexBytes, memory.IndexLimitBytes)) };
 
     public string? FindMissing(IFileSystem files, string folder)
     {
@@ -29,4 +32,6 @@ public sealed class HashLogEngineFactory(HashLogOptions? options = null, int? op
 
     public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
         FindMissing(files, folder) is null ? ManifestStore.Load(files, folder).FlushedPosition : LogPosition.Zero;
+
+    private HashLogOptions OptionsIn(MemoryBudget memory) => options ?? HashLogOptions.ForMemory(memory.TotalBytes);
 }
