@@ -108,9 +108,11 @@ internal static class ConvertCommand
         }
     }
 
-    /// <summary>Of the whole: three walks over all rows, of which copying is one.</summary>
+    /// <summary>Of the whole: three walks over all rows, of which copying is one; of a cluster, the copies that are done.</summary>
     private static double PartOf(ReplyFields status)
     {
+        if (status.Number("copies") is { } copies)
+            return Math.Min(0.99, (double)(status.Number("copies-done") ?? 0) / Math.Max(1, copies));
         double rows = Math.Max(1, Math.Max(status.Number("rows-estimated") ?? 0, status.Number("rows") ?? 0));
         double done = ((status.Number("rows") ?? 0) + (status.Number("rows-compared") ?? 0)) / (3 * rows);
         return Math.Min(0.99, done);
@@ -127,11 +129,20 @@ internal static class ConvertCommand
         checksum = status.Text("checksum"),
         reason = status.Text("reason"),
         elapsed_ms = status.Number("elapsed-ms"),
+        copies = status.Number("copies"),
+        copies_done = status.Number("copies-done"),
     });
 
     private static string LineOf(ReplyFields status) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{status.Text("keyspace")} from {status.Text("from")} to {status.Text("to")}: {status.Text("state")}, {100 * PartOf(status):0}%, {status.Number("rows")} rows ({Megabytes(status.Number("bytes"))}) copied, {status.Number("rows-compared")} compared, {Megabytes(status.Number("log-bytes-behind"))} of log to go");
+        $"{status.Text("keyspace")} from {status.Text("from")} to {status.Text("to")}: {status.Text("state")}, {100 * PartOf(status):0}%, {status.Number("rows")} rows ({Megabytes(status.Number("bytes"))}) copied, {status.Number("rows-compared")} compared, {Megabytes(status.Number("log-bytes-behind"))} of log to go{CopiesOf(status)}");
+
+    /// <summary>Of a cluster: how many of its copies are done, and what holds up others.</summary>
+    private static string CopiesOf(ReplyFields status) => status.Number("copies") is { } copies
+        ? string.Create(
+            CultureInfo.InvariantCulture,
+            $"; {status.Number("copies-done")} of {copies} copies done{string.Concat(status.Texts("waits-for").Select(static w => "; waits for " + w))}")
+        : "";
 
     private static string EndOf(ReplyFields status) => status.Text("state") == "done"
         ? string.Create(

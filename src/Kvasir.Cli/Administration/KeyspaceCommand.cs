@@ -23,7 +23,7 @@ internal static class KeyspaceCommand
         foreach (KeyspaceEntry keyspace in survey.First.Keyspaces.Where(k => only is null || k.Name == only))
         {
             (int? copies, int leaderless) = Health(survey, keyspace);
-            table.Add(leaderless > 0 || copies < keyspace.Replicas, keyspace.Name, keyspace.Engine, keyspace.Partitioning, keyspace.Shards, keyspace.Replication,
+            table.Add(leaderless > 0 || copies < keyspace.Replicas, keyspace.Name, keyspace.Engines, keyspace.Partitioning, keyspace.Shards, keyspace.Replication,
                 keyspace.Replicas, copies, leaderless, keyspace.Durability);
         }
 
@@ -42,6 +42,7 @@ internal static class KeyspaceCommand
             replication = keyspace.Replication,
             replicas = keyspace.Replicas,
             durability = keyspace.Durability,
+            moves_to = keyspace.MovesTo,
             copies,
             leaderless,
         };

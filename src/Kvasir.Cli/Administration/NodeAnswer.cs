@@ -53,10 +53,17 @@ internal sealed record KeyspaceEntry(
     /// <summary>Of what its keys may take in memory, where a server that is alone tells.</summary>
     public long? IndexPercent { get; init; }
 
+    /// <summary>While it is converted: the engine that all copies shall have.</summary>
+    public string? MovesTo { get; init; }
+
+    /// <summary>Its engine; while it is converted, from which to which.</summary>
+    public string? Engines => MovesTo is null || MovesTo == Engine ? Engine : $"{Engine} to {MovesTo}";
+
     public static KeyspaceEntry From(ReplyFields f) => new(
         f.Text("name") ?? "", f.Text("engine"), f.Text("partitioning"), f.Number("shards"), f.Text("replication"), f.Number("replicas"), f.Text("durability"))
     {
         IndexPercent = f.Number("index-percent"),
+        MovesTo = f.Text("moves-to"),
     };
 }
 

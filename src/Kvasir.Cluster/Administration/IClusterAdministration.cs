@@ -13,6 +13,15 @@ public interface IClusterAdministration
 
     void DropKeyspace(string name, Action<string?> done);
 
+    /// <summary>Done when it is written down that all copies shall have the engine; they convert in the background.</summary>
+    void ConvertKeyspace(string name, string engine, Action<string?> done);
+
+    /// <summary>Done when it is written down that copies which have the new engine shall go back.</summary>
+    void AbortConversion(string name, Action<string?> done);
+
+    /// <summary>How the last conversion of a keyspace goes or went, with what is known of each copy while it is under way; null for none.</summary>
+    void ConversionOf(string name, Action<MoveOverview?> done);
+
     void Drain(NodeId node, Action<string?> done);
 
     void Decommission(NodeId node, Action<string?> done);

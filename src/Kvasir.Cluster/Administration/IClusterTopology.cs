@@ -59,6 +59,9 @@ public sealed record KeyspaceDescription(
 {
     /// <summary>On a node that is alone, of an engine with every key in memory: how much of what they may take they do.</summary>
     public int? IndexPercent { get; init; }
+
+    /// <summary>In a cluster, while it is on its way: the engine that all copies shall have. Some have it by now.</summary>
+    public string? MovesTo { get; init; }
 }
 
 /// <param name="Id">Its number.</param>
@@ -96,6 +99,9 @@ public sealed record ReplicaDescription
     public long LagMs { get; init; }
 
     public bool HasLease { get; init; }
+
+    /// <summary>The engine that it has, which may be another than that of other copies while the keyspace is converted.</summary>
+    public string Engine { get; init; } = "";
 
     /// <summary>Of what its keys may take in memory, where the engine has all of them there: from 80 on it is time to act.</summary>
     public int? IndexPercent { get; init; }

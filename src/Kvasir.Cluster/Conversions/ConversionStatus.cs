@@ -32,6 +32,9 @@ public sealed record ConversionStatus
     /// <summary>Why it failed.</summary>
     public string? Reason { get; init; }
 
+    /// <summary>It failed because of what is in the keyspace, or of what came of the copy: another try would end as this one did.</summary>
+    public bool IsHopeless { get; init; }
+
     public TimeSpan Elapsed { get; init; }
 
     public bool IsEnded => Stage is ConversionStage.Done or ConversionStage.Failed or ConversionStage.Aborted;

@@ -14,6 +14,9 @@ internal sealed partial class EngineConversion
     private const int TogetherMax = 64;
     private const int TogetherBytes = 32 << 10;
 
+    // The turn in the mailbox is for the feed.
+    private bool _fetches;
+
     // So much faster than its writers the target is to be.
     private const double GainWanted = 1.5;
     private const long PaceMin = 64 << 10;
@@ -24,8 +27,8 @@ internal sealed partial class EngineConversion
     private readonly List<LoggedBatch> _batches = new(TogetherMax);
     private int _flushPolls;
     private long _measuredAt;
-    private ulong _measuredTaken;
-    private ulong _measuredAppended;
+    private long _measuredTaken;
+    private long _measuredAppended;
 
     private IStorageEngine Filled => _target!;
 
@@ -40,16 +43,24 @@ internal sealed partial class EngineConversion
         _ => throw new InvalidOperationException($"no slice in stage {_stage}"),
     };
 
-    private void InMailbox()
+    private NextStep InMailbox()
     {
         if (_stage == ConversionStage.Withdrawing)
         {
             _site.Withdraw();
             _isWithdrawn = true;
-            return;
+            return NextStep.Slice;
         }
 
-        LogPosition position = _site.Seal();
+        if (_fetches)
+        {
+            _fetches = false;
+            _feed!.Fetch();
+            return NextStep.Slice;
+        }
+
+        if (!_site.TrySeal(out LogPosition position))
+            return After(s_poll);
         _flushAsked = null;
         switch (_stage)
         {
@@ -67,6 +78,15 @@ internal sealed partial class EngineConversion
             default:
                 throw new InvalidOperationException($"nothing to do in the mailbox in stage {_stage}");
         }
+
+        return NextStep.Slice;
+    }
+
+    /// <summary>What the log has next, only the mailbox can read.</summary>
+    private NextStep Fetch()
+    {
+        _fetches = true;
+        return NextStep.Mailbox;
     }
 
     private NextStep Prepare()
@@ -90,40 +110,47 @@ internal sealed partial class EngineConversion
         Volatile.Write(ref _keptFrom, Math.Max(sealedAt.Value, 1));
         _feed = _site.BeginFeed(sealedAt);
 
-        // Everything published is durable, so what the scan shows is never taken back; what has expired goes along, because
-        // somebody may still have to be told.
-        _sourceRows = _site.Source.CreateScan(new IteratorOptions { IncludeExpired = true, BypassCache = true });
-        _sourceRows.SeekToFirst();
+        // What the scan shows is durable, and so never taken back; what has expired goes along, because somebody may still have to
+        // be told.
+        _sourceRows = ScanSource();
+        _sourceDigest = _site.SealedDigest;
         Filled.MarkStable(sealedAt);
         RestartPace();
         Tell(ConversionStage.Copying);
+    }
+
+    private EngineScan ScanSource()
+    {
+        try
+        {
+            EngineScan rows = _site.Source.CreateScan(new IteratorOptions { View = _site.SourceView, IncludeExpired = true, BypassCache = true });
+            rows.SeekToFirst();
+            return rows;
+        }
+        catch (CorruptionException e)
+        {
+            _site.SourceDamaged(e);
+            throw;
+        }
     }
 
     private NextStep Copy()
     {
         if (Delay(SliceBytes) is { } delay)
             return After(delay);
-        EngineScan rows = _sourceRows!;
-        _batch.Clear();
-        long bytes = 0;
-        int count = 0;
-        for (; rows.Valid && bytes < SliceBytes; rows.Next(), count++)
-        {
-            ReadOnlySpan<byte> key = rows.Key;
-            RefuseLongKey(key);
-            ReadOnlySpan<byte> value = rows.Value;
-            _batch.Put(key, value, rows.ExpiresAtMs);
-            bytes += key.Length + value.Length;
-        }
-
+        int count = GatherRows(_sourceRows!, out long bytes);
         RefuseTooManyKeys(count);
-        bool isLast = !rows.Valid;
+        bool isLast = !_sourceRows!.Valid;
 
         // The last publication is at the position of the snapshot, of no rows, too: by an operation that does nothing. Then what
         // the files hold is known to reach it. Those before only order the pieces.
         if (isLast && count == 0 && _sealedAt > LogPosition.Zero)
             _batch.DeleteRange([0], [0]);
         Filled.Stage(_batch.Bytes);
+
+        // It came another way than from the log: what a comparison of states expects of it is what the source had there.
+        if (isLast && _sealedAt > LogPosition.Zero)
+            Filled.AssumeDigest(_sourceDigest);
         if (isLast)
             Filled.Publish(_sealedAt);
         else if (_loaded + 1 < _sealedAt.Value)
@@ -143,6 +170,31 @@ internal sealed partial class EngineConversion
         return NextStep.Slice;
     }
 
+    private int GatherRows(EngineScan rows, out long bytes)
+    {
+        _batch.Clear();
+        bytes = 0;
+        int count = 0;
+        try
+        {
+            for (; rows.Valid && bytes < SliceBytes; rows.Next(), count++)
+            {
+                ReadOnlySpan<byte> key = rows.Key;
+                RefuseLongKey(key);
+                ReadOnlySpan<byte> value = rows.Value;
+                _batch.Put(key, value, rows.ExpiresAtMs);
+                bytes += key.Length + value.Length;
+            }
+        }
+        catch (CorruptionException e)
+        {
+            _site.SourceDamaged(e);
+            throw;
+        }
+
+        return count;
+    }
+
     private NextStep CatchUp()
     {
         KeepAhead();
@@ -150,9 +202,11 @@ internal sealed partial class EngineConversion
             return After(delay);
         if (!TakeSlice())
             return NextStep.Slice;
+        if (_feed!.WantsFetch)
+            return Fetch();
 
         // Behind what is durable: of a keyspace whose writers do not wait for it, that may be far behind what they have written.
-        if (_feed!.BytesBehind > _turnBytesMax)
+        if (_feed.BytesBehind > _turnBytesMax)
             _site.RequestDurable();
         return AreFlushed() ? NextStep.Mailbox : After(s_poll);
     }
@@ -164,8 +218,8 @@ internal sealed partial class EngineConversion
         TimeSpan passed = _scheduler.Time.GetElapsedTime(_measuredAt, now);
         if (passed < s_window)
             return;
-        ulong taken = _feed!.ReadUpTo.Value;
-        ulong appended = taken + (ulong)_feed.BytesBehind;
+        long taken = _feed!.BytesRead;
+        long appended = taken + _feed.BytesBehind;
         double tookPerSecond = (taken - _measuredTaken) / passed.TotalSeconds;
         bool isMeasured = passed < 4 * s_window;
         bool gains = taken - _measuredTaken >= (appended - _measuredAppended) * GainWanted;
@@ -214,12 +268,11 @@ internal sealed partial class EngineConversion
 
     private void BeginCompare()
     {
-        _sourceRows = _site.Source.CreateScan(new IteratorOptions { IncludeExpired = true, BypassCache = true });
+        _sourceRows = ScanSource();
         _targetRows = Filled.CreateScan(new IteratorOptions { IncludeExpired = true, BypassCache = true });
 
         // By now either may have dropped what has expired, whenever it liked: only what has not counts.
         _liveAfterMs = _scheduler.Time.GetUtcNow().ToUnixTimeMilliseconds();
-        _sourceRows.SeekToFirst();
         _targetRows.SeekToFirst();
         RestartPace();
         Tell(ConversionStage.Comparing);
@@ -230,7 +283,7 @@ internal sealed partial class EngineConversion
         if (Delay(SliceBytes) is { } delay)
             return After(delay);
         if (_sourceRows!.Valid)
-            _ofSource = Sum(_sourceRows, _ofSource);
+            _ofSource = SumSource(_sourceRows);
         else if (_targetRows!.Valid)
             _ofTarget = Sum(_targetRows, _ofTarget);
         _status = _status with { RowsCompared = _ofSource.Rows + _ofTarget.Rows };
@@ -238,13 +291,27 @@ internal sealed partial class EngineConversion
         // The target goes on taking what is written.
         TakeSlice();
         if (_sourceRows.Valid || _targetRows!.Valid)
-            return NextStep.Slice;
+            return _feed!.WantsFetch ? Fetch() : NextStep.Slice;
         CloseScans();
-        if (_ofSource != _ofTarget)
+        _isHopeless = _ofSource != _ofTarget;
+        if (_isHopeless)
             throw new CorruptionException($"the copy is not what was copied: its rows' checksum is {_ofTarget}, and that of the source's {_ofSource}");
         _status = _status with { Checksum = _ofSource.ToString() };
         Tell(ConversionStage.CatchingUp);
         return NextStep.Slice;
+    }
+
+    private RowChecksum SumSource(EngineScan rows)
+    {
+        try
+        {
+            return Sum(rows, _ofSource);
+        }
+        catch (CorruptionException e)
+        {
+            _site.SourceDamaged(e);
+            throw;
+        }
     }
 
     private RowChecksum Sum(EngineScan rows, RowChecksum sum)
@@ -270,7 +337,11 @@ internal sealed partial class EngineConversion
         Check.That(Filled.FlushedPosition >= _sealedAt, $"the target's files hold {Filled.FlushedPosition} of {_sealedAt}");
         Tell(ConversionStage.Switching);
         IStorageEngine before = _site.Source;
-        _site.Switch(Filled);
+        if (!_site.TrySwitch(Filled))
+        {
+            Tell(ConversionStage.CatchingUp);
+            return;
+        }
 
         // From here on the log is kept for it as for any engine.
         _before = before;
@@ -282,9 +353,9 @@ internal sealed partial class EngineConversion
     /// <summary>Takes a slice of what the log has; true when there is no more for now.</summary>
     private bool TakeSlice()
     {
-        ulong from = _feed!.ReadUpTo.Value;
+        long from = _feed!.BytesRead;
         bool isAll = false;
-        while (!isAll && _feed.ReadUpTo.Value - from < SliceBytes)
+        while (!isAll && _feed.BytesRead - from < SliceBytes)
             isAll = !TakeSome();
         Volatile.Write(ref _keptFrom, Math.Max(_feed.ReadUpTo.Value, 1));
         _status = _status with { LogBytesBehind = _feed.BytesBehind, Elapsed = _scheduler.Time.GetElapsedTime(_beganAt) };
@@ -300,10 +371,13 @@ internal sealed partial class EngineConversion
             return false;
         }
 
-        while (TakeSome())
+        do
         {
+            while (TakeSome())
+            {
+            }
         }
-
+        while (_feed.Fetch());
         return true;
     }
 
@@ -312,9 +386,9 @@ internal sealed partial class EngineConversion
     {
         _gathered.ClearAndTrim(2 * SliceBytes);
         _batches.Clear();
-        ulong from = _feed!.ReadUpTo.Value;
+        long from = _feed!.BytesRead;
         bool isThere = true;
-        while (_batches.Count < TogetherMax && _feed.ReadUpTo.Value - from < TogetherBytes && (isThere = _feed.TryNext(out ReadOnlySpan<byte> batch)))
+        while (_batches.Count < TogetherMax && _feed.BytesRead - from < TogetherBytes && (isThere = _feed.TryNext(out ReadOnlySpan<byte> batch)))
         {
             if (batch.IsEmpty)
                 continue;
@@ -360,12 +434,12 @@ internal sealed partial class EngineConversion
     private void RefuseTooManyKeys(int keys)
     {
         if (Filled.KeysLeft < keys)
-            throw new IndexFullException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more");
+            throw new UnfitException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more");
     }
 
     private void RefuseLongKey(ReadOnlySpan<byte> key)
     {
         if (key.Length > Filled.KeyBytesMax)
-            throw new StorageException($"there is a key of {key.Length} bytes, and the engine {_status.To} takes keys of at most {Filled.KeyBytesMax}");
+            throw new UnfitException($"there is a key of {key.Length} bytes, and the engine {_status.To} takes keys of at most {Filled.KeyBytesMax}");
     }
 }

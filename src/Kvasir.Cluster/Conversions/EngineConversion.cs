@@ -62,6 +62,8 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     private RowChecksum _ofSource;
     private RowChecksum _ofTarget;
     private LogPosition _sealedAt;
+    private StateDigest _sourceDigest;
+    private bool _isHopeless;
     private (LogPosition OfSource, LogPosition OfTarget)? _flushAsked;
     private ulong _loaded;
     private long _turnBytesMax = TurnBytesMin;
@@ -203,6 +205,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         }
         catch (StorageException e)
         {
+            _isHopeless |= e is UnfitException;
             next = Fail(ConversionStage.Failed, e.Message);
         }
 
@@ -218,13 +221,14 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
             _turn = StepOwner.MailboxRuns;
         }
 
-        NextStep next = NextStep.Slice;
+        NextStep next;
         try
         {
-            InMailbox();
+            next = InMailbox();
         }
         catch (StorageException e)
         {
+            _isHopeless |= e is UnfitException;
             next = Fail(ConversionStage.Failed, e.Message);
         }
 
@@ -330,6 +334,6 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     private void Tell(ConversionStage stage, string? reason = null)
     {
         _stage = stage;
-        _status = _status with { Stage = stage, Reason = reason, Elapsed = _scheduler.Time.GetElapsedTime(_beganAt) };
+        _status = _status with { Stage = stage, Reason = reason, IsHopeless = _isHopeless, Elapsed = _scheduler.Time.GetElapsedTime(_beganAt) };
     }
 }

@@ -1,6 +1,7 @@
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Scheduling;
 
 namespace Kvasir.Cluster.Conversions;
@@ -15,7 +16,7 @@ internal interface IConversionSite
 
     ReplicaMailbox Mailbox { get; }
 
-    /// <summary>The engine that is there, until <see cref="Switch"/>.</summary>
+    /// <summary>The engine that is there, until <see cref="TrySwitch"/>.</summary>
     IStorageEngine Source { get; }
 
     /// <summary>Engines should write what they have in memory to their files.</summary>
@@ -31,10 +32,19 @@ internal interface IConversionSite
     IStorageEngine OpenTarget();
 
     /// <summary>
-    /// Everything published is durable when it returns, and nothing but it; the position is that of the last of it. Throws where
-    /// that cannot be, or writes are refused. In the mailbox.
+    /// A walk over <see cref="SourceView"/> that begins in the same turn of the mailbox holds the log up to this position, all of it
+    /// durable, and nothing else. False where that cannot be said now and can be soon; throws where writes are refused. In the mailbox.
     /// </summary>
-    LogPosition Seal();
+    bool TrySeal(out LogPosition position);
+
+    /// <summary>What of the source is copied and compared.</summary>
+    ReadView SourceView { get; }
+
+    /// <summary>Of the source, at the position that was sealed last. In the mailbox.</summary>
+    StateDigest SealedDigest { get; }
+
+    /// <summary>The source's files are found to be damaged.</summary>
+    void SourceDamaged(CorruptionException cause);
 
     /// <summary>
     /// The writes behind a sealed position, which the log keeps from now on for as long as the conversion needs them. In the mailbox.
@@ -42,10 +52,11 @@ internal interface IConversionSite
     IWriteFeed BeginFeed(LogPosition sealedAt);
 
     /// <summary>
-    /// Durably and at once the target is the replica's engine. When it throws, a restart may find either, and both must stay whole
-    /// until <see cref="Withdraw"/> has returned. In the mailbox, with both engines at the same position.
+    /// Durably and at once the target, which is at the position that was just sealed, is the replica's engine. When it throws, a restart
+    /// may find either, and both must stay whole until <see cref="Withdraw"/> has returned. False where nothing was done, because there is
+    /// too much on its way at the moment. In the mailbox.
     /// </summary>
-    void Switch(IStorageEngine target);
+    bool TrySwitch(IStorageEngine target);
 
     /// <summary>
     /// After a switch that failed: durably, the source is the replica's engine. Does nothing when none was tried. In the mailbox.
@@ -68,8 +79,17 @@ internal interface IWriteFeed : IDisposable
     /// <summary>All writes up to here have been given.</summary>
     LogPosition ReadUpTo { get; }
 
+    /// <summary>Bytes of the log up to there, from wherever it began to count.</summary>
+    long BytesRead { get; }
+
     /// <summary>Bytes of the log behind that, durable or not.</summary>
     long BytesBehind { get; }
+
+    /// <summary>There may be more that only <see cref="Fetch"/> can bring.</summary>
+    bool WantsFetch => false;
+
+    /// <summary>Reads ahead; false where there is nothing more for now. In the mailbox.</summary>
+    bool Fetch() => false;
 
     /// <summary>The next record; false when none is durable yet. Throws where the log has let go of it, or is damaged.</summary>
     /// <param name="batch">What it has of the replica's: empty where it has nothing. Valid until the next call.</param>

@@ -14,6 +14,9 @@ public enum DirectoryCallKind : byte
     GroupReports = 3,
     WhereaboutsRequest = 4,
     StoppedCopies = 5,
+    MoveReports = 6,
+    MoveRequest = 7,
+    MoveReply = 8,
 }
 
 /// <summary>
@@ -29,7 +32,7 @@ public static class DirectoryCallCodec
 
     /// <summary>What a message claims to be.</summary>
     public static DirectoryCallKind KindOf(ReadOnlySpan<byte> message) =>
-        message.Length > 0 && message[0] is >= (byte)DirectoryCallKind.JoinRequest and <= (byte)DirectoryCallKind.StoppedCopies
+        message.Length > 0 && message[0] is >= (byte)DirectoryCallKind.JoinRequest and <= (byte)DirectoryCallKind.MoveReply
             ? (DirectoryCallKind)message[0]
             : DirectoryCallKind.None;
 
@@ -154,6 +157,75 @@ public static class DirectoryCallCodec
         FieldReader fields = Begin(message, DirectoryCallKind.WhereaboutsRequest);
         request = new WhereaboutsRequest(fields.Number(1, ulong.MaxValue), new NodeId(fields.Number(1, ulong.MaxValue)));
         return fields.IsWhole;
+    }
+
+    public static void Write(BytesBuffer destination, IReadOnlyList<MoveReport> reports)
+    {
+        FieldWriter fields = Begin(destination, DirectoryCallKind.MoveReports);
+        fields.Number((ulong)reports.Count);
+        foreach (MoveReport report in reports)
+            MoveCodec.Write(fields, report);
+    }
+
+    public static bool TryRead(ReadOnlySpan<byte> message, [NotNullWhen(true)] out IReadOnlyList<MoveReport>? reports)
+    {
+        FieldReader fields = Begin(message, DirectoryCallKind.MoveReports);
+        var read = new MoveReport[Count(ref fields, ReportsMax, message.Length)];
+        for (int i = 0; i < read.Length; i++)
+            read[i] = MoveCodec.ReadReport(ref fields);
+        reports = fields.IsWhole ? read : null;
+        return reports is not null;
+    }
+
+    public static void WriteMoveRequest(BytesBuffer destination, string keyspace) =>
+        Begin(destination, DirectoryCallKind.MoveRequest).Text(keyspace);
+
+    public static bool TryReadMoveRequest(ReadOnlySpan<byte> message, [NotNullWhen(true)] out string? keyspace)
+    {
+        FieldReader fields = Begin(message, DirectoryCallKind.MoveRequest);
+        string name = fields.Text(TextLengthMax);
+        keyspace = fields.IsWhole ? name : null;
+        return keyspace is not null;
+    }
+
+    /// <summary>Null for none, where the keyspace never moved.</summary>
+    public static void Write(BytesBuffer destination, MoveOverview? overview)
+    {
+        FieldWriter fields = Begin(destination, DirectoryCallKind.MoveReply);
+        fields.Number(overview is null ? 0UL : 1);
+        if (overview is null)
+            return;
+        fields.Text(overview.Keyspace);
+        MoveCodec.Write(fields, overview.Move);
+        fields.Number((ulong)overview.Copies.Count);
+        foreach (CopyMove copy in overview.Copies)
+        {
+            fields.Number((ulong)copy.Shard);
+            fields.Number(copy.Node.Value);
+            fields.Number(copy.Report is null ? 0UL : 1);
+            if (copy.Report is { } report)
+                MoveCodec.Write(fields, report);
+        }
+    }
+
+    public static bool TryRead(ReadOnlySpan<byte> message, out MoveOverview? overview)
+    {
+        overview = null;
+        FieldReader fields = Begin(message, DirectoryCallKind.MoveReply);
+        if (fields.Number(1) == 0)
+            return fields.IsWhole;
+        string keyspace = fields.Text(DirectoryCodec.NameLengthMax);
+        KeyspaceMove move = MoveCodec.Read(ref fields);
+        var copies = new CopyMove[Count(ref fields, ReportsMax, message.Length)];
+        for (int i = 0; i < copies.Length; i++)
+        {
+            int shard = (int)fields.Number(DirectoryCodec.ShardsMax - 1);
+            var node = new NodeId(fields.Number(1, uint.MaxValue));
+            copies[i] = new CopyMove(shard, node, fields.Number(1) == 1 ? MoveCodec.ReadReport(ref fields) : null);
+        }
+
+        overview = fields.IsWhole ? new MoveOverview(keyspace, move, copies) : null;
+        return overview is not null;
     }
 
     private static NodeAddress[] ReadNodes(ref FieldReader fields)

@@ -18,6 +18,9 @@ internal static class DirectoryCodec
     // Of a group whose members are not all the first of their nodes, or some of whose members are leaving.
     private const uint GenerationsVersion = 2;
 
+    // Of a keyspace that moves to another engine, or did.
+    private const uint MoveVersion = 2;
+
     public const int NameLengthMax = 64;
     public const int AddressLengthMax = 255;
 
@@ -31,7 +34,12 @@ internal static class DirectoryCodec
     public const int DatabasesMax = 16 * 1024;
 
     /// <summary>Every value begins with one; a newer one is refused.</summary>
-    public static uint VersionKnown(DirectoryKind kind) => kind == DirectoryKind.Group ? GenerationsVersion : FormatVersion;
+    public static uint VersionKnown(DirectoryKind kind) => kind switch
+    {
+        DirectoryKind.Group => GenerationsVersion,
+        DirectoryKind.Keyspace => MoveVersion,
+        _ => FormatVersion,
+    };
 
     /// <summary>The version of a value, for what could not be read.</summary>
     public static uint VersionOf(ReadOnlySpan<byte> value) =>
@@ -73,7 +81,7 @@ internal static class DirectoryCodec
     public static byte[] Write(KeyspaceRecord keyspace)
     {
         var bytes = new BytesBuffer();
-        FieldWriter fields = Begin(bytes);
+        FieldWriter fields = Begin(bytes, keyspace.Move is null ? FormatVersion : MoveVersion);
         fields.Text(keyspace.Name);
         fields.Number(keyspace.Database is { } database ? (ulong)database + 1 : 0);
         fields.Text(keyspace.Engine);
@@ -83,6 +91,8 @@ internal static class DirectoryCodec
         fields.Number((ulong)keyspace.Replicas);
         fields.Number(NumberOf(keyspace.Durability));
         fields.Number((ulong)keyspace.Conflicts);
+        if (keyspace.Move is { } move)
+            MoveCodec.Write(fields, move);
         return bytes.WrittenSpan.ToArray();
     }
 
@@ -143,7 +153,8 @@ internal static class DirectoryCodec
 
     public static bool TryRead(KeyspaceId id, ReadOnlySpan<byte> value, [NotNullWhen(true)] out KeyspaceRecord? keyspace)
     {
-        FieldReader fields = Begin(value);
+        var fields = new FieldReader(value);
+        bool hasMove = fields.Number(FormatVersion, MoveVersion) == MoveVersion;
         string name = fields.Text(NameLengthMax);
         int database = (int)fields.Number(DatabasesMax) - 1;
         var read = new KeyspaceRecord
@@ -159,6 +170,8 @@ internal static class DirectoryCodec
             Durability = DurabilityOf(fields.Number(1, 3)),
             Conflicts = (KeyspaceConflicts)fields.Number((ulong)KeyspaceConflicts.None, (ulong)KeyspaceConflicts.Crdt),
         };
+        if (hasMove)
+            read = read with { Move = MoveCodec.Read(ref fields, read.Engine) };
         keyspace = fields.IsWhole && (read.Shards & (read.Shards - 1)) == 0 ? read : null;
         return keyspace is not null;
     }

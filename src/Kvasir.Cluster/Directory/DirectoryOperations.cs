@@ -142,6 +142,8 @@ public static partial class DirectoryOperations
             return DirectoryDecision.Refuse("the keyspace 'system' is the cluster's own");
         if (keyspace.Record.Database is { } database)
             return DirectoryDecision.Refuse($"'{name}' is the database that SELECT {database} knows: it can be emptied, not dropped");
+        if (keyspace.Record.IsMoving)
+            return DirectoryDecision.Refuse($"keyspace {name} is being converted: abort that first");
         var draft = new DirectoryDraft(view);
         foreach (GroupRecord group in view.Groups)
         {

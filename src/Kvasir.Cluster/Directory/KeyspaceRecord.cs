@@ -38,8 +38,11 @@ public sealed record KeyspaceRecord
     /// <summary>The index that SELECT knows it by, or null.</summary>
     public int? Database { get; init; }
 
-    /// <summary>The word of an engine factory.</summary>
+    /// <summary>The word of an engine factory; while it moves to another, that of the one that it had.</summary>
     public required string Engine { get; init; }
+
+    /// <summary>The move to another engine that is under way, or the last one; null where there was none.</summary>
+    public KeyspaceMove? Move { get; init; }
 
     public required KeyspacePartitioning Partitioning { get; init; }
 
@@ -57,6 +60,12 @@ public sealed record KeyspaceRecord
 
     public bool IsSystem => Id == KeyspaceId.System;
 
+    /// <summary>It is under way from one engine to another, or back: copies have one or the other.</summary>
+    public bool IsMoving => Move is { IsUnderWay: true };
+
+    /// <summary>What every copy shall have.</summary>
+    public string EngineWanted => Move is { IsUnderWay: true } move ? move.Wanted : Engine;
+
     /// <summary>The choices in the words that they are made in, in the order that people read them.</summary>
     public IReadOnlyList<(string Choice, string Value)> Choices =>
     [
@@ -69,8 +78,8 @@ public sealed record KeyspaceRecord
         ("conflicts", WordOf(Conflicts)),
     ];
 
-    /// <summary>What one copy of one of its shards is opened with.</summary>
-    public KeyspaceOptions ToOptions() => new() { Name = Name, Engine = Engine, Durability = Durability };
+    /// <summary>What a copy of one of its shards is made with.</summary>
+    public KeyspaceOptions ToOptions() => new() { Name = Name, Engine = EngineWanted, Durability = Durability };
 
     private static string WordOf<TChoice>(TChoice choice) where TChoice : struct, Enum =>
         choice is KeyspaceConflicts.LastWriteWins ? "lww" : choice.ToString().ToLowerInvariant();

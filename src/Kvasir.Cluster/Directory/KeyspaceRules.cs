@@ -117,6 +117,11 @@ internal static class KeyspaceRules
         return null;
     }
 
+    /// <summary>Why a keyspace with that partitioning cannot have the engine, or null.</summary>
+    public static string? RefusalOfEngine(string engine, KeyspacePartitioning partitioning) =>
+        Unknown(s_engines, "engine", engine)
+        ?? (partitioning == KeyspacePartitioning.Range && engine == "log" ? OfCombination(new KeyspaceRequest { Name = "", Partitioning = "range", Engine = "log" }) : null);
+
     private static string? NotYet(KeyspaceRequest request)
     {
         if (request.Replication != "raft")

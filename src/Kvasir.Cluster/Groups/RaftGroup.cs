@@ -396,7 +396,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     /// The replica begins anew from a snapshot that is in an engine of its own; false when it is not needed. The engine that was
     /// there is the caller's.
     /// </summary>
-    internal bool TryInstall(TimeSpan now, in SnapshotHead head, IStorageEngine engine, out IStorageEngine before)
+    internal bool TryInstall(TimeSpan now, in SnapshotHead head, IStorageEngine engine, string engineName, out IStorageEngine before)
     {
         before = Replica.Engine;
 
@@ -405,7 +405,8 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         _host.Touch(this);
         if (IsOut || !_member.TryInstallSnapshot(now, head.Index, head.Term, head.Configuration))
             return false;
-        _replica = new Replica(Id.Value, Replica.Options, engine, this);
+        _replica = new Replica(Id.Value, Replica.Options with { Engine = engineName }, engine, this);
+        HasMisfit = false;
         engine.ExpectReads(false);
         _entries.Reset(head.Index);
         _applied = _stable = _snapshot = head.Index;

@@ -19,6 +19,8 @@ internal sealed class StreamWalk(JournalWriter journal, uint stream, LogPosition
 
     public LogPosition ReadUpTo { get; private set; } = after;
 
+    public long BytesRead => (long)ReadUpTo.Value;
+
     public long BytesBehind => (long)(journal.AppendedPosition.Value - ReadUpTo.Value);
 
     public bool TryNext(out ReadOnlySpan<byte> batch)

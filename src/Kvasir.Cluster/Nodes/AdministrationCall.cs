@@ -13,6 +13,8 @@ internal enum AdministrationVerb : byte
     Drain = 3,
     Decommission = 4,
     PreferLeader = 5,
+    ConvertKeyspace = 6,
+    AbortConversion = 7,
 }
 
 /// <summary>
@@ -48,7 +50,7 @@ internal sealed record AdministrationCall(AdministrationVerb Verb, IReadOnlyList
     {
         call = null;
         if (bytes.Length < 4 || bytes[0] != Kind || bytes[1] != FormatVersion || bytes[3] > WordsMax
-            || bytes[2] is 0 or > (byte)AdministrationVerb.PreferLeader)
+            || bytes[2] is 0 or > (byte)AdministrationVerb.AbortConversion)
             return false;
         var verb = (AdministrationVerb)bytes[2];
         string[] words = new string[bytes[3]];

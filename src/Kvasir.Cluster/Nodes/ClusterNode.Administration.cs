@@ -17,7 +17,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     private static readonly TimeSpan s_administrationPatience = TimeSpan.FromSeconds(5);
 
     private readonly List<(GroupId Group, NodeId To, long Since, Action<string?> Done)> _transfers = [];
-    private readonly List<(string Keyspace, bool IsThere, long Since, Action<string?> Done)> _awaitedNews = [];
+    private readonly List<(Func<bool> HasCome, long Since, Action<string?> Done)> _awaitedNews = [];
 
     ulong IClusterTopology.ClusterId => _membership?.Cluster ?? 0;
 
@@ -33,7 +33,10 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     IReadOnlyList<KeyspaceDescription> IClusterTopology.Keyspaces =>
     [
         .. View.Keyspaces.Where(k => !k.Record.IsSystem).OrderBy(k => k.Record.Name, NaturalOrder.Instance).Select(k => k.Record).Select(k => new KeyspaceDescription(
-            k.Name, _router.NumberOf(k), k.Engine, Word(k.Partitioning), k.Shards, Word(k.Replication), k.Replicas, Word(k.Durability))),
+            k.Name, _router.NumberOf(k), k.Engine, Word(k.Partitioning), k.Shards, Word(k.Replication), k.Replicas, Word(k.Durability))
+        {
+            MovesTo = k.IsMoving ? k.EngineWanted : null,
+        }),
     ];
 
     IReadOnlyList<GroupDescription> IClusterTopology.Groups =>
@@ -49,10 +52,10 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
 
     void IClusterAdministration.CreateKeyspace(KeyspaceRequest request, Action<string?> done) =>
         PostAdministration(
-            new AdministrationCall(AdministrationVerb.CreateKeyspace, [request.Name, .. request.ToWords()]), error => AwaitNews(error, request.Name, isThere: true, done));
+            new AdministrationCall(AdministrationVerb.CreateKeyspace, [request.Name, .. request.ToWords()]), error => AwaitNews(error, () => IsThere(request.Name), done));
 
     void IClusterAdministration.DropKeyspace(string name, Action<string?> done) =>
-        PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), error => AwaitNews(error, name, isThere: false, done));
+        PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), error => AwaitNews(error, () => !IsThere(name), done));
 
     void IClusterAdministration.Drain(NodeId node, Action<string?> done) =>
         PostAdministration(new AdministrationCall(AdministrationVerb.Drain, [node.ToString()]), done);
@@ -78,7 +81,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     }
 
     /// <summary>Whoever asked this node finds here what it has asked for, as soon as it hears that it is done.</summary>
-    private void AwaitNews(string? error, string keyspace, bool isThere, Action<string?> done)
+    private void AwaitNews(string? error, Func<bool> hasCome, Action<string?> done)
     {
         if (error is not null)
         {
@@ -86,7 +89,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             return;
         }
 
-        _awaitedNews.Add((keyspace, isThere, Time.GetTimestamp(), done));
+        _awaitedNews.Add((hasCome, Time.GetTimestamp(), done));
         LookAfterNews();
     }
 
@@ -94,13 +97,15 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
     {
         for (int i = _awaitedNews.Count - 1; i >= 0; i--)
         {
-            (string keyspace, bool isThere, long since, Action<string?> done) = _awaitedNews[i];
-            if (_router.FindDatabase(Encoding.UTF8.GetBytes(keyspace)) >= 0 != isThere && Time.GetElapsedTime(since) < s_administrationPatience)
+            (Func<bool> hasCome, long since, Action<string?> done) = _awaitedNews[i];
+            if (!hasCome() && Time.GetElapsedTime(since) < s_administrationPatience)
                 continue;
             _awaitedNews.RemoveAt(i);
             done(null);
         }
     }
+
+    private bool IsThere(string keyspace) => _router.FindDatabase(Encoding.UTF8.GetBytes(keyspace)) >= 0;
 
     private void PostAdministration(AdministrationCall call, Action<string?> done) =>
         Mailbox.Post(new ActionItem(execution => AdministrateOrForward(execution, call, done)));
@@ -146,7 +151,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
         }));
     }
 
-    private static DirectoryDecision Decide(DirectoryView view, AdministrationCall call)
+    private DirectoryDecision Decide(DirectoryView view, AdministrationCall call)
     {
         switch (call.Verb)
         {
@@ -156,6 +161,10 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
                     : DirectoryDecision.Refuse(refusal);
             case AdministrationVerb.DropKeyspace when call.Words.Count == 1:
                 return DirectoryOperations.DropKeyspace(view, call.Words[0]);
+            case AdministrationVerb.ConvertKeyspace when call.Words.Count == 2:
+                return DirectoryOperations.BeginMove(view, call.Words[0], call.Words[1], NowMs);
+            case AdministrationVerb.AbortConversion when call.Words.Count == 1:
+                return DirectoryOperations.AbortMove(view, call.Words[0]);
             case AdministrationVerb.Drain when TryNode(call, 0, out NodeId drained):
                 return DirectoryOperations.Drain(view, drained);
             case AdministrationVerb.Decommission when TryNode(call, 0, out NodeId leaving):
@@ -213,6 +222,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             Last = group.LastIndex.Value,
             LagMs = lag == TimeSpan.MaxValue ? -1 : (long)lag.TotalMilliseconds,
             HasLease = group.HasLease,
+            Engine = group.Replica.Options.Engine,
             IndexPercent = group.Replica.Engine.GetStatistics().IndexPercent,
             Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? "ok",
         };

@@ -150,6 +150,8 @@ public sealed partial class ClusterNode
             Mailbox.Post(new ActionItem(execution => AskedToJoin(execution, call, join)));
         else if (kind == DirectoryCallKind.WhereaboutsRequest && DirectoryCallCodec.TryRead(request, out WhereaboutsRequest whereabouts))
             Mailbox.Post(new ActionItem(_ => AskedForWhereabouts(call, whereabouts)));
+        else if (DirectoryCallCodec.TryReadMoveRequest(request, out string? keyspace))
+            Mailbox.Post(new ActionItem(_ => AskedForMove(call, keyspace)));
         else if (AdministrationCall.TryRead(request, out AdministrationCall? administration))
             Mailbox.Post(new ActionItem(execution => Administrate(execution, administration, error => Transport.Answer(call, AdministrationCall.WriteReply(error)))));
         else
@@ -207,6 +209,12 @@ public sealed partial class ClusterNode
         if (DirectoryCallCodec.KindOf(message) == DirectoryCallKind.StoppedCopies && DirectoryCallCodec.TryRead(message, out IReadOnlyList<StoppedCopy>? copies))
         {
             Mailbox.Post(new ActionItem(_ => TakeNoteOfStopped(from, copies)));
+            return;
+        }
+
+        if (DirectoryCallCodec.KindOf(message) == DirectoryCallKind.MoveReports && DirectoryCallCodec.TryRead(message, out IReadOnlyList<MoveReport>? moves))
+        {
+            Mailbox.Post(new ActionItem(_ => TakeNoteOfMoves(from, moves)));
             return;
         }
 

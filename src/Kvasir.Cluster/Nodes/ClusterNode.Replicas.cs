@@ -107,10 +107,12 @@ public sealed partial class ClusterNode
         // One that was opened before its keyspace was known.
         foreach (RaftGroup group in _host.Groups)
         {
-            if (group != _directory && KnownOptionsOf(group.Id) is { } options && options != group.Replica.Options)
+            if (group != _directory && KnownOptionsOf(group.Id) is { } known && known with { Engine = group.Replica.Options.Engine } is var options
+                && options != group.Replica.Options)
                 group.Replica.Options = options;
         }
 
+        ReckonLimits();
         (_arranged, _arrangedFresh) = (view, isFresh);
         _router.Rebuild(view);
         LookAfterNews();
@@ -270,7 +272,11 @@ public sealed partial class ClusterNode
     private Action ReplicaReplacing(RaftGroup group, IStorageEngine engine)
     {
         if (group != _directory)
+        {
+            StopConversion(group);
             return () => _router.Rebuild(View);
+        }
+
         DirectoryRecords records = ReadRecords(engine, group.Replica.Options.Engine);
         return () =>
         {
@@ -285,6 +291,8 @@ public sealed partial class ClusterNode
     {
         Announcer?.Invoke($"shard {group.Id} is no longer kept here");
         _snapshots?.Closed(group);
+        TryStopConversion(group);
+        _ended.Remove(group.Id);
         _host!.Close(group);
         _journal!.Remove(group.Id);
         LogPosition position = _journal.Write();
@@ -320,6 +328,10 @@ public sealed partial class ClusterNode
             _arranged = null;
         }
     }
+
+    /// <summary>Of a snapshot that comes: what the directory wants by now, as far as this node knows it.</summary>
+    private string EngineWantedOf(RaftGroup group) =>
+        group != _directory && KeyspaceOf(group.Id) is { } keyspace ? keyspace.EngineWanted : group.Replica.Options.Engine;
 
     private KeyspaceOptions OptionsOf(GroupId id) =>
         KnownOptionsOf(id) ?? new KeyspaceOptions { Name = "unknown", Engine = _options.Engine };

@@ -27,6 +27,7 @@ public sealed partial class ClusterNode
     private void ReplicaStopped(RaftGroup group)
     {
         string reason = group.StopReason!;
+        TryStopConversion(group);
         Volatile.Write(ref _stopped, [.. _stopped.Where(s => s.Group != group.Id), new StoppedReplica(group.Id, group.Difference, reason)]);
         Say(group.Id == GroupId.Directory
             ? $"the directory: {reason}; empty this node's folder and let it join anew"

@@ -23,6 +23,7 @@ public sealed partial class ClusterNode
     private const int RoundsOfHealth = 10;
     private const int RoundsOfDisk = 5;
     private const int RoundsOfMemory = 200;
+    private const int RoundsOfConversions = 2;
 
     // A follower that lags further is brought up by a snapshot, where the journal is longer than it should be.
     private const ulong KeptForFollowersMax = 1_000_000;
@@ -70,10 +71,18 @@ public sealed partial class ClusterNode
         {
             Report(execution);
             TellOfStopped();
+            ReportMoves();
         }
 
+        if (_round % RoundsOfConversions == 0)
+            LookAfterConversions();
+
         if (_round % RoundsOfDirectory == 0 && _directory.IsServing && _desk!.IsIdle)
+        {
             KeepDirectory(execution);
+            SettleMoves(execution);
+        }
+
         if (_round % RoundsOfJournal == 0)
         {
             LookForDamage();
@@ -229,13 +238,16 @@ public sealed partial class ClusterNode
         if (retained > _options.JournalBytesMax / 4)
         {
             foreach (RaftGroup group in _host.Groups)
-                group.Compact(KeptFrom(group, retained));
+                group.Compact(LogIndex.Least(KeptFrom(group, retained), NeededByConversion(group)));
         }
 
         GroupId holder = _journal.TrimNow();
         _host.WriteSoon();
         if (retained > _options.JournalBytesMax / 4 * 3 && _host.TryFind(holder, out RaftGroup? oldest))
+        {
             oldest.Replica.Engine.Flush();
+            FlushTarget(oldest);
+        }
     }
 
     private LogIndex KeptFrom(RaftGroup group, long retained)
@@ -264,6 +276,8 @@ public sealed partial class ClusterNode
             long bytes = group.Replica.Engine.GetStatistics().MemTableBytes;
             if (bytes > largestBytes)
                 (largest, largestBytes) = (group.Replica.Engine, bytes);
+            if (TargetOf(group, out long filled) is { } target && filled > largestBytes)
+                (largest, largestBytes) = (target, filled);
         }
 
         largest?.Flush();

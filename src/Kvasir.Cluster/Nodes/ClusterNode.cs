@@ -69,7 +69,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
         _log = new NodeLog(this);
         _router = new ClusterRouter(this, options.DatabaseCount);
-        _folders = new ReplicaFolders(environment.Files, options.Folder + "/" + ReplicasFolder, OpenEngine);
+        _folders = new ReplicaFolders(environment.Files, options.Folder + "/" + ReplicasFolder, OpenEngine) { EngineWanted = EngineWantedOf };
         _upkeepItem = new UpkeepItem(this);
         _deskItem = new PostedItem(this, static (node, execution) => node._desk?.Look(execution));
         _rearrangeItem = new PostedItem(this, static (node, _) =>
@@ -355,6 +355,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _host = null;
         _directory = null;
         host?.Dispose();
+        StopConversions();
         _snapshots?.Stop();
         _snapshots = null;
         try

@@ -59,6 +59,9 @@ public sealed record ClusterNodeOptions
     /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
     public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
 
+    /// <summary>What conversions to another engine read of replicas, at most, all together: the rest is for those who are served.</summary>
+    public long ConversionBytesPerSecond { get; init; } = 64L << 20;
+
     /// <summary>
     /// Free space that must be there after the disk was full before the node goes on: with less it would soon be full again,
     /// and leadership move to and fro. As much is kept (<c>RESERVE</c>) for a start on a full disk; 0 for neither.

@@ -130,7 +130,16 @@ public sealed partial class KvasirNode
             return node.OpenEngine(after);
         }
 
-        public LogPosition Seal()
+        public ReadView SourceView => ReadView.Published;
+
+        // Of a node that is alone nobody compares states.
+        public StateDigest SealedDigest => StateDigest.Unknown;
+
+        public void SourceDamaged(CorruptionException cause)
+        {
+        }
+
+        public bool TrySeal(out LogPosition position)
         {
             if (node._log.Refusal is { } refusal)
                 throw new WritesStoppedException(refusal.Message);
@@ -138,7 +147,8 @@ public sealed partial class KvasirNode
 
             // Who synced it may be another thread that is only about to say so.
             Source.MarkStable(node._log.Journal.DurablePosition);
-            return node._log.AppendedPosition;
+            position = node._log.AppendedPosition;
+            return true;
         }
 
         public IWriteFeed BeginFeed(LogPosition sealedAt)
@@ -149,7 +159,7 @@ public sealed partial class KvasirNode
             return new StreamWalk(node._log.Journal, replica.StreamId, sealedAt);
         }
 
-        public void Switch(IStorageEngine target)
+        public bool TrySwitch(IStorageEngine target)
         {
             KeyspaceTable table = node._table.WithMoved(after);
             _hasTriedToSwitch = true;
@@ -159,6 +169,7 @@ public sealed partial class KvasirNode
             replica.Pace = null;
             lock (node._flushedLock)
                 node._convertedFlushed = null;
+            return true;
         }
 
         public void Withdraw()

@@ -77,10 +77,30 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         }
     }
 
-    public IStorageEngine OpenIncoming(RaftGroup group, out string folder)
+    /// <summary>Which engine a group's replica shall have; what it has, where nobody says.</summary>
+    public Func<RaftGroup, string> EngineWanted { get; init; } = static group => group.Replica.Options.Engine;
+
+    public IStorageEngine OpenIncoming(RaftGroup group, out string folder, out string name)
     {
-        folder = PathOf(group.Id, Numbers(group.Id).DefaultIfEmpty(0).Max() + 1);
-        return open(folder, group.Replica.Options.Engine);
+        name = EngineWanted(group);
+        folder = NextPathOf(group.Id);
+        return open(folder, name);
+    }
+
+    /// <summary>An empty folder beside the one that the replica has, which is nobody's before it is marked.</summary>
+    public string Reserve(GroupId group)
+    {
+        string folder = NextPathOf(group);
+        files.CreateFolder(folder);
+        return folder;
+    }
+
+    /// <summary>The folder is no longer the replica's, durably, whether it was or not.</summary>
+    public void Unmark(string folder)
+    {
+        if (files.FileExists(folder + MarkSuffix))
+            files.Delete(folder + MarkSuffix);
+        files.SyncFolder(root);
     }
 
     public void Mark(RaftGroup group, string folder, LogIndex index) => WriteMark(folder + MarkSuffix, Magic, index);
@@ -163,6 +183,8 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
             Remove(group.Id, number);
         }
     }
+
+    private string NextPathOf(GroupId group) => PathOf(group, Numbers(group).DefaultIfEmpty(0).Max() + 1);
 
     private string PathOf(GroupId group, int number) =>
         number == 0 ? $"{root}/{group}" : string.Create(CultureInfo.InvariantCulture, $"{root}/{group}.{number}");

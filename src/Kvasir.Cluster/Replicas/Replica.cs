@@ -12,6 +12,7 @@ namespace Kvasir.Cluster.Replicas;
 public sealed class Replica
 {
     private readonly WriteBatch _staged = new();
+    private SharedLimits? _shared;
 
     // Records that somebody waits for because of another replica's durability: ascending, some of them durable by now.
     private readonly List<LogPosition> _awaited = [];
@@ -34,8 +35,25 @@ public sealed class Replica
     /// <summary>Reads and statistics from any thread; writes only through the members of this class.</summary>
     public IStorageEngine Engine { get; private set; }
 
-    /// <summary>Its engine takes only so many keys, or only so long ones: who writes asks before.</summary>
+    /// <summary>Its engine takes only so many keys, or only so long ones, or another one's limits count: who writes asks before.</summary>
     public bool IsLimited { get; private set; }
+
+    /// <summary>The longest key that may be written.</summary>
+    public int KeyBytesMax => Math.Min(Engine.KeyBytesMax, _shared?.KeyBytesMax ?? int.MaxValue);
+
+    /// <summary>How many keys that are not there may be written.</summary>
+    public long KeysLeft => Math.Min(Engine.KeysLeft, _shared?.KeysLeft ?? long.MaxValue);
+
+    /// <summary>While copies have one engine or another: what none of them may be given is not written. Null where all are alike.</summary>
+    public SharedLimits? Shared
+    {
+        get => _shared;
+        internal set
+        {
+            _shared = value;
+            IsLimited = value is not null || Limits(Engine);
+        }
+    }
 
     /// <summary>Of a replica whose writers are held back, for whatever follows them; null of others.</summary>
     internal WritePace? Pace { get; set; }
@@ -62,7 +80,7 @@ public sealed class Replica
         Check.That(!HasStaged, "a replica moves to another engine in the middle of a write");
         Options = options;
         Engine = engine;
-        IsLimited = Limits(engine);
+        IsLimited = _shared is not null || Limits(engine);
 
         // A sweep that is under way goes on in another order, and comes to some keys never.
         Census.ExpectExpired();
@@ -77,8 +95,8 @@ public sealed class Replica
     internal void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         // Whoever was not asked before is refused here, at the latest: what is in the log must be taken.
-        if (IsLimited && key.Length > Engine.KeyBytesMax)
-            throw new KeyTooLongException(key.Length, Engine.KeyBytesMax);
+        if (IsLimited && key.Length > KeyBytesMax)
+            throw new KeyTooLongException(key.Length, KeyBytesMax);
         int start = _staged.Bytes.Length;
         _staged.Put(key, prefix, value, expiresAtMs);
         Engine.Stage(_staged.Bytes[start..]);
@@ -145,3 +163,10 @@ public sealed class Replica
         _staged.Clear();
     }
 }
+
+/// <summary>What all engines take that copies of a keyspace may have.</summary>
+/// <param name="KeyBytesMax">The longest key.</param>
+/// <param name="KeyEngine">Whose limit that is.</param>
+/// <param name="KeysLeft">How many more keys, as it was last reckoned.</param>
+/// <param name="RoomEngine">Whose limit that is.</param>
+public sealed record SharedLimits(int KeyBytesMax, string KeyEngine, long KeysLeft, string RoomEngine);

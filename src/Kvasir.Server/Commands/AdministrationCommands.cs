@@ -188,7 +188,7 @@ internal static class AdministrationCommands
     }
 
     /// <summary>Makes a place for the answer, and gives what fills it.</summary>
-    private static Action<string?> Later(CommandContext context)
+    public static Action<string?> Later(CommandContext context)
     {
         ReplicaMailbox mailbox = context.Node.Mailbox;
         PendingReply? reply = context.Session.AwaitReply();

@@ -1,6 +1,8 @@
 using System.Text;
+using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Conversions;
-using Kvasir.Cluster.Nodes;
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
@@ -23,7 +25,7 @@ internal static class ConversionCommand
         string name = Text(context, 2);
         string word = Text(context, 3);
         if (context.Node.Alone is not { } node)
-            context.Reply.Error("ERR keyspaces of a cluster cannot be converted: create another with the engine that you want, and copy");
+            RunInCluster(context, context.Node.Clustered!.Administration, name, word);
         else if (context.ArgumentCount == 4 && Is(word, "status"))
             WriteStatus(context.Reply, node.ConversionOf(name));
         else if (context.ArgumentCount == 4 && Is(word, "abort"))
@@ -32,6 +34,31 @@ internal static class ConversionCommand
             Answer(context, node.BeginConversion(name, Text(context, 4)));
         else
             context.Reply.Error("ERR KEYSPACE CONVERT name engine NAME, or name STATUS, or name ABORT");
+    }
+
+    private static void RunInCluster(CommandContext context, IClusterAdministration administration, string name, string word)
+    {
+        if (context.ArgumentCount == 4 && Is(word, "status"))
+            administration.ConversionOf(name, WriteLater(context));
+        else if (context.ArgumentCount == 4 && Is(word, "abort"))
+            administration.AbortConversion(name, AdministrationCommands.Later(context));
+        else if (context.ArgumentCount == 5 && Is(word, "engine"))
+            administration.ConvertKeyspace(name, Text(context, 4), AdministrationCommands.Later(context));
+        else
+            context.Reply.Error("ERR KEYSPACE CONVERT name engine NAME, or name STATUS, or name ABORT");
+    }
+
+    private static Action<MoveOverview?> WriteLater(CommandContext context)
+    {
+        ReplicaMailbox mailbox = context.Node.Mailbox;
+        TimeProvider time = context.Node.Time;
+        int protocol = context.Reply.Protocol;
+        PendingReply? reply = context.Session.AwaitReply();
+        return overview =>
+        {
+            if (reply is not null)
+                mailbox.Post(new StatusAnswer(reply, overview, protocol, time.GetUtcNow().ToUnixTimeMilliseconds()));
+        };
     }
 
     private static void Answer(CommandContext context, string? refusal)
@@ -65,7 +92,7 @@ internal static class ConversionCommand
         Field(reply, "elapsed-ms", (long)status.Elapsed.TotalMilliseconds);
     }
 
-    private static string WordOf(ConversionStage stage) => stage switch
+    public static string WordOf(ConversionStage stage) => stage switch
     {
         ConversionStage.Preparing => "preparing",
         ConversionStage.Copying => "copying",
@@ -94,4 +121,15 @@ internal static class ConversionCommand
     private static bool Is(string word, string wanted) => word.Equals(wanted, StringComparison.OrdinalIgnoreCase);
 
     private static string Text(CommandContext context, int argument) => Encoding.UTF8.GetString(context.Argument(argument));
+
+    private sealed class StatusAnswer(PendingReply reply, MoveOverview? overview, int protocol, long nowMs) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            RespWriter writer = new(new Primitives.BytesBuffer(1024)) { Protocol = protocol };
+            MovePage.Write(writer, overview, nowMs);
+            reply.Replied(writer.Buffer.WrittenSpan);
+            reply.Session.Server.WakeNow();
+        }
+    }
 }

@@ -57,7 +57,7 @@ internal static class StatusPage
 
     public static void Write(RespWriter reply, KeyspaceDescription keyspace)
     {
-        reply.MapHeader(keyspace.IndexPercent is null ? 8 : 9);
+        reply.MapHeader(8 + (keyspace.IndexPercent is null ? 0 : 1) + (keyspace.MovesTo is null ? 0 : 1));
         Field(reply, "name", keyspace.Name);
         Field(reply, "database", keyspace.Database);
         Field(reply, "engine", keyspace.Engine);
@@ -68,6 +68,8 @@ internal static class StatusPage
         Field(reply, "durability", keyspace.Durability);
         if (keyspace.IndexPercent is { } percent)
             Field(reply, "index-percent", percent);
+        if (keyspace.MovesTo is { } engine)
+            Field(reply, "moves-to", engine);
     }
 
     private static void Write(RespWriter reply, GroupDescription group)
@@ -83,7 +85,7 @@ internal static class StatusPage
 
     private static void Write(RespWriter reply, ReplicaDescription replica)
     {
-        reply.MapHeader(replica.IndexPercent is null ? 14 : 15);
+        reply.MapHeader(replica.IndexPercent is null ? 15 : 16);
         Field(reply, "group", replica.Group.Value);
         Field(reply, "role", replica.Role);
         Field(reply, "term", (long)replica.Term);
@@ -98,6 +100,7 @@ internal static class StatusPage
         Field(reply, "lag-ms", replica.LagMs);
         Field(reply, "lease", replica.HasLease ? 1 : 0);
         Field(reply, "disk", replica.Disk);
+        Field(reply, "engine", replica.Engine);
         if (replica.IndexPercent is { } percent)
             Field(reply, "index-percent", percent);
     }

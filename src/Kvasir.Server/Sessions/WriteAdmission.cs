@@ -21,7 +21,7 @@ internal static class WriteAdmission
             return true;
         int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : Math.Min(definition.LastKey, context.ArgumentCount - 1);
         int step = Math.Max(definition.KeyStep, 1);
-        long keysLeft = replica.Engine.KeysLeft;
+        long keysLeft = replica.KeysLeft;
         long keys = 0;
         bool isNear = (last - definition.FirstKey + step) / step >= keysLeft;
         for (int i = definition.FirstKey; i <= last; i += step)
@@ -40,7 +40,7 @@ internal static class WriteAdmission
         if (!replica.IsLimited)
             return true;
         long keys = 0;
-        long keysLeft = replica.Engine.KeysLeft;
+        long keysLeft = replica.KeysLeft;
         return Admits(context, replica, key, keysLeft == 0, ref keys, keysLeft);
     }
 
@@ -63,16 +63,24 @@ internal static class WriteAdmission
 
     private static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key, bool isNear, ref long keys, long keysLeft)
     {
-        if (key.Length > replica.Engine.KeyBytesMax)
+        if (key.Length > replica.KeyBytesMax)
         {
+            string engine = replica.Shared is { } shared && shared.KeyBytesMax < replica.Engine.KeyBytesMax ? shared.KeyEngine : replica.Options.Engine;
             context.Reply.Error(
-                $"ERR key is longer than {replica.Engine.KeyBytesMax} bytes, the most that engine {replica.Options.Engine} of keyspace {replica.Options.Name} takes");
+                $"ERR key is longer than {replica.KeyBytesMax} bytes, the most that engine {engine} of keyspace {replica.Options.Name} takes");
             return false;
         }
 
         // Looked for only where it matters; one that is there, deleted but not forgotten yet, counts as new.
         if (!isNear || context.Execution.Get(replica, key, value: null).Found || ++keys <= keysLeft)
             return true;
+        if (replica.Shared is { } limits && limits.KeysLeft < replica.Engine.KeysLeft)
+        {
+            context.Reply.Error(
+                $"OOM keyspace {replica.Options.Name} takes no new keys: it is being converted, and those of engine {limits.RoomEngine} are in memory, where there is no room for more; delete some, give more memory, or abort the conversion");
+            return false;
+        }
+
         EngineStatistics statistics = replica.Engine.GetStatistics();
         context.Reply.Error(
             $"OOM keyspace {replica.Options.Name} takes no new keys: those of engine {replica.Options.Engine} are in memory, and take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take beside those of other keyspaces; delete some, or give more memory");

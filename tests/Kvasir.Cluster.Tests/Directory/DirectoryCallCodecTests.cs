@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
@@ -20,7 +21,27 @@ public sealed class DirectoryCallCodecTests
         ["join reply: ask another"] = Bytes(JoinReply.Redirect("a:1")),
         ["group reports"] = Bytes((IReadOnlyList<GroupReport>)[new GroupReport(new GroupId(5), 7), new GroupReport(new GroupId(9), 1)]),
         ["stopped copies"] = Bytes((IReadOnlyList<StoppedCopy>)[new StoppedCopy(new GroupId(5), 0), new StoppedCopy(new GroupId(9), 300)]),
+        ["move reports"] = Bytes((IReadOnlyList<MoveReport>)[Report]),
+        ["move request"] = Written(b => DirectoryCallCodec.WriteMoveRequest(b, "s")),
+        ["move reply: never moved"] = Written(b => DirectoryCallCodec.Write(b, (MoveOverview?)null)),
+        ["move reply"] = Written(b => DirectoryCallCodec.Write(b, new MoveOverview(
+            "s", new KeyspaceMove { From = "lsm", To = "log", State = KeyspaceMoveState.Moving, Number = 2, BeganAtMs = 300 },
+            [new CopyMove(0, new NodeId(3), null), new CopyMove(1, new NodeId(1), Report)]))),
         ["whereabouts request"] = Bytes(new WhereaboutsRequest(300, new NodeId(3))),
+    };
+
+    private static MoveReport Report => new()
+    {
+        Group = new GroupId(5),
+        Generation = 0,
+        Number = 2,
+        Engine = "log",
+        Stage = ConversionStage.Done,
+        Rows = 3,
+        Bytes = 300,
+        RowsEstimated = 3,
+        RowsCompared = 6,
+        Text = "x",
     };
 
     [Fact]
@@ -74,6 +95,8 @@ public sealed class DirectoryCallCodecTests
 
     private static byte[] Bytes(JoinReply reply) => Written(b => DirectoryCallCodec.Write(b, reply));
 
+    private static byte[] Bytes(IReadOnlyList<MoveReport> reports) => Written(b => DirectoryCallCodec.Write(b, reports));
+
     private static byte[] Bytes(IReadOnlyList<StoppedCopy> copies) => Written(b => DirectoryCallCodec.Write(b, copies));
 
     private static byte[] Bytes(WhereaboutsRequest request) => Written(b => DirectoryCallCodec.Write(b, request));
@@ -93,6 +116,9 @@ public sealed class DirectoryCallCodecTests
         DirectoryCallKind.JoinReply => DirectoryCallCodec.TryRead(bytes, out JoinReply? reply) ? Bytes(reply) : null,
         DirectoryCallKind.GroupReports => DirectoryCallCodec.TryRead(bytes, out IReadOnlyList<GroupReport>? reports) ? Bytes(reports) : null,
         DirectoryCallKind.WhereaboutsRequest => DirectoryCallCodec.TryRead(bytes, out WhereaboutsRequest whereabouts) ? Bytes(whereabouts) : null,
+        DirectoryCallKind.MoveReports => DirectoryCallCodec.TryRead(bytes, out IReadOnlyList<MoveReport>? moves) ? Bytes(moves) : null,
+        DirectoryCallKind.MoveRequest => DirectoryCallCodec.TryReadMoveRequest(bytes, out string? keyspace) ? Written(b => DirectoryCallCodec.WriteMoveRequest(b, keyspace)) : null,
+        DirectoryCallKind.MoveReply => DirectoryCallCodec.TryRead(bytes, out MoveOverview? overview) ? Written(b => DirectoryCallCodec.Write(b, overview)) : null,
         DirectoryCallKind.StoppedCopies => DirectoryCallCodec.TryRead(bytes, out IReadOnlyList<StoppedCopy>? copies) ? Bytes(copies) : null,
         _ => null,
     };

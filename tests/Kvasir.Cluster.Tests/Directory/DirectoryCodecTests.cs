@@ -17,6 +17,7 @@ public sealed class DirectoryCodecTests
         ["counters"] = (DirectoryKey.Counters.ToBytes(), DirectoryCodec.Write(new IdCounters(new NodeId(4), new KeyspaceId(3), new GroupId(6)))),
         ["node 3"] = (DirectoryKey.Of(new NodeId(3)).ToBytes(), DirectoryCodec.Write(Node)),
         ["keyspace 2"] = (DirectoryKey.Of(new KeyspaceId(2)).ToBytes(), DirectoryCodec.Write(Keyspace)),
+        ["keyspace 3"] = (DirectoryKey.Of(new KeyspaceId(3)).ToBytes(), DirectoryCodec.Write(MovingKeyspace)),
         ["group 5"] = (DirectoryKey.Of(new GroupId(5)).ToBytes(), DirectoryCodec.Write(Group)),
         ["group 6"] = (DirectoryKey.Of(new GroupId(6)).ToBytes(), DirectoryCodec.Write(MovedGroup)),
     };
@@ -44,6 +45,20 @@ public sealed class DirectoryCodecTests
         Replicas = 3,
         Durability = Durability.Sync,
         Conflicts = KeyspaceConflicts.None,
+    };
+
+    private static KeyspaceRecord MovingKeyspace => new()
+    {
+        Id = new KeyspaceId(3),
+        Name = "s",
+        Engine = "lsm",
+        Partitioning = KeyspacePartitioning.Static,
+        Shards = 1,
+        Replication = KeyspaceReplication.Raft,
+        Replicas = 3,
+        Durability = Durability.Sync,
+        Conflicts = KeyspaceConflicts.None,
+        Move = new KeyspaceMove { From = "lsm", To = "log", State = KeyspaceMoveState.Aborting, Number = 2, Reason = "aborted", BeganAtMs = 300 },
     };
 
     private static GroupRecord Group => new()
@@ -95,6 +110,7 @@ public sealed class DirectoryCodecTests
         Assert.Equal(new IdCounters(new NodeId(4), new KeyspaceId(3), new GroupId(6)), view.Counters);
         Assert.Equal(Node, view.Node(new NodeId(3)));
         Assert.Equal(Keyspace, view.Keyspace(new KeyspaceId(2))?.Record);
+        Assert.Equal(MovingKeyspace, view.Keyspace(new KeyspaceId(3))?.Record);
         Assert.Equal(Group, view.Group(new GroupId(5)));
         Assert.Equal(MovedGroup, view.Group(new GroupId(6)));
         Assert.Same(view.Group(new GroupId(5)), view.KeyspaceOfDatabase(0)?.Groups[3]);
@@ -202,7 +218,7 @@ public sealed class DirectoryCodecTests
         records.ApplyBatch(batch.Bytes);
         Assert.Empty(records.View.Groups);
         Assert.Equal(IdCounters.First, records.View.Counters);
-        Assert.Single(records.View.Keyspaces);
+        Assert.Equal(2, records.View.Keyspaces.Length);
         Assert.NotNull(records.View.Cluster);
 
         batch.Clear();

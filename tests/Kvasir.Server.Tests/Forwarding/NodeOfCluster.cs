@@ -16,6 +16,7 @@ using Kvasir.Storage.Journal;
 using Microsoft.Extensions.Logging.Abstractions;
 using DirectoryHealth = Kvasir.Cluster.Directory.DirectoryHealth;
 using KeyspaceRequest = Kvasir.Cluster.Directory.KeyspaceRequest;
+using MoveOverview = Kvasir.Cluster.Directory.MoveOverview;
 
 namespace Kvasir.Server.Tests.Forwarding;
 
@@ -212,6 +213,15 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     }
 
     public void DropKeyspace(string name, Action<string?> done) => Ask($"drop {name}", done);
+
+    public void ConvertKeyspace(string name, string engine, Action<string?> done) => Ask($"convert {name} {engine}", done);
+
+    public void AbortConversion(string name, Action<string?> done) => Ask($"abort {name}", done);
+
+    public void ConversionOf(string name, Action<MoveOverview?> done) => done(name == Move?.Keyspace ? Move : null);
+
+    /// <summary>What is known of a conversion.</summary>
+    public MoveOverview? Move { get; set; }
 
     public void Drain(NodeId node, Action<string?> done) => Ask($"drain {node}", done);
 

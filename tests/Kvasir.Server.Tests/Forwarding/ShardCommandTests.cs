@@ -1,6 +1,9 @@
 using System.Globalization;
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Transport;
 
 namespace Kvasir.Server.Tests.Forwarding;
 
@@ -94,6 +97,38 @@ public sealed class ShardCommandTests
         Assert.StartsWith("*1\r\n*4\r\n:0\r\n:16383\r\n*4\r\n$9\r\n127.0.0.1\r\n:7002\r\n", client.Send("CLUSTER SLOTS"), StringComparison.Ordinal);
         Assert.StartsWith("*1\r\n*4\r\n$5\r\nslots\r\n*2\r\n:0\r\n:16383\r\n$5\r\nnodes\r\n*2\r\n", client.Send("CLUSTER SHARDS"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR not possible here", client.Send("CLUSTER MEET 127.0.0.1 1"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AConversionTellsOfAllCopies()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        Assert.Equal("+OK\r\n+OK\r\n", client.Send("KEYSPACE CONVERT db0 ENGINE log", "KEYSPACE CONVERT db0 abort"));
+        Assert.Equal(["convert db0 log", "abort db0"], cluster[1].Asked.TakeLast(2));
+        Assert.StartsWith("-ERR KEYSPACE CONVERT name engine NAME", client.Send("KEYSPACE CONVERT db0 sideways"), StringComparison.Ordinal);
+        Assert.Equal("$-1\r\n", client.Send("KEYSPACE CONVERT db0 STATUS"));
+
+        KeyspaceMove move = new() { From = "lsm", To = "log", State = KeyspaceMoveState.Moving, Number = 1 };
+        MoveReport report = new() { Group = new GroupId(5), Generation = 0, Number = 1, Engine = "lsm", Stage = ConversionStage.Comparing, Rows = 7 };
+        MoveReport done = report with { Engine = "log", Stage = ConversionStage.Done, Rows = 5, Text = "00ff of 5 rows" };
+        cluster[1].Move = new MoveOverview(
+            "db0", move, [new CopyMove(0, new NodeId(1), done), new CopyMove(0, new NodeId(2), report), new CopyMove(0, new NodeId(3), null)]);
+        string told = client.Send("KEYSPACE CONVERT db0 STATUS");
+        Assert.StartsWith("*32\r\n$8\r\nkeyspace\r\n$3\r\ndb0\r\n", told, StringComparison.Ordinal);
+        Assert.Contains("state\r\n$9\r\ncomparing\r\n$4\r\nrows\r\n:12\r\n", told, StringComparison.Ordinal);
+        Assert.Contains("checksum\r\n$25\r\nthe same in 1 of 3 copies\r\n", told, StringComparison.Ordinal);
+        Assert.Contains("copies-done\r\n:1\r\n$9\r\nwaits-for\r\n*1\r\n$41\r\nshard 0 on node 3: nothing is heard of it\r\n", told, StringComparison.Ordinal);
+
+        cluster[1].Move = new MoveOverview("db0", move, [new CopyMove(0, new NodeId(2), report with { Stage = ConversionStage.Failed, Text = "no room" })]);
+        told = client.Send("KEYSPACE CONVERT db0 STATUS");
+        Assert.Contains("state\r\n$7\r\nwaiting\r\n", told, StringComparison.Ordinal);
+        Assert.Contains("shard 0 on node 2: no room; it is tried again", told, StringComparison.Ordinal);
+
+        cluster[1].Move = new MoveOverview("db0", move with { State = KeyspaceMoveState.Failed, Reason = "a key is too long", BeganAtMs = 5, EndedAtMs = 12, Copies = 3 }, []);
+        told = client.Send("KEYSPACE CONVERT db0 STATUS");
+        Assert.Contains("state\r\n$6\r\nfailed\r\n", told, StringComparison.Ordinal);
+        Assert.Contains("reason\r\n$17\r\na key is too long\r\n$10\r\nelapsed-ms\r\n:7\r\n", told, StringComparison.Ordinal);
     }
 
     [Fact]

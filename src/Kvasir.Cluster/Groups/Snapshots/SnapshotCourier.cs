@@ -43,6 +43,12 @@ internal sealed class SnapshotCourier(
 
     public bool IsIdle => _senders.Count == 0 && _receivers.Count == 0 && _retired.Count == 0;
 
+    /// <summary>A snapshot is on its way to this replica, or the engine that the last one replaced is still there.</summary>
+    public bool IsReplacing(RaftGroup group) => _receivers.ContainsKey(group.Id) || _retired.Exists(r => r.Group == group);
+
+    /// <summary>A snapshot is read from this engine.</summary>
+    public bool Reads(IStorageEngine engine) => _senders.Exists(s => s.Source == engine);
+
     /// <summary>A message of one of the two channels; its bytes are copied. Any thread.</summary>
     public void Post(NodeId from, ReadOnlySpan<byte> message) =>
         mailbox.Post(new MessageItem(this, from, MessageBuffer.Copy(message)));
@@ -244,8 +250,8 @@ internal sealed class SnapshotCourier(
             Drop(before);
         try
         {
-            IStorageEngine engine = folders.OpenIncoming(group, out string folder);
-            _receivers.Add(id, new SnapshotReceiver(group, from, stream, head, engine, folder) { HeardAt = host.Now() });
+            IStorageEngine engine = folders.OpenIncoming(group, out string folder, out string name);
+            _receivers.Add(id, new SnapshotReceiver(group, from, stream, head, engine, name, folder) { HeardAt = host.Now() });
         }
         catch (StorageException)
         {
@@ -280,7 +286,7 @@ internal sealed class SnapshotCourier(
             if (installs)
             {
                 folders.Mark(group, receiver.Folder, receiver.Head.Index);
-                installs = group.TryInstall(now, receiver.Head, receiver.Engine, out IStorageEngine before);
+                installs = group.TryInstall(now, receiver.Head, receiver.Engine, receiver.EngineName, out IStorageEngine before);
                 if (installs)
                     _retired.Add(new Retired(group, before, receiver.Folder, receiver.Head.Index, now));
             }

@@ -9,7 +9,7 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// A snapshot that arrives, in an engine of its own. It takes the replica's place when all of it is in files. Inside the
 /// mailbox.
 /// </summary>
-internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong stream, SnapshotHead head, IStorageEngine engine, string folder)
+internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong stream, SnapshotHead head, IStorageEngine engine, string engineName, string folder)
 {
     private readonly WriteBatch _rows = new();
     private ulong _published;
@@ -23,6 +23,9 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
     public SnapshotHead Head { get; } = head;
 
     public IStorageEngine Engine { get; } = engine;
+
+    /// <summary>The word of its factory.</summary>
+    public string EngineName { get; } = engineName;
 
     public string Folder { get; } = folder;
 
@@ -43,7 +46,13 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
     {
         _rows.Clear();
         while (SnapshotCodec.TryReadRow(ref content, out ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value, out long expiresAtMs))
+        {
+            // Where it comes from another engine has it.
+            if (key.Length > Engine.KeyBytesMax)
+                return false;
             _rows.Put(key, value, expiresAtMs);
+        }
+
         if (!content.IsEmpty)
             return false;
         try

@@ -26,7 +26,8 @@ internal sealed class SnapshotSender : IDisposable
     public SnapshotSender(RaftGroup group, MemberId member, ulong stream, SnapshotHead head, TimeSpan now)
     {
         (Group, Member, Stream, Head, HeardAt, MovedAt) = (group, member, stream, head, now, now);
-        _rows = group.Replica.Engine.CreateScan(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
+        Source = group.Replica.Engine;
+        _rows = Source.CreateScan(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
         try
         {
             _rows.SeekToFirst();
@@ -39,6 +40,9 @@ internal sealed class SnapshotSender : IDisposable
     }
 
     public RaftGroup Group { get; }
+
+    /// <summary>What is read.</summary>
+    public IStorageEngine Source { get; }
 
     /// <summary>Whom it is for.</summary>
     public MemberId Member { get; }

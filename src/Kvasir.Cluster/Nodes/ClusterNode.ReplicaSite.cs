@@ -1,0 +1,166 @@
+using Kvasir.Cluster.Conversions;
+using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Logs;
+using Kvasir.Cluster.Replicas;
+using Kvasir.Primitives;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Scheduling;
+
+namespace Kvasir.Cluster.Nodes;
+
+/// <content>What lies around a replica of a cluster that moves to another engine.</content>
+public sealed partial class ClusterNode
+{
+    /// <summary>
+    /// What is copied is what is stable: a leader has published more, which it may have to forget. Which folder is the replica's the
+    /// marks beside them say (<see cref="ReplicaFolders"/>): the newer one is it once it has the mark that the older one has.
+    /// </summary>
+    private sealed class ReplicaSite(ClusterNode node, RaftGroup group, string engine, string folder) : IConversionSite
+    {
+        // Of entries that are not stable yet, in the turn that switches.
+        private const long TailBytesMax = 4 << 20;
+
+        private readonly Replica _replica = group.Replica;
+        private bool _hasTriedToSwitch;
+        private bool _hasSwitched;
+        private bool _isAsked;
+        private volatile bool _isUnread;
+
+        public IScheduler Scheduler => node._environment.Scheduler;
+
+        public ReplicaMailbox Mailbox => node.Mailbox;
+
+        public IStorageEngine Source => _replica.Engine;
+
+        public bool MemoryIsShort => node._memory.WriteLimitReached;
+
+        public WritePace Pace { get; } = new(node._environment.Scheduler.Time);
+
+        public ReadView SourceView => ReadView.Stable;
+
+        public StateDigest SealedDigest => Source.StableDigest;
+
+        public void RequestDurable() => node._journal?.RequestSync();
+
+        public void SourceDamaged(CorruptionException cause) => node.Mailbox.Post(new ActionItem(_ => group.Damaged(cause)));
+
+        public IStorageEngine OpenTarget()
+        {
+            long needed = Source.GetStatistics().DiskBytes;
+            long free = node.Files.FreeBytes(node._options.Folder);
+            if (free < needed)
+                throw new DiskFullException($"the copy needs about {needed} bytes beside what is there, and {free} are free");
+            return node.OpenEngine(folder, engine);
+        }
+
+        public bool TrySeal(out LogPosition position)
+        {
+            position = LogPosition.Zero;
+            if (group.IsClosed || group.IsOut || group.Damage is not null)
+                throw new StorageException($"the replica of shard {group.Id} is stopped");
+            if (group.StablePlace is not { } place)
+                return false;
+            position = new LogPosition(place.Value);
+            return true;
+        }
+
+        public IWriteFeed BeginFeed(LogPosition sealedAt)
+        {
+            _replica.Pace = Pace;
+            return new GroupWalk(group, new LogIndex(sealedAt.Value));
+        }
+
+        public bool TrySwitch(IStorageEngine target)
+        {
+            // Of two newer folders with marks a start takes the last: only one may be on its way.
+            if (node._snapshots!.IsReplacing(group))
+                throw new StorageException("a snapshot for the replica is on its way");
+            if (!group.TryBringUp(target, TailBytesMax))
+                return false;
+            if (node._journal!.NeededOf(group.Id).Missing(group.SnapshotIndex, target.FlushedPosition) is { } missing)
+                throw new StorageException($"the copy is not what the journal counts on: {missing}");
+            _hasTriedToSwitch = true;
+            node._folders.Mark(group, folder, group.SnapshotIndex);
+            _hasSwitched = true;
+            group.MoveTo(target, _replica.Options with { Engine = engine });
+            _replica.Pace = null;
+            return true;
+        }
+
+        public void Withdraw()
+        {
+            if (_hasTriedToSwitch)
+                node._folders.Unmark(folder);
+        }
+
+        public void Forget(bool removesTarget)
+        {
+            _replica.Pace = null;
+            TryRemove();
+        }
+
+        /// <summary>
+        /// Snapshots for others may still be read from it, and only the mailbox knows.
+        /// </summary>
+        public bool TryRetire(IStorageEngine before)
+        {
+            if (!_isUnread)
+            {
+                if (!Volatile.Read(ref _isAsked))
+                {
+                    Volatile.Write(ref _isAsked, true);
+                    node.Mailbox.Post(new ActionItem(_ =>
+                    {
+                        _isUnread = node._snapshots?.Reads(before) != true;
+                        Volatile.Write(ref _isAsked, false);
+                    }));
+                }
+
+                return false;
+            }
+
+            before.Dispose();
+            TryDiscardBefore();
+            return true;
+        }
+
+        /// <summary>It was stopped. Throws where the disk does not take that the target is nobody's.</summary>
+        public void Abandon()
+        {
+            _replica.Pace = null;
+            if (_hasSwitched)
+            {
+                TryDiscardBefore();
+                return;
+            }
+
+            Withdraw();
+            TryRemove();
+        }
+
+        // What is left goes at the next start.
+        private void TryRemove()
+        {
+            try
+            {
+                FolderTree.Remove(node.Files, folder);
+            }
+            catch (StorageException)
+            {
+            }
+        }
+
+        private void TryDiscardBefore()
+        {
+            try
+            {
+                node._folders.DiscardBefore(group, folder);
+            }
+            catch (StorageException)
+            {
+            }
+        }
+    }
+}

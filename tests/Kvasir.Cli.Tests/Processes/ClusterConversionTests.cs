@@ -1,0 +1,86 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Kvasir.Cli.Shell;
+
+namespace Kvasir.Cli.Tests.Processes;
+
+/// <summary>A keyspace of a cluster of real processes moves to another engine.</summary>
+public sealed class ClusterConversionTests : IDisposable
+{
+    private const int Before = 2000;
+    private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-cluster-convert-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public async Task ItMovesUnderLoadThoughANodeDiesInTheMidst()
+    {
+        using (RunningCluster cluster = await RunningCluster.Start(_folder))
+        {
+            string[] pairs = [.. Enumerable.Range(0, Before).SelectMany(static i => new[] { $"{{{i % 8}}}key:{i}", $"value {i}" })];
+            foreach (string[] slot in pairs.Chunk(2).GroupBy(static p => p[0][..3], StringComparer.Ordinal).Select(static g => g.SelectMany(static p => p).ToArray()))
+                Assert.Equal("OK", cluster.Insist(0, ["MSET", .. slot]));
+
+            Assert.Equal("OK", cluster.Insist(1, "KEYSPACE", "CONVERT", "db0", "engine", "btree"));
+            Tools.Run("kill", "-KILL", cluster.ProcessId(2));
+            int written = 0;
+            Tools.Until(
+                () =>
+                {
+                    // What is acknowledged while copies have different engines is as safe as ever.
+                    for (int i = 0; i < 20; i++, written++)
+                        Assert.Equal("OK", cluster.Insist(written % 2, "SET", $"meanwhile:{written}", $"m{written}"));
+                    return Status(cluster, 0) is { } status && status["copies-done"] == "8" && status["waits-for"].Contains("on node 3: nothing is heard of it", StringComparison.Ordinal);
+                },
+                "all copies that are there have moved");
+            Assert.Equal("waiting", Status(cluster, 1)!["state"]);
+
+            using Process again = KvasirProcess.Start("server", "--config", $"{_folder}/node-3.conf", "--json");
+            Assert.NotNull(await again.StandardOutput.ReadLineAsync());
+            Tools.Until(
+                () =>
+                {
+                    Assert.Equal("OK", cluster.Insist(0, "SET", $"meanwhile:{written}", $"m{written++}"));
+                    return Status(cluster, 0) is { } status && status["state"] == "done";
+                },
+                "all copies have moved");
+            Tools.Until(() => KvasirProcess.Run("keyspace", "list", "--json", "-p", cluster.Port(2)).GetAwaiter().GetResult() is { ExitCode: 0 } list
+                && JsonDocument.Parse(list.Output).RootElement.EnumerateArray().First().GetProperty("engine").GetString() == "btree", "every node knows");
+            AssertAllThere(cluster, written);
+            Outcome back = (await KvasirProcess.Run("keyspace", "convert", "db1", "--engine", "log", "--port", cluster.Port(1))).AssertSuccess();
+            Assert.Contains("db1 has the engine log", back.Output, StringComparison.Ordinal);
+            await cluster.Terminate();
+
+            foreach (int node in new[] { 1, 2, 3 })
+                (await KvasirProcess.Run("verify", $"{_folder}/node-{node}")).AssertSuccess();
+            using RunningCluster next = await RunningCluster.Start(_folder);
+            AssertAllThere(next, written);
+            await next.Terminate();
+        }
+    }
+
+    private static void AssertAllThere(RunningCluster cluster, int written)
+    {
+        for (int i = 0; i < Before; i += 97)
+            Assert.Equal($"value {i}", cluster.Insist(i % 3, "GET", $"{{{i % 8}}}key:{i}"));
+        for (int i = 0; i < written; i++)
+            Assert.Equal($"m{i}", cluster.Insist(i % 3, "GET", $"meanwhile:{i}"));
+    }
+
+    /// <summary>Null where there is none; fields by name, lists with commas between.</summary>
+    private static Dictionary<string, string>? Status(RunningCluster cluster, int node)
+    {
+        using RespConnection connection = cluster.Connect(node);
+        RespReply reply = connection.Call("KEYSPACE", "CONVERT", "db0", "STATUS");
+        if (!reply.IsAggregate)
+            return null;
+        Dictionary<string, string> fields = new(StringComparer.Ordinal);
+        for (int i = 0; i + 1 < reply.Items.Count; i += 2)
+        {
+            if (reply.Items[i].Text != "details")
+                fields[reply.Items[i].Text] = reply.Items[i + 1].IsAggregate ? string.Join(',', reply.Items[i + 1].Items.Select(static t => t.Text)) : reply.Items[i + 1].Text;
+        }
+
+        return fields;
+    }
+}
