@@ -54,5 +54,8 @@ public enum ClusterFaults
     /// <summary>Files of replicas rot where they lie; after a while what is damaged is found and replaced by the cluster, or their node by its operator.</summary>
     Rot = 32768,
 
-    All = 65535,
+    /// <summary>Databases move to other engines, and some of these moves are aborted.</summary>
+    Conversions = 65536,
+
+    All = 131071,
 }

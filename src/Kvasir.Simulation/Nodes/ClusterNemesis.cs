@@ -109,6 +109,9 @@ internal sealed class ClusterNemesis
             case ClusterFaults.Rot:
                 _operator.LetRot(random);
                 break;
+            case ClusterFaults.Conversions:
+                Convert(random, time / 4);
+                break;
         }
     }
 
@@ -210,6 +213,25 @@ internal sealed class ClusterNemesis
             return;
         process.Happen(() => ((IClusterAdministration)node).TransferLeader(
             keyspace, shard, to, error => _world.Coverage.Add(error is null ? "leaders handed over" : "leaders not handed over")));
+    }
+
+    /// <summary>A database begins to move, and some moves are aborted a little later, by whomever is asked.</summary>
+    private void Convert(SeededRandom random, TimeSpan later)
+    {
+        string keyspace = $"db{random.Next(ClusterClient.Databases)}";
+        string engine = _world.Engines[random.Next(_world.Engines.Count)];
+        Ask(random.Next(Machines.Count), "conversions begun", (a, done) => a.ConvertKeyspace(keyspace, engine, done));
+        int other = random.Next(Machines.Count);
+        if (random.OneIn(2))
+            _world.Events.After(later, () => Ask(other, "conversions aborted", (a, done) => a.AbortConversion(keyspace, done)));
+    }
+
+    private void Ask(int machine, string what, Action<IClusterAdministration, Action<string?>> question)
+    {
+        // There may be fewer by now.
+        if (Machines[machine % Machines.Count].Process is not { Node: { Host: not null } node } process)
+            return;
+        process.Happen(() => question(node, error => _world.Coverage.Add(error is null ? what : what + ": refused")));
     }
 
     private void Spoil(SeededRandom random, TimeSpan time, DiskFault fault)

@@ -61,7 +61,8 @@ internal sealed class ClusterOperator(ClusterWorld world)
     /// <summary>Files of a machine rot; after a while somebody sees to it.</summary>
     public void LetRot(SeededRandom random)
     {
-        if (!IsIdle || !IsWhole())
+        // What rots in an engine that is about to be left, nobody may ever find.
+        if (!IsIdle || !IsWhole() || DirectoryOfNow()?.Keyspaces.Any(k => k.Record.IsMoving) != false)
             return;
         NodeMachine machine = world.Machines[random.Next(world.Machines.Count)];
         TimeSpan time = TimeSpan.FromSeconds(random.NextDouble() * 20);

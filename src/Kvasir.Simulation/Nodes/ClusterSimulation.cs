@@ -105,6 +105,12 @@ public sealed class ClusterSimulation
         RunUntil(() => _clients[0].IsIdle, "every key can be read");
         List<HistoryEvent> history = HistoryRecorder.Merge(_clients.Select(c => c.Recorder));
         Judge(history);
+        foreach (KeyspaceShards keyspace in _world.Machines[0].Process!.Node!.View.Keyspaces)
+        {
+            if (keyspace.Record.Move is { } move)
+                _world.Coverage.Add($"last conversions: {move.State}");
+        }
+
         _world.Coverage.Add("messages lost", _world.Network.Lost);
         _world.Coverage.Add("messages doubled", _world.Network.Duplicated);
         _world.Coverage.Add("leaders elected", _world.Invariants.Leaders);
@@ -178,7 +184,17 @@ public sealed class ClusterSimulation
         return view.Groups.Length == 1 + (ClusterClient.Databases * 2)
             && view.Groups.All(g => g.IsSettled && (g.Id == GroupId.Directory || g.Replicas.Length == copies))
             && _world.Machines.TrueForAll(m => m.Process!.Node!.View.Groups.SequenceEqual(view.Groups))
-            && view.Groups.All(g => g.Id == GroupId.Directory || IsSpread(view, g));
+            && view.Groups.All(g => g.Id == GroupId.Directory || IsSpread(view, g))
+            && view.Keyspaces.All(k => k.Record.IsSystem || HasItsEngine(k));
+    }
+
+    /// <summary>Every copy has the engine that the directory says, and nobody is on the way to another.</summary>
+    private bool HasItsEngine(KeyspaceShards keyspace)
+    {
+        // Whatever fails is tried again, and no key of these clients is too long for anybody.
+        Check.That(keyspace.Record.Move is not { State: KeyspaceMoveState.Failing or KeyspaceMoveState.Failed }, $"the conversion of {keyspace.Record.Name} has failed: {keyspace.Record.Move?.Reason}");
+        return !keyspace.Record.IsMoving && keyspace.Groups.ToArray().All(g => _world.Machines.TrueForAll(m =>
+            !m.Process!.Node!.Host!.TryFind(g!.Id, out RaftGroup? group) || group.IsOut || group.Replica.Options.Engine == keyspace.Record.Engine));
     }
 
     /// <summary>As far apart as there are places for it.</summary>

@@ -31,8 +31,8 @@ internal sealed class ClusterWorld
 
         // Of its own, so that what goes wrong with a seed is what went wrong with it when there was one engine.
         var engines = new SeededRandom(options.Seed ^ EngineSalt);
-        string[] names = [options.Engine.Name, .. options.OtherEngines.Select(e => e.Name)];
-        DatabaseEngines = [.. Enumerable.Range(0, ClusterClient.Databases).Select(_ => names[engines.Next(names.Length)])];
+        Engines = [options.Engine.Name, .. options.OtherEngines.Select(e => e.Name)];
+        DatabaseEngines = [.. Enumerable.Range(0, ClusterClient.Databases).Select(_ => Engines[engines.Next(Engines.Count)])];
         foreach (string engine in DatabaseEngines)
             Coverage.Add("databases on " + engine);
     }
@@ -42,6 +42,9 @@ internal sealed class ClusterWorld
     public ClusterSimulationOptions Options { get; }
 
     public RaftSettings Settings { get; }
+
+    /// <summary>That there are.</summary>
+    public IReadOnlyList<string> Engines { get; }
 
     /// <summary>By database.</summary>
     public IReadOnlyList<string> DatabaseEngines { get; }

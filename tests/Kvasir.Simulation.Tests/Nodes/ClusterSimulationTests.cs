@@ -32,6 +32,27 @@ public sealed class ClusterSimulationTests
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
+    /// <summary>Databases that move from engine to engine all the while, beside crashes, disks that fail, cuts and snapshots.</summary>
+    [Fact]
+    public void DatabasesMoveFromEngineToEngine()
+    {
+        const int Seeds = 6;
+        int count = Environment.GetEnvironmentVariable("KVASIR_CLUSTER_CONVERSION_SEEDS") is { } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : Seeds;
+        var coverage = new DiskWorkloadCoverage();
+        for (ulong seed = 5000; seed < 5000 + (ulong)count; seed++)
+        {
+            ClusterSimulationOptions options = Options(seed) with
+            {
+                Time = TimeSpan.FromSeconds(40),
+                Faults = ClusterFaults.All & ~(ClusterFaults.Membership | ClusterFaults.Rot),
+            };
+            coverage.Add(ClusterSimulation.Run(options).Coverage);
+        }
+
+        foreach (string what in (string[])["conversions begun", "conversions aborted", "last conversions: Done", "last conversions: Aborted", "states compared"])
+            Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
+    }
+
     /// <summary>Disks that are lost, emptied or rot, nodes that come, go and stay away too long, and nothing else.</summary>
     [Fact]
     public void NodesAndDisksComeAndGo()
@@ -96,7 +117,7 @@ public sealed class ClusterSimulationTests
     [InlineData(216980)]
     public void SeedsThatOnceBrokeAPromise(ulong seed)
     {
-        ClusterSimulationOptions options = Options(seed) with { Time = TimeSpan.FromMinutes(1) };
+        ClusterSimulationOptions options = Options(seed) with { Time = TimeSpan.FromMinutes(1), Faults = ClusterFaults.All & ~ClusterFaults.Conversions };
         ClusterSimulation.Run(options);
         ClusterSimulation.Run(options with { OtherEngines = [] });
     }
