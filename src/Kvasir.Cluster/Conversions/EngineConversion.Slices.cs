@@ -14,9 +14,6 @@ internal sealed partial class EngineConversion
     private const int TogetherMax = 64;
     private const int TogetherBytes = 32 << 10;
 
-    // The turn in the mailbox is for the feed.
-    private bool _fetches;
-
     // So much faster than its writers the target is to be.
     private const double GainWanted = 1.5;
     private const long PaceMin = 64 << 10;
@@ -26,6 +23,9 @@ internal sealed partial class EngineConversion
     private readonly BytesBuffer _gathered = new(TogetherBytes);
     private readonly List<LoggedBatch> _batches = new(TogetherMax);
     private int _flushPolls;
+
+    // The next turn in the mailbox is for the feed.
+    private bool _fetches;
     private long _measuredAt;
     private long _measuredTaken;
     private long _measuredAppended;
@@ -121,15 +121,18 @@ internal sealed partial class EngineConversion
 
     private EngineScan ScanSource()
     {
+        EngineScan? rows = null;
         try
         {
-            EngineScan rows = _site.Source.CreateScan(new IteratorOptions { View = _site.SourceView, IncludeExpired = true, BypassCache = true });
+            rows = _site.Source.CreateScan(new IteratorOptions { View = _site.SourceView, IncludeExpired = true, BypassCache = true });
             rows.SeekToFirst();
             return rows;
         }
-        catch (CorruptionException e)
+        catch (StorageException e)
         {
-            _site.SourceDamaged(e);
+            rows?.Dispose();
+            if (e is CorruptionException damage)
+                _site.SourceDamaged(damage);
             throw;
         }
     }
@@ -245,7 +248,8 @@ internal sealed partial class EngineConversion
             _flushPolls = 0;
         }
 
-        if (IsFlushed(_site.Source, _flushAsked.Value.OfSource) && IsFlushed(Filled, _flushAsked.Value.OfTarget))
+        if (((_site.LeavesFailingSources && _site.Source.BackgroundFailure is not null) || IsFlushed(_site.Source, _flushAsked.Value.OfSource))
+            && IsFlushed(Filled, _flushAsked.Value.OfTarget))
             return true;
 
         // A flush takes what is stable when it is asked for: what became so since wants another.
@@ -365,7 +369,9 @@ internal sealed partial class EngineConversion
     /// <summary>In the mailbox: takes all that is left, unless that is too much for one turn.</summary>
     private bool TakeAll()
     {
-        if (_feed!.BytesBehind > _turnBytesMax)
+        // What is behind is known as of the last fetch.
+        _feed!.Fetch();
+        if (_feed.BytesBehind > _turnBytesMax)
         {
             _turnBytesMax *= 2;
             return false;

@@ -19,6 +19,11 @@ internal interface IConversionSite
     /// <summary>The engine that is there, until <see cref="TrySwitch"/>.</summary>
     IStorageEngine Source { get; }
 
+    /// <summary>
+    /// A source that cannot write its files is copied with what it has in memory: its log is kept for it. Else the conversion fails.
+    /// </summary>
+    bool LeavesFailingSources { get; }
+
     /// <summary>Engines should write what they have in memory to their files.</summary>
     bool MemoryIsShort { get; }
 

@@ -18,6 +18,9 @@ internal sealed class GroupWalk(RaftGroup group, LogIndex after) : IWriteFeed, I
     // In one turn of the mailbox.
     private const long FetchBytes = 256 << 10;
 
+    // So few new ones are no reason to fetch: where somebody always writes, there are always some, and the end is taken in one turn.
+    private const ulong EntriesLeft = 4096;
+
     // Beside its bytes, of an entry: that many small ones count for something.
     private const int EntryOverhead = 16;
 
@@ -27,6 +30,7 @@ internal sealed class GroupWalk(RaftGroup group, LogIndex after) : IWriteFeed, I
     private ulong _readUpTo = after.Value;
     private ulong _fetchedUpTo = after.Value;
     private long _fetchedBehind;
+    private bool _isBehind = true;
     private long _logBehind;
 
     public LogPosition ReadUpTo => new(_readUpTo);
@@ -35,7 +39,7 @@ internal sealed class GroupWalk(RaftGroup group, LogIndex after) : IWriteFeed, I
 
     public long BytesBehind => _fetchedBehind + Volatile.Read(ref _logBehind);
 
-    public bool WantsFetch => _next == _fetched.Count && group.StableIndex.Value > _fetchedUpTo;
+    public bool WantsFetch => _next == _fetched.Count && (_isBehind || group.StableIndex.Value > _fetchedUpTo + EntriesLeft);
 
     public bool Fetch()
     {
@@ -48,6 +52,7 @@ internal sealed class GroupWalk(RaftGroup group, LogIndex after) : IWriteFeed, I
         var from = new LogIndex(_fetchedUpTo);
         if (from < stable)
             group.ReadEntries(from.Next, stable, FetchBytes, this);
+        _isBehind = _fetchedUpTo < stable.Value;
         Volatile.Write(ref _logBehind, group.StableBytesAfter(new LogIndex(_fetchedUpTo)));
         return _fetched.Count > 0;
     }

@@ -127,7 +127,7 @@ public sealed partial class ClusterNode
     /// <summary>Of both, whichever the replica has now: it may have the other one in a moment.</summary>
     private SharedLimits? LimitsOf(Replica replica, KeyspaceMove move)
     {
-        EngineLimits from = FactoryOf(move.From).LimitsIn(_memory), to = FactoryOf(move.To).LimitsIn(_memory);
+        EngineLimits from = LimitsOf(move.From), to = LimitsOf(move.To);
         if (from == EngineLimits.None && to == EngineLimits.None)
             return null;
 
@@ -138,6 +138,9 @@ public sealed partial class ClusterNode
             Math.Min(from.KeyBytesMax, to.KeyBytesMax), from.KeyBytesMax < to.KeyBytesMax ? move.From : move.To,
             keysLeft, from.KeysMax < to.KeysMax ? move.From : move.To);
     }
+
+    private EngineLimits LimitsOf(string engine) =>
+        _environment.Engines.FirstOrDefault(e => e.Name == engine)?.LimitsIn(_memory) ?? EngineLimits.None;
 
     private KeyspaceRecord? KeyspaceOf(GroupId group) =>
         View.Group(group) is { } record ? View.Keyspace(record.Keyspace)?.Record : null;

@@ -34,6 +34,8 @@ public sealed partial class ClusterNode
 
         public IStorageEngine Source => _replica.Engine;
 
+        public bool LeavesFailingSources => true;
+
         public bool MemoryIsShort => node._memory.WriteLimitReached;
 
         public WritePace Pace { get; } = new(node._environment.Scheduler.Time);

@@ -115,6 +115,8 @@ public sealed partial class KvasirNode
 
         public IStorageEngine Source => replica.Engine;
 
+        public bool LeavesFailingSources => false;
+
         public bool MemoryIsShort => node._memory.WriteLimitReached;
 
         public WritePace Pace { get; } = new(node._environment.Scheduler.Time);

@@ -222,7 +222,7 @@ internal sealed class ClusterNemesis
         string engine = _world.Engines[random.Next(_world.Engines.Count)];
         Ask(random.Next(Machines.Count), "conversions begun", (a, done) => a.ConvertKeyspace(keyspace, engine, done));
         int other = random.Next(Machines.Count);
-        if (random.OneIn(2))
+        if (random.OneIn(3))
             _world.Events.After(later, () => Ask(other, "conversions aborted", (a, done) => a.AbortConversion(keyspace, done)));
     }
 

@@ -240,6 +240,7 @@ public sealed class ClusterConversionTests
             execution.Commit();
             execution.TakeGate();
         });
+        world.RunUntil(() => Copies(world).Any(g => g.HasMisfit), "a copy that has moved stops before it", seconds: 5);
         world.RunUntil(() => IsOver(world), "it is over", seconds: 120);
         Assert.Equal(KeyspaceMoveState.Failed, MoveOf(world).State);
         Assert.Contains("a key of 30000 bytes", MoveOf(world).Reason, StringComparison.Ordinal);

@@ -36,7 +36,7 @@ public sealed class ClusterSimulationTests
     [Fact]
     public void DatabasesMoveFromEngineToEngine()
     {
-        const int Seeds = 6;
+        const int Seeds = 12;
         int count = Environment.GetEnvironmentVariable("KVASIR_CLUSTER_CONVERSION_SEEDS") is { } wanted ? int.Parse(wanted, CultureInfo.InvariantCulture) : Seeds;
         var coverage = new DiskWorkloadCoverage();
         for (ulong seed = 5000; seed < 5000 + (ulong)count; seed++)
