@@ -138,11 +138,14 @@ internal static class ConvertCommand
         $"{status.Text("keyspace")} from {status.Text("from")} to {status.Text("to")}: {status.Text("state")}, {100 * PartOf(status):0}%, {status.Number("rows")} rows ({Megabytes(status.Number("bytes"))}) copied, {status.Number("rows-compared")} compared, {Megabytes(status.Number("log-bytes-behind"))} of log to go{CopiesOf(status)}");
 
     /// <summary>Of a cluster: how many of its copies are done, and what holds up others.</summary>
-    private static string CopiesOf(ReplyFields status) => status.Number("copies") is { } copies
-        ? string.Create(
-            CultureInfo.InvariantCulture,
-            $"; {status.Number("copies-done")} of {copies} copies done{string.Concat(status.Texts("waits-for").Select(static w => "; waits for " + w))}")
-        : "";
+    private static string CopiesOf(ReplyFields status)
+    {
+        if (status.Number("copies") is not { } copies)
+            return "";
+        IReadOnlyList<string> waits = status.Texts("waits-for");
+        string waitsFor = waits.Count == 0 ? "" : "; waits for " + waits[0] + (waits.Count == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $", and {waits.Count - 1} more"));
+        return string.Create(CultureInfo.InvariantCulture, $"; {status.Number("copies-done")} of {copies} copies done{waitsFor}");
+    }
 
     private static string EndOf(ReplyFields status) => status.Text("state") == "done"
         ? string.Create(

@@ -10,6 +10,9 @@ internal static class MovePage
 {
     private const string Waiting = "waiting";
 
+    // Copies tell of themselves twice a second: before that, silence says nothing.
+    private const long TellingMs = 2000;
+
     public static void Write(RespWriter reply, MoveOverview? overview, long nowMs)
     {
         if (overview is null)
@@ -38,7 +41,7 @@ internal static class MovePage
         Field(reply, "elapsed-ms", Math.Max(0, (isOver ? move.EndedAtMs : nowMs) - move.BeganAtMs));
         Field(reply, "copies", copies);
         Field(reply, "copies-done", isOver ? copies : overview.Copies.Count(c => IsDone(c, move)));
-        string[] waits = [.. overview.Copies.Select(c => WaitOf(c, move)).OfType<string>()];
+        string[] waits = [.. overview.Copies.Where(c => c.Report is not null || nowMs - move.BeganAtMs > TellingMs).Select(c => WaitOf(c, move)).OfType<string>()];
         reply.BulkString("waits-for"u8);
         reply.ArrayHeader(waits.Length);
         foreach (string wait in waits)
