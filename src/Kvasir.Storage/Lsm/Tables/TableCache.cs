@@ -20,6 +20,7 @@ internal sealed class TableCache
     private readonly List<TableFile> _open = [];
     private int _hand;
     private long _memoryBytes;
+    private bool _isClosed;
 
     public TableCache(IFileSystem files, string folder, BlockCache blocks, int openMax, bool verify)
     {
@@ -50,7 +51,7 @@ internal sealed class TableCache
             if (table.Reader is { } present && present.TryAddReference())
                 return present;
             MakeRoom(0);
-            IFile file = _files.Open(TableFiles.TablePath(_folder, table.Number), FileOpenMode.Read);
+            IFile file = OpenFile(table.Number);
             SSTableReader reader = SSTableReader.Open(file, table.Number, table.FileId, _blocks, _verify);
             _memoryBytes += reader.MemoryBytes;
             MakeRoom(1);
@@ -77,8 +78,22 @@ internal sealed class TableCache
     {
         lock (_lock)
         {
+            _isClosed = true;
             while (_open.Count > 0)
                 CloseAt(_open.Count - 1);
+        }
+    }
+
+    /// <summary>A walk may outlive its store, and whoever closed that may have removed its folder.</summary>
+    private IFile OpenFile(ulong number)
+    {
+        try
+        {
+            return _files.Open(TableFiles.TablePath(_folder, number), FileOpenMode.Read);
+        }
+        catch (FileMissingException missing) when (_isClosed)
+        {
+            throw new ObjectDisposedException($"the tables of {_folder} are closed, and their files are gone", missing);
         }
     }
 

@@ -55,6 +55,19 @@ public sealed class TableStoreTests
         Assert.Equal(0, _files.OpenFiles);
     }
 
+    [Fact]
+    public void WhoReadsOnWhenTheFilesOfAClosedStoreAreGoneIsToldThatItIsClosed()
+    {
+        TableStore store = Open();
+        Flush(store, 1, [Put("k", 1, "value")], 1);
+        ISortedView view = store.Acquire();
+        store.Dispose();
+        foreach (string path in _files.Paths.ToArray())
+            _files.Delete(path);
+        Assert.Throws<ObjectDisposedException>(() => view.TryGet(Key("k"), StableHash.Hash64(Key("k")), 1, value: null, out _));
+        view.Release();
+    }
+
     /// <summary>What it would have compacted is in the hands of the one it waited for.</summary>
     [Fact]
     public void ACompactionThatIsGivenUpWhileItWaitsForAnotherTouchesNothing()
