@@ -109,6 +109,38 @@ public sealed unsafe partial class BTreeStore
         }
     }
 
+    /// <summary>
+    /// Once more after a commit of unknown outcome: a seal of the commit before it is written over its meta page. When that is durable it has not
+    /// happened, for certain, and its pages are free ones, whatever the disk has of them. False while the disk refuses.
+    /// </summary>
+    internal bool TryResume()
+    {
+        if (StopReason is null)
+            return true;
+        if (!TryTakePlaceAs(waiter: null) && !AwaitPlace())
+            return false;
+        try
+        {
+            ObjectDisposedException.ThrowIf(Volatile.Read(ref _isClosed), this);
+            if (StopReason is null)
+                return true;
+            CommittedState before = _current;
+            MetaPage seal = before.Meta with { Transaction = _commits.NextTransaction(), Listed = null, IsSeal = true };
+            _commits.FinishAnew(seal, before.MetaNumber ^ 1);
+            Interlocked.Exchange(ref _current, new CommittedState(seal, before.MetaNumber ^ 1, before.Pages));
+            Volatile.Write(ref _stopped, null);
+            return true;
+        }
+        catch (StorageException)
+        {
+            return false;
+        }
+        finally
+        {
+            ReleaseWriter();
+        }
+    }
+
     private PageSource NewMap(uint pages)
     {
         long length = Math.Max(Options.MapBytesMin, _layout.PageBytes);

@@ -95,11 +95,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
             if (!files.FileExists(path))
                 StoreFile.Create(files, path, options);
             file = files.Open(path, FileOpenMode.ReadWrite);
-            OpenedFile opened = StoreFile.Read(file);
 
-            // A killed process may have left a whole commit that only the system's cache has. It must be on the disk before
-            // it is shown, and before the next commit takes the place of the one before it.
-            file.Sync(SyncMode.Full);
+            // It must be on the disk before it is shown, and before the next commit takes the place of the one before it.
+            OpenedFile opened = StoreFile.ReadAndSecure(file);
             var store = new BTreeStore(file, fileLock, scheduler, options, opened);
             store.BeginSweeping();
             return store;

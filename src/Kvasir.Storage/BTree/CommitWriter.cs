@@ -124,6 +124,14 @@ internal sealed unsafe class CommitWriter : IDisposable
         _file.Sync(SyncMode.Data);
     }
 
+    /// <summary>As <see cref="Finish"/> after one that failed: the length that the file was given for it is not certain either.</summary>
+    public void FinishAnew(MetaPage meta, uint number)
+    {
+        long length = _layout.OffsetOf(meta.PageCount);
+        _file.SetLength(Math.Max(length, _file.Length));
+        Finish(meta, number);
+    }
+
     /// <summary>The file has more than so many pages.</summary>
     public bool IsLonger(uint pageCount) => _length > _layout.OffsetOf(pageCount);
 

@@ -43,9 +43,24 @@ internal static unsafe class StoreFile
     /// The newer meta page, if all pages that it lists are there, else the other. Reads two pages, and those that the last
     /// commit wrote if they are few.
     /// </summary>
-    public static OpenedFile Read(IFile file)
+    public static OpenedFile Read(IFile file) => Read(file, writesAgain: false);
+
+    /// <summary>
+    /// As <see cref="Read(IFile)"/>, for whoever writes to it next. The commit that counts may be in the system's cache alone: a process was killed
+    /// before its sync, or the sync failed, and then the system may take pages for written that are not, so that no later sync writes them (Rebello et
+    /// al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). Therefore what may have been under way is written once more, the same
+    /// bytes in the same places, and synced. What lies there on the disk is the same already, or free in the commit before.
+    /// </summary>
+    public static OpenedFile ReadAndSecure(IFile file)
     {
-        List<(MetaPage Meta, uint Number)> found = [];
+        OpenedFile opened = Read(file, writesAgain: true);
+        file.Sync(SyncMode.Full);
+        return opened;
+    }
+
+    private static OpenedFile Read(IFile file, bool writesAgain)
+    {
+        List<(MetaPage Meta, uint Number, byte[] Page)> found = [];
         long length = file.Length;
         var buffer = new byte[PageLayout.PageBytesMax];
         for (int pageBytes = PageLayout.PageBytesMin; pageBytes <= PageLayout.PageBytesMax && found.Count < 2; pageBytes *= 2)
@@ -54,20 +69,24 @@ internal static unsafe class StoreFile
             {
                 Span<byte> page = buffer.AsSpan(0, pageBytes);
                 if (file.Read(page, (long)number * pageBytes) == pageBytes && MetaPage.Decode(file.Path, page, number) is { } meta)
-                    found.Add((meta, number));
+                    found.Add((meta, number, page.ToArray()));
             }
         }
 
         if (found.Count == 0)
             throw new CorruptionException(file.Path, 0, "neither of the two meta pages is whole: it is not a store of this kind, or damaged");
         found.Sort((x, y) => y.Meta.Transaction.CompareTo(x.Meta.Transaction));
-        foreach ((MetaPage meta, uint number) in found)
+        foreach ((MetaPage meta, uint number, byte[] page) in found)
         {
             bool isLong = meta.Layout.OffsetOf(meta.PageCount) <= length;
-            if (meta.Listed is not null && !(isLong && AreWhole(file, meta)))
+            if (meta.Listed is not null && !(isLong && EndOfListed(file, meta, writesAgain: false) is not null))
                 continue;
             if (!isLong)
                 throw new CorruptionException(file.Path, length, $"the file ends here and should have {meta.Layout.OffsetOf(meta.PageCount)} bytes");
+
+            // Of an earlier one it is known that it is durable: another was begun on it.
+            if (writesAgain && number == found[0].Number && !TryWriteAgain(file, meta, before: found.Count > 1 ? found[1].Meta : null, page, number))
+                continue;
             return new OpenedFile(meta, number, found[0].Meta.Transaction);
         }
 
@@ -125,42 +144,69 @@ internal static unsafe class StoreFile
         return bytes;
     }
 
-    private static bool AreWhole(IFile file, MetaPage meta)
+    /// <summary>
+    /// Its pages, if it lists them (those of others were synced before their meta page was written), and the meta page. False when they are not
+    /// read the same a second time.
+    /// </summary>
+    private static bool TryWriteAgain(IFile file, MetaPage meta, MetaPage? before, byte[] metaPage, uint metaNumber)
     {
+        PageLayout layout = meta.Layout;
+        if (meta.Listed is not null)
+        {
+            if (EndOfListed(file, meta, writesAgain: true) is not { } end)
+                return false;
+
+            // Where the file grew for it, its length is as uncertain as its pages, and the last page may be a free one that nobody wrote.
+            if (end < meta.PageCount && meta.PageCount > before?.PageCount)
+                file.Write(new byte[layout.PageBytes], layout.OffsetOf(meta.PageCount - 1));
+        }
+
+        file.Write(metaPage, layout.OffsetOf(metaNumber));
+        return true;
+    }
+
+    /// <summary>
+    /// The page behind the last that is listed; null unless all of them are there. Each is written again, as it was found, if <paramref name="writesAgain"/>.
+    /// </summary>
+    private static uint? EndOfListed(IFile file, MetaPage meta, bool writesAgain)
+    {
+        uint end = 0;
         PageLayout layout = meta.Layout;
         var page = new byte[layout.PageBytes];
         foreach (ListedPage listed in meta.Listed!)
         {
             if (file.Read(page, layout.OffsetOf(listed.Page)) != page.Length)
-                return false;
+                return null;
+            byte[]? whole = page;
             fixed (byte* start = page)
             {
                 PageHeader* header = (PageHeader*)start;
                 if (header->Checksum != listed.Checksum || header->Transaction != meta.Transaction || header->Number != listed.Page)
-                    return false;
+                    return null;
                 if (header->Kind == PageKind.Overflow && header->Extent > 1)
-                {
-                    if (!IsWholeRun(file, layout, listed, header->Extent))
-                        return false;
-                }
+                    whole = ReadWholeRun(file, layout, listed, header->Extent);
                 else if (layout.ChecksumOf(start, page.Length) != listed.Checksum)
-                {
-                    return false;
-                }
+                    whole = null;
             }
+
+            if (whole is null)
+                return null;
+            if (writesAgain)
+                file.Write(whole, layout.OffsetOf(listed.Page));
+            end = Math.Max(end, listed.Page + (uint)(whole.Length >> layout.Shift));
         }
 
-        return true;
+        return end;
     }
 
-    private static bool IsWholeRun(IFile file, PageLayout layout, ListedPage listed, uint pages)
+    private static byte[]? ReadWholeRun(IFile file, PageLayout layout, ListedPage listed, uint pages)
     {
         if (pages > CommitWriter.ListedBytesMax >> layout.Shift)
-            return false;
+            return null;
         var run = new byte[(long)pages << layout.Shift];
         if (file.Read(run, layout.OffsetOf(listed.Page)) != run.Length)
-            return false;
+            return null;
         fixed (byte* start = run)
-            return layout.ChecksumOf(start, run.Length) == listed.Checksum;
+            return layout.ChecksumOf(start, run.Length) == listed.Checksum ? run : null;
     }
 }

@@ -40,6 +40,7 @@ internal sealed class BackgroundWork
     private bool _flushFailsAgain;
     private bool _flushing;
     private bool _preparing;
+    private bool _resuming;
     private int _compactions;
     private int _callers;
     private bool _stopped;
@@ -134,8 +135,23 @@ internal sealed class BackgroundWork
             }
         }
 
+        if (_engine.IsStopped)
+            RequestTables();
         RequestFlush();
         RequestCompaction();
+    }
+
+    /// <summary>Has the files below made fit for writing again; a flush comes behind it.</summary>
+    private void RequestTables()
+    {
+        lock (_lock)
+        {
+            if (_stopped || _resuming)
+                return;
+            _resuming = true;
+        }
+
+        _scheduler.Schedule(new ResumeJob(this), JobPriority.Flush);
     }
 
     /// <summary>
@@ -204,7 +220,7 @@ internal sealed class BackgroundWork
         get
         {
             lock (_lock)
-                return _flushing || _preparing || _compactions != 0 || _callers != 0;
+                return _flushing || _preparing || _resuming || _compactions != 0 || _callers != 0;
         }
     }
 
@@ -306,6 +322,20 @@ internal sealed class BackgroundWork
             // One may have come due after the last look.
             work.RequestFlush();
             work._engine.Reassess();
+            work._changed.Pulse();
+        }
+    }
+
+    private sealed class ResumeJob(BackgroundWork work) : IBackgroundJob
+    {
+        public string Name => "resume files";
+
+        public void Run()
+        {
+            work._engine.ResumeTables();
+            lock (work._lock)
+                work._resuming = false;
+            work.RequestFlush();
             work._changed.Pulse();
         }
     }

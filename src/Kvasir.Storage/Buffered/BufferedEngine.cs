@@ -83,7 +83,8 @@ internal sealed partial class BufferedEngine : IOrderedEngine
 
     public SequenceNumber StableSequence => new(_publications.StableSequence);
 
-    public Exception? BackgroundFailure => _background.Failure;
+    // Files that are not written any more may have been stopped by somebody who has told only his caller, or nobody.
+    public Exception? BackgroundFailure => _background.Failure ?? _tables.StopReason;
 
     internal bool CompactionDue
     {
@@ -124,7 +125,16 @@ internal sealed partial class BufferedEngine : IOrderedEngine
         }
     }
 
-    public bool TryResume() => _background.TryResume();
+    public bool TryResume()
+    {
+        if (_tables.StopReason is not null)
+            _background.TryRun(_ => _tables.TryResume());
+        return _background.TryResume() && _tables.StopReason is null;
+    }
+
+    internal bool IsStopped => _tables.StopReason is not null;
+
+    internal void ResumeTables() => _tables.TryResume();
 
     public void RequestResume() => _background.RequestResume();
 

@@ -2,6 +2,7 @@ using Kvasir.Primitives;
 using Kvasir.Storage.Buffered.Iterators;
 using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.Buffered;
 
@@ -91,6 +92,12 @@ internal interface ISortedStore : IDisposable
     void Ingest(IEnumerable<KeyValuePair<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>>> sorted, ulong sequence);
 
     SortedStoreStatistics GetStatistics();
+
+    /// <summary>Why nothing is written any more until <see cref="TryResume"/> has done its work; null while that is not so.</summary>
+    StorageException? StopReason => null;
+
+    /// <summary>Makes certain what has become of what failed, so that writes go on; false while the disk refuses.</summary>
+    bool TryResume() => true;
 }
 
 /// <summary>

@@ -107,6 +107,81 @@ public sealed class BTreeCrashTests
         Assert.True(failed > 60, $"only {failed} failures were told");
     }
 
+    /// <summary>
+    /// The system may mark pages clean that a failed sync has not written: the next process sees them, and no later sync writes them. Nothing may be
+    /// built on them that a loss of power then takes away.
+    /// </summary>
+    [Theory]
+    [InlineData(31, true, false)]
+    [InlineData(32, false, false)]
+    [InlineData(33, true, true)]
+    [InlineData(34, false, true)]
+    public void WhatOnlyTheSystemsCacheHasAfterAFailedSyncIsNotBuiltUpon(ulong seed, bool useMap, bool resumes)
+    {
+        int stopped = 0, found = 0;
+        for (int skip = 0; skip < 64; skip++)
+        {
+            var random = new SeededRandom(seed);
+            var world = new BTreeWorld(seed + (ulong)skip, Options(useMap));
+            var run = new Run(new BTreeModel(random, largeValues: false)) { WritesMuch = true };
+            BTreeStore store = world.Open();
+            run.HasFile = true;
+            world.Files.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Sync) { Skip = skip % 16, Times = 1 });
+            for (int round = 0; round < 12 && store.StopReason is null; round++)
+            {
+                try
+                {
+                    Commit(store, run, random);
+                }
+                catch (WritesStoppedException)
+                {
+                    stopped++;
+                }
+            }
+
+            // With as many syncs as there are it is the one of the seal that fails.
+            if (resumes)
+            {
+                world.Files.Faults.Clear();
+                Assert.True(store.TryResume());
+                Assert.Null(store.StopReason);
+                run.Next = null;
+            }
+            else
+            {
+                store.Dispose();
+                world.Files.Faults.Clear();
+                store = world.Open();
+            }
+
+            using (ReadTransaction now = store.BeginRead())
+            {
+                if (run.Next is { } next && now.UserData.Length == 4 && BitConverter.ToInt32(now.UserData) == next.Round)
+                {
+                    run.Last = next;
+                    found++;
+                }
+
+                run.Next = null;
+                run.Last.AssertSame(now.Root);
+            }
+
+            string when = $"seed {seed}, skip {skip}";
+            world.Files.BeforeOperation = operation =>
+            {
+                if (operation.Kind is not (DiskOperationKind.Read or DiskOperationKind.Look or DiskOperationKind.Map))
+                    AssertRecovers(world.Files.AfterCrash(new SeededRandom(seed + (ulong)operation.Number), CrashKind.LoseUnsynced), run, world.Options, $"{when}, {operation}");
+            };
+            for (int round = 0; round < 3; round++)
+                Commit(store, run, random);
+            store.Dispose();
+            world.Files.BeforeOperation = null;
+            AssertRecovers(world.Files.AfterCrash(new SeededRandom(seed), CrashKind.LoseUnsynced), run, world.Options, when);
+        }
+
+        Assert.True(stopped > 30 && (resumes || found > 15), $"{stopped} were stopped, and {found} times the last commit was there");
+    }
+
     [Fact]
     public void AFlippedBitInAnyPageIsFoundAndNeverServed()
     {

@@ -55,6 +55,33 @@ public sealed class SortedTreeTests
         Assert.Equal(0, statistics.TreePages!.Depth);
     }
 
+    /// <summary>The failure of a compaction is its caller's; that nothing is written any more is everybody's.</summary>
+    [Fact]
+    public void AnEngineWhoseTreeIsStoppedSaysSoUntilTheDiskIsGood()
+    {
+        SortedTree tree = Open();
+        Flush(tree, 5_000, lastSequence: 5_000);
+        tree.Flush(new SortedSource([]), [new RangeTombstone([], null, 5_001)], new LogPosition(2), 5_001);
+        using (var engine = new BufferedEngine(tree, Environment, new BufferOptions()))
+        {
+            _files.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Sync) { Times = 2 });
+            Assert.Throws<WritesStoppedException>(() => engine.Compact());
+            Assert.IsAssignableFrom<StorageException>(engine.BackgroundFailure);
+            Assert.False(engine.TryResume());
+            Assert.NotNull(engine.BackgroundFailure);
+            engine.RequestResume();
+            _scheduler.RunAll();
+            Assert.Null(engine.BackgroundFailure);
+            engine.Compact();
+        }
+
+        using var again = new BufferedEngine(Open(), Environment, new BufferOptions());
+        Assert.True(again.TryResume());
+        Assert.Null(again.BackgroundFailure);
+        again.Compact();
+        Assert.Equal(new LogPosition(2), again.FlushedPosition);
+    }
+
     [Fact]
     public void AFlushRestsBetweenItsTransactionsAsItIsTold()
     {

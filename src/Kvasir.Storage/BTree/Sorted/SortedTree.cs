@@ -61,6 +61,10 @@ internal sealed class SortedTree : ISortedStore
 
     public int LevelZeroTables => 0;
 
+    public StorageException? StopReason => _store.StopReason;
+
+    public bool TryResume() => _store.TryResume();
+
     public static string PathIn(string folder) => folder + "/" + FileName;
 
     public static SortedTree Open(string folder, EngineEnvironment environment, BTreeOptions options)
