@@ -85,6 +85,7 @@ public sealed partial class ClusterNode
         {
             ReplicaConversion moving = _conversions.Values[i];
             ConversionStatus status = moving.Conversion.Status;
+            moving.Site.Look();
             if (!status.IsEnded)
             {
                 if (KeyspaceOf(moving.Group.Id) is { } keyspace && keyspace.EngineWanted != moving.To)

@@ -25,7 +25,8 @@ public sealed partial class ClusterNode
         private readonly Replica _replica = group.Replica;
         private bool _hasTriedToSwitch;
         private bool _hasSwitched;
-        private bool _isAsked;
+        private volatile CorruptionException? _damage;
+        private IStorageEngine? _left;
         private volatile bool _isUnread;
 
         public IScheduler Scheduler => node._environment.Scheduler;
@@ -46,7 +47,9 @@ public sealed partial class ClusterNode
 
         public void RequestDurable() => node._journal?.RequestSync();
 
-        public void SourceDamaged(CorruptionException cause) => node.Mailbox.Post(new ActionItem(_ => group.Damaged(cause)));
+        // Told by the clock: whoever posts to an idle mailbox runs what is there, and that may be a stop of this conversion, which waits
+        // for the slice that posts.
+        public void SourceDamaged(CorruptionException cause) => _damage = cause;
 
         public IStorageEngine OpenTarget()
         {
@@ -86,6 +89,7 @@ public sealed partial class ClusterNode
             _hasTriedToSwitch = true;
             node._folders.Mark(group, folder, group.SnapshotIndex);
             _hasSwitched = true;
+            _left = _replica.Engine;
             group.MoveTo(target, _replica.Options with { Engine = engine });
             _replica.Pace = null;
             return true;
@@ -103,26 +107,21 @@ public sealed partial class ClusterNode
             TryRemove();
         }
 
-        /// <summary>
-        /// Snapshots for others may still be read from it, and only the mailbox knows.
-        /// </summary>
+        /// <summary>By the clock, in the mailbox: what only it may do or know.</summary>
+        public void Look()
+        {
+            if (_damage is { } damage)
+                group.Damaged(damage);
+
+            // Snapshots for others may still be read from it.
+            if (_left is { } left)
+                _isUnread = !node._snapshots!.Reads(left);
+        }
+
         public bool TryRetire(IStorageEngine before)
         {
             if (!_isUnread)
-            {
-                if (!Volatile.Read(ref _isAsked))
-                {
-                    Volatile.Write(ref _isAsked, true);
-                    node.Mailbox.Post(new ActionItem(_ =>
-                    {
-                        _isUnread = node._snapshots?.Reads(before) != true;
-                        Volatile.Write(ref _isAsked, false);
-                    }));
-                }
-
                 return false;
-            }
-
             before.Dispose();
             TryDiscardBefore();
             return true;

@@ -53,6 +53,16 @@ public sealed class ClusterSimulationTests
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
     }
 
+    /// <summary>A replica is stopped while it moves; one of these seeds once waited for itself.</summary>
+    [Theory]
+    [InlineData(92026, 5)]
+    [InlineData(91078, 3)]
+    public void DamageThatAMoveFindsStopsTheReplica(ulong seed, int nodes) => ClusterSimulation.Run(Options(seed) with
+    {
+        Nodes = nodes,
+        Time = TimeSpan.FromSeconds(40),
+    });
+
     /// <summary>Disks that are lost, emptied or rot, nodes that come, go and stay away too long, and nothing else.</summary>
     [Fact]
     public void NodesAndDisksComeAndGo()
