@@ -1,3 +1,4 @@
+using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Storage.BTree;
@@ -25,6 +26,27 @@ public sealed class BTreeStoreTests
         using (WriteTransaction empty = store.BeginWrite())
             empty.Commit();
         Assert.Equal(syncs + 10, world.Files.SyncCount);
+    }
+
+    [Theory]
+    [InlineData("", "")]
+    [InlineData("", "v")]
+    [InlineData("k", "")]
+    [InlineData("k", "v")]
+    public void AnEntryOfHardlyAnyBytesIsReadBack(string key, string value)
+    {
+        var world = new BTreeWorld(3);
+        BTreeStore store = world.Open();
+        Put(store, key, value);
+        store.Dispose();
+        store = world.Open();
+        using (ReadTransaction transaction = store.BeginRead())
+        {
+            Assert.True(transaction.Root.TryGet(BTreeWorld.Key(key), out ReadOnlySpan<byte> found));
+            Assert.Equal(value, Encoding.UTF8.GetString(found));
+        }
+
+        store.Dispose();
     }
 
     [Fact]

@@ -124,10 +124,11 @@ internal sealed unsafe class PageLayout
         int slots = PageHeader.Bytes + (header->Count * 2);
         if (header->Count == 0 || slots > header->ContentStart || header->ContentStart > PageBytes || header->Garbage > PageBytes - header->ContentStart)
             return "slots and cells of the page overlap";
+        int least = header->Level == 0 ? NodePage.LeafCellHeader : NodePage.BranchCellHeader;
         for (int i = 0; i < header->Count; i++)
         {
             int at = NodePage.Slot((byte*)header, i);
-            if (at < header->ContentStart || at + 6 > PageBytes || at + NodePage.CellBytes((byte*)header, i) > PageBytes)
+            if (at < header->ContentStart || at + least > PageBytes || at + NodePage.CellBytes((byte*)header, i) > PageBytes)
                 return $"cell {i} lies outside of its page";
         }
 
