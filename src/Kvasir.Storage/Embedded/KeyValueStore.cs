@@ -284,6 +284,13 @@ public abstract class KeyValueStore : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(folder);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MemoryBytes, MemoryBudget.MinimumBytes);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BackgroundThreads, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.BackgroundThreads, StoreOptions.BackgroundThreadsMax);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.JournalBytesMax, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(options.SyncInterval, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SyncInterval, StoreOptions.SyncIntervalMax);
+        ArgumentNullException.ThrowIfNull(options.Time);
+        if (!Enum.IsDefined(options.Durability))
+            throw new ArgumentOutOfRangeException(nameof(options), options.Durability, "no durability has this number");
         var scheduler = new ThreadScheduler(options.Time, options.BackgroundThreads);
         try
         {

@@ -52,6 +52,7 @@ public sealed class TransactionalStore : IDisposable
         options ??= new TransactionalStoreOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.CacheBytes, CacheBytesMin, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchMax, 1, nameof(options));
+        ArgumentNullException.ThrowIfNull(options.Time);
         var files = new PosixFileSystem();
         var scheduler = new ThreadScheduler(options.Time, backgroundThreads: 1);
         try

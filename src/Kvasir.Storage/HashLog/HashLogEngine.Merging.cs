@@ -85,7 +85,7 @@ internal sealed unsafe partial class HashLogEngine
             return;
         foreach (SegmentFile input in _merge.Inputs)
             input.IsBusy = false;
-        _merge.Outputs.Dispose();
+        _merge.Dispose();
         _merge = null;
     }
 
@@ -296,8 +296,9 @@ internal sealed unsafe partial class HashLogEngine
         merge.Outputs.Dispose();
         foreach (SegmentFile segment in added)
             segment.HeldBy = merge.OldestSnapshot;
-        foreach (MergeMove move in merge.Moves)
+        foreach (ref readonly MergeMove move in merge.Moves.Items)
             Lead(move, added);
+        merge.Moves.Dispose();
         lock (_installing)
             Volatile.Write(ref _segments, [.. _segments.Where(s => !merge.Inputs.Contains(s)), .. added]);
         foreach (SegmentFile input in merge.Inputs)

@@ -227,6 +227,13 @@ public abstract class KeyValueStoreTests : IDisposable
     {
         Assert.Throws<ArgumentException>(() => Open(""));
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { MemoryBytes = 1 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { BackgroundThreads = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { BackgroundThreads = 100_000 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { JournalBytesMax = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { SyncInterval = TimeSpan.FromSeconds(-1) }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { SyncInterval = TimeSpan.MaxValue }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { Durability = (WriteDurability)99 }));
+        Assert.Throws<ArgumentNullException>(() => Open(options: new StoreOptions { Time = null! }));
         KeyValueStore store = Open();
         Assert.Throws<FolderInUseException>(() => Open());
         EngineSnapshot snapshot = store.CreateSnapshot();

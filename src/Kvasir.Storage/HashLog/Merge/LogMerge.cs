@@ -8,7 +8,7 @@ namespace Kvasir.Storage.HashLog.Merge;
 
 /// <summary>A merge under way: what it reads, what it has written, and by what it decides.</summary>
 internal sealed class LogMerge(
-    List<SegmentFile> inputs, ulong flushedSequence, ulong[] snapshots, RangeDeletions ranges, long expiryHorizonMs)
+    List<SegmentFile> inputs, ulong flushedSequence, ulong[] snapshots, RangeDeletions ranges, long expiryHorizonMs) : IDisposable
 {
     // What the inputs are read with, together and each.
     private const int PartBytesTotal = 4 << 20;
@@ -29,7 +29,7 @@ internal sealed class LogMerge(
     /// <summary>Of those that were there when it began; later ones see all that was flushed by then.</summary>
     public ulong? OldestSnapshot => snapshots.Length == 0 ? null : snapshots[0];
 
-    public List<MergeMove> Moves { get; } = [];
+    public TokenList<MergeMove> Moves { get; } = new();
 
     /// <summary>Nobody looks at what was superseded before it began, and nobody will.</summary>
     public bool IsUnwatched => snapshots.Length == 0;
@@ -125,6 +125,13 @@ internal sealed class LogMerge(
     public void Drop(ulong token, uint check, in SegmentRecord record) =>
         Moves.Add(new MergeMove(token, check, Location, IsSeenBefore(record.Sequence) ? MergeMove.Nothing : MergeMove.NothingWithAllBelow, 0, 0));
 
+    /// <summary>What was copied and is nobody's is deleted.</summary>
+    public void Dispose()
+    {
+        Outputs.Dispose();
+        Moves.Dispose();
+    }
+
     private bool IsSeenBefore(ulong sequence) => snapshots.Length > 0 && snapshots[0] < sequence;
 }
 
@@ -145,7 +152,7 @@ internal enum MergeDecision
 }
 
 /// <summary>A record has a copy, or none when <paramref name="Output"/> is negative.</summary>
-internal readonly record struct MergeMove(ulong Token, uint Check, ulong From, int Output, uint OffsetUnits, uint LengthUnits)
+internal readonly record struct MergeMove(ulong Token, uint Check, ulong From, int Output, uint OffsetUnits, uint LengthUnits) : ITokened
 {
     public const int Nothing = -1;
     public const int NothingWithAllBelow = -2;
