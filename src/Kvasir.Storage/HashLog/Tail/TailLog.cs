@@ -73,6 +73,12 @@ internal sealed unsafe class TailLog
         long bytes = TailRecord.SizeOf(record);
         _active!.Advance(bytes, record->Sequence);
         Appended += bytes;
+        if (_active.Bytes <= _chunkBytesMax)
+            return;
+
+        // Made for this record alone. As the active one it would count as memory for writes until the next write, which may wait for it.
+        lock (_lock)
+            _active = null;
     }
 
     /// <summary>Chunks with records behind a sequence number, oldest first.</summary>

@@ -161,6 +161,18 @@ public sealed class HashLogEngineTests
     }
 
     [Fact]
+    public void AValueAsLargeAsTheMemoryForWritesHoldsNobodyUpOnceItIsFlushed()
+    {
+        using var world = new LogWorld();
+        int bytes = (int)world.Memory.WriteLimitBytes;
+        world.Put("large", new string('v', bytes));
+        Assert.True(world.Engine.SuggestWriteDelay(1) > TimeSpan.Zero);
+        world.Flush();
+        Assert.Equal(TimeSpan.Zero, world.Engine.SuggestWriteDelay(1));
+        Assert.Equal(bytes, world.Get("large")!.Length);
+    }
+
+    [Fact]
     public void WhatIsWithdrawnLeavesNothingAboveWhatItHadSuperseded()
     {
         using var world = new LogWorld();
