@@ -110,7 +110,10 @@ internal sealed unsafe partial class HashLogEngine
     {
         _epoch.Advance();
         if (!FlushDue)
+        {
+            GiveBackActive();
             return false;
+        }
 
         // In this order: a view that comes later sees at least everything up to the limit.
         StablePoint limit = Limit;
@@ -160,8 +163,27 @@ internal sealed unsafe partial class HashLogEngine
         AddSegments(added);
         _tail.MarkFlushed(limit.Sequence);
         NoteFlushed(limit);
+        GiveBackActive();
         LetGoOfTail();
         return true;
+    }
+
+    /// <summary>
+    /// The chunk at the end counts as memory for writes though files have all of it. Where many engines share little memory these chunks may
+    /// be all of it, and everybody would wait for somebody else to give some back.
+    /// </summary>
+    private void GiveBackActive()
+    {
+        if (_budget.WriteBytes < MemoryShareAtEase * _budget.WriteLimitBytes)
+            return;
+        lock (_writerLock)
+        {
+            if (!_tail.TryCloseActive(Volatile.Read(ref _flushedSequence)))
+                return;
+        }
+
+        _tail.MarkFlushed(Volatile.Read(ref _flushedSequence));
+        LetGoOfTail();
     }
 
     private void TakeForFlush(TailRecord* record, ulong limit, ulong[] snapshots, RangeDeletions ranges, TokenList<FlushedRecord> records)

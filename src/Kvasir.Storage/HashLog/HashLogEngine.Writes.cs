@@ -199,9 +199,14 @@ internal sealed unsafe partial class HashLogEngine
         if (delay < s_delayMin)
             return TimeSpan.Zero;
 
+        // Others have the memory: whoever looks after all of them has them flush when there is none left, and not before.
+        bool isOwn = _tail.UnflushedBytes >= _budget.WriteLimitBytes / FlushedPartAtLeast;
+        if (pressure < 1 && !isOwn && !FlushMayBeDue)
+            return TimeSpan.Zero;
+
         // What is in memory may be less than what makes a flush due, where other engines have the rest, or the last flush freed little: who
         // waits here writes nothing that would make it due.
-        if (pressure >= 1 || (!FlushMayBeDue && _tail.UnflushedBytes >= _budget.WriteLimitBytes / FlushedPartAtLeast))
+        if (pressure >= 1 || (isOwn && !FlushMayBeDue))
             AskForFlushOfAll();
         Interlocked.Add(ref _stallMicroseconds, (long)delay.TotalMicroseconds);
         return delay;

@@ -81,6 +81,17 @@ internal sealed unsafe class TailLog
             _active = null;
     }
 
+    /// <summary>The next record begins a chunk, a small one, if nothing behind a sequence number is in the last. With the writer's lock.</summary>
+    public bool TryCloseActive(ulong sequence)
+    {
+        if (_active == null || _active.LastSequence > sequence)
+            return false;
+        lock (_lock)
+            _active = null;
+        _chunkBytes = Math.Min(FirstChunkBytes, _chunkBytesMax);
+        return true;
+    }
+
     /// <summary>Chunks with records behind a sequence number, oldest first.</summary>
     public List<TailChunk> ChunksAfter(ulong sequence)
     {

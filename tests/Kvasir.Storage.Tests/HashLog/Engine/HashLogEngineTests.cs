@@ -173,6 +173,27 @@ public sealed class HashLogEngineTests
     }
 
     [Fact]
+    public void WhatOthersHaveInMemoryHoldsNobodyUpForEver()
+    {
+        HashLogOptions options = HashLogOptions.Tiny with { FlushBytes = 64 << 20, TailChunkBytes = 1 << 20 };
+        using var world = new LogWorld(options);
+        using HashLogEngine other = HashLogEngine.Open("/other", new EngineEnvironment(world.Disk, world.Scheduler, world.Memory), options);
+        int written = 0;
+        for (; !world.Memory.WriteLimitReached && written < 1000; written++)
+        {
+            // Nobody flushes before there is no memory left, so nobody may wait before.
+            Assert.Equal(TimeSpan.Zero, other.SuggestWriteDelay(1));
+            world.Put(LogWorld.Key(written), new string('v', 100_000));
+        }
+
+        Assert.True(other.SuggestWriteDelay(1) > TimeSpan.Zero);
+        world.Flush();
+        Assert.Equal(TimeSpan.Zero, other.SuggestWriteDelay(1));
+        Assert.InRange(world.Memory.WriteBytes, 0, options.TailChunkBytes);
+        Assert.Equal(written, world.All().Count);
+    }
+
+    [Fact]
     public void WhatIsWithdrawnLeavesNothingAboveWhatItHadSuperseded()
     {
         using var world = new LogWorld();
