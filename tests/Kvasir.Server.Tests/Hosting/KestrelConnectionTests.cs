@@ -121,7 +121,14 @@ public sealed class KestrelConnectionTests : IDisposable
         using Stream stream = await Connect(served, tls);
         Assert.Equal("+OK\r\n", await Ask(stream, "CONFIG SET timeout 1\r\n", 5));
 
-        Assert.Equal("", await ReadToEnd(stream));
+        // Kestrel ends a connection that is given up by either: it depends on which of its loops comes first.
+        try
+        {
+            Assert.Equal("", await ReadToEnd(stream));
+        }
+        catch (IOException exception) when (exception.InnerException is SocketException { SocketErrorCode: SocketError.ConnectionReset })
+        {
+        }
     }
 
     [Theory]
