@@ -2,37 +2,44 @@ using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
 using Kvasir.Storage.BTree;
 using Kvasir.Storage.BTree.Transactions;
-using Kvasir.Storage.BTree.Trees;
 
 namespace Kvasir.Storage.Tests.BTree;
 
-/// <summary>Buckets in buckets beside a model of them, while deleted ones are freed, the file shrinks, and machines stop.</summary>
+/// <summary>
+/// Buckets in buckets beside a model of them, with keys that go by themselves and without, while deleted ones are freed, the file shrinks, and
+/// machines stop.
+/// </summary>
 public sealed class BTreeBucketModelTests
 {
     private static readonly BTreeOptions s_options = new() { Identity = 3, MapBytesMin = 1 << 18, BackgroundUpkeep = false };
 
     [Theory]
-    [InlineData(1, true)]
-    [InlineData(2, false)]
-    [InlineData(3, true)]
-    [InlineData(4, true)]
-    [InlineData(5, false)]
-    [InlineData(6, true)]
-    public void BucketsAreMapsOfMaps(ulong seed, bool useMap)
+    [InlineData(1, true, false)]
+    [InlineData(2, false, false)]
+    [InlineData(3, true, false)]
+    [InlineData(4, true, false)]
+    [InlineData(5, false, false)]
+    [InlineData(6, true, false)]
+    [InlineData(1, true, true)]
+    [InlineData(2, false, true)]
+    [InlineData(3, true, true)]
+    [InlineData(4, false, true)]
+    public void BucketsAreMapsOfMaps(ulong seed, bool useMap, bool keysExpire)
     {
         var random = new SeededRandom(seed);
         var world = new BTreeWorld(seed, s_options with { UseMap = useMap, CachedPages = 64 });
-        var model = new Node();
+        Func<long> now = () => world.Scheduler.Clock.NowMs;
+        var model = new BTreeBucketModel(keysExpire);
         BTreeStore store = world.Open();
         for (int round = 0; round < 250; round++)
         {
-            Node attempt = model.Clone();
+            BTreeBucketModel attempt = model.Clone();
             using (WriteTransaction transaction = store.BeginWrite())
             {
                 for (int i = random.Next(random.OneIn(8) ? 300 : 20); i > 0; i--)
-                    Step(random, transaction.Root, attempt, depth: 0);
+                    attempt.Step(random, transaction.Root, now());
                 if (random.OneIn(4))
-                    AssertSame(attempt, transaction.Root);
+                    attempt.AssertSame(transaction.Root, now());
                 if (!random.OneIn(5))
                 {
                     transaction.Commit();
@@ -40,10 +47,19 @@ public sealed class BTreeBucketModelTests
                 }
             }
 
-            if (random.OneIn(3))
-                store.FreeDeletedStep(random.Next(1, 20));
-            for (int i = random.OneIn(4) ? random.Next(30) : 0; i > 0; i--)
-                store.ShrinkStep(random.Next(1, 12));
+            // Whoever reads meanwhile keeps pages from being used again.
+            long seenAt = now();
+            using (ReadTransaction? old = random.OneIn(2) ? store.BeginRead() : null)
+            {
+                world.Scheduler.Clock.NowMs += random.OneIn(20) ? 5000 : random.Next(200);
+                if (random.OneIn(3))
+                    store.FreeDeletedStep(random.Next(1, 20));
+                for (int i = random.OneIn(3) ? random.Next(30) : 0; i > 0; i--)
+                    store.ShrinkStep(random.Next(1, 12));
+                if (old is not null)
+                    model.AssertSame(old.Root, seenAt);
+            }
+
             if (random.OneIn(30))
             {
                 store.Dispose();
@@ -54,20 +70,39 @@ public sealed class BTreeBucketModelTests
             {
                 BTreeWorld.AssertSound(world.Files, $"seed {seed}, round {round}");
                 using ReadTransaction reader = store.BeginRead();
-                AssertSame(model, reader.Root);
+                model.AssertSame(reader.Root, now());
+                Assert.Empty(store.Verify());
             }
+
+            if (random.OneIn(40))
+                AssertSameInACopy(world, store, model, now());
         }
+
+        // All that is left of what expires goes, and its index with it.
+        world.Scheduler.Clock.NowMs += 100_000;
+        store.Shrink();
+        using (ReadTransaction reader = store.BeginRead())
+        {
+            model.AssertSame(reader.Root, now());
+            Assert.True(reader.State.Meta.Deadlines.IsEmpty);
+        }
+
+        store.Dispose();
+        BTreeWorld.AssertSound(world.Files);
     }
 
     [Theory]
-    [InlineData(11)]
-    [InlineData(12)]
-    public void ACrashWhileBucketsAreFreedAndPagesMoveLosesNothing(ulong seed)
+    [InlineData(11, false)]
+    [InlineData(12, false)]
+    [InlineData(21, true)]
+    [InlineData(22, true)]
+    public void ACrashWhileKeysAndBucketsGoAndPagesMoveLosesNothingAndBringsNothingBack(ulong seed, bool keysExpire)
     {
         var random = new SeededRandom(seed);
         var world = new BTreeWorld(seed, s_options);
-        Node last = new();
-        Node? next = null;
+        Func<long> now = () => world.Scheduler.Clock.NowMs;
+        BTreeBucketModel last = new(keysExpire);
+        BTreeBucketModel? next = null;
         int points = 0;
         BTreeStore store = world.Open();
         world.Files.BeforeOperation = operation =>
@@ -77,21 +112,23 @@ public sealed class BTreeBucketModelTests
             foreach (CrashKind kind in Enum.GetValues<CrashKind>())
             {
                 SimulatedFileSystem left = world.Files.AfterCrash(new SeededRandom(seed + (ulong)++points), kind);
-                using BTreeStore reopened = new BTreeWorld(1, s_options, left).Open();
-                using ReadTransaction now = reopened.BeginRead();
-                bool isNext = next is not null && now.UserData.SequenceEqual(BitConverter.GetBytes(next.Stamp));
-                AssertSame(isNext ? next! : last, now.Root);
+                var after = new BTreeWorld(1, s_options, left);
+                after.Scheduler.Clock.NowMs = now();
+                using BTreeStore reopened = after.Open();
+                using ReadTransaction reader = reopened.BeginRead();
+                bool isNext = next is not null && reader.UserData.SequenceEqual(BitConverter.GetBytes(next.Stamp));
+                (isNext ? next! : last).AssertSame(reader.Root, now());
                 BTreeWorld.AssertSound(left, $"seed {seed}, {operation}, {kind}");
             }
         };
         for (int round = 0; round < 25; round++)
         {
-            Node attempt = last.Clone();
+            BTreeBucketModel attempt = last.Clone();
             attempt.Stamp = round + 1;
             using (WriteTransaction transaction = store.BeginWrite())
             {
                 for (int i = random.Next(random.OneIn(5) ? 300 : 40); i > 0; i--)
-                    Step(random, transaction.Root, attempt, depth: 0);
+                    attempt.Step(random, transaction.Root, now());
                 transaction.UserData = BitConverter.GetBytes(attempt.Stamp);
                 next = attempt;
                 transaction.Commit();
@@ -99,6 +136,7 @@ public sealed class BTreeBucketModelTests
                 next = null;
             }
 
+            world.Scheduler.Clock.NowMs += random.Next(500);
             for (int i = random.Next(6); i > 0; i--)
                 store.ShrinkStep(random.Next(1, 20));
         }
@@ -106,81 +144,17 @@ public sealed class BTreeBucketModelTests
         Assert.True(points > 500, $"only {points} crash points");
     }
 
-    private static void Step(SeededRandom random, WritableBucket bucket, Node node, int depth)
+    private static void AssertSameInACopy(BTreeWorld world, BTreeStore store, BTreeBucketModel model, long nowMs)
     {
-        if (depth < 3 && node.Buckets.Count > 0 && random.OneIn(2))
+        const string Copy = "/db/copy";
+        store.Copy(world.Files, Copy);
+        using (BTreeStore copy = BTreeStore.Open(world.Files, Copy, world.Scheduler, world.Options))
+        using (ReadTransaction reader = copy.BeginRead())
         {
-            byte[] inner = node.Buckets.Keys.ElementAt(random.Next(node.Buckets.Count));
-            Step(random, bucket.FindBucket(inner)!, node.Buckets[inner], depth + 1);
-            return;
+            model.AssertSame(reader.Root, nowMs);
+            Assert.Empty(copy.Verify());
         }
 
-        byte[] key = BTreeWorld.Key($"{random.Next(200):D4}");
-        byte[] name = BTreeWorld.Key($"{random.Next(200):D4}b");
-        switch (random.Next(30))
-        {
-            case 0:
-                bucket.GetOrCreateBucket(name);
-                node.Buckets.TryAdd(name, new Node());
-                break;
-            case 1:
-                Assert.Equal(node.Buckets.Remove(name), bucket.DeleteBucket(name));
-                break;
-            case 2:
-                byte[] end = BTreeWorld.Key($"{random.Next(200):D4}");
-                bucket.DeleteRange(key, end);
-                foreach (byte[] gone in node.Values.Keys.Where(k => IsWithin(k, key, end)).ToArray())
-                    node.Values.Remove(gone);
-                foreach (byte[] gone in node.Buckets.Keys.Where(k => IsWithin(k, key, end)).ToArray())
-                    node.Buckets.Remove(gone);
-                break;
-            case < 20:
-                var value = new byte[random.OneIn(30) ? random.Next(12_000) : random.Next(200)];
-                random.NextBytes(value);
-                bucket.Put(key, value);
-                node.Values[key] = value;
-                break;
-            default:
-                Assert.Equal(node.Values.Remove(key), bucket.Delete(key));
-                break;
-        }
-    }
-
-    private static bool IsWithin(byte[] key, byte[] start, byte[] end) =>
-        key.AsSpan().SequenceCompareTo(start) >= 0 && key.AsSpan().SequenceCompareTo(end) < 0;
-
-    private static void AssertSame(Node node, Bucket bucket)
-    {
-        BTreeModelTests.AssertEqual([.. node.Values.Select(e => (e.Key, e.Value))], BTreeWorld.ReadAll(bucket));
-        BTreeCursor cursor = bucket.OpenCursor();
-        List<byte[]> names = [];
-        for (bool found = cursor.SeekFirst(); found; found = cursor.Next())
-        {
-            if (cursor.IsBucket)
-                names.Add(cursor.Key.ToArray());
-        }
-
-        Assert.Equal(node.Buckets.Keys, names);
-        foreach ((byte[] name, Node inner) in node.Buckets)
-            AssertSame(inner, bucket.FindBucket(name)!);
-    }
-
-    private sealed class Node
-    {
-        private static readonly Comparer<byte[]> s_order = Comparer<byte[]>.Create((x, y) => x.AsSpan().SequenceCompareTo(y));
-
-        public SortedDictionary<byte[], byte[]> Values { get; private init; } = new(s_order);
-
-        public SortedDictionary<byte[], Node> Buckets { get; } = new(s_order);
-
-        public int Stamp { get; set; }
-
-        public Node Clone()
-        {
-            var clone = new Node { Values = new SortedDictionary<byte[], byte[]>(Values, s_order), Stamp = Stamp };
-            foreach ((byte[] name, Node inner) in Buckets)
-                clone.Buckets.Add(name, inner.Clone());
-            return clone;
-        }
+        world.Files.Delete(Copy);
     }
 }

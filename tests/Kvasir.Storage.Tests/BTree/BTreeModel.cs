@@ -21,9 +21,10 @@ internal sealed class BTreeModel(SeededRandom random, bool largeValues, SortedDi
         int kind = random.Next(20);
         if (kind == 0 && _map.Count > 0)
             return _map.Keys.ElementAt(random.Next(_map.Count));
-        if (kind == 1)
+        if (kind < 3)
         {
-            var odd = new byte[random.Next(max + 1)];
+            // The shortest ones, too: with an empty value a page holds nothing smaller.
+            var odd = new byte[random.Next(kind == 1 ? max + 1 : 3)];
             random.NextBytes(odd);
             return odd;
         }
@@ -34,7 +35,7 @@ internal sealed class BTreeModel(SeededRandom random, bool largeValues, SortedDi
     public byte[] RandomValue()
     {
         int kind = random.Next(30);
-        int length = kind == 0 ? random.Next(largeValues ? 200_000 : 20_000) : kind < 3 ? random.Next(5000) : random.Next(120);
+        int length = kind == 0 ? random.Next(largeValues ? 200_000 : 20_000) : kind < 3 ? random.Next(5000) : kind < 6 ? random.Next(2) : random.Next(120);
         var value = new byte[length];
         random.NextBytes(value);
         return value;
