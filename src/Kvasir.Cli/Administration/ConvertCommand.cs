@@ -37,7 +37,7 @@ internal static class ConvertCommand
     private static async Task<int> Run(NodeConnection connection, string name, string engine, bool json, CancellationToken cancellation)
     {
         connection.Call("KEYSPACE", "CONVERT", name, "engine", engine);
-        RespReply? end = null;
+        ConversionAnswer? end = null;
         if (json)
         {
             end = await Watch(connection, name, static _ => { }, cancellation);
@@ -60,21 +60,17 @@ internal static class ConvertCommand
                 ProgressTask bar = context.AddTask($"{name} to {engine}", maxValue: 1);
                 end = await Watch(connection, name, status =>
                 {
-                    bar.Value = PartOf(status);
+                    bar.Value = status.Part;
                     bar.Description = Markup.Escape(LineOf(status));
                 }, cancellation);
             });
         }
 
-        ReplyFields fields = new(end!);
-        if (json)
-            Console.WriteLine(Json(fields));
-        else
-            Console.WriteLine(EndOf(fields));
-        return fields.Text("state") == "done" ? ExitCode.Success : ExitCode.Negative;
+        Console.WriteLine(json ? Json(end!) : EndOf(end!));
+        return end!.IsDone ? ExitCode.Success : ExitCode.Negative;
     }
 
-    private static async Task<RespReply> Watch(NodeConnection connection, string name, Action<ReplyFields> show, CancellationToken cancellation)
+    private static async Task<ConversionAnswer> Watch(NodeConnection connection, string name, Action<ConversionAnswer> show, CancellationToken cancellation)
     {
         bool aborted = false;
         while (true)
@@ -85,13 +81,13 @@ internal static class ConvertCommand
                 Abort(connection, name);
             }
 
-            RespReply status = connection.Call("KEYSPACE", "CONVERT", name, "STATUS");
-            if (status.Kind == RespReplyKind.Null)
+            RespReply reply = connection.Call("KEYSPACE", "CONVERT", name, "STATUS");
+            if (reply.Kind == RespReplyKind.Null)
                 throw new RefusedException("the server knows of no conversion any more: it was started again, and the keyspace has the engine that it had");
-            ReplyFields fields = new(status);
-            if (fields.Text("state") is "done" or "failed" or "aborted")
+            ConversionAnswer status = ConversionAnswer.Of(reply);
+            if (status.IsOver)
                 return status;
-            show(fields);
+            show(status);
             await Task.Delay(s_interval, CancellationToken.None);
         }
     }
@@ -108,50 +104,40 @@ internal static class ConvertCommand
         }
     }
 
-    /// <summary>Of the whole: three walks over all rows, of which copying is one; of a cluster, the copies that are done.</summary>
-    private static double PartOf(ReplyFields status)
+    private static string Json(ConversionAnswer status) => JsonSerializer.Serialize(new
     {
-        if (status.Number("copies") is { } copies)
-            return Math.Min(0.99, (double)(status.Number("copies-done") ?? 0) / Math.Max(1, copies));
-        double rows = Math.Max(1, Math.Max(status.Number("rows-estimated") ?? 0, status.Number("rows") ?? 0));
-        double done = ((status.Number("rows") ?? 0) + (status.Number("rows-compared") ?? 0)) / (3 * rows);
-        return Math.Min(0.99, done);
-    }
-
-    private static string Json(ReplyFields status) => JsonSerializer.Serialize(new
-    {
-        keyspace = status.Text("keyspace"),
-        from = status.Text("from"),
-        to = status.Text("to"),
-        state = status.Text("state"),
-        rows = status.Number("rows"),
-        bytes = status.Number("bytes"),
-        checksum = status.Text("checksum"),
-        reason = status.Text("reason"),
-        elapsed_ms = status.Number("elapsed-ms"),
-        copies = status.Number("copies"),
-        copies_done = status.Number("copies-done"),
+        keyspace = status.Keyspace,
+        from = status.From,
+        to = status.To,
+        state = status.State,
+        rows = status.Rows,
+        bytes = status.Bytes,
+        checksum = status.Checksum,
+        reason = status.Reason,
+        elapsed_ms = status.ElapsedMilliseconds,
+        copies = status.Copies,
+        copies_done = status.CopiesDone,
     });
 
-    private static string LineOf(ReplyFields status) => string.Create(
+    private static string LineOf(ConversionAnswer status) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{status.Text("keyspace")} from {status.Text("from")} to {status.Text("to")}: {status.Text("state")}, {100 * PartOf(status):0}%, {status.Number("rows")} rows ({Megabytes(status.Number("bytes"))}) copied, {status.Number("rows-compared")} compared, {Megabytes(status.Number("log-bytes-behind"))} of log to go{CopiesOf(status)}");
+        $"{status.Keyspace} from {status.From} to {status.To}: {status.State}, {100 * status.Part:0}%, {status.Rows} rows ({Megabytes(status.Bytes)}) copied, {status.RowsCompared} compared, {Megabytes(status.LogBytesBehind)} of log to go{CopiesOf(status)}");
 
     /// <summary>Of a cluster: how many of its copies are done, and what holds up others.</summary>
-    private static string CopiesOf(ReplyFields status)
+    private static string CopiesOf(ConversionAnswer status)
     {
-        if (status.Number("copies") is not { } copies)
+        if (status.Copies is not { } copies)
             return "";
-        IReadOnlyList<string> waits = status.Texts("waits-for");
+        IReadOnlyList<string> waits = status.WaitsFor;
         string waitsFor = waits.Count == 0 ? "" : "; waits for " + waits[0] + (waits.Count == 1 ? "" : string.Create(CultureInfo.InvariantCulture, $", and {waits.Count - 1} more"));
-        return string.Create(CultureInfo.InvariantCulture, $"; {status.Number("copies-done")} of {copies} copies done{waitsFor}");
+        return string.Create(CultureInfo.InvariantCulture, $"; {status.CopiesDone} of {copies} copies done{waitsFor}");
     }
 
-    private static string EndOf(ReplyFields status) => status.Text("state") == "done"
+    private static string EndOf(ConversionAnswer status) => status.IsDone
         ? string.Create(
             CultureInfo.InvariantCulture,
-            $"{status.Text("keyspace")} has the engine {status.Text("to")}: {status.Number("rows")} rows ({Megabytes(status.Number("bytes"))}) copied in {(status.Number("elapsed-ms") ?? 0) / 1000.0:0.0} s; checksum of both, {status.Text("checksum")}")
-        : $"{status.Text("keyspace")} has the engine {status.Text("from")} as before: {status.Text("reason")}";
+            $"{status.Keyspace} has the engine {status.To}: {status.Rows} rows ({Megabytes(status.Bytes)}) copied in {(status.ElapsedMilliseconds ?? 0) / 1000.0:0.0} s; checksum of both, {status.Checksum}")
+        : $"{status.Keyspace} has the engine {status.From} as before: {status.Reason}";
 
     private static string Megabytes(long? bytes) => string.Create(CultureInfo.InvariantCulture, $"{(bytes ?? 0) / 1e6:0.0} MB");
 }

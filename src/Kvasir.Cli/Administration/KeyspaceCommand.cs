@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
 
@@ -159,6 +158,4 @@ internal static class KeyspaceCommand
         });
         return command;
     }
-
-    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

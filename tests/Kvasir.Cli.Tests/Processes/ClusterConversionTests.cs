@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Kvasir.Cli.Administration;
 using Kvasir.Cli.Shell;
 
 namespace Kvasir.Cli.Tests.Processes;
@@ -30,10 +31,10 @@ public sealed class ClusterConversionTests : IDisposable
                     // What is acknowledged while copies have different engines is as safe as ever.
                     for (int i = 0; i < 20; i++, written++)
                         Assert.Equal("OK", cluster.Insist(written % 2, "SET", $"meanwhile:{written}", $"m{written}"));
-                    return Status(cluster, 0) is { } status && status["copies-done"] == "8" && status["waits-for"].Contains("on node 3: nothing is heard of it", StringComparison.Ordinal);
+                    return Status(cluster, 0) is { CopiesDone: 8 } status && status.WaitsFor.Any(static w => w.Contains("on node 3: nothing is heard of it", StringComparison.Ordinal));
                 },
                 "all copies that are there have moved");
-            Assert.Equal("waiting", Status(cluster, 1)!["state"]);
+            Assert.Equal("waiting", Status(cluster, 1)!.State);
 
             using Process again = KvasirProcess.Start("server", "--config", $"{_folder}/node-3.conf", "--json");
             Assert.NotNull(await again.StandardOutput.ReadLineAsync());
@@ -41,7 +42,7 @@ public sealed class ClusterConversionTests : IDisposable
                 () =>
                 {
                     Assert.Equal("OK", cluster.Insist(0, "SET", $"meanwhile:{written}", $"m{written++}"));
-                    return Status(cluster, 0) is { } status && status["state"] == "done";
+                    return Status(cluster, 0) is { IsDone: true };
                 },
                 "all copies have moved");
             Tools.Until(() => KvasirProcess.Run("keyspace", "list", "--json", "-p", cluster.Port(2)).GetAwaiter().GetResult() is { ExitCode: 0 } list
@@ -67,20 +68,11 @@ public sealed class ClusterConversionTests : IDisposable
             Assert.Equal($"m{i}", cluster.Insist(i % 3, "GET", $"meanwhile:{i}"));
     }
 
-    /// <summary>Null where there is none; fields by name, lists with commas between.</summary>
-    private static Dictionary<string, string>? Status(RunningCluster cluster, int node)
+    /// <summary>Null where there is none.</summary>
+    private static ConversionAnswer? Status(RunningCluster cluster, int node)
     {
         using RespConnection connection = cluster.Connect(node);
         RespReply reply = connection.Call("KEYSPACE", "CONVERT", "db0", "STATUS");
-        if (!reply.IsAggregate)
-            return null;
-        Dictionary<string, string> fields = new(StringComparer.Ordinal);
-        for (int i = 0; i + 1 < reply.Items.Count; i += 2)
-        {
-            if (reply.Items[i].Text != "details")
-                fields[reply.Items[i].Text] = reply.Items[i + 1].IsAggregate ? string.Join(',', reply.Items[i + 1].Items.Select(static t => t.Text)) : reply.Items[i + 1].Text;
-        }
-
-        return fields;
+        return reply.IsAggregate ? ConversionAnswer.Of(reply) : null;
     }
 }
