@@ -82,8 +82,7 @@ public sealed class ClusterChaosTests
         }
 
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all replicas have everything");
-        foreach (var group in world.Members[0].Node.View.Groups)
-            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
+        world.AssertSameContent();
     }
 
     private static void Trouble(ClusterWorld world, Coverage seen)

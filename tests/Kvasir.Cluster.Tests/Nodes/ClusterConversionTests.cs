@@ -44,13 +44,13 @@ public sealed class ClusterConversionTests
         void AssertWhole(ClusterWorld world)
         {
             world.RunUntil(world.IsLevel, "all have everything");
-            AssertAllEqual(world);
+            world.AssertSameContent();
             Assert.Equal("value7", world.Get(0, "key7"));
             Assert.Equal($"value{written - 1}", world.Get(0, $"meanwhile{(written - 1) % 50}"));
         }
 
         // From their disks, and the states go on being the same.
-        LosePower(world);
+        world.LosePower();
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
         AssertAllOn(world, to);
         for (int i = 0; i < 20; i++)
@@ -82,11 +82,11 @@ public sealed class ClusterConversionTests
             "it is done", seconds: 120);
         AssertAllOn(world, to);
         world.RunUntil(world.IsLevel, "all have everything");
-        AssertAllEqual(world);
+        world.AssertSameContent();
         for (int i = 0; i < last.Length; i++)
             Assert.Equal(last[i], world.Get(0, $"key{i}"));
         world.Run(TimeSpan.FromSeconds(3));
-        AssertAllEqual(world);
+        world.AssertSameContent();
     }
 
     [Fact]
@@ -114,15 +114,15 @@ public sealed class ClusterConversionTests
         Fill(world, 100);
         Convert(world, "btree");
         world.RunUntil(() => Copies(world).Any(g => g.Replica.Options.Engine == "btree"), "a copy has moved", seconds: 120);
-        Assert.Null(Ask(world, (a, done) => a.AbortConversion("db0", done)));
+        Assert.Null(world.Ask((a, done) => a.AbortConversion("db0", done)));
         for (int i = 0; i < 30; i++)
             world.Put(0, $"meanwhile{i}", "m");
         world.RunUntil(() => IsOver(world), "it is over", seconds: 120);
         Assert.Equal((KeyspaceMoveState.Aborted, "aborted"), (MoveOf(world).State, MoveOf(world).Reason));
         AssertAllOn(world, "lsm");
         world.RunUntil(world.IsLevel, "all have everything");
-        AssertAllEqual(world);
-        Assert.Contains("no conversion of that keyspace is under way", Ask(world, (a, done) => a.AbortConversion("db0", done)), StringComparison.Ordinal);
+        world.AssertSameContent();
+        Assert.Contains("no conversion of that keyspace is under way", world.Ask((a, done) => a.AbortConversion("db0", done)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -145,7 +145,7 @@ public sealed class ClusterConversionTests
         Assert.Equal(KeyspaceMoveState.Done, MoveOf(world).State);
         AssertAllOn(world, "log");
         world.RunUntil(world.IsLevel, "all have everything");
-        AssertAllEqual(world);
+        world.AssertSameContent();
     }
 
     [Theory]
@@ -168,7 +168,7 @@ public sealed class ClusterConversionTests
         world.RunUntil(() => IsOver(world), "it is done", seconds: 120);
         AssertAllOn(world, "btree");
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all have everything");
-        AssertAllEqual(world);
+        world.AssertSameContent();
         Assert.Equal("value99", world.Get(0, "key99"));
     }
 
@@ -246,7 +246,7 @@ public sealed class ClusterConversionTests
         Assert.Contains("a key of 30000 bytes", MoveOf(world).Reason, StringComparison.Ordinal);
         AssertAllOn(world, "lsm");
         world.RunUntil(world.IsLevel, "all have everything");
-        AssertAllEqual(world);
+        world.AssertSameContent();
         Assert.Contains(new string('\0', 30_000) + "=v;", member.Content(leader!.Id), StringComparison.Ordinal);
     }
 
@@ -256,39 +256,30 @@ public sealed class ClusterConversionTests
         ClusterWorld world = OfThree(80, "lsm", journalBytesMax: 256 << 10);
         ClusterMember away = world.Members[2];
         away.Crash(CrashKind.LoseUnsynced);
-        string large = new('x', 2000);
-        for (int i = 0; i < 400; i++)
-            world.Put(0, $"key{i}", large + i);
-        world.RunUntil(
-            () =>
-            {
-                world.Put(0, "more", large);
-                return Shards(world).All(g => world.Members[..2].TrueForAll(m => m.Group(g.Id).BaseIndex > new LogIndex(50)));
-            },
-            "the log is cut");
+        world.WriteUntilTheLogIsCut();
         Convert(world, "log");
         away.Restart();
         world.RunUntil(() => IsOver(world), "it is done", seconds: 120);
         AssertAllOn(world, "log");
         world.RunUntil(world.IsLevel, "all have everything");
-        AssertAllEqual(world);
-        LosePower(world);
+        world.AssertSameContent();
+        world.LosePower();
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
-        AssertAllEqual(world);
-        Assert.Equal(large + 399, world.Get(0, "key399"));
+        world.AssertSameContent();
+        Assert.Equal(ClusterWorld.Large + 399, world.Get(0, "key399"));
     }
 
     [Fact]
     public void WhatMakesNoSenseIsRefused()
     {
         ClusterWorld world = OfThree(81, "lsm");
-        Assert.Contains("no such keyspace", Ask(world, (a, done) => a.ConvertKeyspace("db9", "log", done)), StringComparison.Ordinal);
-        Assert.Contains("lsm, log or btree", Ask(world, (a, done) => a.ConvertKeyspace("db0", "heap", done)), StringComparison.Ordinal);
-        Assert.Contains("the cluster's own", Ask(world, (a, done) => a.ConvertKeyspace("system", "btree", done)), StringComparison.Ordinal);
-        Assert.Contains("has the engine lsm", Ask(world, (a, done) => a.ConvertKeyspace("db0", "lsm", done)), StringComparison.Ordinal);
-        Assert.Contains("no conversion", Ask(world, (a, done) => a.AbortConversion("db0", done)), StringComparison.Ordinal);
+        Assert.Contains("no such keyspace", world.Ask((a, done) => a.ConvertKeyspace("db9", "log", done)), StringComparison.Ordinal);
+        Assert.Contains("lsm, log or btree", world.Ask((a, done) => a.ConvertKeyspace("db0", "heap", done)), StringComparison.Ordinal);
+        Assert.Contains("the cluster's own", world.Ask((a, done) => a.ConvertKeyspace("system", "btree", done)), StringComparison.Ordinal);
+        Assert.Contains("has the engine lsm", world.Ask((a, done) => a.ConvertKeyspace("db0", "lsm", done)), StringComparison.Ordinal);
+        Assert.Contains("no conversion", world.Ask((a, done) => a.AbortConversion("db0", done)), StringComparison.Ordinal);
         Convert(world, "log");
-        Assert.Contains("one at a time", Ask(world, (a, done) => a.ConvertKeyspace("db1", "log", done)), StringComparison.Ordinal);
+        Assert.Contains("one at a time", world.Ask((a, done) => a.ConvertKeyspace("db1", "log", done)), StringComparison.Ordinal);
     }
 
     private static ClusterWorld OfThree(ulong seed, string engine, IEngineFactory? log = null, long journalBytesMax = 512 << 20)
@@ -309,16 +300,7 @@ public sealed class ClusterConversionTests
     }
 
     private static void Convert(ClusterWorld world, string engine) =>
-        Assert.Null(Ask(world, (a, done) => a.ConvertKeyspace("db0", engine, done)));
-
-    private static string? Ask(ClusterWorld world, Action<IClusterAdministration, Action<string?>> question)
-    {
-        string? answer = "none";
-        ClusterMember asked = world.Members[1];
-        asked.Do(_ => question(asked.Node, error => answer = error));
-        world.RunUntil(() => answer != "none", "there is an answer");
-        return answer;
-    }
+        Assert.Null(world.Ask((a, done) => a.ConvertKeyspace("db0", engine, done)));
 
     private static MoveOverview StatusOf(ClusterWorld world)
     {
@@ -374,24 +356,5 @@ public sealed class ClusterConversionTests
     {
         Assert.All(world.Members, m => Assert.Equal(engine, m.Node.View.KeyspaceByName("db0")!.Record.Engine));
         Assert.All(Copies(world), g => Assert.Equal(engine, g.Replica.Options.Engine));
-    }
-
-    private static void AssertAllEqual(ClusterWorld world)
-    {
-        foreach (GroupRecord group in world.Members[0].Node.View.Groups)
-            Assert.All(world.Members, m => Assert.Equal(Sorted(world.Members[0], group.Id), Sorted(m, group.Id)));
-        Assert.All(world.Members, m => Assert.DoesNotContain(m.Node.Host!.Groups, g => g.IsOut));
-    }
-
-    // Engines have orders of their own.
-    private static string Sorted(ClusterMember member, GroupId group) =>
-        string.Join(';', member.Content(group).Split(';').Order(StringComparer.Ordinal));
-
-    private static void LosePower(ClusterWorld world)
-    {
-        foreach (ClusterMember member in world.Members)
-            member.Crash(CrashKind.LoseUnsynced);
-        foreach (ClusterMember member in world.Members)
-            member.Restart();
     }
 }

@@ -44,8 +44,7 @@ public sealed class ClusterNodeTests
         for (int i = 0; i < 20; i++)
             world.Put(i % 2, $"key{i}", $"value{i}");
         world.Run(TimeSpan.FromSeconds(1));
-        foreach (var group in world.Members[0].Node.View.Groups)
-            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
+        world.AssertSameContent();
         for (int i = 0; i < 20; i++)
             Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
 
@@ -155,14 +154,10 @@ public sealed class ClusterNodeTests
         full.Disk.Faults.Clear();
         world.RunUntil(() => full.Node.Log.Refusal is null, "it goes on");
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "it has all there is");
-        foreach (var group in world.Members[0].Node.View.Groups)
-            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
+        world.AssertSameContent();
 
         // What it holds now is on its disk.
-        foreach (ClusterMember member in world.Members)
-            member.Crash(CrashKind.LoseUnsynced);
-        foreach (ClusterMember member in world.Members)
-            member.Restart();
+        world.LosePower();
         for (int i = 0; i < 20; i++)
             Assert.Equal($"{i}", world.Get(i % 2, $"during{i}"));
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
@@ -268,17 +263,7 @@ public sealed class ClusterNodeTests
         ClusterWorld world = ClusterWorld.OfThree(41, new LsmEngineFactory(), journalBytesMax: 256 << 10);
         ClusterMember away = world.Members[2];
         away.Crash(CrashKind.LoseUnsynced);
-        string large = new('x', 2000);
-        for (int i = 0; i < 400; i++)
-            world.Put(0, $"key{i}", large + i);
-        world.RunUntil(
-            () =>
-            {
-                world.Put(1, "more", large);
-                return world.Members[0].Node.View.Groups.Any(g => world.Members[..2].TrueForAll(
-                    m => m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.BaseIndex > new LogIndex(50)));
-            },
-            "the log is cut");
+        world.WriteUntilTheLogIsCut();
         away.Restart();
         for (int i = 0; i < 20; i++)
             world.Put(0, $"after{i}", "new");
@@ -288,11 +273,8 @@ public sealed class ClusterNodeTests
 
         // And again from its disk.
         world.Run(TimeSpan.FromSeconds(10));
-        foreach (ClusterMember member in world.Members)
-            member.Crash(CrashKind.LoseUnsynced);
-        foreach (ClusterMember member in world.Members)
-            member.Restart();
-        Assert.Equal(large + 399, world.Get(0, "key399"));
+        world.LosePower();
+        Assert.Equal(ClusterWorld.Large + 399, world.Get(0, "key399"));
         Assert.Equal("new", world.Get(0, "after19"));
         world.Run(TimeSpan.FromSeconds(2));
         foreach (var group in world.Members[0].Node.View.Groups)

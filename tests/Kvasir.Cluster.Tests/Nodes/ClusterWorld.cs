@@ -1,4 +1,5 @@
 using System.Text;
+using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Nodes;
@@ -8,6 +9,7 @@ using Kvasir.Cluster.Routing;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
+using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Network;
@@ -21,6 +23,9 @@ namespace Kvasir.Cluster.Tests.Nodes;
 internal sealed class ClusterWorld
 {
     private static readonly TimeSpan s_step = TimeSpan.FromMilliseconds(1);
+
+    /// <summary>A value of which a few hundred fill a log.</summary>
+    public static readonly string Large = new('x', 2000);
 
     public ClusterWorld(ulong seed, IEngineFactory? engines = null, long journalBytesMax = 512 << 20)
     {
@@ -149,6 +154,49 @@ internal sealed class ClusterWorld
         string? value = null;
         RunUntil(() => Members.Exists(m => !m.IsDown && m.TryGet(database, key, out value)), $"{key} is read");
         return value;
+    }
+
+    /// <summary>Writes keys 0 to <paramref name="keys"/> to database 0, until who is away cannot be brought up from the first two nodes' logs any more.</summary>
+    public void WriteUntilTheLogIsCut(int keys = 400)
+    {
+        for (int i = 0; i < keys; i++)
+            Put(0, $"key{i}", Large + i);
+        KeyspaceId database = Members[0].Node.View.KeyspaceByName("db0")!.Record.Id;
+        RunUntil(
+            () =>
+            {
+                Put(0, "more", Large);
+                return Members[0].Node.View.Groups.Where(g => g.Keyspace == database)
+                    .All(g => Members[..2].TrueForAll(m => m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.BaseIndex > new LogIndex(50)));
+            },
+            "the log is cut");
+    }
+
+    /// <summary>What the second node says to this; null when it is done.</summary>
+    public string? Ask(Action<IClusterAdministration, Action<string?>> question)
+    {
+        string? answer = "none";
+        ClusterMember asked = Members[1];
+        asked.Do(_ => question(asked.Node, error => answer = error));
+        RunUntil(() => answer != "none", "there is an answer");
+        return answer;
+    }
+
+    /// <summary>All machines at once; they start again.</summary>
+    public void LosePower()
+    {
+        foreach (ClusterMember member in Members)
+            member.Crash(CrashKind.LoseUnsynced);
+        foreach (ClusterMember member in Members)
+            member.Restart();
+    }
+
+    /// <summary>All nodes have the same in every shard, whatever order their engines keep.</summary>
+    public void AssertSameContent()
+    {
+        foreach (GroupRecord group in Members[0].Node.View.Groups)
+            Assert.All(Members, m => Assert.Equal(Members[0].SortedContent(group.Id), m.SortedContent(group.Id)));
+        Assert.All(Members, m => Assert.DoesNotContain(m.Node.Host!.Groups, g => g.IsOut));
     }
 }
 
@@ -353,6 +401,9 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             content.Append(Encoding.UTF8.GetString(iterator.Key)).Append('=').Append(Encoding.UTF8.GetString(iterator.Value)).Append(';');
         return content.ToString();
     }
+
+    /// <summary>Engines have orders of their own.</summary>
+    public string SortedContent(GroupId group) => string.Join(';', Content(group).Split(';').Order(StringComparer.Ordinal));
 
     NodeId ITransport.Self => Link.Self;
 

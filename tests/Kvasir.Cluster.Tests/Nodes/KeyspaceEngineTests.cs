@@ -25,29 +25,19 @@ public sealed class KeyspaceEngineTests
         Assert.All(world.Members[0].Node.View.Keyspaces.Where(k => !k.Record.IsSystem), k => Assert.Equal(engine, k.Record.Engine));
         ClusterMember away = world.Members[2];
         away.Crash(CrashKind.LoseUnsynced);
-        string large = new('x', 2000);
-        for (int i = 0; i < 400; i++)
-            world.Put(0, $"key{i}", large + i);
-        world.RunUntil(
-            () =>
-            {
-                world.Put(1, "more", large);
-                return world.Members[0].Node.View.Groups.Any(g => world.Members[..2].TrueForAll(
-                    m => m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.BaseIndex > new LogIndex(50)));
-            },
-            "the log is cut");
+        world.WriteUntilTheLogIsCut();
         away.Restart();
         for (int i = 0; i < 20; i++)
             world.Put(0, $"after{i}", "new");
         world.RunUntil(world.IsLevel, "it has caught up", seconds: 120);
-        AssertAllEqual(world);
+        world.AssertSameContent();
 
         // And again from its disk.
-        LosePower(world);
-        Assert.Equal(large + 399, world.Get(0, "key399"));
+        world.LosePower();
+        Assert.Equal(ClusterWorld.Large + 399, world.Get(0, "key399"));
         Assert.Equal("new", world.Get(0, "after19"));
         world.Run(TimeSpan.FromSeconds(2));
-        AssertAllEqual(world);
+        world.AssertSameContent();
     }
 
     /// <summary>A node that has lost what it knew of the directory opens each folder as what it is.</summary>
@@ -69,12 +59,12 @@ public sealed class KeyspaceEngineTests
         }
 
         // The directory is only in the log, and of that nobody knows after a start how far it was committed.
-        LosePower(world);
+        world.LosePower();
         Assert.All(world.Members, m => Assert.Empty(m.Node.View.Groups));
         for (int i = 0; i < 40; i++)
             Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
-        AssertAllEqual(world);
+        world.AssertSameContent();
     }
 
     /// <summary>Who proposes asks before. What is in the log is everybody's, and nobody may stop at it.</summary>
@@ -99,10 +89,10 @@ public sealed class KeyspaceEngineTests
         // By a snapshot, and by what the log has.
         away.Restart();
         world.RunUntil(world.IsLevel, "it has caught up", seconds: 120);
-        AssertAllEqual(world);
-        LosePower(world);
+        world.AssertSameContent();
+        world.LosePower();
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
-        AssertAllEqual(world);
+        world.AssertSameContent();
         Assert.Equal(value, world.Get(0, "key2999"));
     }
 
@@ -112,11 +102,8 @@ public sealed class KeyspaceEngineTests
         ClusterWorld world = OfThree(43, "log");
         foreach (string engine in (string[])["btree", "lsm", "log"])
         {
-            string? answer = "none";
-            IClusterAdministration administration = world.Members[1].Node;
-            world.Members[1].Do(_ => administration.CreateKeyspace(new KeyspaceRequest { Name = "on-" + engine, Engine = engine, Shards = 2 }, error => answer = error));
-            world.RunUntil(() => answer != "none", "there is an answer");
-            Assert.Null(answer);
+            var request = new KeyspaceRequest { Name = "on-" + engine, Engine = engine, Shards = 2 };
+            Assert.Null(world.Ask((a, done) => a.CreateKeyspace(request, done)));
         }
 
         world.RunUntil(world.IsWhole, "every shard has three voters");
@@ -128,7 +115,7 @@ public sealed class KeyspaceEngineTests
         }
 
         world.RunUntil(world.IsLevel, "all have it");
-        LosePower(world);
+        world.LosePower();
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "all are back");
         foreach (ClusterMember member in world.Members)
         {
@@ -147,19 +134,5 @@ public sealed class KeyspaceEngineTests
         var world = new ClusterWorld(seed, new LsmEngineFactory(), journalBytesMax) { OtherEngines = s_others, DatabaseEngines = [engine] };
         world.MakeThree();
         return world;
-    }
-
-    private static void LosePower(ClusterWorld world)
-    {
-        foreach (ClusterMember member in world.Members)
-            member.Crash(CrashKind.LoseUnsynced);
-        foreach (ClusterMember member in world.Members)
-            member.Restart();
-    }
-
-    private static void AssertAllEqual(ClusterWorld world)
-    {
-        foreach (GroupRecord group in world.Members[0].Node.View.Groups)
-            Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(group.Id), m.Content(group.Id)));
     }
 }

@@ -71,21 +71,11 @@ public sealed class SnapshotFolderTests
     {
         ClusterWorld world = ClusterWorld.OfThree(seed, new LsmEngineFactory(), journalBytesMax: 256 << 10);
         ClusterMember away = world.Members[2];
-        string large = new('x', 2000);
         for (int i = 0; i < 20; i++)
-            world.Put(i % 2, $"before{i}", large);
+            world.Put(i % 2, $"before{i}", ClusterWorld.Large);
         world.RunUntil(world.IsLevel, "all have it");
         away.Crash(CrashKind.LoseUnsynced);
-        for (int i = 0; i < 400; i++)
-            world.Put(0, $"key{i}", large + i);
-        world.RunUntil(
-            () =>
-            {
-                world.Put(1, "more", large);
-                return world.Members[0].Node.View.Groups.Any(g => world.Members[..2].TrueForAll(
-                    m => m.Node.Host!.TryFind(g.Id, out RaftGroup? group) && group.BaseIndex > new LogIndex(50)));
-            },
-            "the log is cut");
+        world.WriteUntilTheLogIsCut();
         return (world, away);
     }
 
