@@ -33,29 +33,13 @@ public sealed class ConversionStressTests
             [new HashLogEngineFactory(HashLogOptions.Tiny), new BTreeEngineFactory(new BufferOptions { MemTableBytes = 64 << 10 }, new BTreeOptions { PageBytes = 4096 })]);
         IPEndPoint endPoint = served.Server.Resp[0];
         Crew crew = new();
-        List<StressWriter> writers = [];
-        for (int i = 0; i < Writers; i++)
-        {
-            StressWriter writer = new(endPoint, i, (seed * 1000) + (ulong)i);
-            writers.Add(writer);
-            crew.Add($"writer {i}", () =>
-            {
-                while (crew.GoesOn)
-                    writer.Round();
-            });
-        }
-
+        using StressWriters writers = new(crew, endPoint, Writers, seed);
         int done = 0;
         crew.Lead(() => done = Convert(endPoint, new SeededRandom(seed), crew));
         Assert.True(done > 2, $"{done} conversions came to their end");
 
         using RespClient client = new(endPoint);
-        Assert.Equal("OK", client.Call("DEBUG", "RELOAD"));
-        foreach (StressWriter writer in writers)
-        {
-            writer.Verify();
-            writer.Dispose();
-        }
+        writers.VerifyAfterReload(client);
     }
 
     private static int Convert(IPEndPoint endPoint, SeededRandom random, Crew crew)

@@ -33,32 +33,15 @@ public sealed class ReloadStressTests
         await using ServedNode served = await ServedNode.Start(options, durability, LsmOptions.Tiny, s_smallJournal);
         IPEndPoint endPoint = served.Server.Resp[0];
         Crew crew = new();
-        List<StressWriter> writers = [];
-        for (int i = 0; i < Writers; i++)
-        {
-            StressWriter writer = new(endPoint, i, (seed * 1000) + (ulong)i);
-            writers.Add(writer);
-            crew.Add($"writer {i}", () =>
-            {
-                while (crew.GoesOn)
-                    writer.Round();
-            });
-        }
-
+        using StressWriters writers = new(crew, endPoint, Writers, seed);
         crew.Add("flusher", () => FlushAndSwap(endPoint, new SeededRandom(seed + 77), crew));
         crew.Lead(() => Reload(endPoint, new SeededRandom(seed), crew));
 
         using RespClient client = new(endPoint);
-        Assert.Equal("OK", client.Call("DEBUG", "RELOAD"));
-        foreach (StressWriter writer in writers)
-        {
-            writer.Verify();
-            writer.Dispose();
-        }
-
-        long increments = writers.Sum(w => w.SharedIncrements);
+        writers.VerifyAfterReload(client);
+        long increments = writers.SharedIncrements;
         Assert.Equal(increments == 0 ? "nil" : $"\"{increments.ToString(CultureInfo.InvariantCulture)}\"", client.Call("GET", "shared"));
-        Assert.True(writers.Sum(w => w.Commands) > 200, "the writers hardly came to work");
+        Assert.True(writers.Commands > 200, "the writers hardly came to work");
     }
 
     private static void Reload(IPEndPoint endPoint, SeededRandom random, Crew crew)
