@@ -4,65 +4,32 @@ using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Replicas;
 
-/// <summary>As <see cref="GuardedScan"/>, both ways.</summary>
+/// <summary>A <see cref="GuardedScan"/> that goes both ways.</summary>
 internal sealed class GuardedIterator(EngineIterator inner, IReplicaLog log) : EngineIterator
 {
-    public override bool Valid => inner.Valid;
+    private readonly GuardedScan _forward = new(inner, log);
 
-    public override ReadOnlySpan<byte> Key => inner.Key;
+    public override bool Valid => _forward.Valid;
 
-    public override ReadOnlySpan<byte> Value
-    {
-        get
-        {
-            // It may be read only now.
-            try
-            {
-                return inner.Value;
-            }
-            catch (CorruptionException e)
-            {
-                log.Damaged(e);
-                throw;
-            }
-        }
-    }
+    public override ReadOnlySpan<byte> Key => _forward.Key;
 
-    public override long ExpiresAtMs => inner.ExpiresAtMs;
+    public override ReadOnlySpan<byte> Value => _forward.Value;
 
-    public override SequenceNumber Sequence => inner.Sequence;
+    public override long ExpiresAtMs => _forward.ExpiresAtMs;
 
-    public override void SeekToFirst()
-    {
-        try
-        {
-            inner.SeekToFirst();
-        }
-        catch (CorruptionException e)
-        {
-            log.Damaged(e);
-            throw;
-        }
-    }
+    public override SequenceNumber Sequence => _forward.Sequence;
+
+    public override void SeekToFirst() => _forward.SeekToFirst();
+
+    public override void Seek(ReadOnlySpan<byte> key) => _forward.Seek(key);
+
+    public override void Next() => _forward.Next();
 
     public override void SeekToLast()
     {
         try
         {
             inner.SeekToLast();
-        }
-        catch (CorruptionException e)
-        {
-            log.Damaged(e);
-            throw;
-        }
-    }
-
-    public override void Seek(ReadOnlySpan<byte> key)
-    {
-        try
-        {
-            inner.Seek(key);
         }
         catch (CorruptionException e)
         {
@@ -84,19 +51,6 @@ internal sealed class GuardedIterator(EngineIterator inner, IReplicaLog log) : E
         }
     }
 
-    public override void Next()
-    {
-        try
-        {
-            inner.Next();
-        }
-        catch (CorruptionException e)
-        {
-            log.Damaged(e);
-            throw;
-        }
-    }
-
     public override void Previous()
     {
         try
@@ -110,5 +64,5 @@ internal sealed class GuardedIterator(EngineIterator inner, IReplicaLog log) : E
         }
     }
 
-    protected override void Dispose(bool disposing) => inner.Dispose();
+    protected override void Dispose(bool disposing) => _forward.Dispose();
 }
