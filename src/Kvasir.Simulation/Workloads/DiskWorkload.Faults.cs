@@ -16,6 +16,12 @@ public sealed partial class DiskWorkload
     private const string JournalFolder = Folder + "/journal/";
     private const string KeyspacesFolder = Folder + "/keyspaces/";
 
+    // Of a tenth of a second each, on a disk that is good again: by then writes are taken.
+    private const int RoundsUntilWritten = 50;
+
+    // And by then nothing has anything to say: a compaction that failed again and again, slowly, may rest for half a minute.
+    private const int RoundsUntilWell = 350;
+
     private static readonly DiskOperationKind[] s_failing =
         [DiskOperationKind.Write, DiskOperationKind.Sync, DiskOperationKind.Create, DiskOperationKind.Rename, DiskOperationKind.SyncFolder];
 
@@ -102,8 +108,10 @@ public sealed partial class DiskWorkload
         _disk.Faults.Clear();
         _disk.CapacityBytes = long.MaxValue;
         CheckContent(_node!, Visible, "on a disk that is good again");
-        for (int i = 0; i < 50 && _certain is null && !IsWell(_node!); i++)
+        for (int i = 0; i < RoundsUntilWell && _certain is null && !IsWell(_node!); i++)
         {
+            if (i >= RoundsUntilWritten && _node!.Refusal is { } still)
+                throw Broken($"the disk is good again, and writes do not resume: {still.Message}");
             _scheduler.Clock.Advance(TimeSpan.FromMilliseconds(100));
             _scheduler.RunAll();
             NoteAnswers(_node!);
@@ -112,12 +120,17 @@ public sealed partial class DiskWorkload
         if (_certain is { } certain)
             RestartAfterFailure(certain);
         else if (!IsWell(_node!))
-            throw Broken($"the disk is good again, and writes do not resume: {_node!.Refusal?.Message}");
+            throw Broken($"the disk is good again, and not all is well: {string.Join("; ", Complaints(_node!))}");
         CheckContent(_node!, Visible, "after the disk was bad");
     }
 
-    private static bool IsWell(KvasirNode node) =>
-        node.Refusal is null && node.Replicas.All(r => r.Engine.BackgroundFailure is null);
+    private static bool IsWell(KvasirNode node) => !Complaints(node).Any();
+
+    private static IEnumerable<string> Complaints(KvasirNode node) =>
+    [
+        .. node.Refusal is { } refusal ? (string[])[refusal.Message] : [],
+        .. node.Replicas.Where(r => r.Engine.BackgroundFailure is not null).Select(r => $"{r.Options.Engine}: {r.Engine.BackgroundFailure!.Message}"),
+    ];
 
     /// <summary>Some of the transactions with an unknown outcome may be there; those decide what comes next.</summary>
     private void RestartAfterFailure(int certain)
