@@ -23,19 +23,7 @@ public sealed class ConversionWorkloadTests
     ];
 
     [Fact]
-    public void CrashesAtEveryOperationOfTheDiskKeepThePromises()
-    {
-        long crashPoints = 0;
-        DiskWorkloadCoverage coverage = new();
-        for (ulong seed = 1; crashPoints < 12_000 || (crashPoints < 60_000 && Missing(coverage).Any()); seed++)
-        {
-            DiskWorkloadResult result = DiskWorkload.Run(Options(seed));
-            crashPoints += result.CrashPoints;
-            coverage.Add(result.Coverage);
-        }
-
-        Assert.Empty(Missing(coverage));
-    }
+    public void CrashesAtEveryOperationOfTheDiskKeepThePromises() => DiskWorkloadRuns.AssertCrashesKeepThePromises(Options, 12_000, s_covered);
 
     [Theory]
     [InlineData(3)]
@@ -45,26 +33,13 @@ public sealed class ConversionWorkloadTests
     [Fact]
     public void DisksThatFillUpAndFailKeepThePromises()
     {
-        long failures = 0;
-        DiskWorkloadCoverage coverage = new();
-        for (ulong seed = 1; seed <= 40; seed++)
-        {
-            DiskWorkloadOptions options = Options(seed);
-            DiskWorkloadResult result = DiskWorkload.Run(options with { Steps = 400, CrashEvery = 40 });
-            failures += result.Failures;
-            coverage.Add(result.Coverage);
-        }
-
-        Assert.True(failures > 20, $"a bad disk was noticed {failures} times");
+        DiskWorkloadCoverage coverage = DiskWorkloadRuns.AssertBadDisksKeepThePromises(Options, seeds: 40, failuresMin: 20);
         Assert.True(coverage.Counts.GetValueOrDefault("conversions: Failed") > 5, "hardly a conversion failed");
         Assert.True(Done(coverage) > 10, "hardly a conversion came to its end");
     }
 
     private static long Done(DiskWorkloadCoverage coverage) =>
         coverage.Counts.Where(c => c.Key.StartsWith("conversions from ", StringComparison.Ordinal)).Sum(c => c.Value);
-
-    private static IEnumerable<string> Missing(DiskWorkloadCoverage coverage) =>
-        s_covered.Where(what => coverage.Counts.GetValueOrDefault(what) == 0);
 
     internal static DiskWorkloadOptions Options(ulong seed)
     {
