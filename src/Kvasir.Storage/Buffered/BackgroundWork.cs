@@ -15,27 +15,15 @@ namespace Kvasir.Storage.Buffered;
 /// </summary>
 internal sealed class BackgroundWork
 {
-    private static readonly TimeSpan s_retryMin = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan s_retryMax = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan s_retryAfterLongMax = TimeSpan.FromSeconds(30);
-
-    // Of the time, trying again and again takes one part in this many and one.
-    private const int PausePerTry = 4;
-
-    // In a row: one may be an accident, and nobody need know of it that was mended meanwhile.
-    private const int FailuresUntilTold = 2;
-
     private readonly BufferedEngine _engine;
     private readonly IScheduler _scheduler;
     private readonly IWaitPoint _changed;
     private readonly int _compactionsMax;
     private readonly Lock _lock = new();
+    private readonly RetryPace _compactionPace;
     private readonly CancellationTokenSource _stopping = new();
     private Exception? _flushFailure;
     private Exception? _compactionFailure;
-    private int _compactionFailures;
-    private TimeSpan _retryPause;
-    private long _compactionFailedAt;
     private bool _retryIsDue;
     private bool _flushFailsAgain;
     private bool _flushing;
@@ -50,6 +38,8 @@ internal sealed class BackgroundWork
         _engine = engine;
         _scheduler = scheduler;
         _changed = scheduler.CreateWaitPoint();
+        _compactionPace = new RetryPace(scheduler.Time);
+
         // One place is kept for the flush: a compaction may last, and writers must not wait for its end.
         _compactionsMax = Math.Max(1, options.BackgroundJobsMax - 1);
     }
@@ -126,12 +116,13 @@ internal sealed class BackgroundWork
             if (_stopped)
                 return;
             Volatile.Write(ref _flushFailure, null);
-            if (_compactionFailure is not null && _scheduler.Time.GetElapsedTime(_compactionFailedAt) >= _retryPause)
+            if (_compactionFailure is not null && _compactionPace.IsRested)
             {
-                if (_compactionFailures < FailuresUntilTold || !_engine.CompactionDue)
-                    Volatile.Write(ref _compactionFailure, null);
-                else
+                // What failed again and again is told until it has ended well.
+                if (_compactionPace.IsPersistent && _engine.CompactionDue)
                     _retryIsDue = _compactions == 0;
+                else
+                    Volatile.Write(ref _compactionFailure, null);
             }
         }
 
@@ -261,18 +252,10 @@ internal sealed class BackgroundWork
     {
         lock (_lock)
         {
-            _compactionFailedAt = _scheduler.Time.GetTimestamp();
-            _compactionFailures++;
+            _compactionPace.Fail(begunAt);
             _retryIsDue = false;
-            _retryPause = _compactionFailures < FailuresUntilTold ? TimeSpan.Zero : PauseAfter(_scheduler.Time.GetElapsedTime(begunAt, _compactionFailedAt));
             Volatile.Write(ref _compactionFailure, failure);
         }
-    }
-
-    private TimeSpan PauseAfter(TimeSpan tried)
-    {
-        TimeSpan grown = Shorter(s_retryMin * (1 << Math.Min(_compactionFailures - FailuresUntilTold, 10)), s_retryMax);
-        return Longer(grown, Shorter(PausePerTry * tried, s_retryAfterLongMax));
     }
 
     private void CompactionEnded(bool rewriting, bool didSomething)
@@ -281,20 +264,16 @@ internal sealed class BackgroundWork
         {
             if (rewriting)
             {
-                _compactionFailures = 0;
+                _compactionPace.Succeed();
                 Volatile.Write(ref _compactionFailure, null);
             }
             else if (didSomething)
             {
                 // There is room that was not there before.
-                _retryPause = TimeSpan.Zero;
+                _compactionPace.EndRest();
             }
         }
     }
-
-    private static TimeSpan Longer(TimeSpan a, TimeSpan b) => a > b ? a : b;
-
-    private static TimeSpan Shorter(TimeSpan a, TimeSpan b) => a < b ? a : b;
 
     private sealed class FlushJob(BackgroundWork work) : IBackgroundJob
     {
@@ -360,7 +339,7 @@ internal sealed class BackgroundWork
         public void Run()
         {
             bool more = false;
-            long begunAt = work._scheduler.Time.GetTimestamp();
+            long begunAt = work._compactionPace.Begin();
             try
             {
                 if (!work.IsStopped)

@@ -21,6 +21,7 @@ internal sealed class LogBackground
     private bool _mergeRetryIsDue;
     private bool _preparing;
     private bool _stopped;
+    private long _mergeBegunAt;
 
     public LogBackground(HashLogEngine engine, IScheduler scheduler)
     {
@@ -82,7 +83,7 @@ internal sealed class LogBackground
                 return;
             _merging = true;
             _mergeRetryIsDue = false;
-            _mergePace.Begin();
+            _mergeBegunAt = _mergePace.Begin();
         }
 
         _scheduler.Schedule(new MergeJob(this), JobPriority.Compaction);
@@ -180,7 +181,7 @@ internal sealed class LogBackground
     {
         lock (_lock)
         {
-            _mergePace.Fail();
+            _mergePace.Fail(_mergeBegunAt);
             Volatile.Write(ref _mergeFailure, failure);
         }
     }

@@ -1,4 +1,4 @@
-namespace Kvasir.Storage.HashLog;
+namespace Kvasir.Storage.Scheduling;
 
 /// <summary>
 /// How long work that keeps failing rests before it is tried again: each try may fill the disk and give it back. Used under the lock of
@@ -6,7 +6,6 @@ namespace Kvasir.Storage.HashLog;
 /// </summary>
 internal sealed class RetryPace(TimeProvider time)
 {
-    // Once may be chance.
     private const int FailuresUntilPersistent = 2;
 
     // Of the time, trying again and again takes one part in this many and one.
@@ -18,24 +17,27 @@ internal sealed class RetryPace(TimeProvider time)
     private static readonly TimeSpan s_pauseAfterLongMax = TimeSpan.FromSeconds(30);
 
     private int _failures;
-    private long _begunAt;
     private long _failedAt;
     private TimeSpan _pause;
 
-    /// <summary>It has failed again and again.</summary>
+    /// <summary>It has failed again and again: one failure may be an accident, and nobody need know of it that was mended meanwhile.</summary>
     public bool IsPersistent => _failures >= FailuresUntilPersistent;
 
     /// <summary>It may be tried again.</summary>
     public bool IsRested => time.GetElapsedTime(_failedAt) >= _pause;
 
-    public void Begin() => _begunAt = time.GetTimestamp();
+    /// <summary>When a try began, for <see cref="Fail"/>.</summary>
+    public long Begin() => time.GetTimestamp();
 
-    public void Fail()
+    public void Fail(long begunAt)
     {
         _failures++;
         _failedAt = time.GetTimestamp();
-        _pause = IsPersistent ? PauseAfter(time.GetElapsedTime(_begunAt, _failedAt)) : TimeSpan.Zero;
+        _pause = IsPersistent ? PauseAfter(time.GetElapsedTime(begunAt, _failedAt)) : TimeSpan.Zero;
     }
+
+    /// <summary>What made it fail may be gone: it need rest no longer.</summary>
+    public void EndRest() => _pause = TimeSpan.Zero;
 
     public void Succeed() => (_failures, _pause) = (0, TimeSpan.Zero);
 
