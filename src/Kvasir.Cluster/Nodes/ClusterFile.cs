@@ -19,7 +19,7 @@ internal static class ClusterFile
 {
     public const string Name = "CLUSTER";
     private const uint FormatVersion = 1;
-    private const int Length = 36;
+    private const int SealedBytes = 32;
     private const uint FounderFlag = 1;
 
     private static ReadOnlySpan<byte> Magic => "KVCLUST\n"u8;
@@ -32,40 +32,18 @@ internal static class ClusterFile
 
     public static void Write(IFileSystem files, string folder, ClusterMembership membership)
     {
-        Span<byte> bytes = stackalloc byte[Length];
-        Magic.CopyTo(bytes);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], FormatVersion);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], membership.IsFounder ? FounderFlag : 0);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], membership.Cluster);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], membership.Node.Value);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(Length - 4)..], Crc32C.Compute(bytes[..(Length - 4)]));
-        string path = folder + "/" + Name;
-        string temporary = path + ".new";
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(temporary, path);
-        files.SyncFolder(folder);
+        BytesBuffer bytes = SealedFile.Begin(Magic, FormatVersion);
+        SealedFile.AppendNumber(bytes, membership.IsFounder ? FounderFlag : 0);
+        SealedFile.AppendNumber(bytes, membership.Cluster);
+        SealedFile.AppendNumber(bytes, membership.Node.Value);
+        SealedFile.Replace(files, folder + "/" + Name, bytes);
     }
 
     public static ClusterMembership Read(IFileSystem files, string path)
     {
-        using IFile file = files.Open(path, FileOpenMode.Read);
-        Span<byte> bytes = stackalloc byte[Length];
-        if (file.Length != Length || file.Read(bytes, 0) != Length)
-            throw new CorruptionException(path, 0, $"it is {file.Length} bytes long instead of {Length}");
-        if (!bytes[..8].SequenceEqual(Magic))
-            throw new CorruptionException(path, 0, "it does not begin with the magic of a cluster's membership");
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[^4..]) != Crc32C.Compute(bytes[..^4]))
-            throw new CorruptionException(path, 0, "its checksum does not match");
-        uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]);
-        if (version > FormatVersion)
-            throw new FormatTooNewException(path, version, FormatVersion);
+        ReadOnlySpan<byte> bytes = SealedFile.Read(files, path, Magic, FormatVersion, "a cluster's membership");
+        if (bytes.Length != SealedBytes)
+            throw new CorruptionException(path, 0, $"it has {bytes.Length} bytes before its checksum instead of {SealedBytes}");
         var membership = new ClusterMembership(
             BinaryPrimitives.ReadUInt64LittleEndian(bytes[16..]),
             new NodeId(BinaryPrimitives.ReadUInt64LittleEndian(bytes[24..])),

@@ -12,10 +12,10 @@ internal static class IdentityFile
 {
     public const string Name = "NODE";
     private const uint FormatVersion = 2;
-    private const int Length = 40;
+    private const int SealedBytes = 36;
 
     // Version 1 ended with its checksum where the journal stands now.
-    private const int FirstLength = 32;
+    private const int FirstSealedBytes = 28;
     private const uint JournalFlag = 1;
     private const uint UnsyncedFlag = 2;
     private const uint TableFlag = 4;
@@ -45,46 +45,20 @@ internal static class IdentityFile
 
     public static void Write(IFileSystem files, string folder, NodeIdentity identity)
     {
-        Span<byte> bytes = stackalloc byte[Length];
-        bytes.Clear();
-        Magic.CopyTo(bytes);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[8..], FormatVersion);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[12..], (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0) | (identity.HasKeyspaceTable ? TableFlag : 0));
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], identity.Id);
-        BinaryPrimitives.WriteInt32LittleEndian(bytes[24..], identity.DatabaseCount);
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes[28..], identity.JournalId);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes[(Length - 4)..], Crc32C.Compute(bytes[..(Length - 4)]));
-
-        string path = folder + "/" + Name;
-        string temporary = path + ".new";
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(temporary, path);
-        files.SyncFolder(folder);
+        BytesBuffer bytes = SealedFile.Begin(Magic, FormatVersion);
+        SealedFile.AppendNumber(bytes, (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0) | (identity.HasKeyspaceTable ? TableFlag : 0));
+        SealedFile.AppendNumber(bytes, identity.Id);
+        SealedFile.AppendNumber(bytes, (uint)identity.DatabaseCount);
+        SealedFile.AppendNumber(bytes, identity.JournalId);
+        SealedFile.Replace(files, folder + "/" + Name, bytes);
     }
 
     public static NodeIdentity Read(IFileSystem files, string path)
     {
-        using IFile file = files.Open(path, FileOpenMode.Read);
-        Span<byte> bytes = stackalloc byte[Length];
-        bool first = file.Length == FirstLength;
-        if (first)
-            bytes = bytes[..FirstLength];
-        if (file.Length != bytes.Length || file.Read(bytes, 0) != bytes.Length)
-            throw new CorruptionException(path, 0, $"it is {file.Length} bytes long instead of {Length}");
-        if (!bytes[..8].SequenceEqual(Magic))
-            throw new CorruptionException(path, 0, "it does not begin with the magic of a node's identity");
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes[^4..]) != Crc32C.Compute(bytes[..^4]))
-            throw new CorruptionException(path, 0, "its checksum does not match");
-        uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes[8..]);
-        if (version > FormatVersion)
-            throw new FormatTooNewException(path, version, FormatVersion);
+        ReadOnlySpan<byte> bytes = SealedFile.Read(files, path, Magic, FormatVersion, "a node's identity");
+        bool first = bytes.Length == FirstSealedBytes;
+        if (!first && bytes.Length != SealedBytes)
+            throw new CorruptionException(path, 0, $"it has {bytes.Length} bytes before its checksum instead of {SealedBytes}");
         uint flags = BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]);
         int databases = BinaryPrimitives.ReadInt32LittleEndian(bytes[24..]);
         if (databases < 0)

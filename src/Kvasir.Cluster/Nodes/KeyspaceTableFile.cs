@@ -16,8 +16,6 @@ internal static class KeyspaceTableFile
 {
     public const string Name = "KEYSPACES";
     private const uint FormatVersion = 1;
-    private const int HeadBytes = 20;
-    private const int ChecksumBytes = 4;
     private const byte NoDurability = 0;
 
     // A byte says how long it is.
@@ -43,34 +41,20 @@ internal static class KeyspaceTableFile
 
     public static void Write(IFileSystem files, string folder, KeyspaceTable table)
     {
-        var bytes = new BytesBuffer(256);
-        bytes.Append(Magic);
-        Append(bytes, FormatVersion);
-        Append(bytes, table.NextNumber);
-        Append(bytes, (uint)table.Entries.Length);
+        BytesBuffer bytes = SealedFile.Begin(Magic, FormatVersion);
+        SealedFile.AppendNumber(bytes, table.NextNumber);
+        SealedFile.AppendNumber(bytes, (uint)table.Entries.Length);
         Append(bytes, table.DatabaseEngine);
         foreach (KeyspaceEntry entry in table.Entries)
         {
-            Append(bytes, entry.Stream);
+            SealedFile.AppendNumber(bytes, entry.Stream);
             bytes.Append(entry.Durability is { } durability ? (byte)(durability + 1) : NoDurability);
             Append(bytes, entry.Name);
             Append(bytes, entry.Engine);
             Append(bytes, entry.Folder);
         }
 
-        Append(bytes, Crc32C.Compute(bytes.WrittenSpan));
-        string path = PathIn(folder);
-        string temporary = path + ".new";
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes.WrittenSpan, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(temporary, path);
-        files.SyncFolder(folder);
+        SealedFile.Replace(files, PathIn(folder), bytes);
     }
 
     /// <summary>The file's parts; throws where it is damaged.</summary>
@@ -95,33 +79,17 @@ internal static class KeyspaceTableFile
         ];
     }
 
-    private static KeyspaceTable Read(IFileSystem files, string path)
-    {
-        byte[] bytes;
-        using (IFile file = files.Open(path, FileOpenMode.Read))
-        {
-            if (file.Length is < HeadBytes + ChecksumBytes or > int.MaxValue)
-                throw new CorruptionException(path, 0, $"it is {file.Length} bytes long");
-            bytes = new byte[file.Length];
-            if (file.Read(bytes, 0) != bytes.Length)
-                throw new CorruptionException(path, 0, "it is shorter than the system says");
-        }
+    private static KeyspaceTable Read(IFileSystem files, string path) =>
+        Decode(SealedFile.Read(files, path, Magic, FormatVersion, "a table of keyspaces")[SealedFile.HeadBytes..])
+            ?? throw new CorruptionException(path, SealedFile.HeadBytes, "what it says makes no sense");
 
-        if (!bytes.AsSpan(0, 8).SequenceEqual(Magic))
-            throw new CorruptionException(path, 0, "it does not begin with the magic of a table of keyspaces");
-        if (BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != Crc32C.Compute(bytes.AsSpan(0, bytes.Length - ChecksumBytes)))
-            throw new CorruptionException(path, 0, "its checksum does not match");
-        uint version = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8));
-        if (version > FormatVersion)
-            throw new FormatTooNewException(path, version, FormatVersion);
-        return Decode(bytes.AsSpan(0, bytes.Length - ChecksumBytes)) ?? throw new CorruptionException(path, HeadBytes, "what it says makes no sense");
-    }
-
-    private static KeyspaceTable? Decode(ReadOnlySpan<byte> bytes)
+    private static KeyspaceTable? Decode(ReadOnlySpan<byte> rest)
     {
-        uint next = BinaryPrimitives.ReadUInt32LittleEndian(bytes[12..]);
-        uint count = BinaryPrimitives.ReadUInt32LittleEndian(bytes[16..]);
-        ReadOnlySpan<byte> rest = bytes[HeadBytes..];
+        if (rest.Length < 8)
+            return null;
+        uint next = BinaryPrimitives.ReadUInt32LittleEndian(rest);
+        uint count = BinaryPrimitives.ReadUInt32LittleEndian(rest[4..]);
+        rest = rest[8..];
         if (!TryText(ref rest, out string engine))
             return null;
         var entries = ImmutableArray.CreateBuilder<KeyspaceEntry>();
@@ -156,12 +124,6 @@ internal static class KeyspaceTableFile
         text = Encoding.UTF8.GetString(rest.Slice(1, rest[0]));
         rest = rest[(1 + rest[0])..];
         return true;
-    }
-
-    private static void Append(BytesBuffer bytes, uint number)
-    {
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.GetSpan(4), number);
-        bytes.Advance(4);
     }
 
     private static void Append(BytesBuffer bytes, string text)

@@ -15,60 +15,48 @@ internal static class PeersFile
 {
     public const string Name = "PEERS";
     private const uint FormatVersion = 1;
-    private const int HeaderBytes = 16;
-    private const int ChecksumBytes = 4;
-    private const int LengthMax = 16 << 20;
 
     private static ReadOnlySpan<byte> Magic => "KVPEERS\n"u8;
 
     public static void Write(IFileSystem files, string folder, IReadOnlyCollection<NodeAddress> peers)
     {
-        var bytes = new BytesBuffer();
-        bytes.Append(Magic);
-        Span<byte> numbers = stackalloc byte[10];
-        BinaryPrimitives.WriteUInt32LittleEndian(numbers, FormatVersion);
-        BinaryPrimitives.WriteUInt32LittleEndian(numbers[4..], (uint)peers.Count);
-        bytes.Append(numbers[..8]);
+        BytesBuffer bytes = SealedFile.Begin(Magic, FormatVersion);
+        SealedFile.AppendNumber(bytes, (uint)peers.Count);
         foreach (NodeAddress peer in peers)
         {
             byte[] address = Encoding.UTF8.GetBytes(peer.PeerAddress);
-            BinaryPrimitives.WriteUInt64LittleEndian(numbers, peer.Node.Value);
-            BinaryPrimitives.WriteUInt16LittleEndian(numbers[8..], checked((ushort)address.Length));
-            bytes.Append(numbers);
+            SealedFile.AppendNumber(bytes, peer.Node.Value);
+            BinaryPrimitives.WriteUInt16LittleEndian(bytes.GetSpan(2), checked((ushort)address.Length));
+            bytes.Advance(2);
             bytes.Append(address);
         }
 
-        BinaryPrimitives.WriteUInt32LittleEndian(numbers, Crc32C.Compute(bytes.WrittenSpan));
-        bytes.Append(numbers[..ChecksumBytes]);
-        string path = folder + "/" + Name;
-        string temporary = path + ".new";
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes.WrittenSpan, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(temporary, path);
-        files.SyncFolder(folder);
+        SealedFile.Replace(files, PathIn(folder), bytes);
     }
 
     public static IReadOnlyList<NodeAddress> Read(IFileSystem files, string folder)
     {
-        string path = folder + "/" + Name;
+        string path = PathIn(folder);
         if (!files.FileExists(path))
             return [];
-        using IFile file = files.Open(path, FileOpenMode.Read);
-        if (file.Length is < HeaderBytes + ChecksumBytes or > LengthMax)
+        try
+        {
+            return Decode(SealedFile.Read(files, path, Magic, FormatVersion, "nodes' addresses")[SealedFile.HeadBytes..]);
+        }
+        catch (Exception e) when (e is CorruptionException or FormatTooNewException)
+        {
             return [];
-        byte[] bytes = new byte[file.Length];
-        if (file.Read(bytes, 0) != bytes.Length || !bytes.AsSpan().StartsWith(Magic)
-            || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(8)) != FormatVersion
-            || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ChecksumBytes)) != Crc32C.Compute(bytes.AsSpan(0, bytes.Length - ChecksumBytes)))
+        }
+    }
+
+    private static string PathIn(string folder) => folder + "/" + Name;
+
+    private static List<NodeAddress> Decode(ReadOnlySpan<byte> rest)
+    {
+        if (rest.Length < 4)
             return [];
-        uint count = BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12));
-        ReadOnlySpan<byte> rest = bytes.AsSpan(HeaderBytes..^ChecksumBytes);
+        uint count = BinaryPrimitives.ReadUInt32LittleEndian(rest);
+        rest = rest[4..];
         List<NodeAddress> peers = [];
         for (uint i = 0; i < count; i++)
         {

@@ -114,7 +114,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[16..], difference.Own.Value);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[24..], difference.Leaders.Value);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[(DifferenceBytes - 4)..], Crc32C.Compute(bytes[..(DifferenceBytes - 4)]));
-        Write(PathOf(group, Current(group, logBase)) + DifferenceSuffix, bytes);
+        AtomicFile.Replace(files, PathOf(group, Current(group, logBase)) + DifferenceSuffix, bytes);
     }
 
     /// <summary>The files of the replica in its newest folder are damaged, so that it is stopped for good; a start keeps to that.</summary>
@@ -236,7 +236,7 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         magic.CopyTo(bytes);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[8..], index.Value);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[(MarkBytes - 4)..], Crc32C.Compute(bytes[..(MarkBytes - 4)]));
-        Write(path, bytes);
+        AtomicFile.Replace(files, path, bytes);
     }
 
     private bool TryReadMark(string path, ReadOnlySpan<byte> magic, out LogIndex index)
@@ -257,20 +257,5 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         if (file.Length != bytes.Length || file.Read(bytes, 0) != bytes.Length || !bytes[..8].SequenceEqual(magic)
             || BinaryPrimitives.ReadUInt32LittleEndian(bytes[last..]) != Crc32C.Compute(bytes[..last]))
             throw new CorruptionException(path, 0, damage);
-    }
-
-    private void Write(string path, ReadOnlySpan<byte> bytes)
-    {
-        string temporary = path + ".new";
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(temporary, path);
-        files.SyncFolder(root);
     }
 }

@@ -31,7 +31,7 @@ internal sealed class ConfigurationFile : IConfigFile
             Setting[] changed = [.. SettingTable.Rows.Where(s => !string.Equals(settings.Value(s), _written[s.Name], StringComparison.Ordinal))];
             foreach (Setting setting in changed)
                 Replace(lines, setting.Name, Line(setting.Name, settings));
-            Write(Encoding.UTF8.GetBytes(string.Join('\n', lines) + "\n"));
+            AtomicFile.Replace(_files, _path, Encoding.UTF8.GetBytes(string.Join('\n', lines) + "\n"));
             foreach (Setting setting in changed)
                 _written[setting.Name] = settings.Value(setting);
             return null;
@@ -69,20 +69,5 @@ internal sealed class ConfigurationFile : IConfigFile
         string trimmed = line.TrimStart();
         return trimmed.StartsWith(key, StringComparison.OrdinalIgnoreCase)
             && (trimmed.Length == key.Length || trimmed[key.Length] is ' ' or '\t' or '=');
-    }
-
-    private void Write(byte[] bytes)
-    {
-        string temporary = _path + ".new";
-        if (_files.FileExists(temporary))
-            _files.Delete(temporary);
-        using (IFile file = _files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(bytes, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        _files.Rename(temporary, _path);
-        _files.SyncFolder(Path.GetDirectoryName(_path)!);
     }
 }

@@ -80,17 +80,7 @@ internal sealed class ModelFile
         BinaryPrimitives.WriteUInt32LittleEndian(checksum, Crc32C.Compute(buffer.WrittenSpan));
         buffer.Append(checksum);
 
-        string temporary = _path + ".new";
-        if (_files.FileExists(temporary))
-            _files.Delete(temporary);
-        using (IFile file = _files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(buffer.WrittenSpan, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        _files.Rename(temporary, _path);
-        _files.SyncFolder(_folder);
+        AtomicFile.Replace(_files, _path, buffer.WrittenSpan);
     }
 
     private static long ReadInt64(byte[] bytes, ref int at)

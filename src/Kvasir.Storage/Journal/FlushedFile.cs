@@ -220,17 +220,7 @@ public sealed class FlushedFile
     {
         byte[] both = new byte[2 * recordBytes];
         Encode(both.AsSpan(0, recordBytes), marks, 0);
-        string making = Path + ".new";
-        if (_files.FileExists(making))
-            _files.Delete(making);
-        using (IFile file = _files.Open(making, FileOpenMode.CreateNew))
-        {
-            file.Write(both, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        _files.Rename(making, Path);
-        _files.SyncFolder(_folder);
+        AtomicFile.Replace(_files, Path, both);
         (_sequence, _recordBytes, _mayBeInCacheOnly) = (0, recordBytes, false);
     }
 }

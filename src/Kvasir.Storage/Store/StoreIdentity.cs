@@ -71,19 +71,6 @@ internal static class StoreIdentity
         return lines;
     }
 
-    public static void Write(IFileSystem files, string folder, string engineName, ulong journalId)
-    {
-        string path = PathIn(folder);
-        string making = path + ".making";
-        if (files.FileExists(making))
-            files.Delete(making);
-        using (IFile file = files.Open(making, FileOpenMode.CreateNew))
-        {
-            file.Write(Encoding.UTF8.GetBytes($"{FirstLine}\n{engineName}\n{JournalWord}{journalId:x16}\n"), 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(making, path);
-        files.SyncFolder(folder);
-    }
+    public static void Write(IFileSystem files, string folder, string engineName, ulong journalId) =>
+        AtomicFile.Replace(files, PathIn(folder), Encoding.UTF8.GetBytes($"{FirstLine}\n{engineName}\n{JournalWord}{journalId:x16}\n"));
 }

@@ -142,19 +142,10 @@ internal sealed class ManifestStore
     private void Write(LogState state)
     {
         ManifestFormat.Write(_bytes, state);
-        string temporary = LogFiles.Join(_folder, LogFiles.ManifestTemporaryName);
-        if (_files.FileExists(temporary))
-            _files.Delete(temporary);
-        using (IFile file = _files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            file.Write(_bytes.WrittenSpan, 0);
-            file.Sync(SyncMode.Full);
-        }
 
         // What it names is found by name: that is durable before it is.
         _files.SyncFolder(_folder);
-        _files.Rename(temporary, LogFiles.Join(_folder, LogFiles.ManifestName));
-        _files.SyncFolder(_folder);
+        AtomicFile.Replace(_files, LogFiles.Join(_folder, LogFiles.ManifestName), _bytes.WrittenSpan);
     }
 
     private void DeleteLeftovers(IReadOnlyList<string> names)

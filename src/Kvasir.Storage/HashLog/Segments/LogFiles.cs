@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.HashLog.Segments;
 
@@ -6,7 +7,7 @@ namespace Kvasir.Storage.HashLog.Segments;
 internal static class LogFiles
 {
     public const string ManifestName = "HASHLOG";
-    public const string ManifestTemporaryName = "HASHLOG.new";
+    public const string ManifestTemporaryName = ManifestName + AtomicFile.MakingSuffix;
     public const string SegmentSuffix = ".log";
     public const string HintSuffix = ".hint";
 

@@ -82,18 +82,8 @@ internal sealed class ManifestWriter : IDisposable
 
     private static void SwitchCurrent(IFileSystem files, string folder, ulong number)
     {
-        string temporary = TableFiles.Join(folder, TableFiles.CurrentTemporaryName);
-        if (files.FileExists(temporary))
-            files.Delete(temporary);
-        using (IFile file = files.Open(temporary, FileOpenMode.CreateNew))
-        {
-            Span<byte> bytes = stackalloc byte[ManifestFormat.HeaderBytes];
-            ManifestFormat.WriteCurrent(bytes, number);
-            file.Write(bytes, 0);
-            file.Sync(SyncMode.Full);
-        }
-
-        files.Rename(temporary, TableFiles.Join(folder, TableFiles.CurrentName));
-        files.SyncFolder(folder);
+        Span<byte> bytes = stackalloc byte[ManifestFormat.HeaderBytes];
+        ManifestFormat.WriteCurrent(bytes, number);
+        AtomicFile.Replace(files, TableFiles.Join(folder, TableFiles.CurrentName), bytes);
     }
 }

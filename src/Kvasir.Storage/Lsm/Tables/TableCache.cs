@@ -134,7 +134,7 @@ internal sealed class TableCache
 internal static class TableFiles
 {
     public const string CurrentName = "CURRENT";
-    public const string CurrentTemporaryName = "CURRENT.new";
+    public const string CurrentTemporaryName = CurrentName + AtomicFile.MakingSuffix;
     public const string TableSuffix = ".sst";
     public const string ManifestPrefix = "MANIFEST-";
 
