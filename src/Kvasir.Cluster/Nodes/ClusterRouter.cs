@@ -51,6 +51,8 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
             && _databases[place.Database].Groups[place.Shard] is { } here && here.TryReadStale(ageMax, out age) ? here.Replica : null;
     }
 
+    public bool IsReplicaOf(GroupId group) => _view.Group(group)?.IsReplica(node.Self) == true;
+
     public LogPosition CommittedIn(GroupId group) =>
         _places.TryGetValue(group, out (int Database, int Shard) place) && _databases[place.Database].Groups[place.Shard] is { } here
             ? new LogPosition(here.CommitIndex.Value)

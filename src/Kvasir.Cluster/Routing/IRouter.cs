@@ -31,6 +31,9 @@ public interface IRouter
     /// </summary>
     Replica? StaleReplica(GroupId group, TimeSpan ageMax, out TimeSpan age);
 
+    /// <summary>By the directory this node has a copy of the shard, and clients are told so: whether or not the copy can be read now.</summary>
+    bool IsReplicaOf(GroupId group);
+
     /// <summary>Up to here the shard's log is committed, as far as this node's own replica knows; zero when it has none.</summary>
     LogPosition CommittedIn(GroupId group) => LogPosition.Zero;
 

@@ -99,6 +99,7 @@ internal static class ConnectionCommands
         session.Transaction.End();
         server.Watches.RemoveAll(session);
         session.StaleMaxMs = session.ReadAgeMs = 0;
+        session.ToldLeaders = null;
         server.PubSub.RemoveAll(session);
         server.Monitors.Remove(session);
         server.Tracking.Disable(session);

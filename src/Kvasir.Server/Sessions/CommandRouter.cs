@@ -68,9 +68,6 @@ internal sealed partial class CommandRouter
     /// <summary>How long commands wait for a leader before they are refused.</summary>
     public TimeSpan Patience { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>Tell clients which node leads instead of asking it for them.</summary>
-    public bool Redirects { get; set; }
-
     /// <summary>
     /// Tells the engines of shards that are led here the keys of a session's next commands. Slots mean nothing for a session
     /// that was made for one shard, and are overwritten.
@@ -223,8 +220,8 @@ internal sealed partial class CommandRouter
                 if (!KeepsOrder(session))
                     return Direction.Waits;
                 return Run(context, route);
-            case RouteKind.Remote when Redirects:
-                return Redirect(context, route, Slot.OfKey(context.Argument(entry.Definition.FirstKey)).Value);
+            case RouteKind.Remote when Redirects && !PassesOn(context, entry, route):
+                return RedirectKeys(context, entry, route);
             case RouteKind.Remote when _forwarder.CanReach(route.Leader):
                 if (!KeepsOrder(session) || !MaySend(session) || !HasRoom(session, route))
                     return Direction.Waits;
@@ -438,20 +435,6 @@ internal sealed partial class CommandRouter
             Lane = lane,
         });
         return Direction.Sent;
-    }
-
-    private Direction Redirect(CommandContext context, in Route route, int slot)
-    {
-        string address = "";
-        foreach (Cluster.Administration.NodeDescription other in _node.Topology.Nodes)
-        {
-            if (other.Id == route.Leader)
-                address = other.Resp;
-        }
-
-        context.Session.WaitsSinceMs = 0;
-        context.Reply.Error(address.Length == 0 ? $"CLUSTERDOWN node {route.Leader}, which leads the shard, serves no clients" : $"MOVED {slot} {address}");
-        return Direction.Refused;
     }
 
     private Direction Wait(CommandContext context, RouteKind kind, GroupId group)

@@ -102,6 +102,9 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>READONLY: reads may be answered by a replica here that is no older than so many milliseconds; 0 for never.</summary>
     public long StaleMaxMs { get; set; }
 
+    /// <summary>What MOVED has told its client; null for nothing. In the mailbox.</summary>
+    public ToldLeaders? ToldLeaders { get; set; }
+
     /// <summary>The oldest that a read was, at most, since READAGE was last asked. In the mailbox.</summary>
     public long ReadAgeMs { get; set; }
 

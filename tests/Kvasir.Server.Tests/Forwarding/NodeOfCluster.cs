@@ -175,6 +175,10 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
         return _cluster.Groups[index].Leader != Self && Age <= ageMax ? _replicas[index] : null;
     }
 
+    public bool IsReplicaOf(GroupId group) => HasCopies;
+
+    public bool HasCopies { get; set; } = true;
+
     /// <summary>How old its replicas are that it does not lead.</summary>
     public TimeSpan Age { get; set; } = TimeSpan.MaxValue;
 
