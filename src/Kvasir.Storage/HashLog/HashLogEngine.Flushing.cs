@@ -117,7 +117,7 @@ internal sealed unsafe partial class HashLogEngine
 
         // In this order: a view that comes later sees at least everything up to the limit.
         StablePoint limit = Limit;
-        SettleLinks();
+        SettleWithLock();
         ulong[] snapshots = _snapshots.Sequences();
         RangeDeletions ranges = Volatile.Read(ref _ranges);
         using var output = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes);
@@ -343,15 +343,15 @@ internal sealed unsafe partial class HashLogEngine
         }
 
         // One of them may have been superseded in the midst of this.
-        SettleLinks();
+        SettleWithLock();
         _tail.Drop(chunk);
         _epoch.Retire(() => chunk.Free(_budget));
     }
 
-    private void SettleLinks()
+    private void SettleWithLock()
     {
         lock (_writerLock)
-            _links.Settle();
+            Settle();
     }
 
     /// <summary>Asks for what leads to the record.</summary>

@@ -24,7 +24,7 @@ internal sealed unsafe partial class HashLogEngine
         {
             ThrowIfDisposed();
             Check.That(!HasStaged, "an ingest between staging and publishing");
-            _links.Settle();
+            Settle();
             ulong sequence = ++_lastAssigned;
             _stagedAfter = _lastAssigned;
             IngestAt(sequence, rows);

@@ -66,6 +66,9 @@ internal sealed unsafe partial class HashLogEngine
         ThrowIfDisposed();
         ReadView view = options.View;
         ulong sequence = _snapshots.Take(() => SequenceOf(view));
+
+        // It goes by the index: what it sees has to be there.
+        SettleWithLock();
         return new LogScan(this, _snapshots, sequence, options, options.IncludeExpired ? long.MinValue : NowMs);
     }
 
@@ -137,6 +140,13 @@ internal sealed unsafe partial class HashLogEngine
     private SearchOutcome Find(ReadOnlySpan<byte> key, ulong token, ulong sequence, BytesBuffer? value, out EntryInfo info)
     {
         RangeDeletions ranges = Volatile.Read(ref _ranges);
+        TailRecord* pending = _pending.Find(token, key, sequence);
+        if (pending != null)
+        {
+            info = Answer(pending, ranges.IsEmpty ? 0 : ranges.Cover(key, sequence), value);
+            return SearchOutcome.Yes;
+        }
+
         KeyIndex.Candidates candidates = _index.Find(token);
         while (candidates.MoveNext())
         {

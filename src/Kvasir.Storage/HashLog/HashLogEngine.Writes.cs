@@ -10,13 +10,14 @@ namespace Kvasir.Storage.HashLog;
 /// <summary>The way of a write: staged, published, stable.</summary>
 internal sealed unsafe partial class HashLogEngine
 {
-    private const int StagedTogether = 16;
-
     // Of a key, on the average and with what its region has free.
     private const int IndexBytesPerKey = 32;
 
     // What the index takes at once when a region is full.
     private const int IndexGrowthBytes = 8 << 10;
+
+    // With less room every key is counted before the next: what is on its way into the index may make it grow.
+    private const long PendingRoomBytes = 64L * IndexGrowthBytes;
 
     // From here on somebody should know, and from there on nobody needs to any more.
     private const double LimitNearAt = 0.8;
@@ -44,6 +45,7 @@ internal sealed unsafe partial class HashLogEngine
     private long _indexUsedSeen = -1;
     private long _indexUsedByAllSeen = -1;
     private long _roomyBatchBytes;
+    private bool _mayPend;
 
     // Of what is published, and of that with what is staged.
     private StateDigest _digest;
@@ -215,32 +217,10 @@ internal sealed unsafe partial class HashLogEngine
     private void StageAll(ReadOnlySpan<byte> batch, out bool makesSense)
     {
         var reader = new BatchReader(batch);
-        if (reader.MoveNext() && reader.IsAtEnd)
-        {
-            ulong token = StableHash.Hash64(reader.Key);
-            _index.Prefetch(token);
-            StageOne(reader, token);
-            makesSense = true;
-            return;
-        }
-
-        reader = new BatchReader(batch);
-        Span<ulong> tokens = stackalloc ulong[StagedTogether];
-        while (!reader.IsAtEnd && !reader.Malformed)
-        {
-            // Each key would wait for memory by itself; asked for together they wait at the same time.
-            BatchReader ahead = reader;
-            int count = 0;
-            while (count < StagedTogether && ahead.MoveNext())
-                tokens[count++] = StableHash.Hash64(ahead.Key);
-            _index.Prefetch(tokens[..count]);
-
-            for (int i = 0; i < count && reader.MoveNext(); i++)
-                StageOne(reader, tokens[i]);
-            if (count == 0)
-                reader.MoveNext();
-        }
-
+        while (reader.MoveNext())
+            StageOne(reader, StableHash.Hash64(reader.Key));
+        if (!_mayPend)
+            Settle();
         makesSense = !reader.Malformed;
     }
 
@@ -262,7 +242,7 @@ internal sealed unsafe partial class HashLogEngine
         uint check = KeyCheck.Of(operation.Key, _identity);
 
         // A key that is not there need not be deleted.
-        if (operation.Kind == BatchOperationKind.Delete && !_index.Contains(token, check))
+        if (operation.Kind == BatchOperationKind.Delete && !Contains(token, check))
             return;
         ReadOnlySpan<byte> value = operation.Kind == BatchOperationKind.Delete ? default : operation.Value;
         RecordKind kind = operation.Kind switch
@@ -273,19 +253,21 @@ internal sealed unsafe partial class HashLogEngine
         };
         TailRecord* record = _tail.Append(kind, operation.Key, value, sequence, check, operation.ExpiresAtMs);
         _tail.Commit(record);
-        using KeyIndex.HeldShard held = _index.Lock(token);
-        ulong* there = held.Find(token, check);
-        if (there == null)
-        {
-            held.Insert(token, check, Location.InMemory(record));
-            return;
-        }
+        _pending.Add(token, record);
+    }
 
-        ulong before = *there;
-        record->Previous = before;
-        Volatile.Write(ref *there, Location.InMemory(record));
-        if (Location.IsMemory(before))
-            _links.Add(TailRecord.At(before), record);
+    private bool Contains(ulong token, uint check)
+    {
+        if (_pending.Has(token))
+            Settle();
+        return _index.Contains(token, check);
+    }
+
+    /// <summary>Everything that is staged is where the index leads. With the writer's lock.</summary>
+    private void Settle()
+    {
+        _pending.Settle();
+        _links.Settle();
     }
 
     /// <summary>Takes back everything after a sequence number; the numbers stay used.</summary>
@@ -293,7 +275,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         if (_lastAssigned == after)
             return;
-        _links.Settle();
+        Settle();
         var records = new List<nint>();
         foreach (TailChunk chunk in _tail.ChunksAfter(after))
         {
@@ -354,6 +336,9 @@ internal sealed unsafe partial class HashLogEngine
         long usedByAll = _budget.IndexBytes;
         if (used == _indexUsedSeen && usedByAll == _indexUsedByAllSeen && batch.Length <= _roomyBatchBytes)
             return;
+        Settle();
+        used = _index.UsedBytes;
+        usedByAll = _budget.IndexBytes;
         if (used >= LimitNearAt * _options.IndexBytes && !_limitNear)
         {
             _limitNear = true;
@@ -369,6 +354,7 @@ internal sealed unsafe partial class HashLogEngine
         (_indexUsedSeen, _indexUsedByAllSeen) = (used, usedByAll);
         long added = IndexGrowthBytes;
         long room = IndexRoomBytes;
+        _mayPend = room >= PendingRoomBytes;
 
         // No operation is shorter than two bytes.
         _roomyBatchBytes = _environment.TakesAll ? long.MaxValue : (room - added) / IndexBytesPerKey * 2;
@@ -378,7 +364,7 @@ internal sealed unsafe partial class HashLogEngine
         while (reader.MoveNext())
         {
             if (reader.Kind is not (BatchOperationKind.Put or BatchOperationKind.PutExpiring)
-                || _index.Contains(StableHash.Hash64(reader.Key), KeyCheck.Of(reader.Key, _identity)))
+                || Contains(StableHash.Hash64(reader.Key), KeyCheck.Of(reader.Key, _identity)))
                 continue;
             added += IndexBytesPerKey;
             if (added > room)

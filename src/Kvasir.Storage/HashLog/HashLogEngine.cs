@@ -20,7 +20,7 @@ namespace Kvasir.Storage.HashLog;
 /// </para>
 /// <para>
 /// Locks, in the order in which they nest: <c>_writerLock</c> (staging, publishing), <c>_installing</c> (the manifest), those of the
-/// index's shards, those of the parts. Reads take none. Nobody waits for a job while holding one.
+/// index's shards, those of the parts. Reads take none, but for the beginning of a scan. Nobody waits for a job while holding one.
 /// </para>
 /// </summary>
 internal sealed partial class HashLogEngine : IStorageEngine
@@ -42,6 +42,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
     private readonly LogBackground _background;
     private readonly Lock _writerLock = new();
     private readonly PendingLinks _links = new();
+    private readonly PendingEntries _pending;
     private readonly Lock _installing = new();
     private readonly ulong _identity;
 
@@ -64,6 +65,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
         _publishedPosition = state.FlushedPosition.Value;
         if (environment.KeepsDigest)
             _digest = _stagedDigest = state.FlushedPosition.Value == 0 ? StateDigest.Empty : state.Digest;
+        _pending = new PendingEntries(_index, _links);
         _publications = new PublicationQueue(state.FlushedPosition, _published, _digest);
         _budget.AllowIndex(options.IndexBytes);
         _tail = new TailLog(_budget, options.TailChunkBytes);
@@ -127,6 +129,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
     public EngineStatistics GetStatistics()
     {
         ThrowIfDisposed();
+        SettleWithLock();
         long disk = 0, tombstones = 0;
         foreach (SegmentFile segment in Volatile.Read(ref _segments))
         {

@@ -212,6 +212,37 @@ public sealed class HashLogEngineTests
         Assert.Equal("stays", world.Get("a"));
     }
 
+    /// <summary>More keys and fewer than are on their way into the index at once, each written over while its last version may still be.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(20)]
+    public void WhatIsOnItsWayIntoTheIndexIsReadScannedAndDeleted(int keys)
+    {
+        using var world = new LogWorld();
+        for (int round = 0; round < 5; round++)
+        {
+            for (int i = 0; i < keys; i++)
+            {
+                world.Put(LogWorld.Key(i), $"{round}");
+                Assert.Equal($"{round}", world.Get(LogWorld.Key(i)));
+                world.Put(LogWorld.Key(i), $"{round} again");
+                world.Write(b => b.Put(LogWorld.Bytes(LogWorld.Key(i)), "not published"u8), isStable: false);
+                Assert.Equal($"{round} again", world.Get(LogWorld.Key(i), ReadView.Stable));
+                world.Engine.DiscardAfter(new LogPosition(world.Position - 1));
+                Assert.Equal($"{round} again", world.Get(LogWorld.Key(i)));
+            }
+
+            Assert.Equal(keys, world.All().Count);
+            world.Delete(LogWorld.Key(0));
+            Assert.Null(world.Get(LogWorld.Key(0)));
+            world.Put("new", "goes at once");
+            world.Delete("new");
+            Assert.Null(world.Get("new"));
+            Assert.Equal(keys - 1, world.All().Count);
+        }
+    }
+
     [Fact]
     public void OfDeletedKeysNothingStaysWhenNothingOlderIsLeft()
     {
