@@ -42,6 +42,7 @@ public sealed partial class ClusterNode
     private readonly PostedItem _deskItem;
     private readonly PostedItem _rearrangeItem;
     private readonly PostedItem _transferItem;
+    private readonly PostedItem _roomItem;
     private readonly List<GroupReport> _reports = [];
     private readonly BytesBuffer _reportBytes = new();
     private int _round;
@@ -267,20 +268,16 @@ public sealed partial class ClusterNode
 
     private void BoundMemory()
     {
-        if (!_memory.WriteLimitReached)
+        if (_host is null || !_memory.WriteLimitReached)
             return;
-        IStorageEngine? largest = null;
-        long largestBytes = 0;
-        foreach (RaftGroup group in _host!.Groups)
+        foreach (RaftGroup group in _host.Groups)
         {
-            long bytes = group.Replica.Engine.GetStatistics().MemTableBytes;
-            if (bytes > largestBytes)
-                (largest, largestBytes) = (group.Replica.Engine, bytes);
-            if (TargetOf(group, out long filled) is { } target && filled > largestBytes)
-                (largest, largestBytes) = (target, filled);
+            _room.Add(group.Replica.Engine);
+            if (TargetOf(group, out long filled) is { } target)
+                _room.Add(target, filled);
         }
 
-        largest?.Flush();
+        _room.Make();
     }
 
     private sealed class UpkeepItem(ClusterNode node) : IMailboxItem

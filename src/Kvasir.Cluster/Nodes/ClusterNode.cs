@@ -40,6 +40,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private readonly IDisposable _folderLock;
     private readonly SeededRandom _random;
     private readonly MemoryBudget _memory;
+    private readonly WriteRoom _room;
     private readonly SpaceReserve _reserve;
     private readonly NodeLog _log;
     private readonly ClusterRouter _router;
@@ -66,6 +67,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _folderLock = folderLock;
         _random = new SeededRandom(environment.Seed);
         _memory = new MemoryBudget(options.MemoryBytes);
+        _room = new WriteRoom(_memory);
         _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
         _log = new NodeLog(this);
         _router = new ClusterRouter(this, options.DatabaseCount);
@@ -78,6 +80,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             node.Reconcile();
         });
         _transferItem = new PostedItem(this, static (node, _) => node.LookAfterTransfers());
+        _roomItem = new PostedItem(this, static (node, _) => node.BoundMemory());
+        _memory.RoomWanted = _roomItem.Post;
         _handOverItem = new PostedItem(this, static (node, _) => node.HandOverLeaders());
         Mailbox = new ReplicaMailbox(EndTurn);
         _timer = environment.Scheduler.Time.CreateTimer(

@@ -34,6 +34,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly IFileSystem _files;
     private readonly SpaceReserve _reserve;
     private readonly IWaitPoint _idle;
+    private readonly WriteRoom _room;
     private readonly string _identityPath;
     private volatile NodeOptions _options;
     private volatile bool _syncsByInterval;
@@ -46,6 +47,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     // 1 from the first append that nobody waits for until the system is given it.
     private int _writeIsDue;
+
+    // 1 while somebody waits for memory, until engines were told.
+    private int _roomIsWanted;
 
     // For good: what is put there later need not be what this process has open.
     private bool _folderIsLost;
@@ -64,6 +68,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
         _scheduler = scheduler;
         _log = log;
         _idle = scheduler.CreateWaitPoint();
+        _room = new WriteRoom(node.Memory);
         _identityPath = options.Folder + "/" + IdentityFile.Name;
         _lastSync = scheduler.Time.GetTimestamp();
     }
@@ -77,6 +82,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
         _writeTimer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _timer = _scheduler.Time.CreateTimer(_ => Tick(), state: null, period, period);
         _log.UnawaitedAppended = WriteSoon;
+        _node.Memory.RoomWanted = MakeRoomSoon;
     }
 
     /// <summary>Durabilities have changed, or what keyspaces there are.</summary>
@@ -105,6 +111,9 @@ internal sealed class NodeUpkeep : IBackgroundJob
         try
         {
             Unawaited();
+            if (Interlocked.Exchange(ref _roomIsWanted, 0) != 0)
+                BoundMemory();
+
             // Less than a round by a margin: a timer's tick that comes a little early is not to be lost.
             if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round * 0.9)
                 return;
@@ -129,6 +138,13 @@ internal sealed class NodeUpkeep : IBackgroundJob
     {
         if (Volatile.Read(ref _writeIsDue) == 0 && Interlocked.Exchange(ref _writeIsDue, 1) == 0)
             _writeTimer?.Change(_options.WriteInterval, Timeout.InfiniteTimeSpan);
+    }
+
+    // Where the job is just about to end it stays until whoever waits asks again.
+    private void MakeRoomSoon()
+    {
+        Volatile.Write(ref _roomIsWanted, 1);
+        Tick();
     }
 
     private bool SyncsByInterval() =>
@@ -290,18 +306,8 @@ internal sealed class NodeUpkeep : IBackgroundJob
     {
         if (!_node.Memory.WriteLimitReached)
             return;
-        Replica? largest = null;
-        long largestBytes = 0;
         foreach (Replica replica in _node.ReplicaSpan)
-        {
-            long bytes = replica.Engine.GetStatistics().MemTableBytes;
-            if (bytes > largestBytes)
-            {
-                largest = replica;
-                largestBytes = bytes;
-            }
-        }
-
-        largest?.Engine.Flush();
+            _room.Add(replica.Engine);
+        _room.Make();
     }
 }

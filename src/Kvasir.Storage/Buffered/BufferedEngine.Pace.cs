@@ -46,4 +46,13 @@ internal sealed partial class BufferedEngine
                 _tables.CompactionDebtBytes / (2.0 * _options.LevelBaseBytes));
         return Math.Clamp(due, WorkShareMin, 1);
     }
+
+    public TimeSpan SuggestWriteDelay(int bytes)
+    {
+        if (_budget.WriteLimitReached)
+            _budget.RoomWanted?.Invoke();
+
+        // Not with the bytes of the batch: one that is larger than all memory must be let through, too.
+        return _writes.Suggest((double)_budget.WriteBytes / _budget.WriteLimitBytes);
+    }
 }

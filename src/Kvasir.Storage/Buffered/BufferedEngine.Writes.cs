@@ -156,12 +156,6 @@ internal sealed unsafe partial class BufferedEngine
             AfterFreeze();
     }
 
-    public TimeSpan SuggestWriteDelay(int bytes)
-    {
-        // Not with the bytes of the batch: one that is larger than all memory must be let through, too.
-        return _writes.Suggest((double)_budget.WriteBytes / _budget.WriteLimitBytes);
-    }
-
     public void Flush()
     {
         lock (_writerLock)

@@ -101,6 +101,12 @@ public sealed class MemoryBudget
     public long ActiveLimitBytes => WriteLimitBytes / 5 * 2;
 
     /// <summary>
+    /// Somebody waits for memory for writes that other engines may have, and looks again and again. Set by whoever looks after all of them,
+    /// once; called by any thread, and returns at once.
+    /// </summary>
+    public Action? RoomWanted { get; set; }
+
+    /// <summary>
     /// Has caches give back what is above <see cref="CacheLimitBytes"/>. Called by whoever takes memory, whatever locks it
     /// holds: it takes none but the caches' own.
     /// </summary>

@@ -30,6 +30,9 @@ internal sealed unsafe partial class HashLogEngine
     private const int FlushedPartAtLeast = 8;
 
     private static readonly TimeSpan s_delayMax = TimeSpan.FromMilliseconds(50);
+
+    // About as long as a flush takes: who looks less often finds the room taken by others.
+    private static readonly TimeSpan s_roomPoll = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan s_delayMin = TimeSpan.FromMilliseconds(1);
 
     private ulong _stagedAfter;
@@ -210,6 +213,12 @@ internal sealed unsafe partial class HashLogEngine
         // waits here writes nothing that would make it due.
         if (pressure >= 1 || (isOwn && !FlushMayBeDue))
             AskForFlushOfAll();
+        if (pressure >= 1)
+        {
+            _budget.RoomWanted?.Invoke();
+            delay = s_roomPoll;
+        }
+
         Interlocked.Add(ref _stallMicroseconds, (long)delay.TotalMicroseconds);
         return delay;
     }

@@ -5,6 +5,7 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm;
 
@@ -82,6 +83,35 @@ public sealed class NodeUpkeepTests
             options, new NodeEnvironment(disk, new SimulatedScheduler(new SeededRandom(4)), [new ModelEngineFactory()], Seed: 6));
         foreach (byte key in (byte[])[1, 2])
             Assert.True(restarted.Database(0).Engine.Get([key], ReadView.Published, value: null).Found, $"write {key} was durable and is lost");
+    }
+
+    /// <summary>Each of them has too little for a flush of its own.</summary>
+    [Fact]
+    public void WhoWaitsForMemoryThatOthersHaveWaitsForNoClock()
+    {
+        NodeOptions options = new() { Folder = "/data", Engine = "log", DatabaseCount = 40, MemoryBytes = MemoryBudget.MinimumBytes };
+        SimulatedFileSystem disk = new(new SeededRandom(1));
+        SimulatedScheduler scheduler = new(new SeededRandom(2));
+        using KvasirNode node = KvasirNode.Open(options, new NodeEnvironment(disk, scheduler, [new HashLogEngineFactory()], Seed: 5));
+        for (int i = 0; !node.Memory.WriteLimitReached; i++)
+        {
+            Assert.InRange(i, 0, 1000);
+            byte[] key = BitConverter.GetBytes(i);
+            int database = i % (options.DatabaseCount - 1);
+            node.Mailbox.Post(new ActionItem(e =>
+            {
+                e.Put(node.Database(database), key, [], new byte[30_000], 0);
+                e.Commit();
+            }));
+            node.Log.CommitInline();
+        }
+
+        Replica waiting = node.Database(options.DatabaseCount - 1);
+        DateTimeOffset before = scheduler.Time.GetUtcNow();
+        Assert.True(waiting.SuggestWriteDelay(1) > TimeSpan.Zero);
+        scheduler.RunAll();
+        Assert.Equal(TimeSpan.Zero, waiting.SuggestWriteDelay(1));
+        Assert.Equal(before, scheduler.Time.GetUtcNow());
     }
 
     [Fact]
