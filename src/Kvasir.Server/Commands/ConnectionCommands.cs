@@ -50,17 +50,11 @@ internal static class ConnectionCommands
         if (!RespRequestParser.TryNumber(context.Argument(1), out long index))
         {
             // Those that were made by a name.
-            int named = context.Server.Router?.Router.FindDatabase(context.Argument(1)) ?? context.Node.Alone!.FindKeyspace(context.Argument(1));
+            int named = context.FindKeyspace(context.Argument(1));
             if (named >= 0)
-            {
                 SelectIndex(context, named);
-                return;
-            }
-
-            if (context.Server.Router is null)
-                context.Reply.Error("ERR value is not an integer or out of range");
             else
-                context.Reply.Error("ERR there is no such keyspace: see KEYSPACE LIST");
+                context.Reply.Error(context.NoSuchKeyspace);
             return;
         }
 

@@ -66,6 +66,31 @@ public sealed class KeyspaceCommandTests : IDisposable
     }
 
     [Fact]
+    public void KeysAreCopiedAndMovedToKeyspacesByTheirNames()
+    {
+        Ask("KEYSPACE CREATE sessions engine log");
+        Ask("SET a 1");
+        Assert.Equal(":1\r\n", Ask("COPY a b DB sessions"));
+        Assert.Equal(":0\r\n", Ask("COPY a b DB sessions"));
+        Assert.Equal(":1\r\n", Ask("COPY a b DB sessions REPLACE"));
+        Assert.Equal(":1\r\n", Ask("COPY a b DB db0"));
+        Assert.Equal(":1\r\n", Ask("MOVE a sessions"));
+        Assert.Equal(":0\r\n", Ask("MOVE a sessions"));
+        Assert.Equal(":0\r\n", Ask("EXISTS a"));
+        Ask("SELECT sessions");
+        Assert.Equal(":2\r\n", Ask("EXISTS a b"));
+        Assert.Equal(":1\r\n", Ask("MOVE a db3"));
+        Assert.Equal("-ERR source and destination objects are the same\r\n", Ask("MOVE b sessions"));
+        Assert.Equal("-ERR source and destination objects are the same\r\n", Ask("COPY b b DB sessions"));
+        Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("MOVE b none"));
+        Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("COPY b c DB none"));
+        Ask("SELECT 3");
+        Assert.Equal("$1\r\n1\r\n", Ask("GET a"));
+        Ask("KEYSPACE DROP sessions");
+        Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("COPY a b DB sessions"));
+    }
+
+    [Fact]
     public void WhatThereIsIsToldAndWhatCannotBeIsRefused()
     {
         Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("SELECT sessions"));

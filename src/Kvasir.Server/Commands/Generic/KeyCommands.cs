@@ -68,14 +68,8 @@ internal static class KeyCommands
 
     public static void Move(CommandContext context)
     {
-        if (!NumberText.TryInt32Argument(context, 2, out int target))
+        if (!TryFindDatabase(context, 2, out int target))
             return;
-        if (!IsThere(context, target))
-        {
-            context.Reply.Error(IndexOutOfRange);
-            return;
-        }
-
         int source = context.DatabaseIndex;
         if (source == target)
         {
@@ -119,13 +113,8 @@ internal static class KeyCommands
             }
             else if (OptionWords.Is(word, "db"u8) && i + 1 < context.ArgumentCount)
             {
-                if (!NumberText.TryInt32Argument(context, ++i, out target))
+                if (!TryFindDatabase(context, ++i, out target))
                     return;
-                if (!IsThere(context, target))
-                {
-                    context.Reply.Error(IndexOutOfRange);
-                    return;
-                }
             }
             else
             {
@@ -167,6 +156,28 @@ internal static class KeyCommands
         KeyAccess.Replace(context, target, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
         KeyAccess.Changed(context, target, KeyEventClass.Generic, "copy_to"u8, to);
         context.Reply.Integer(1);
+    }
+
+    /// <summary>A database by its number, or a keyspace by its name; false after answering that there is none.</summary>
+    private static bool TryFindDatabase(CommandContext context, int argument, out int database)
+    {
+        if (!NumberText.TryParseInt64(context.Argument(argument), out _))
+        {
+            database = context.FindKeyspace(context.Argument(argument));
+            if (database < 0)
+                context.Reply.Error(context.NoSuchKeyspace);
+            return database >= 0;
+        }
+
+        if (!NumberText.TryInt32Argument(context, argument, out database))
+            return false;
+        if (!IsThere(context, database))
+        {
+            context.Reply.Error(IndexOutOfRange);
+            return false;
+        }
+
+        return true;
     }
 
     private static bool IsThere(CommandContext context, int database) =>
