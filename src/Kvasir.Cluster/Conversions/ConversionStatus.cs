@@ -37,6 +37,12 @@ public sealed record ConversionStatus
 
     public TimeSpan Elapsed { get; init; }
 
+    /// <summary>Why nothing else is converted now.</summary>
+    internal static string RefusalOfAnother(string keyspace, bool isWithdrawn) => isWithdrawn
+        ? $"the conversion of keyspace {keyspace} is being taken back; one at a time: its status says `withdrawing` until it is over"
+        : $"keyspace {keyspace} is being converted; one at a time";
+
+    /// <summary>Nothing changes any more, and another conversion may begin.</summary>
     public bool IsEnded => Stage is ConversionStage.Done or ConversionStage.Failed or ConversionStage.Aborted;
 }
 

@@ -159,6 +159,7 @@ internal sealed partial class EngineConversion
         else if (_loaded + 1 < _sealedAt.Value)
             Filled.Publish(new LogPosition(++_loaded));
         _pacedBytes += bytes;
+        _site.Meter.Copied(count, bytes);
         _status = _status with
         {
             Rows = _status.Rows + count,
@@ -440,7 +441,7 @@ internal sealed partial class EngineConversion
     private void RefuseTooManyKeys(int keys)
     {
         if (Filled.KeysLeft < keys)
-            throw new UnfitException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more");
+            throw new UnfitException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more; delete some, or give more memory, and begin again");
     }
 
     private void RefuseLongKey(ReadOnlySpan<byte> key)

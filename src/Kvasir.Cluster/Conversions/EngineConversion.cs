@@ -48,6 +48,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     private volatile bool _abortWanted;
 
     // Of whoever has the turn.
+    private TimeSpan? _measuredFrom;
     private ConversionStage _stage;
     private ConversionStage _failsAs;
     private string? _reason;
@@ -146,7 +147,11 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         }
     }
 
-    public void Start() => _scheduler.Schedule(this, JobPriority.Compaction);
+    public void Start()
+    {
+        _measuredFrom = _site.Meter.Begin();
+        _scheduler.Schedule(this, JobPriority.Compaction);
+    }
 
     /// <summary>False when it is too late. Any thread; it ends soon, and <see cref="Status"/> says so.</summary>
     public bool TryAbort()
@@ -335,5 +340,9 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
     {
         _stage = stage;
         _status = _status with { Stage = stage, Reason = reason, IsHopeless = _isHopeless, Elapsed = _scheduler.Time.GetElapsedTime(_beganAt) };
+        if (!_status.IsEnded || _measuredFrom is not { } from)
+            return;
+        _measuredFrom = null;
+        _site.Meter.End(from);
     }
 }

@@ -16,6 +16,9 @@ internal interface IConversionSite
 
     ReplicaMailbox Mailbox { get; }
 
+    /// <summary>Of the node.</summary>
+    ConversionMeter Meter { get; }
+
     /// <summary>The engine that is there, until <see cref="TrySwitch"/>.</summary>
     IStorageEngine Source { get; }
 

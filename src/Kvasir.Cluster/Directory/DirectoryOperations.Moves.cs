@@ -16,7 +16,7 @@ public static partial class DirectoryOperations
         if (KeyspaceRules.RefusalOfEngine(engine, keyspace.Partitioning) is { } refusal)
             return DirectoryDecision.Refuse(refusal);
         if (view.Keyspaces.FirstOrDefault(static k => k.Record.IsMoving) is { } underWay)
-            return DirectoryDecision.Refuse($"keyspace {underWay.Record.Name} is being converted; one at a time");
+            return DirectoryDecision.Refuse(ConversionStatus.RefusalOfAnother(underWay.Record.Name, underWay.Record.Move!.IsWithdrawn));
         if (keyspace.Engine == engine)
             return DirectoryDecision.Refuse($"keyspace {name} has the engine {engine}");
         var draft = new DirectoryDraft(view);

@@ -245,6 +245,9 @@ public sealed partial class ClusterNode
             status = moving.Conversion.Status;
         else if (_ended.TryGetValue(group.Id, out EndedConversion? ended) && ended.Number == move.Number)
             status = ended.Status;
+
+        // Of a copy that was converted before the node's start, or was made in this engine, nobody has counted what was copied.
+        long rows = status?.Rows ?? (group.Replica.Options.Engine == move.Wanted ? group.Replica.Engine.GetStatistics().EstimatedKeys : 0);
         var report = new MoveReport
         {
             Group = group.Id,
@@ -253,9 +256,9 @@ public sealed partial class ClusterNode
             Engine = group.Replica.Options.Engine,
             Stage = status?.Stage,
             IsHopeless = (group.HasMisfit && group.Replica.Options.Engine == move.Wanted) || status is { IsHopeless: true, Stage: ConversionStage.Failed },
-            Rows = status?.Rows ?? 0,
+            Rows = rows,
             Bytes = status?.Bytes ?? 0,
-            RowsEstimated = status?.RowsEstimated ?? 0,
+            RowsEstimated = status?.RowsEstimated ?? rows,
             RowsCompared = status?.RowsCompared ?? 0,
             LogBytesBehind = Math.Max(0, status?.LogBytesBehind ?? 0),
         };

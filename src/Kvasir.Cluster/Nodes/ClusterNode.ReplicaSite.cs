@@ -33,6 +33,8 @@ public sealed partial class ClusterNode
 
         public ReplicaMailbox Mailbox => node.Mailbox;
 
+        public ConversionMeter Meter => node.Conversions;
+
         public IStorageEngine Source => _replica.Engine;
 
         public bool LeavesFailingSources => true;

@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Groups.Journal;
@@ -67,6 +68,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _folderLock = folderLock;
         _random = new SeededRandom(environment.Seed);
         _memory = new MemoryBudget(options.MemoryBytes);
+        Conversions = new ConversionMeter(environment.Scheduler.Time);
         _room = new WriteRoom(_memory);
         _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
         _log = new NodeLog(this);
@@ -97,6 +99,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     public INodeLog Log => _log;
 
     public MemoryBudget Memory => _memory;
+
+    public ConversionMeter Conversions { get; }
 
     public TimeProvider Time => _environment.Scheduler.Time;
 

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Storage.Engines;
@@ -16,6 +17,9 @@ public interface IServedNode
     INodeLog Log { get; }
 
     MemoryBudget Memory { get; }
+
+    /// <summary>What was done for keyspaces that move to another engine.</summary>
+    ConversionMeter Conversions { get; }
 
     TimeProvider Time { get; }
 

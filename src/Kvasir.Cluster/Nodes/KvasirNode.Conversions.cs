@@ -30,7 +30,7 @@ public sealed partial class KvasirNode
     public string? BeginConversion(string keyspace, string engine)
     {
         if (_conversion is { Status: { IsEnded: false } underWay })
-            return $"keyspace {underWay.Keyspace} is being converted; one at a time";
+            return ConversionStatus.RefusalOfAnother(underWay.Keyspace, underWay.Stage == ConversionStage.Withdrawing);
         if (FindKeyspace(Encoding.UTF8.GetBytes(keyspace)) is not (>= 0 and int database))
             return "there is no such keyspace";
         if (FindFactory(engine) is null)
@@ -112,6 +112,8 @@ public sealed partial class KvasirNode
         public IScheduler Scheduler => node._environment.Scheduler;
 
         public ReplicaMailbox Mailbox => node.Mailbox;
+
+        public ConversionMeter Meter => node.Conversions;
 
         public IStorageEngine Source => replica.Engine;
 

@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Logs;
 using Kvasir.Cluster.Replicas;
@@ -69,6 +70,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
         _folderLock = folderLock;
         _identity = identity;
         _memory = new MemoryBudget(options.MemoryBytes);
+        Conversions = new ConversionMeter(environment.Scheduler.Time);
         _log = new JournalLog(OnDurable, OnFailed);
         Mailbox = new ReplicaMailbox();
         _databases = [];
@@ -86,6 +88,8 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     public ReplicaMailbox Mailbox { get; }
 
     public MemoryBudget Memory => _memory;
+
+    public ConversionMeter Conversions { get; }
 
     public TimeProvider Time => _environment.Scheduler.Time;
 

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
@@ -306,6 +307,11 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("reply_buffer_shrinks", "0");
         Field("reply_buffer_expands", "0");
         Field("kvasir_delayed_writes", statistics.DelayedWrites);
+        ConversionMeter conversions = server.Node.Conversions;
+        Field("kvasir_conversions", conversions.Running);
+        Field("kvasir_conversion_rows_copied", conversions.Rows);
+        Field("kvasir_conversion_bytes_copied", conversions.Bytes);
+        Field("kvasir_conversion_seconds", Seconds(conversions.Duration));
     }
 
     private void Replication()

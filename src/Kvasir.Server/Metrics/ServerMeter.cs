@@ -46,6 +46,10 @@ internal sealed class ServerMeter : IDisposable
             Gauge("kvasir.cluster.nodes.lost", "nodes that are dead or silent", () => topology.Health?.NodesLost ?? 0);
         }
 
+        Gauge("kvasir.conversions", "conversions to another engine that are under way here", () => server.Node.Conversions.Running);
+        Counter("kvasir.conversions.copied.rows", "rows that conversions have copied", () => server.Node.Conversions.Rows);
+        Counter("kvasir.conversions.copied.bytes", "bytes of their keys and values", () => server.Node.Conversions.Bytes);
+        Counter("kvasir.conversions.microseconds", "time that conversions took together", () => (long)server.Node.Conversions.Duration.TotalMicroseconds);
         Gauge("kvasir.memory.budget.bytes", "what memtables and caches may use", () => server.Node.Memory.TotalBytes);
         Gauge("kvasir.memory.memtable.bytes", "memtables of all databases", () => server.Node.Memory.WriteBytes);
         Gauge("kvasir.memory.cache.bytes", "caches of all databases", () => server.Node.Memory.CacheBytes);

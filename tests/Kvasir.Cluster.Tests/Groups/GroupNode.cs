@@ -132,10 +132,10 @@ internal sealed class GroupNode : ITransportListener, ILogListener
     }
 
     /// <summary>Keys and values of the replica, in order.</summary>
-    public string Content(GroupId group)
+    public string Content(GroupId group, ReadView? view = null)
     {
         var content = new StringBuilder();
-        using EngineScan iterator = Group(group).Replica.Engine.CreateScan(default);
+        using EngineScan iterator = Group(group).Replica.Engine.CreateScan(new IteratorOptions { View = view ?? ReadView.Published });
         for (iterator.SeekToFirst(); iterator.Valid; iterator.Next())
             content.Append(Encoding.UTF8.GetString(iterator.Key)).Append('=').Append(Encoding.UTF8.GetString(iterator.Value)).Append(';');
         return content.ToString();

@@ -28,6 +28,11 @@ public sealed class ConversionCommandTests : IDisposable
         Assert.Contains(" of 1 rows\r\n", status, StringComparison.Ordinal);
         Assert.Equal("$1\r\n1\r\n", Execute("GET", "a"));
         Assert.Equal(":1\r\n", Execute("DBSIZE"));
+        string told = Execute("INFO", "stats");
+        Assert.Contains("kvasir_conversions:0\r\nkvasir_conversion_rows_copied:1\r\nkvasir_conversion_bytes_copied:", told, StringComparison.Ordinal);
+        Assert.DoesNotContain("kvasir_conversion_seconds:0.000000", told, StringComparison.Ordinal);
+        Assert.Equal("+OK\r\n", Execute("KEYSPACE", "CONVERT", "db1", "engine", "lsm"));
+        Assert.Contains("kvasir_conversions:1\r\n", Execute("INFO", "stats"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -51,6 +56,32 @@ public sealed class ConversionCommandTests : IDisposable
         Assert.Equal("+OK\r\n", Execute("KEYSPACE", "CONVERT", "db0", "ABORT"));
         Assert.Contains("\r\naborted\r\n", Finish("db0"), StringComparison.Ordinal);
         Assert.Equal("$1\r\n1\r\n", Execute("GET", "a"));
+    }
+
+    [Fact]
+    public void AnotherBeginsAsSoonAsTheStatusIsFinalAndNotBefore()
+    {
+        _world.Execute("SET", "a", "1");
+        Assert.Equal("+OK\r\n", Execute("KEYSPACE", "CONVERT", "db0", "engine", "log"));
+        Assert.Equal("-ERR keyspace db0 is being converted; one at a time\r\n", Execute("KEYSPACE", "CONVERT", "db1", "engine", "log"));
+        Assert.Equal("+OK\r\n", Execute("KEYSPACE", "CONVERT", "db0", "ABORT"));
+        for (int i = 0; i < 2000; i++)
+        {
+            string status = Execute("KEYSPACE", "CONVERT", "db0", "STATUS");
+            string begun = Execute("KEYSPACE", "CONVERT", "db1", "engine", "log");
+            if (begun == "+OK\r\n")
+            {
+                Assert.Contains("\r\naborted\r\n", status, StringComparison.Ordinal);
+                return;
+            }
+
+            Assert.DoesNotContain("aborted", status, StringComparison.Ordinal);
+            Assert.Contains(status.Contains("withdrawing", StringComparison.Ordinal) ? "is being taken back" : "is being converted", begun, StringComparison.Ordinal);
+            if (!_world.Scheduler.RunOne())
+                _world.Advance(TimeSpan.FromMilliseconds(10));
+        }
+
+        Assert.Fail("it never came to its end");
     }
 
     /// <summary>The engines' orders differ: a walk that began in one begins again in the other.</summary>

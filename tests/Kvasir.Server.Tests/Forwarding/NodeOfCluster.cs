@@ -49,6 +49,8 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     public INodeLog Log => this;
 
+    public Kvasir.Cluster.Conversions.ConversionMeter Conversions { get; } = new(TimeProvider.System);
+
     public MemoryBudget Memory { get; } = new(MemoryBudget.MinimumBytes);
 
     public TimeProvider Time => _cluster.Scheduler.Time;
