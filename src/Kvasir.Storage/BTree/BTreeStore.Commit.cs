@@ -117,7 +117,7 @@ public sealed unsafe partial class BTreeStore
     {
         if (StopReason is null)
             return true;
-        if (!TryTakePlaceAs(waiter: null) && !AwaitPlace())
+        if (!TryTakePlaceAs(waiter: null, WriterKind.Caller) && !AwaitPlace(WriterKind.Caller))
             return false;
         try
         {

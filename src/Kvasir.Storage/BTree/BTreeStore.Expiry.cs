@@ -1,3 +1,4 @@
+using Kvasir.Storage.BTree.Transactions;
 using Kvasir.Storage.BTree.Trees;
 
 namespace Kvasir.Storage.BTree;
@@ -13,6 +14,22 @@ public sealed partial class BTreeStore
     private ITimer? _sweepTimer;
     private long _sweepAtMs = DeadlineIndex.NeverMs;
     private long _sweptAtMs;
+
+    /// <summary>
+    /// Deletes what has expired by now, so many keys in a commit; others write in between. What is done when it is cancelled stays done.
+    /// </summary>
+    public void DeleteExpired(int keys = 1024, CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(keys);
+        for (bool isMore = true; isMore;)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using WriteTransaction transaction = BeginWrite();
+            transaction.IsUpkeep = true;
+            isMore = transaction.Deadlines.Sweep(keys);
+            transaction.Commit();
+        }
+    }
 
     private bool IsSweepDue => Volatile.Read(ref _sweepAtMs) is var at && at != DeadlineIndex.NeverMs && at <= NowMs;
 

@@ -207,7 +207,7 @@ public sealed partial class BTreeStore
 
     private void UpkeepStep()
     {
-        using WriteTransaction transaction = BeginWrite();
+        using WriteTransaction transaction = BeginWrite(WriterKind.Upkeep);
         if (Volatile.Read(ref _shrinking) == 0)
             ShrinkStep(transaction, UpkeepPages);
     }

@@ -33,10 +33,11 @@ public sealed unsafe partial class BTreeStore : IDisposable
     private readonly byte* _scratch;
     private CommittedState _current;
     private StorageException? _stopped;
-    private int _writing;
+    private volatile WriterKind _writing;
     private object? _keptFor;
     private bool _isClosed;
     private bool _isReleased;
+    private bool _hasLetGo;
 
     private BTreeStore(IFile file, IDisposable fileLock, IScheduler scheduler, BTreeOptions options, OpenedFile opened)
     {
@@ -58,6 +59,14 @@ public sealed unsafe partial class BTreeStore : IDisposable
         _scratch = (byte*)BulkMemory.Allocate(ScratchPages * (long)_layout.PageBytes);
     }
 
+    /// <summary>Who has the place of the one write transaction.</summary>
+    private enum WriterKind
+    {
+        Nobody,
+        Caller,
+        Upkeep,
+    }
+
     private const int ScratchPages = 3;
     private const int PassedOverMax = 4;
 
@@ -70,6 +79,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
 
     /// <summary>Why no more writes are taken; null while they are.</summary>
     public StorageException? StopReason => Volatile.Read(ref _stopped);
+
+    internal bool IsClosed => Volatile.Read(ref _isClosed);
 
     internal PageLayout Layout => _layout;
 
@@ -134,9 +145,11 @@ public sealed unsafe partial class BTreeStore : IDisposable
     }
 
     /// <summary>Waits until no other write transaction is open: a thread that has one open waits for itself for ever.</summary>
-    public WriteTransaction BeginWrite()
+    public WriteTransaction BeginWrite() => BeginWrite(WriterKind.Caller);
+
+    private WriteTransaction BeginWrite(WriterKind kind)
     {
-        bool hasPlace = TryTakePlaceAs(waiter: null) || AwaitPlace();
+        bool hasPlace = TryTakePlaceAs(waiter: null, kind) || AwaitPlace(kind);
         ObjectDisposedException.ThrowIf(!hasPlace, this);
         try
         {
@@ -213,7 +226,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
 
     /// <summary>
     /// No new transactions from here on, and open ones fail at their next use. The file is let go of when the last of them is
-    /// disposed, since spans that they gave out may still be read.
+    /// disposed, since spans that they gave out may still be read. A step of the store's own upkeep, which its next use of a page ends, is
+    /// waited for: where callers have none open the file and its lock are free on return.
     /// </summary>
     public void Dispose()
     {
@@ -227,7 +241,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
         _writerSlot.Reason = TransactionEnd.StoreClosed;
         Volatile.Write(ref _writerSlot.Ended, Volatile.Read(ref _writerSlot.Generation));
         _writerWait.Pulse();
+        _writerWait.WaitUntil(() => _writing != WriterKind.Upkeep);
         TryRelease();
+        _writerWait.WaitUntil(() => !Volatile.Read(ref _isReleased) || Volatile.Read(ref _hasLetGo));
     }
 
     internal byte* ScratchPage(int which) => _scratch + ((long)which * _layout.PageBytes);
@@ -275,7 +291,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     /// Who comes while the place is free takes it, whoever waits: that is quick, but a waiter that has to be woken first would never have it
     /// beside somebody who writes all the time. One that was passed over some times has it kept for itself. False: the store was closed.
     /// </summary>
-    private bool AwaitPlace()
+    private bool AwaitPlace(WriterKind kind)
     {
         var waiter = new object();
         bool hasPlace = false;
@@ -284,7 +300,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
         {
             _writerWait.WaitUntil(() =>
             {
-                if (Volatile.Read(ref _isClosed) || (hasPlace = TryTakePlaceAs(waiter)))
+                if (Volatile.Read(ref _isClosed) || (hasPlace = TryTakePlaceAs(waiter, kind)))
                     return true;
                 if (++passedOver >= PassedOverMax)
                     Interlocked.CompareExchange(ref _keptFor, waiter, null);
@@ -299,14 +315,14 @@ public sealed unsafe partial class BTreeStore : IDisposable
         }
     }
 
-    private bool TryTakePlaceAs(object? waiter) =>
-        (Volatile.Read(ref _keptFor) is not { } keptFor || ReferenceEquals(keptFor, waiter)) && TryTakePlace();
+    private bool TryTakePlaceAs(object? waiter, WriterKind kind) =>
+        (Volatile.Read(ref _keptFor) is not { } keptFor || ReferenceEquals(keptFor, waiter)) && TryTakePlace(kind);
 
-    private bool TryTakePlace() => Interlocked.CompareExchange(ref _writing, 1, 0) == 0;
+    private bool TryTakePlace(WriterKind kind) => Interlocked.CompareExchange(ref _writing, kind, WriterKind.Nobody) == WriterKind.Nobody;
 
     private void ReleaseWriter()
     {
-        Volatile.Write(ref _writing, 0);
+        _writing = WriterKind.Nobody;
         _writerWait.Pulse();
         if (Volatile.Read(ref _isClosed))
             TryRelease();
@@ -316,7 +332,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     {
         lock (_closing)
         {
-            if (_isReleased || !_readers.IsEmpty || !TryTakePlace())
+            if (_isReleased || !_readers.IsEmpty || !TryTakePlace(WriterKind.Caller))
                 return;
             _isReleased = true;
         }
@@ -329,6 +345,8 @@ public sealed unsafe partial class BTreeStore : IDisposable
         BulkMemory.Free(_scratch, ScratchPages * (long)_layout.PageBytes);
         _file.Dispose();
         _lock.Dispose();
+        Volatile.Write(ref _hasLetGo, true);
+        _writerWait.Pulse();
     }
 }
 

@@ -149,6 +149,13 @@ public sealed class TransactionalStore : IDisposable
     public BTreeStatistics GetStatistics() => _store.GetStatistics();
 
     /// <summary>
+    /// Deletes what has expired by now, and gives its space back to later writes; reads and writes go on in between. With
+    /// <see cref="TransactionalStoreOptions.BackgroundUpkeep"/> the store does it by itself; to readers expired keys are gone in either case.
+    /// Cancelled, it throws <see cref="OperationCanceledException"/>, and what it has done until then stays.
+    /// </summary>
+    public void DeleteExpired(CancellationToken cancellation = default) => _store.DeleteExpired(cancellation: cancellation);
+
+    /// <summary>
     /// Makes the file as small as what is in it, as far as open readers allow; reads and writes go on in between. It is never necessary: with
     /// <see cref="TransactionalStoreOptions.BackgroundUpkeep"/> the store does it by itself when much is free. Cancelled, it throws
     /// <see cref="OperationCanceledException"/>, and what it has done until then stays.

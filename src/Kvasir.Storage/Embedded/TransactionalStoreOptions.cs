@@ -34,7 +34,8 @@ public sealed record TransactionalStoreOptions
 
     /// <summary>
     /// What has expired is deleted, pages of what was deleted are freed, and a file with many free pages is made smaller, in the background.
-    /// Without it <see cref="TransactionalStore.Shrink"/> does all of that; to readers expired keys are gone in either case.
+    /// Without it the store does none of that by itself: <see cref="TransactionalStore.Shrink"/> does all of it,
+    /// <see cref="TransactionalStore.DeleteExpired"/> the first. To readers expired keys are gone in either case.
     /// </summary>
     public bool BackgroundUpkeep { get; init; } = true;
 

@@ -133,6 +133,41 @@ public sealed class BTreeExpiryTests
     }
 
     [Fact]
+    public void WithoutUpkeepWhatHasExpiredGoesWhenSomebodyAsks()
+    {
+        var world = new BTreeWorld(4, s_options);
+        using BTreeStore store = world.Open();
+        using (WriteTransaction transaction = store.BeginWrite())
+        {
+            for (int i = 0; i < 5000; i++)
+                transaction.Root.Put(BTreeWorld.Key($"{i}"), new byte[50], s_second * (i % 2 == 0 ? 1 : 3));
+            transaction.Commit();
+        }
+
+        world.Scheduler.Clock.Advance(2 * s_second);
+        world.Scheduler.RunAll();
+        using (var cancelled = new CancellationTokenSource())
+        {
+            cancelled.Cancel();
+            Assert.Throws<OperationCanceledException>(() => store.DeleteExpired(cancellation: cancelled.Token));
+        }
+
+        long before = store.GetStatistics().FreePages;
+        store.DeleteExpired(keys: 100);
+        Assert.True(store.GetStatistics().FreePages > before);
+        using (ReadTransaction reader = store.BeginRead())
+        {
+            BTreeCursor left = reader.Root.OpenPageCursor();
+            int count = 0;
+            for (bool there = left.SeekFirst(); there; there = left.Next())
+                count++;
+            Assert.Equal(2500, count);
+        }
+
+        BTreeWorld.AssertSound(world.Files);
+    }
+
+    [Fact]
     public void DeletedBucketsTakeTheirDeadlinesAlong()
     {
         var world = new BTreeWorld(5, s_options);

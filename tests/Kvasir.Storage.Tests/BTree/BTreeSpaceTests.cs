@@ -186,6 +186,33 @@ public sealed class BTreeSpaceTests
     }
 
     [Fact]
+    public void WhatIsWrittenWhileTheFileBecomesSmallerGoesToItsBeginning()
+    {
+        const int Count = 20_000;
+        var world = new BTreeWorld(7, s_options);
+        using BTreeStore store = world.Open();
+        int[] order = [.. Enumerable.Range(0, Count)];
+        Shuffle(order, new SeededRandom(4));
+        Fill(store, order);
+        using (WriteTransaction transaction = store.BeginWrite())
+        {
+            foreach (int i in order.Take(Count * 9 / 10))
+                transaction.Root.Delete(Key(i));
+            transaction.Commit();
+        }
+
+        int round = 0;
+        for (; store.ShrinkStep(4); round++)
+        {
+            Overwrite(store, round);
+            using ReadTransaction now = store.BeginRead();
+            Assert.InRange(now.State.Meta.Root.Page, 0, Used(store) * 5 / 4);
+        }
+
+        Assert.InRange(round, 10, 10_000);
+    }
+
+    [Fact]
     public void TheFileGrowsAndShrinksOverTheBordersOfItsChunks()
     {
         // A chunk of pages of 4 KiB has 32,256 of them: values of a quarter of it make several in little time.
