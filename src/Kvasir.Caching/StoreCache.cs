@@ -21,19 +21,24 @@ public sealed class StoreCache : IBufferDistributedCache
     private readonly KeyValueStore _store;
     private readonly StoreCacheOptions _options;
     private readonly TimeProvider _time;
+    private readonly byte[] _keyPrefix;
 
     // A renewal writes what it has read: nothing else may have been written to the key in between.
     private readonly Lock[] _locks = [.. Enumerable.Range(0, Stripes).Select(static _ => new Lock())];
 
     /// <param name="store">Where the entries are.</param>
     /// <param name="options">Null for the defaults.</param>
-    /// <param name="time">The clock that the store was opened with; null for the machine's.</param>
+    /// <param name="time">The clock that entries expire by; null for the store's own, which another one must agree with.</param>
     public StoreCache(KeyValueStore store, StoreCacheOptions? options = null, TimeProvider? time = null)
     {
         ArgumentNullException.ThrowIfNull(store);
         _store = store;
         _options = options ?? new StoreCacheOptions();
-        _time = time ?? TimeProvider.System;
+        ArgumentNullException.ThrowIfNull(_options.KeyPrefix, nameof(options));
+        if (_options.DefaultTimeToLive <= TimeSpan.Zero)
+            throw new ArgumentOutOfRangeException(nameof(options), _options.DefaultTimeToLive, "entries must live for some time");
+        _keyPrefix = Encoding.UTF8.GetBytes(_options.KeyPrefix);
+        _time = time ?? store.Time;
     }
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
@@ -41,10 +46,10 @@ public sealed class StoreCache : IBufferDistributedCache
     /// <inheritdoc/>
     public byte[]? Get(string key)
     {
-        byte[] stored = KeyOf(key);
+        using var stored = new StoredKey(_keyPrefix, key, stackalloc byte[StoredKey.BytesOnStack]);
         byte[]? value;
         bool isDue;
-        using (ValueLease lease = _store.Lease(stored))
+        using (ValueLease lease = _store.Lease(stored.Bytes))
         {
             if (!TryOpen(lease, out isDue))
                 return null;
@@ -52,7 +57,7 @@ public sealed class StoreCache : IBufferDistributedCache
         }
 
         if (isDue)
-            Renew(stored);
+            Renew(stored.Bytes);
         return value;
     }
 
@@ -60,9 +65,9 @@ public sealed class StoreCache : IBufferDistributedCache
     public bool TryGet(string key, IBufferWriter<byte> destination)
     {
         ArgumentNullException.ThrowIfNull(destination);
-        byte[] stored = KeyOf(key);
+        using var stored = new StoredKey(_keyPrefix, key, stackalloc byte[StoredKey.BytesOnStack]);
         bool isDue;
-        using (ValueLease lease = _store.Lease(stored))
+        using (ValueLease lease = _store.Lease(stored.Bytes))
         {
             if (!TryOpen(lease, out isDue))
                 return false;
@@ -70,7 +75,7 @@ public sealed class StoreCache : IBufferDistributedCache
         }
 
         if (isDue)
-            Renew(stored);
+            Renew(stored.Bytes);
         return true;
     }
 
@@ -85,7 +90,7 @@ public sealed class StoreCache : IBufferDistributedCache
     public void Set(string key, ReadOnlySequence<byte> value, DistributedCacheEntryOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        byte[] stored = KeyOf(key);
+        using var stored = new StoredKey(_keyPrefix, key, stackalloc byte[StoredKey.BytesOnStack]);
         StoredEntry entry = EntryOf(options);
         int bytes = checked(StoredEntry.HeaderBytes + (int)value.Length);
         byte[] rented = ArrayPool<byte>.Shared.Rent(bytes);
@@ -93,8 +98,8 @@ public sealed class StoreCache : IBufferDistributedCache
         {
             entry.Write(rented);
             value.CopyTo(rented.AsSpan(StoredEntry.HeaderBytes));
-            lock (LockOf(stored))
-                _store.Put(stored, rented.AsSpan(0, bytes), entry.TimeToLive(NowMs), _options.Durability);
+            lock (LockOf(stored.Bytes))
+                _store.Put(stored.Bytes, rented.AsSpan(0, bytes), entry.TimeToLive(NowMs), _options.Durability);
         }
         finally
         {
@@ -105,20 +110,20 @@ public sealed class StoreCache : IBufferDistributedCache
     /// <inheritdoc/>
     public void Refresh(string key)
     {
-        byte[] stored = KeyOf(key);
+        using var stored = new StoredKey(_keyPrefix, key, stackalloc byte[StoredKey.BytesOnStack]);
         bool isDue;
-        using (ValueLease lease = _store.Lease(stored))
+        using (ValueLease lease = _store.Lease(stored.Bytes))
             TryOpen(lease, out isDue);
         if (isDue)
-            Renew(stored);
+            Renew(stored.Bytes);
     }
 
     /// <inheritdoc/>
     public void Remove(string key)
     {
-        byte[] stored = KeyOf(key);
-        lock (LockOf(stored))
-            _store.Delete(stored, _options.Durability);
+        using var stored = new StoredKey(_keyPrefix, key, stackalloc byte[StoredKey.BytesOnStack]);
+        lock (LockOf(stored.Bytes))
+            _store.Delete(stored.Bytes, _options.Durability);
     }
 
     /// <inheritdoc/>
@@ -177,7 +182,7 @@ public sealed class StoreCache : IBufferDistributedCache
         return true;
     }
 
-    private void Renew(byte[] stored)
+    private void Renew(ReadOnlySpan<byte> stored)
     {
         lock (LockOf(stored))
         {
@@ -190,24 +195,23 @@ public sealed class StoreCache : IBufferDistributedCache
     private StoredEntry EntryOf(DistributedCacheEntryOptions options)
     {
         long nowMs = NowMs;
-        long absoluteMs = 0;
-        if (options.AbsoluteExpiration is { } at)
-            absoluteMs = at.ToUnixTimeMilliseconds();
+        long? absoluteMs = null;
         if (options.AbsoluteExpirationRelativeToNow is { } life)
-            absoluteMs = nowMs + (long)life.TotalMilliseconds;
-        long slidingMs = (long)(options.SlidingExpiration?.TotalMilliseconds ?? 0);
-        if (absoluteMs == 0 && slidingMs == 0 && _options.DefaultTimeToLive is { } standard)
-            absoluteMs = nowMs + (long)standard.TotalMilliseconds;
-        if (absoluteMs != 0 && absoluteMs <= nowMs)
+            absoluteMs = After(nowMs, life);
+        else if (options.AbsoluteExpiration is { } at)
+            absoluteMs = at.ToUnixTimeMilliseconds();
+        long slidingMs = options.SlidingExpiration is { } sliding ? Math.Min(Milliseconds(sliding), StoredEntry.LatestMs) : 0;
+        if (absoluteMs is null && slidingMs == 0 && _options.DefaultTimeToLive is { } standard)
+            absoluteMs = After(nowMs, standard);
+        if (absoluteMs <= nowMs)
             throw new ArgumentOutOfRangeException(nameof(options), options.AbsoluteExpiration, "the absolute expiration must lie in the future");
-        return new StoredEntry(slidingMs, absoluteMs);
+        return new StoredEntry(slidingMs, absoluteMs ?? 0);
     }
 
-    private byte[] KeyOf(string key)
-    {
-        ArgumentNullException.ThrowIfNull(key);
-        return Encoding.UTF8.GetBytes(_options.KeyPrefix + key);
-    }
+    /// <summary>Whoever wants an entry for ever says so with the greatest time that there is.</summary>
+    private static long After(long nowMs, TimeSpan life) => Math.Min(nowMs + Milliseconds(life), StoredEntry.LatestMs);
+
+    private static long Milliseconds(TimeSpan time) => Math.Max(time.Ticks / TimeSpan.TicksPerMillisecond, 1);
 
     private Lock LockOf(ReadOnlySpan<byte> stored) => _locks[StableHash.Hash64(stored) % Stripes];
 }

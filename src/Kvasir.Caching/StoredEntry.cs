@@ -11,6 +11,9 @@ internal readonly record struct StoredEntry(long SlidingMs, long AbsoluteMs)
     public const int HeaderBytes = 17;
     private const byte Version = 1;
 
+    /// <summary>The end of the times that .NET can name, in Unix milliseconds: as good as never.</summary>
+    public static readonly long LatestMs = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
+
     /// <summary>So long a sliding entry may live beyond its time: it is not written again for every look at it, but once in so long.</summary>
     private long SlackMs => SlidingMs / 10;
 
@@ -34,7 +37,7 @@ internal readonly record struct StoredEntry(long SlidingMs, long AbsoluteMs)
     /// <summary>How long it lives from now on when it is used now; null for no end.</summary>
     public TimeSpan? TimeToLive(long nowMs)
     {
-        long end = SlidingMs == 0 ? long.MaxValue : nowMs + SlidingMs + SlackMs;
+        long end = SlidingMs == 0 ? long.MaxValue : Math.Min(nowMs + SlidingMs + SlackMs, LatestMs);
         if (AbsoluteMs != 0)
             end = Math.Min(end, AbsoluteMs);
         return end == long.MaxValue ? null : TimeSpan.FromMilliseconds(Math.Max(end - nowMs, 1));
@@ -42,5 +45,5 @@ internal readonly record struct StoredEntry(long SlidingMs, long AbsoluteMs)
 
     /// <summary>Whether a use now, of one that ends then, has to be written down.</summary>
     public bool IsDueForRenewal(long nowMs, long endMs) =>
-        SlidingMs != 0 && endMs != AbsoluteMs && endMs < nowMs + SlidingMs;
+        SlidingMs != 0 && endMs != AbsoluteMs && endMs < Math.Min(nowMs + SlidingMs, LatestMs);
 }

@@ -160,6 +160,83 @@ public sealed class StoreCacheTests : IDisposable
     }
 
     [Fact]
+    public void TheClockIsThatOfTheStore()
+    {
+        // By no other clock anything would be near its end.
+        _clock.Now = _clock.Now.AddYears(500);
+        var cache = new StoreCache(_store, new StoreCacheOptions { DefaultTimeToLive = TimeSpan.FromMinutes(1) });
+        cache.Set("k", [1], s_forEver);
+        cache.Set("s", [1], new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10) });
+        Assert.NotNull(cache.Get("k"));
+        _clock.Now += TimeSpan.FromMinutes(9);
+        Assert.Null(cache.Get("k"));
+        Assert.NotNull(cache.Get("s"));
+        _clock.Now += TimeSpan.FromMinutes(9);
+        Assert.NotNull(cache.Get("s"));
+    }
+
+    [Fact]
+    public void TheGreatestTimesMeanForEver()
+    {
+        DistributedCacheEntryOptions[] all =
+        [
+            new() { SlidingExpiration = TimeSpan.MaxValue },
+            new() { AbsoluteExpiration = DateTimeOffset.MaxValue },
+            new() { AbsoluteExpirationRelativeToNow = TimeSpan.MaxValue },
+            new() { AbsoluteExpiration = DateTimeOffset.MaxValue, SlidingExpiration = TimeSpan.MaxValue },
+        ];
+        var cache = new StoreCache(_store, new StoreCacheOptions { KeyPrefix = "d:", DefaultTimeToLive = TimeSpan.MaxValue });
+        cache.Set("default", [1], s_forEver);
+        for (int i = 0; i < all.Length; i++)
+            _cache.Set($"{i}", [1], all[i]);
+        long written = _store.GetStatistics().UserBytesWritten;
+        _clock.Now = _clock.Now.AddYears(5000);
+        for (int i = 0; i < all.Length; i++)
+            Assert.NotNull(_cache.Get($"{i}"));
+        Assert.NotNull(cache.Get("default"));
+
+        // What never goes need not be written again for being used.
+        Assert.Equal(written, _store.GetStatistics().UserBytesWritten);
+    }
+
+    [Fact]
+    public void TimesOfLessThanAMillisecondAreTimes()
+    {
+        _cache.Set("sliding", [1], new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromTicks(1) });
+        _cache.Set("absolute", [1], new DistributedCacheEntryOptions { AbsoluteExpirationRelativeToNow = TimeSpan.FromTicks(1) });
+        _clock.Now += TimeSpan.FromMilliseconds(2);
+        Assert.Null(_cache.Get("sliding"));
+        Assert.Null(_cache.Get("absolute"));
+        Assert.Throws<ArgumentOutOfRangeException>(() => _cache.Set("k", [1], new DistributedCacheEntryOptions { AbsoluteExpiration = DateTimeOffset.UnixEpoch }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new StoreCache(_store, new StoreCacheOptions { DefaultTimeToLive = TimeSpan.Zero }));
+    }
+
+    [Fact]
+    public void AHitThatIsWrittenToABufferAllocatesNothing()
+    {
+        foreach (string key in (string[])["k", new string('k', 1000)])
+        {
+            _cache.Set(key, new byte[200], s_forEver);
+            var writer = new ArrayBufferWriter<byte>(1 << 20);
+            long least = long.MaxValue;
+            for (int window = 0; window < 6; window++)
+            {
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                for (int i = 0; i < 500; i++)
+                {
+                    writer.ResetWrittenCount();
+                    _cache.TryGet(key, writer);
+                }
+
+                least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            }
+
+            Assert.Equal(0, least);
+            Assert.Equal(200, writer.WrittenCount);
+        }
+    }
+
+    [Fact]
     public void RenewalsNeverBringBackWhatWasWrittenOver()
     {
         var options = new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10) };

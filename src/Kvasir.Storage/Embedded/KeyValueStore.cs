@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
@@ -36,14 +37,15 @@ public abstract class KeyValueStore : IDisposable
 
     private protected DurableStore Store { get; }
 
-    private protected TimeProvider Time => _scheduler.Time;
+    /// <summary>The clock that keys expire by: <see cref="StoreOptions.Time"/>.</summary>
+    public TimeProvider Time => _scheduler.Time;
 
     /// <summary>
     /// Sets a key, and returns when that is durable.
     /// </summary>
     /// <param name="key">Any bytes; none is a key, too. Short ones are better: every index has them.</param>
     /// <param name="value">Any bytes.</param>
-    /// <param name="timeToLive">The key goes by itself after this time; null for never.</param>
+    /// <param name="timeToLive">The key goes by itself after this time; null for never, and what leads beyond the year 9999 as good as never.</param>
     /// <param name="durability">Null for the store's own.</param>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, TimeSpan? timeToLive = null, WriteDurability? durability = null)
     {
@@ -164,7 +166,7 @@ public abstract class KeyValueStore : IDisposable
             return default;
         }
 
-        return new ValueLease(buffer, found.ExpiresAtMs == 0 ? null : DateTimeOffset.FromUnixTimeMilliseconds(found.ExpiresAtMs));
+        return new ValueLease(buffer, found.ExpiresAtMs == 0 ? null : Deadlines.At(found.ExpiresAtMs));
     }
 
     /// <summary>Whether the key has a value.</summary>
@@ -312,23 +314,17 @@ public abstract class KeyValueStore : IDisposable
     private EntryInfo Find(ReadOnlySpan<byte> key, BytesBuffer? value, EngineSnapshot? snapshot) =>
         snapshot is null ? Store.Get(key, value) : Store.Get(key, snapshot, value);
 
-    private long DeadlineMs(TimeSpan? timeToLive)
-    {
-        if (timeToLive is not { } time)
-            return 0;
-        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(time, TimeSpan.Zero, nameof(timeToLive));
-        long nowMs = Time.GetUtcNow().ToUnixTimeMilliseconds();
-        return nowMs + Math.Max((long)time.TotalMilliseconds, 1);
-    }
+    private long DeadlineMs(TimeSpan? timeToLive) =>
+        timeToLive is { } time ? Deadlines.After(Time.GetUtcNow().ToUnixTimeMilliseconds(), time) : 0;
 
     /// <summary>Text as UTF-8, on the stack or from the array pool.</summary>
     private protected ref struct TextBytes : IDisposable
     {
         private byte[]? _rented;
 
-        public TextBytes(string text)
+        public TextBytes(string text, [CallerArgumentExpression(nameof(text))] string? name = null)
         {
-            ArgumentNullException.ThrowIfNull(text);
+            ArgumentNullException.ThrowIfNull(text, name);
             _rented = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
             Span = _rented.AsSpan(0, Encoding.UTF8.GetBytes(text, _rented));
         }

@@ -53,7 +53,14 @@ public sealed class TransactionalStore : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.CacheBytes, CacheBytesMin, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchMax, 1, nameof(options));
         ArgumentNullException.ThrowIfNull(options.Time);
+        if (options.PageBytes is not (4096 or 8192 or 16384 or 32768))
+            throw new ArgumentOutOfRangeException(nameof(options), options.PageBytes, "a page has 4096, 8192, 16384 or 32768 bytes");
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.ReaderAgeLimit ?? TimeSpan.Zero, TimeSpan.Zero, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.ReaderAgeWarning ?? TimeSpan.Zero, TimeSpan.Zero, nameof(options));
+        if (!Enum.IsDefined(options.Reads))
+            throw new ArgumentOutOfRangeException(nameof(options), options.Reads, "there is no such way to read pages");
         var files = new PosixFileSystem();
+        CheckPlace(files, path);
         var scheduler = new ThreadScheduler(options.Time, backgroundThreads: 1);
         try
         {
@@ -146,7 +153,11 @@ public sealed class TransactionalStore : IDisposable
     public void EndOldReaders() => _store.EndOldReaders();
 
     /// <summary>Pages of the file by use, and what holds them back. Cheap.</summary>
-    public BTreeStatistics GetStatistics() => _store.GetStatistics();
+    public BTreeStatistics GetStatistics()
+    {
+        ObjectDisposedException.ThrowIf(_store.IsClosed, this);
+        return _store.GetStatistics();
+    }
 
     /// <summary>
     /// Deletes what has expired by now, and gives its space back to later writes; reads and writes go on in between. With
@@ -185,5 +196,14 @@ public sealed class TransactionalStore : IDisposable
     {
         _store.Dispose();
         _scheduler.Dispose();
+    }
+
+    private static void CheckPlace(PosixFileSystem files, string path)
+    {
+        if (files.FolderExists(path))
+            throw new StorageException($"{path} is a folder: name a file in it");
+        string? folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path));
+        if (folder is not null && !files.FolderExists(folder))
+            throw new StorageException($"the folder of {path} is not there: make it first");
     }
 }

@@ -34,7 +34,7 @@ public sealed class WriteBatch
     /// <summary>As the other overload, with a value that is <paramref name="prefix"/> followed by <paramref name="value"/>.</summary>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
     {
-        Check.That(expiresAtMs >= 0);
+        ArgumentOutOfRangeException.ThrowIfNegative(expiresAtMs);
         int valueLength = prefix.Length + value.Length;
         Span<byte> span = _bytes.GetSpan(1 + (2 * Varint.MaxLength32) + 8 + key.Length + valueLength);
         int at = 0;

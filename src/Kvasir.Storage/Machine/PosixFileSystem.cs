@@ -71,6 +71,8 @@ public sealed class PosixFileSystem : IFileSystem
         string full = Path.GetFullPath(path);
         if (FolderExists(full))
             return;
+        if (Exists(full))
+            throw new StorageException($"{full} is a file, and a folder is needed there: name another place, or move the file away");
         string? parent = Path.GetDirectoryName(full);
         if (parent is not null)
             CreateFolder(parent);

@@ -117,6 +117,59 @@ public abstract class KeyValueStoreTests : IDisposable
         Assert.Equal(Rounds * 1000 * 400, sum);
     }
 
+    [Theory]
+    [InlineData("Put")]
+    [InlineData("Put, expiring")]
+    [InlineData("Delete")]
+    [InlineData("Contains")]
+    [InlineData("Lease of a snapshot")]
+    public void OneKeyCostsNoAllocation(string member)
+    {
+        using KeyValueStore store = Open(options: new StoreOptions { Durability = WriteDurability.None });
+        store.Put("k"u8, new byte[200]);
+        using EngineSnapshot snapshot = store.CreateSnapshot();
+        Assert.Equal(0, Allocations.Least(() =>
+        {
+            switch (member)
+            {
+                case "Put":
+                    store.Put("p"u8, "value"u8);
+                    break;
+                case "Put, expiring":
+                    store.Put("p"u8, "value"u8, TimeSpan.FromMinutes(1));
+                    break;
+                case "Delete":
+                    store.Delete("p"u8);
+                    break;
+                case "Contains":
+                    store.Contains("k"u8);
+                    break;
+                default:
+                    store.Lease("k"u8, snapshot).Dispose();
+                    break;
+            }
+        }));
+    }
+
+    [Fact]
+    public void TheGreatestTimeToLiveIsAsGoodAsNever()
+    {
+        using KeyValueStore store = Open();
+        store.Put("k", "v", TimeSpan.MaxValue);
+        using (ValueLease lease = store.Lease("k"u8))
+            Assert.Equal(DateTimeOffset.MaxValue.ToUnixTimeMilliseconds(), lease.ExpiresAt!.Value.ToUnixTimeMilliseconds());
+
+        // Batches take any number of milliseconds.
+        var batch = new WriteBatch();
+        batch.Put("b"u8, "v"u8, long.MaxValue);
+        store.Write(batch);
+        using (ValueLease lease = store.Lease("b"u8))
+            Assert.Equal(DateTimeOffset.MaxValue.ToUnixTimeMilliseconds(), lease.ExpiresAt!.Value.ToUnixTimeMilliseconds());
+        store.Compact();
+        Assert.True(store.Contains("k") && store.Contains("b"));
+        Assert.Throws<ArgumentOutOfRangeException>("expiresAtMs", () => batch.Put("b"u8, "v"u8, -1));
+    }
+
     [Fact]
     public void KeysExpireByTheClockThatWasGiven()
     {
@@ -234,7 +287,14 @@ public abstract class KeyValueStoreTests : IDisposable
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { SyncInterval = TimeSpan.MaxValue }));
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { Durability = (WriteDurability)99 }));
         Assert.Throws<ArgumentNullException>(() => Open(options: new StoreOptions { Time = null! }));
+        string file = StoreFolder + ".file";
+        File.WriteAllText(file, "");
+        foreach (string place in (string[])[file, Path.Combine(file, "below")])
+            Assert.Contains($"{file} is a file", Assert.Throws<StorageException>(() => Open(place)).Message, StringComparison.Ordinal);
         KeyValueStore store = Open();
+        Assert.Throws<ArgumentNullException>("key", () => store.Put(null!, "v"));
+        Assert.Throws<ArgumentNullException>("value", () => store.Put("k", null!));
+        Assert.Throws<ArgumentNullException>("key", () => store.GetString(null!));
         Assert.Throws<FolderInUseException>(() => Open());
         EngineSnapshot snapshot = store.CreateSnapshot();
         snapshot.Dispose();

@@ -46,6 +46,63 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
     }
 
     [Fact]
+    public void OneKeyCostsNoAllocation()
+    {
+        using TransactionalStore store = Open();
+        byte[] value = new byte[100];
+        store.Update(t =>
+        {
+            for (int i = 0; i < 1000; i++)
+                t.Root.Put(Encoding.UTF8.GetBytes($"{i:D4}"), value);
+            t.Root.Put("expires"u8, value, TimeSpan.FromHours(1));
+        });
+        using (ReadTransaction reader = store.BeginRead())
+        {
+            BTreeCursor cursor = reader.Root.OpenCursor();
+            Assert.Equal(0, Allocations.Least(() => reader.Root.TryGet("0500"u8, out _)));
+            Assert.Equal(0, Allocations.Least(() => reader.Root.Contains("0500"u8)));
+            Assert.Equal(0, Allocations.Least(() => reader.Root.ExpiresAt("expires"u8)));
+            Assert.Equal(0, Allocations.Least(() => cursor.Seek("0500"u8)));
+            Assert.Equal(0, Allocations.Least(() => cursor.SeekForPrevious("0500"u8)));
+        }
+
+        using WriteTransaction writer = store.BeginWrite();
+        Assert.Equal(0, Allocations.Least(() => writer.Root.TryGet("0500"u8, out _)));
+        Assert.Equal(0, Allocations.Least(() => writer.Root.Put("0500"u8, value)));
+        Assert.Equal(0, Allocations.Least(() =>
+        {
+            writer.Root.Put("05001"u8, value);
+            writer.Root.Delete("05001"u8);
+        }));
+    }
+
+    [Fact]
+    public void TheGreatestTimeToLiveIsAsGoodAsNever()
+    {
+        using TransactionalStore store = Open();
+        store.Update(t => t.Root.Put("k"u8, "v"u8, TimeSpan.MaxValue));
+        Assert.Equal(DateTimeOffset.MaxValue.ToUnixTimeMilliseconds(), store.View(t => t.Root.ExpiresAt("k"u8))!.Value.ToUnixTimeMilliseconds());
+        using TransactionalStore other = Open(StorePath + "-other", new TransactionalStoreOptions { ReaderAgeLimit = TimeSpan.MaxValue, ReaderAgeWarning = TimeSpan.MaxValue });
+        using ReadTransaction reader = other.BeginRead();
+        other.Update(t => t.Root.Put("k"u8, "v"u8));
+        Assert.False(reader.Root.Contains("k"u8));
+    }
+
+    [Fact]
+    public void MisuseIsSaidClearly()
+    {
+        Assert.Contains("is a folder", Assert.Throws<StorageException>(() => Open(_folder)).Message, StringComparison.Ordinal);
+        Assert.Contains("make it first", Assert.Throws<StorageException>(() => Open(Path.Combine(_folder, "none", "store"))).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new TransactionalStoreOptions { PageBytes = 0 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new TransactionalStoreOptions { ReaderAgeLimit = TimeSpan.FromSeconds(-1) }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new TransactionalStoreOptions { ReaderAgeWarning = TimeSpan.MinValue }));
+        TransactionalStore store = Open();
+        Assert.Equal(0, store.GetStatistics().Readers);
+        store.Dispose();
+        Assert.Throws<ObjectDisposedException>(store.GetStatistics);
+    }
+
+    [Fact]
     public void AReaderSeesItsCommitAndCursorsGoBothWays()
     {
         using TransactionalStore store = Open();

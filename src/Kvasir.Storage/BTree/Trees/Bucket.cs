@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.BTree.Trees;
 
@@ -140,7 +141,7 @@ public unsafe class Bucket
     }
 
     internal static DateTimeOffset? DeadlineOf(byte* cell) => NodePage.Kind(cell) == EntryKind.Expiring
-        ? DateTimeOffset.FromUnixTimeMilliseconds(Deadline.AtMs(NodePage.ValueStart(cell)))
+        ? Deadlines.At(Deadline.AtMs(NodePage.ValueStart(cell)))
         : null;
 
     /// <summary>A use of the bucket begins, and fails if there is no such bucket any more.</summary>

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Transactions;
+using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.BTree.Trees;
 
@@ -295,12 +296,7 @@ public sealed unsafe class WritableBucket : Bucket
         _transaction.Exit();
     }
 
-    private long ExpiresAtMs(TimeSpan timeToLive)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(timeToLive, TimeSpan.Zero, nameof(timeToLive));
-        long latest = DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
-        return Math.Min(_transaction.NowMs + Math.Max((long)timeToLive.TotalMilliseconds, 1), latest);
-    }
+    private long ExpiresAtMs(TimeSpan timeToLive) => Deadlines.After(_transaction.NowMs, timeToLive);
 
     private void CheckKey(ReadOnlySpan<byte> key)
     {
