@@ -22,13 +22,15 @@ internal static class TortureCommand
         Option<double> minutes = CommandFlag.Decimal("--minutes", "M", "How long a cluster is tortured.", fallback: 2, min: 0.05, max: 100_000);
         Option<string?> faults = CommandFlag.Text(
             "--faults", "LIST", $"What is done to a cluster: {TortureFaultWords.Known}; all, none, or a list with commas.", "all");
+        Option<string?> engines = CommandFlag.Text(
+            "--engines", "LIST", $"Engines of a cluster's keyspaces that clients use, one each: {TorturedKeyspaces.Known}, with commas.", TorturedKeyspaces.DefaultEngine);
         Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of a cluster saw, for kvasir check.");
         Option<long> seed = CommandFlag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
         Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
         Option<bool> json = CommandFlag.Json();
         Command command = new("torture", "Kills real servers at random moments and checks that nothing answered is lost, and of a cluster that nothing stale is read.")
         {
-            rounds, clients, longest, nodes, minutes, faults, history, seed, data, json,
+            rounds, clients, longest, nodes, minutes, faults, engines, history, seed, data, json,
         };
         command.SetAction((result, stop) => result.GetValue(nodes) switch
         {
@@ -44,6 +46,7 @@ internal static class TortureCommand
                     Clients = result.GetValue(clients),
                     Seed = (ulong)result.GetValue(seed),
                     Faults = TortureFaultWords.Parse(result.GetValue(faults)!),
+                    Engines = TorturedKeyspaces.Parse(result.GetValue(engines)!),
                     Folder = result.GetValue(data),
                     HistoryFile = result.GetValue(history),
                     Json = result.GetValue(json),

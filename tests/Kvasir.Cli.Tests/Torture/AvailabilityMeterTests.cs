@@ -45,6 +45,16 @@ public sealed class AvailabilityMeterTests
     }
 
     [Fact]
+    public void AShardThatNoClientUsesIsNotWaitedFor()
+    {
+        AvailabilityMeter meter = new(key => key[0] - 'a', [0]);
+        meter.Killed(Ms(1000), [0, 1]);
+        Write("a1", 1010, 1100);
+        meter.Take(_events);
+        Assert.Equal([TimeSpan.FromMilliseconds(100)], meter.Gaps());
+    }
+
+    [Fact]
     public void AGapReachesOverTheEndOfAPart()
     {
         _meter.Killed(Ms(1000), [0]);

@@ -136,6 +136,18 @@ public sealed class HistoryTests
         Assert.Contains(says, outcome.Broken, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void KeyspacesOfEachEngineHaveKeysOfEachKind()
+    {
+        string[] keyspaces = [.. TorturedKeyspaces.Parse("lsm, log,btree,log").Select(TorturedKeyspaces.Of)];
+        Assert.Equal(["db0", "torture-log", "torture-btree"], keyspaces);
+        TortureLane[] lanes = TortureLane.Make(24, 250, keyspaces);
+        Assert.Equal(9, lanes.Select(l => (l.Keyspace, l.Kind)).Distinct().Count());
+        Assert.All(TortureLane.Make(24, 250), l => Assert.Equal("db0", l.Keyspace));
+        Assert.Throws<UsageException>(() => TorturedKeyspaces.Parse("lsm,rocks"));
+        Assert.Throws<UsageException>(() => TorturedKeyspaces.Parse(""));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -6,7 +6,9 @@ namespace Kvasir.Cli.Torture.Clusters;
 /// What clients got, by the second, and how long writes stood still after each kill of a leader: from the kill until a
 /// client that asked after it was answered, in the shard of those the node led that took longest.
 /// </summary>
-internal sealed class AvailabilityMeter(Func<string, int> shardOf)
+/// <param name="shardOf">Of a key.</param>
+/// <param name="used">Shards that have keys of clients; null for all: of others nobody could tell how long they stood still.</param>
+internal sealed class AvailabilityMeter(Func<string, int> shardOf, IReadOnlyCollection<int>? used = null)
 {
     private const long SecondNs = 1_000_000_000;
 
@@ -30,7 +32,7 @@ internal sealed class AvailabilityMeter(Func<string, int> shardOf)
     /// <summary>A node that led these shards was killed at this moment of the history's clock.</summary>
     public void Killed(long timeNs, IEnumerable<int> ledShards)
     {
-        LeaderKill kill = new(timeNs, [.. ledShards.Distinct()]);
+        LeaderKill kill = new(timeNs, [.. ledShards.Distinct().Where(s => used?.Contains(s) ?? true)]);
         lock (_gate)
         {
             _kills.Add(kill);

@@ -20,6 +20,9 @@ internal sealed record ClusterTortureOptions
 
     public TortureFaults Faults { get; init; } = TortureFaults.All;
 
+    /// <summary>Clients use a keyspace of each.</summary>
+    public IReadOnlyList<string> Engines { get; init; } = [TorturedKeyspaces.DefaultEngine];
+
     /// <summary>Null: a temporary one, removed when all is well.</summary>
     public string? Folder { get; init; }
 
@@ -43,14 +46,14 @@ internal static class ClusterTorture
     public static async Task<int> Run(ClusterTortureOptions options, CancellationToken stop)
     {
         string folder = options.Folder ?? Directory.CreateTempSubdirectory("kvasir-torture-").FullName;
-        using TorturedCluster cluster = new(folder, options.Nodes, options.Faults.HasFlag(TortureFaults.Disk));
+        using TorturedCluster cluster = new(folder, options.Nodes, options.Faults.HasFlag(TortureFaults.Disk), options.Engines);
         if (options.Faults.HasFlag(TortureFaults.Disk) && cluster.SmallDisk is null)
             await Console.Error.WriteLineAsync("no disk is filled: this system does not let users make mount namespaces (unshare -rm)");
         SeededRandom random = new(options.Seed);
-        TortureLane[] lanes = TortureLane.Make(LaneCount, OperationsPerKey);
+        TortureLane[] lanes = TortureLane.Make(LaneCount, OperationsPerKey, [.. options.Engines.Select(TorturedKeyspaces.Of)]);
         await cluster.Start(stop);
         IReadOnlyDictionary<string, int> shards = cluster.ShardsOf(lanes);
-        AvailabilityMeter meter = new(key => shards[TortureLane.TagOf(key)]);
+        AvailabilityMeter meter = new(key => shards[TortureLane.TagOf(key)], [.. shards.Values]);
         Dictionary<string, KeyKind> kinds = lanes.ToDictionary(l => l.Tag, l => l.Kind, StringComparer.Ordinal);
         HistoryClock clock = new(TimeProvider.System);
         using TextWriter? file = options.HistoryFile is { } path ? new StreamWriter(path) : null;

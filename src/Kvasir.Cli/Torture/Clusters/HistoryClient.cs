@@ -21,11 +21,15 @@ internal sealed class HistoryClient : IDisposable
     private readonly HistoryClock _clock;
     private readonly IReadOnlyList<HostPort> _nodes;
     private readonly TortureLane[] _lanes;
+    private readonly Dictionary<string, string> _keyspaces;
     private readonly SeededRandom _random;
     private readonly TimeSpan _patience;
     private readonly long _uniqueFirst;
     private HistoryRecorder _recorder;
     private RespConnection? _connection;
+
+    // Of the connection.
+    private string _selected = TorturedKeyspaces.First;
     private int _node;
     private long _unique;
 
@@ -43,6 +47,7 @@ internal sealed class HistoryClient : IDisposable
         _clock = clock;
         _nodes = nodes;
         _lanes = lanes;
+        _keyspaces = lanes.ToDictionary(static l => l.Tag, static l => l.Keyspace, StringComparer.Ordinal);
         _random = random;
         _patience = patience;
         _uniqueFirst = number;
@@ -68,7 +73,7 @@ internal sealed class HistoryClient : IDisposable
     public bool Step(int epoch)
     {
         TortureLane lane = _lanes[_random.Next(_lanes.Length)];
-        if (Connect() is not { } connection)
+        if (Connect(lane.Keyspace) is not { } connection)
             return false;
         TortureOperation operation = TortureOperation.Choose(lane.Kind, lane.Next(epoch), _random, _uniqueFirst + (_unique++ * _clients));
         Do(connection, lane.Kind, operation);
@@ -80,7 +85,7 @@ internal sealed class HistoryClient : IDisposable
     {
         while (goesOn())
         {
-            if (Connect() is { } connection && Do(connection, kind, TortureOperation.Read(key)) is { } reply)
+            if (Connect(_keyspaces[TortureLane.TagOf(key)]) is { } connection && Do(connection, kind, TortureOperation.Read(key)) is { } reply)
                 return reply;
             Thread.Sleep(PauseMs);
         }
@@ -166,6 +171,33 @@ internal sealed class HistoryClient : IDisposable
         _node = (_node + 1 + _random.Next(Math.Max(1, _nodes.Count - 1))) % _nodes.Count;
     }
 
+    /// <summary>A connection that has a keyspace selected. What comes of selecting is no part of the history: it changes nothing.</summary>
+    private RespConnection? Connect(string keyspace)
+    {
+        if (Connect() is not { } connection || keyspace == _selected)
+            return _connection;
+        try
+        {
+            RespReply reply = connection.Call("SELECT", keyspace);
+            if (reply.Kind != RespReplyKind.Error)
+            {
+                _selected = keyspace;
+                return connection;
+            }
+
+            // A node that has just been started may not know of it yet.
+            Count("(not selected)");
+        }
+        catch (Exception e) when (e is SocketException or IOException or RespFormatException)
+        {
+            Count("(connection lost)");
+        }
+
+        Drop();
+        Thread.Sleep(PauseMs);
+        return null;
+    }
+
     private RespConnection? Connect()
     {
         if (_connection is not null)
@@ -175,6 +207,7 @@ internal sealed class HistoryClient : IDisposable
             RespConnection connection = RespConnection.Open(_nodes[_node]);
             connection.Socket.ReceiveTimeout = (int)_patience.TotalMilliseconds;
             connection.Socket.SendTimeout = (int)_patience.TotalMilliseconds;
+            _selected = TorturedKeyspaces.First;
             return _connection = connection;
         }
         catch (Exception e) when (e is UsageException or SocketException)

@@ -89,7 +89,7 @@ internal sealed record TortureReport
             },
             BrokenPromise = broken,
             Explanation = judge.Explanation,
-            Replay = string.Create(CultureInfo.InvariantCulture, $"kvasir torture --nodes {options.Nodes} --minutes {options.Duration.TotalMinutes:0.##} --clients {options.Clients} --faults {TortureFaultWords.Text(options.Faults)} --seed {options.Seed}"),
+            Replay = string.Create(CultureInfo.InvariantCulture, $"kvasir torture --nodes {options.Nodes} --minutes {options.Duration.TotalMinutes:0.##} --clients {options.Clients} --faults {TortureFaultWords.Text(options.Faults)} --engines {string.Join(',', options.Engines)} --seed {options.Seed}"),
         };
     }
 

@@ -11,7 +11,8 @@ namespace Kvasir.Cli.Torture.Clusters;
 /// <summary>Real nodes in processes of this program, with a relay between them.</summary>
 internal sealed class TorturedCluster : ITorturedCluster, IDisposable
 {
-    private const string Keyspace = "db0";
+    // More than a keyspace has: each shard of each has a number of its own.
+    private const int ShardsMax = 1 << 16;
     private const int CopiesPromised = 3;
     private const int SlotCount = 16384;
 
@@ -35,12 +36,17 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
     private readonly PeerRelay _relay;
     private readonly SqueezableDisk? _disk;
     private readonly Queue<string> _log = new();
+    private readonly IReadOnlyList<string> _engines;
+    private readonly string[] _keyspaces;
 
     /// <param name="folder">Where the nodes' folders are.</param>
     /// <param name="nodes">How many.</param>
     /// <param name="hasSmallDisk">The last node gets a disk that can be made full, where the system allows that.</param>
-    public TorturedCluster(string folder, int nodes, bool hasSmallDisk)
+    /// <param name="engines">Clients use a keyspace of each.</param>
+    public TorturedCluster(string folder, int nodes, bool hasSmallDisk, IReadOnlyList<string> engines)
     {
+        _engines = engines;
+        _keyspaces = [.. engines.Select(TorturedKeyspaces.Of)];
         _relay = new PeerRelay(nodes, node => _cluster?.ProcessOf(_cluster.Nodes[node]) is { HasEnded: false } process ? process.ProcessId : 0);
         _layout = LocalLayout.Prepare(folder, nodes, respPort: 0, MemoryMib, _relay.Ports, s_settings);
         if (hasSmallDisk && SqueezableDisk.TryMount(_layout.Nodes[^1].Folder) is { } disk)
@@ -70,14 +76,21 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
     public async Task Start(CancellationToken cancellation)
     {
         await _cluster.Start(cancellation);
-        await _cluster.UntilReplicated([Keyspace], Math.Min(NodeCount, CopiesPromised), _ => { }, cancellation);
+        await _cluster.UntilReplicated([TorturedKeyspaces.First], Math.Min(NodeCount, CopiesPromised), _ => { }, cancellation);
+        using (NodeConnection connection = NodeConnection.Open(Addresses[0], password: null, s_patience))
+        {
+            foreach (string engine in _engines.Where(static e => e != TorturedKeyspaces.DefaultEngine))
+                connection.Call("KEYSPACE", "CREATE", TorturedKeyspaces.Of(engine), "engine", engine);
+        }
+
+        await _cluster.UntilReplicated(_keyspaces, Math.Min(NodeCount, CopiesPromised), _ => { }, cancellation);
     }
 
     /// <summary>The shard of each lane's keys: all keys with the same tag have the same slot.</summary>
     public IReadOnlyDictionary<string, int> ShardsOf(IEnumerable<TortureLane> lanes)
     {
         ClusterSurvey survey = _cluster.Survey() ?? throw new UsageException("no node answers STATUS");
-        int shards = Math.Max(1, survey.GroupsOf(Keyspace).Count());
+        int[] shards = [.. _keyspaces.Select(k => Math.Max(1, survey.GroupsOf(k).Count()))];
         using RespConnection connection = RespConnection.Open(Addresses[0]);
         Dictionary<string, int> found = new(StringComparer.Ordinal);
         foreach (TortureLane lane in lanes)
@@ -85,7 +98,8 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
             RespReply slot = connection.Call("CLUSTER", "KEYSLOT", lane.Tag);
             if (slot.Kind != RespReplyKind.Integer || !int.TryParse(slot.Text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) || number >= SlotCount)
                 throw new BrokenPromiseException($"CLUSTER KEYSLOT was answered {slot.Text}");
-            found[lane.Tag] = number % shards;
+            int keyspace = Array.IndexOf(_keyspaces, lane.Keyspace);
+            found[lane.Tag] = (keyspace * ShardsMax) + (number % shards[keyspace]);
         }
 
         return found;
@@ -96,11 +110,14 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
         List<int>[] leads = [.. Enumerable.Range(0, NodeCount).Select(_ => new List<int>())];
         if (_cluster.Survey() is not { } survey)
             return leads;
-        foreach (GroupEntry group in survey.GroupsOf(Keyspace))
+        for (int keyspace = 0; keyspace < _keyspaces.Length; keyspace++)
         {
-            int node = survey.LeaderOf(group.Id) is { Node.Resp: { } resp } ? Addresses.ToList().FindIndex(a => a.ToString() == resp) : -1;
-            if (node >= 0)
-                leads[node].Add((int)group.Shard);
+            foreach (GroupEntry group in survey.GroupsOf(_keyspaces[keyspace]))
+            {
+                int node = survey.LeaderOf(group.Id) is { Node.Resp: { } resp } ? Addresses.ToList().FindIndex(a => a.ToString() == resp) : -1;
+                if (node >= 0)
+                    leads[node].Add((keyspace * ShardsMax) + (int)group.Shard);
+            }
         }
 
         return leads;
@@ -219,7 +236,7 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
         string last = "nothing is known of it";
         try
         {
-            _cluster.UntilReplicated([Keyspace], Math.Min(NodeCount, CopiesPromised), missing => last = missing, patience.Token).GetAwaiter().GetResult();
+            _cluster.UntilReplicated(_keyspaces, Math.Min(NodeCount, CopiesPromised), missing => last = missing, patience.Token).GetAwaiter().GetResult();
         }
         catch (OperationCanceledException e)
         {
@@ -250,11 +267,11 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
         _disk?.Dispose();
     }
 
-    private static IReadOnlyList<long>? WantedOf(ClusterSurvey survey, long group)
+    private IReadOnlyList<long>? WantedOf(ClusterSurvey survey, long group)
     {
         foreach (GroupEntry entry in survey.First.Groups)
         {
-            if (entry.Id == group && entry.Keyspace == Keyspace)
+            if (entry.Id == group && _keyspaces.Contains(entry.Keyspace))
                 return entry.Replicas;
         }
 
