@@ -422,26 +422,33 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         }
     }
 
+    /// <summary>
+    /// Those first who have waited longest, and who waits anew behind all others: where there is room for a few at a time, the last would take it
+    /// again and again.
+    /// </summary>
     private void ResumeSuspended()
     {
         long now = WallMicroseconds();
-        for (int i = _suspended.Count - 1; i >= 0; i--)
+        int kept = 0;
+        for (int i = 0; i < _suspended.Count; i++)
         {
             EpollConnection connection = _suspended[i];
 
             // Looked at once: it may run on another thread, which ends whenever it likes. A wake follows then.
-            if (!connection.IsClosed && connection.Session.IsRunning)
-                continue;
-            if (connection.IsClosed || connection.Session.Suspended is not { } suspension)
-            {
-                connection.IsSuspended = false;
-                _suspended.RemoveAt(i);
-            }
-            else if (suspension.DeadlineMicroseconds <= now)
+            bool isRunning = connection.Session.IsRunning;
+            if (!connection.IsClosed && !isRunning && connection.Session.Suspended is { } suspension && suspension.DeadlineMicroseconds <= now)
             {
                 Execute(connection);
+                isRunning = connection.Session.IsRunning;
             }
+
+            if (!connection.IsClosed && (isRunning || connection.Session.Suspended is not null))
+                _suspended[kept++] = connection;
+            else
+                connection.IsSuspended = false;
         }
+
+        _suspended.RemoveRange(kept, _suspended.Count - kept);
     }
 
     private void Accept(int listener)

@@ -53,6 +53,35 @@ public sealed class EpollListenerTests
     }
 
     [Fact]
+    public void WhoHasWaitedLongestGoesOnFirst()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        using CommandWorld world = new();
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+        listener.Start();
+        TcpClient[] clients = [.. Enumerable.Range(0, 8).Select(_ => new TcpClient())];
+        foreach (TcpClient client in clients)
+            client.Connect(listener.EndPoints[0]);
+        clients[0].GetStream().Write("CLIENT PAUSE 1000 WRITE\r\n"u8);
+        Assert.Equal("+OK\r\n", Read(clients[0].GetStream(), 5));
+
+        // The reply leaves when what came with it waits.
+        foreach (TcpClient client in clients[1..])
+        {
+            client.GetStream().Write("PING\r\nAPPEND k x\r\n"u8);
+            Assert.Equal("+PONG\r\n", Read(client.GetStream(), 7));
+        }
+
+        world.Advance(TimeSpan.FromSeconds(2));
+        clients[0].GetStream().Write("PING\r\n"u8);
+        for (int i = 1; i < clients.Length; i++)
+            Assert.Equal($":{i}\r\n", Read(clients[i].GetStream(), 4));
+        foreach (TcpClient client in clients)
+            client.Dispose();
+    }
+
+    [Fact]
     public void WhatABrowserSendsIsNotTakenForCommands()
     {
         if (!OperatingSystem.IsLinux())
