@@ -24,13 +24,13 @@ public sealed class ClusterConversionTests : IDisposable
 
             Assert.Equal("OK", cluster.Insist(1, "KEYSPACE", "CONVERT", "db0", "engine", "btree"));
             Tools.Run("kill", "-KILL", cluster.ProcessId(2));
-            int written = 0;
+            AcknowledgedKeys meanwhile = new();
             Tools.Until(
                 () =>
                 {
                     // What is acknowledged while copies have different engines is as safe as ever.
-                    for (int i = 0; i < 20; i++, written++)
-                        Assert.Equal("OK", cluster.Insist(written % 2, "SET", $"meanwhile:{written}", $"m{written}"));
+                    for (int i = 0; i < 20; i++)
+                        meanwhile.Write(cluster.Port(i % 2));
                     return Status(cluster, 0) is { CopiesDone: 8 } status && status.WaitsFor.Any(static w => w.Contains("on node 3: nothing is heard of it", StringComparison.Ordinal));
                 },
                 "all copies that are there have moved");
@@ -41,13 +41,13 @@ public sealed class ClusterConversionTests : IDisposable
             Tools.Until(
                 () =>
                 {
-                    Assert.Equal("OK", cluster.Insist(0, "SET", $"meanwhile:{written}", $"m{written++}"));
+                    meanwhile.Write(cluster.Port(0));
                     return Status(cluster, 0) is { IsDone: true };
                 },
                 "all copies have moved");
             Tools.Until(() => KvasirProcess.Run("keyspace", "list", "--json", "-p", cluster.Port(2)).GetAwaiter().GetResult() is { ExitCode: 0 } list
                 && JsonDocument.Parse(list.Output).RootElement.EnumerateArray().First().GetProperty("engine").GetString() == "btree", "every node knows");
-            AssertAllThere(cluster, written);
+            AssertAllThere(cluster, meanwhile);
             Outcome back = (await KvasirProcess.Run("keyspace", "convert", "db1", "--engine", "log", "--port", cluster.Port(1))).AssertSuccess();
             Assert.Contains("db1 has the engine log", back.Output, StringComparison.Ordinal);
             await cluster.Terminate();
@@ -55,17 +55,16 @@ public sealed class ClusterConversionTests : IDisposable
             foreach (int node in new[] { 1, 2, 3 })
                 (await KvasirProcess.Run("verify", $"{_folder}/node-{node}")).AssertSuccess();
             using RunningCluster next = await RunningCluster.Start(_folder);
-            AssertAllThere(next, written);
+            AssertAllThere(next, meanwhile);
             await next.Terminate();
         }
     }
 
-    private static void AssertAllThere(RunningCluster cluster, int written)
+    private static void AssertAllThere(RunningCluster cluster, AcknowledgedKeys meanwhile)
     {
         for (int i = 0; i < Before; i += 97)
             Assert.Equal($"value {i}", cluster.Insist(i % 3, "GET", $"{{{i % 8}}}key:{i}"));
-        for (int i = 0; i < written; i++)
-            Assert.Equal($"m{i}", cluster.Insist(i % 3, "GET", $"meanwhile:{i}"));
+        meanwhile.AssertAllThere(i => cluster.Port(i % 3));
     }
 
     /// <summary>Null where there is none.</summary>

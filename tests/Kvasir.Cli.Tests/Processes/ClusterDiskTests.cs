@@ -25,21 +25,21 @@ public sealed class ClusterDiskTests : IDisposable
         string segment = data + "/journal/00000000000000000001.segment";
         string[] under =
             ["strace", "-f", "-qq", "-o", _folder + "/trace", "-P", segment, "-e", "trace=fdatasync", "-e", $"inject=fdatasync:error=EIO:when={SyncsBefore}+"];
-        int written = 0;
+        AcknowledgedKeys keys = new();
         using (RunningServer third = await RunningServer.StartUnder(under, data, Flags("--join", seed)))
         {
             Tools.Until(() => Answer(first).Problems.Count == 0 && Answer(first).Nodes.Count == 3, "all copies are there");
-            for (; !third.Errors.Contains("the disk failed", StringComparison.Ordinal); written++)
+            while (!third.Errors.Contains("the disk failed", StringComparison.Ordinal))
             {
-                Assert.True(written < 20_000, "the disk did not fail: " + third.Errors);
-                Assert.Equal("OK", RunningCluster.Insist(Port(first), "SET", $"key{written}", $"value{written}"));
+                Assert.True(keys.Count < 20_000, "the disk did not fail: " + third.Errors);
+                keys.Write(Port(first));
             }
 
-            Assert.True(written > 10, $"it failed after {written} writes");
+            Assert.True(keys.Count > 10, $"it failed after {keys.Count} writes");
 
             // Whoever asks it is served by the others, and it leads nothing.
-            for (int i = 0; i < 50; i++, written++)
-                Assert.Equal("OK", RunningCluster.Insist(Port(i % 2 == 0 ? second : third), "SET", $"key{written}", $"value{written}"));
+            for (int i = 0; i < 50; i++)
+                keys.Write(Port(i % 2 == 0 ? second : third));
             Tools.Until(() => !Answer(third).Replicas.Any(r => r.Leads), "it leads nothing");
             Assert.Contains(Answer(third).Replicas, r => r.Disk?.Contains("the disk failed", StringComparison.Ordinal) == true);
             third.Kill();
@@ -47,16 +47,15 @@ public sealed class ClusterDiskTests : IDisposable
         }
 
         Assert.Contains(File.ReadLines(_folder + "/trace"), l => l.Contains("INJECTED", StringComparison.Ordinal));
-        for (int i = 0; i < 50; i++, written++)
-            Assert.Equal("OK", RunningCluster.Insist(Port(first), "SET", $"key{written}", $"value{written}"));
+        for (int i = 0; i < 50; i++)
+            keys.Write(Port(first));
         using RunningServer again = await RunningServer.Start(data, Flags("--join", seed));
         Tools.Until(() => Answer(first).Problems.Count == 0, "it has caught up");
 
         // Also when it is one of the two that are left.
         second.Kill();
-        for (int i = 0; i < written; i++)
-            Assert.Equal($"value{i}", RunningCluster.Insist(Port(again), "GET", $"key{i}"));
-        Assert.Equal("OK", RunningCluster.Insist(Port(again), "SET", "key0", "afterwards"));
+        keys.AssertAllThere(_ => Port(again));
+        keys.Write(Port(again));
     }
 
     private static string[] Flags(params string[] more) =>
