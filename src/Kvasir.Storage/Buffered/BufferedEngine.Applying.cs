@@ -8,28 +8,26 @@ internal sealed unsafe partial class BufferedEngine
 {
     public void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
     {
-        LogPosition? last;
+        bool frozen;
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             ThrowIfWritesStopped();
-            Check.That(!HasStaged, "batches of a log behind what is staged");
-            last = StageLogged(payloads, batches);
+            Check.That(!_progress.HasStaged, "batches of a log behind what is staged");
+            StageLogged(payloads, batches);
+            if (_progress is not { HasStaged: true, StagedLast: { } last })
+                return;
+            frozen = PublishStaged(last, awaited: true);
         }
 
-        if (last is { } position)
-            Publish(position);
+        AfterPublishing(frozen);
     }
 
-    /// <summary>
-    /// Their first keys are looked up together, as those of one large batch would be: most have no other. Gives the last position that has
-    /// an operation, whose end is all that the digest lacks.
-    /// </summary>
-    private LogPosition? StageLogged(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
+    /// <summary>Their first keys are looked up together, as those of one large batch would be: most have no other.</summary>
+    private void StageLogged(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
     {
         Span<ulong> hashes = stackalloc ulong[StagedTogether];
         Span<nint> nodes = stackalloc nint[StagedTogether];
-        LogPosition? last = null;
         for (int next = 0; next < batches.Length;)
         {
             int count = Math.Min(StagedTogether, batches.Length - next);
@@ -39,30 +37,16 @@ internal sealed unsafe partial class BufferedEngine
             nodes.Clear();
             _active.PrefetchNodes(hashes[..count], nodes);
             for (int i = 0; i < count; i++, next++)
-                StageLogged(BytesOf(payloads, batches[next]), batches[next].Position, hashes[i], ref last);
+                StageLogged(BytesOf(payloads, batches[next]), batches[next].Position, hashes[i]);
         }
-
-        return last;
     }
 
-    private void StageLogged(ReadOnlySpan<byte> batch, LogPosition position, ulong firstHash, ref LogPosition? last)
+    private void StageLogged(ReadOnlySpan<byte> batch, LogPosition position, ulong firstHash)
     {
         var reader = new BatchReader(batch);
         if (reader.MoveNext())
         {
-            if (last is null)
-            {
-                Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
-                _active.FirstPosition ??= position;
-                _stagedFirst = position;
-            }
-            else if (position != last)
-            {
-                Check.That(position > last, $"position {position} after {last}");
-                _stagedDigest = _stagedDigest.At(last.Value);
-            }
-
-            last = position;
+            _progress.StageEntry(position);
             StageOne(reader, firstHash);
             if (!reader.IsAtEnd)
                 StageRest(ref reader);

@@ -1,5 +1,6 @@
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Publishing;
 
 namespace Kvasir.Storage.Buffered;
 
@@ -22,7 +23,7 @@ internal sealed partial class BufferedEngine
             ObjectDisposedException.ThrowIf(_disposed, this);
             lock (_limitLock)
             {
-                moment = _publications.Stable;
+                moment = _progress.Stable;
                 _moments.Add(moment);
             }
 
@@ -39,7 +40,7 @@ internal sealed partial class BufferedEngine
         get
         {
             lock (_limitLock)
-                return _moments.Count == 0 ? _publications.Stable : _moments[0];
+                return _moments.Count == 0 ? _progress.Stable : _moments[0];
         }
     }
 

@@ -33,7 +33,7 @@ internal sealed partial class BufferedEngine
     /// </summary>
     private double WorkShareOf(bool isFlush)
     {
-        ulong assigned = Volatile.Read(ref _lastAssigned);
+        ulong assigned = _progress.LastAssigned;
         bool idle = Interlocked.Exchange(ref _assignedAtLook, assigned) == assigned;
         if (idle || !Volatile.Read(ref _fillsSlowly) || Volatile.Read(ref _state) is not { MemTables: { Length: <= 2 } memTables }
             || _background.IsStopped || HoldsInMemory(Volatile.Read(ref _flushTarget))

@@ -173,11 +173,11 @@ internal sealed unsafe partial class BufferedEngine
         switch (view.Kind)
         {
             case ReadViewKind.Published:
-                return Volatile.Read(ref _published);
+                return _progress.Published;
             case ReadViewKind.Applied:
-                return _lastAssigned;
+                return _progress.LastAssigned;
             case ReadViewKind.Stable:
-                return _publications.StableSequence;
+                return _progress.StableSequence;
             default:
                 Check.That(view.Snapshot is SnapshotList.BufferedSnapshot snapshot && snapshot.Owner == this);
                 ObjectDisposedException.ThrowIf(view.Snapshot.IsDisposed, view.Snapshot);

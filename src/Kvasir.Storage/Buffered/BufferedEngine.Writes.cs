@@ -4,6 +4,7 @@ using Kvasir.Storage.Buffered.Keys;
 using Kvasir.Storage.Buffered.MemTables;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Publishing;
 
 namespace Kvasir.Storage.Buffered;
 
@@ -27,10 +28,6 @@ internal sealed unsafe partial class BufferedEngine
     private MemTable _active;
     private nint[] _stagedNodes = new nint[64];
     private int _stagedNodeCount;
-    private ulong _stagedAfter;
-    private ulong _lastAssigned;
-    private ulong _published;
-    private ulong _publishedPosition;
     private long _userBytesWritten;
     private ulong _flushTarget;
     private bool _freezeRequested;
@@ -38,16 +35,6 @@ internal sealed unsafe partial class BufferedEngine
     private bool _rangesStaged;
     private ulong _rangesWeighedTo;
     private long _rangesFree;
-
-    // Of what is published, and of that with what is staged.
-    private StateDigest _digest;
-    private StateDigest _stagedDigest;
-    private StateDigest? _givenDigest;
-
-    // Of what is staged from a log: where it begins.
-    private LogPosition? _stagedFirst;
-
-    private bool HasStaged => _lastAssigned != _stagedAfter;
 
     // One fills, one is flushed, and there is room to wait.
     private long MemTableBytesMax => Math.Min(_options.MemTableBytes, _budget.ActiveLimitBytes);
@@ -59,7 +46,7 @@ internal sealed unsafe partial class BufferedEngine
             ObjectDisposedException.ThrowIf(_disposed, this);
             ThrowIfWritesStopped();
             int nodesBefore = _stagedNodeCount;
-            ulong sequenceBefore = _lastAssigned;
+            ulong sequenceBefore = _progress.LastAssigned;
             var reader = new BatchReader(batch);
             if (reader.MoveNext())
             {
@@ -71,8 +58,7 @@ internal sealed unsafe partial class BufferedEngine
             if (reader.Malformed)
             {
                 Withdraw(nodesBefore, sequenceBefore);
-                if (_stagedAfter == sequenceBefore)
-                    _stagedAfter = _lastAssigned;
+                _progress.ForgetStagedAfter(sequenceBefore);
                 Check.Fail("a write batch that makes no sense");
             }
 
@@ -81,25 +67,14 @@ internal sealed unsafe partial class BufferedEngine
         }
     }
 
-    public StateDigest PublishedDigest => _digest;
+    public StateDigest PublishedDigest => _progress.PublishedDigest;
 
-    public StateDigest StableDigest => _publications.StableDigest;
+    public StateDigest StableDigest => _progress.StableDigest;
 
     public void AssumeDigest(StateDigest digest)
     {
         lock (_writerLock)
-        {
-            if (!_environment.KeepsDigest)
-                return;
-            if (HasStaged)
-            {
-                _givenDigest = digest;
-                return;
-            }
-
-            _digest = _stagedDigest = digest;
-            _publications.AssumeDigest(digest);
-        }
+            _progress.AssumeDigest(digest);
     }
 
     public void Publish(LogPosition position, bool awaited = true)
@@ -107,35 +82,18 @@ internal sealed unsafe partial class BufferedEngine
         bool frozen;
         lock (_writerLock)
         {
-            if (!HasStaged)
+            if (!_progress.HasStaged)
                 return;
             ObjectDisposedException.ThrowIf(_disposed, this);
-            Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
-            LogPosition begin = _stagedFirst ?? position;
-            _active.FirstPosition ??= begin;
-            _digest = _givenDigest ?? _stagedDigest.At(position);
-            ForgetStaged();
-            Volatile.Write(ref _publishedPosition, position.Value);
-            Volatile.Write(ref _published, _lastAssigned);
-            _publications.Add(position, _lastAssigned, awaited, _digest, begin);
-            if (_rangesStaged)
-            {
-                _rangesStaged = false;
-                WeighRanges();
-            }
-
-            frozen = MaybeFreeze();
+            frozen = PublishStaged(position, awaited);
         }
 
-        if (frozen)
-            AfterFreeze();
-        if (_budget.Spares.RunsLow)
-            _background.RequestSpares();
+        AfterPublishing(frozen);
     }
 
     public void MarkStable(LogPosition position)
     {
-        if (_publications.MarkStable(position) && Volatile.Read(ref _state) is { MemTables.Length: > 1 })
+        if (_progress.MarkStable(position) && Volatile.Read(ref _state) is { MemTables.Length: > 1 })
             _background.RequestFlush();
     }
 
@@ -145,9 +103,10 @@ internal sealed unsafe partial class BufferedEngine
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            Withdraw(0, _stagedAfter);
-            ForgetStaged();
-            if (position.Value < _publishedPosition)
+            Withdraw(0, _progress.StagedAfter);
+            _progress.ForgetStaged();
+            ForgetStagedNodes();
+            if (position < _progress.PublishedPosition)
                 DiscardPublished(position);
             frozen = MaybeFreeze();
         }
@@ -161,7 +120,7 @@ internal sealed unsafe partial class BufferedEngine
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            RequestFlushTo(_publications.StableSequence);
+            RequestFlushTo(_progress.StableSequence);
         }
 
         AfterFreeze();
@@ -180,7 +139,7 @@ internal sealed unsafe partial class BufferedEngine
         Check.That(!_environment.KeepsDigest, "an ingest into an engine that keeps a digest of what is published");
 
         // What lies in memory is looked at before tables, so nothing older may be left there.
-        if (HoldsInMemory(_published))
+        if (HoldsInMemory(_progress.Published))
         {
             Check.That(StableSequence == LastSequence, "an ingest while something is not stable");
             Flush();
@@ -190,20 +149,12 @@ internal sealed unsafe partial class BufferedEngine
         lock (_writerLock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            Check.That(!HasStaged, "an ingest between staging and publishing");
-            try
-            {
-                _tables.Ingest(rows, ++_lastAssigned);
-            }
-            finally
-            {
-                // A number whose tables may or may not be in the files is not given again.
-                _stagedAfter = _lastAssigned;
-            }
+            Check.That(!_progress.HasStaged, "an ingest between staging and publishing");
 
+            // When it fails the tables may or may not be in the files, with this number.
+            _tables.Ingest(rows, _progress.Assign());
             RefreshTables();
-            Volatile.Write(ref _published, _lastAssigned);
-            _publications.AddDurable(_lastAssigned);
+            _progress.PublishDurable();
         }
 
         _background.RequestCompaction();
@@ -271,6 +222,29 @@ internal sealed unsafe partial class BufferedEngine
         return true;
     }
 
+    /// <summary>With <c>_writerLock</c> held. True when the memtable was frozen.</summary>
+    private bool PublishStaged(LogPosition position, bool awaited)
+    {
+        LogPosition begin = _progress.Publish(position, awaited);
+        _active.FirstPosition ??= begin;
+        ForgetStagedNodes();
+        if (_rangesStaged)
+        {
+            _rangesStaged = false;
+            WeighRanges();
+        }
+
+        return MaybeFreeze();
+    }
+
+    private void AfterPublishing(bool frozen)
+    {
+        if (frozen)
+            AfterFreeze();
+        if (_budget.Spares.RunsLow)
+            _background.RequestSpares();
+    }
+
     // What is flushed stays in the memtable, too, until the rest of it is stable: reads look there first, and later
     // flushes begin above it.
     private bool FlushPart(in StablePoint limit)
@@ -306,9 +280,9 @@ internal sealed unsafe partial class BufferedEngine
     // Writers may have added to it since the limit was looked at: then right behind the limit is early enough.
     private LogPosition? FirstAfter(in StablePoint limit, MemTable memTable)
     {
-        ulong last = Math.Min(_published, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
+        ulong last = Math.Min(_progress.Published, Math.Min(memTable.LastSequence, memTable.SequenceLimit));
         if (last <= limit.Sequence)
-            return memTable == _active ? _stagedFirst : null;
+            return memTable == _active ? _progress.StagedFirst : null;
         return limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
     }
 
@@ -400,9 +374,7 @@ internal sealed unsafe partial class BufferedEngine
 
     private void StageOne(in BatchReader operation, ulong hash)
     {
-        ulong sequence = ++_lastAssigned;
-        if (_environment.KeepsDigest)
-            _stagedDigest = _stagedDigest.With(operation);
+        ulong sequence = _progress.Stage(operation);
         if (operation.Kind == BatchOperationKind.DeleteRange)
         {
             byte[]? end = operation.Value.IsEmpty ? null : operation.Value.ToArray();
@@ -432,12 +404,8 @@ internal sealed unsafe partial class BufferedEngine
         _active.WithdrawRangeTombstones(sequenceBefore);
     }
 
-    private void ForgetStaged()
+    private void ForgetStagedNodes()
     {
-        _stagedAfter = _lastAssigned;
-        _stagedDigest = _digest;
-        _givenDigest = null;
-        _stagedFirst = null;
         _stagedNodeCount = 0;
         if (_stagedNodes.Length > StagedNodesKept)
             _stagedNodes = new nint[StagedNodesKept];
@@ -447,11 +415,12 @@ internal sealed unsafe partial class BufferedEngine
     // above the limit.
     private void DiscardPublished(LogPosition position)
     {
-        (LogPosition last, ulong sequence, StateDigest digest) = _publications.DiscardAfter(position);
+        LogPosition before = _progress.PublishedPosition;
+        (LogPosition last, ulong sequence, StateDigest digest) = _progress.DiscardAfter(position);
         foreach (MemTable memTable in State.MemTables)
         {
             if (memTable == _active)
-                memTable.LastPosition = new LogPosition(_publishedPosition);
+                memTable.LastPosition = before;
             if (memTable.LastPosition <= last)
                 continue;
             memTable.LastPosition = last;
@@ -461,9 +430,6 @@ internal sealed unsafe partial class BufferedEngine
                 memTable.FirstPosition = null;
         }
 
-        Volatile.Write(ref _published, sequence);
-        Volatile.Write(ref _publishedPosition, last.Value);
-        _digest = _stagedDigest = digest;
         Freeze();
     }
 
@@ -499,10 +465,10 @@ internal sealed unsafe partial class BufferedEngine
             if (state.MemTables.Length > 1 && !_background.FlushFailsAgain)
                 return;
             var tombstones = new List<RangeTombstone>();
-            _active.AddRangeTombstones(tombstones, Math.Max(_rangesWeighedTo, _active.FlushedSequence), _published);
+            _active.AddRangeTombstones(tombstones, Math.Max(_rangesWeighedTo, _active.FlushedSequence), _progress.Published);
             foreach (RangeTombstone tombstone in tombstones)
                 _rangesFree += state.Tables.UncoveredBytesWithin(tombstone.Start, tombstone.End);
-            _rangesWeighedTo = _published;
+            _rangesWeighedTo = _progress.Published;
         }
         finally
         {
@@ -524,7 +490,7 @@ internal sealed unsafe partial class BufferedEngine
             _rangesWeighedTo = 0;
             _rangesFree = 0;
             WeighRanges();
-            if (!HasStaged)
+            if (!_progress.HasStaged)
                 frozen = MaybeFreeze();
         }
 
@@ -536,7 +502,7 @@ internal sealed unsafe partial class BufferedEngine
     private void RequestFlushTo(ulong sequence)
     {
         Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, sequence));
-        if (HasStaged)
+        if (_progress.HasStaged)
             _freezeRequested = true;
         else if (_active.FirstPosition is not null)
             Freeze();
@@ -547,11 +513,11 @@ internal sealed unsafe partial class BufferedEngine
     {
         _freezeRequested = false;
         _rangesFree = 0;
-        _active.LastPosition = new LogPosition(_publishedPosition);
-        _active.LastDigest = _digest;
+        _active.LastPosition = _progress.PublishedPosition;
+        _active.LastDigest = _progress.PublishedDigest;
         _active.Freeze();
         NoteFill();
-        _publications.Seal();
+        _progress.Seal();
         var next = new MemTable(_budget, _active.KeyCount);
         lock (_stateLock)
             Replace(new ReadState([next, .. _state!.MemTables], _tables.Acquire()));
@@ -563,7 +529,7 @@ internal sealed unsafe partial class BufferedEngine
         Reassess();
         _rows.Trim();
         _background.RequestFlush();
-        if (Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables } && memTables[1].LastPosition > _publications.StablePosition)
+        if (Volatile.Read(ref _state) is { MemTables: { Length: > 1 } memTables } && memTables[1].LastPosition > _progress.StablePosition)
             _environment.StabilityWanted?.Invoke();
     }
 

@@ -3,6 +3,7 @@ using Kvasir.Storage.Buffered.MemTables;
 using Kvasir.Storage.Buffered.Rows;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
+using Kvasir.Storage.Publishing;
 
 namespace Kvasir.Storage.Buffered;
 
@@ -23,7 +24,7 @@ internal sealed partial class BufferedEngine : IOrderedEngine
     private readonly EngineEnvironment _environment;
     private readonly BufferOptions _options;
     private readonly MemoryBudget _budget;
-    private readonly PublicationQueue _publications;
+    private readonly WriteProgress _progress;
     private readonly SnapshotList _snapshots = new();
     private readonly BackgroundWork _background;
     private readonly WriteController _writes;
@@ -40,11 +41,7 @@ internal sealed partial class BufferedEngine : IOrderedEngine
         _environment = environment;
         _options = options;
         _budget = environment.Memory;
-        _lastAssigned = _stagedAfter = _published = tables.FlushedSequence;
-        _publishedPosition = tables.FlushedPosition.Value;
-        if (environment.KeepsDigest)
-            _digest = _stagedDigest = tables.FlushedPosition.Value == 0 ? StateDigest.Empty : tables.FlushedDigest;
-        _publications = new PublicationQueue(tables.FlushedPosition, _published, _digest);
+        _progress = new WriteProgress(tables.FlushedSequence, tables.FlushedPosition, tables.FlushedDigest, environment.KeepsDigest);
         _rows = new RowCache(_budget);
         _active = new MemTable(_budget);
         _state = new ReadState([_active], tables.Acquire());
@@ -55,7 +52,7 @@ internal sealed partial class BufferedEngine : IOrderedEngine
         _background.RequestCompaction();
     }
 
-    public LogPosition PublishedPosition => new(Volatile.Read(ref _publishedPosition));
+    public LogPosition PublishedPosition => _progress.PublishedPosition;
 
     public int KeyBytesMax => _tables.KeyBytesMax;
 
@@ -79,9 +76,9 @@ internal sealed partial class BufferedEngine : IOrderedEngine
         }
     }
 
-    public SequenceNumber LastSequence => new(Volatile.Read(ref _published));
+    public SequenceNumber LastSequence => new(_progress.Published);
 
-    public SequenceNumber StableSequence => new(_publications.StableSequence);
+    public SequenceNumber StableSequence => new(_progress.StableSequence);
 
     // Files that are not written any more may have been stopped by somebody who has told only his caller, or nobody.
     public Exception? BackgroundFailure => _background.Failure ?? _tables.StopReason;

@@ -8,6 +8,7 @@ using Kvasir.Storage.HashLog.Manifest;
 using Kvasir.Storage.HashLog.Readers;
 using Kvasir.Storage.HashLog.Segments;
 using Kvasir.Storage.HashLog.Tail;
+using Kvasir.Storage.Publishing;
 
 namespace Kvasir.Storage.HashLog;
 
@@ -67,7 +68,7 @@ internal sealed unsafe partial class HashLogEngine
         get
         {
             lock (_limitLock)
-                return _moments.Count == 0 ? _publications.Stable : _moments[0];
+                return _moments.Count == 0 ? _progress.Stable : _moments[0];
         }
     }
 
@@ -76,7 +77,7 @@ internal sealed unsafe partial class HashLogEngine
         lock (_writerLock)
         {
             ThrowIfDisposed();
-            Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, _publications.StableSequence));
+            Volatile.Write(ref _flushTarget, Math.Max(_flushTarget, _progress.StableSequence));
         }
 
         _background.RequestFlush();
@@ -92,7 +93,7 @@ internal sealed unsafe partial class HashLogEngine
             ThrowIfDisposed();
             lock (_limitLock)
             {
-                moment = _publications.Stable;
+                moment = _progress.Stable;
                 _moments.Add(moment);
             }
 
@@ -303,8 +304,8 @@ internal sealed unsafe partial class HashLogEngine
     {
         lock (_writerLock)
         {
-            if (_published <= limit.Sequence)
-                _firstUnflushed = _stagedFirst;
+            if (_progress.Published <= limit.Sequence)
+                _firstUnflushed = _progress.StagedFirst;
             else if (_firstUnflushed <= limit.Position)
                 _firstUnflushed = limit.NextPosition ?? new LogPosition(limit.Position.Value + 1);
         }
@@ -439,8 +440,8 @@ internal sealed unsafe partial class HashLogEngine
     {
         // One that is not stable yet stays: it would never be if it moved on with what is written.
         if (_sizeTarget <= Volatile.Read(ref _flushedSequence))
-            Volatile.Write(ref _sizeTarget, _published);
-        _publications.Seal();
+            Volatile.Write(ref _sizeTarget, _progress.Published);
+        _progress.Seal();
     }
 
     private void AskForFlushOfAll()
@@ -453,7 +454,7 @@ internal sealed unsafe partial class HashLogEngine
     private void AskForFlush()
     {
         _background.RequestFlush();
-        if (_publications.StableSequence < Volatile.Read(ref _sizeTarget))
+        if (_progress.StableSequence < Volatile.Read(ref _sizeTarget))
             _environment.StabilityWanted?.Invoke();
     }
 

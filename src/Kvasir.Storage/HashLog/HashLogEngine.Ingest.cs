@@ -23,13 +23,11 @@ internal sealed unsafe partial class HashLogEngine
         lock (_writerLock)
         {
             ThrowIfDisposed();
-            Check.That(!HasStaged, "an ingest between staging and publishing");
+            Check.That(!_progress.HasStaged, "an ingest between staging and publishing");
             Settle();
-            ulong sequence = ++_lastAssigned;
-            _stagedAfter = _lastAssigned;
+            ulong sequence = _progress.Assign();
             IngestAt(sequence, rows);
-            Volatile.Write(ref _published, sequence);
-            _publications.AddDurable(sequence);
+            _progress.PublishDurable();
         }
     }
 
@@ -81,7 +79,7 @@ internal sealed unsafe partial class HashLogEngine
     private void IngestOver(ulong* there, ulong location, ulong token, uint check)
     {
         ulong at = *there;
-        ulong supersededBy = _lastAssigned;
+        ulong supersededBy = _progress.LastAssigned;
         ulong[] snapshots = _snapshots.Sequences();
         ulong oldestSnapshot = snapshots.Length == 0 ? ulong.MaxValue : snapshots[0];
         while (at != Location.None)
@@ -90,7 +88,7 @@ internal sealed unsafe partial class HashLogEngine
             ulong home = record == null ? at : record->Home;
             if (home != Location.None)
             {
-                if (supersededBy == _lastAssigned)
+                if (supersededBy == _progress.LastAssigned)
                     _table.AddDead(home);
                 if (oldestSnapshot < supersededBy)
                     _oldVersions.Add(token, check, home, supersededBy);

@@ -58,7 +58,7 @@ internal sealed unsafe partial class HashLogEngine
     public EngineSnapshot CreateSnapshot()
     {
         ThrowIfDisposed();
-        return new LogSnapshot(this, _snapshots, _snapshots.Take(() => Volatile.Read(ref _published)));
+        return new LogSnapshot(this, _snapshots, _snapshots.Take(() => _progress.Published));
     }
 
     public EngineScan CreateScan(in IteratorOptions options)
@@ -286,11 +286,11 @@ internal sealed unsafe partial class HashLogEngine
         switch (view.Kind)
         {
             case ReadViewKind.Published:
-                return Volatile.Read(ref _published);
+                return _progress.Published;
             case ReadViewKind.Applied:
-                return _lastAssigned;
+                return _progress.LastAssigned;
             case ReadViewKind.Stable:
-                return _publications.StableSequence;
+                return _progress.StableSequence;
             default:
                 Check.That(view.Snapshot is LogSnapshot snapshot && snapshot.Owner == this);
                 ObjectDisposedException.ThrowIf(view.Snapshot.IsDisposed, view.Snapshot);

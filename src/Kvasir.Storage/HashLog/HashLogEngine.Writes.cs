@@ -35,10 +35,6 @@ internal sealed unsafe partial class HashLogEngine
     private static readonly TimeSpan s_roomPoll = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan s_delayMin = TimeSpan.FromMilliseconds(1);
 
-    private ulong _stagedAfter;
-    private ulong _lastAssigned;
-    private ulong _published;
-    private ulong _publishedPosition;
     private LogPosition? _firstUnflushed;
     private long _userBytesWritten;
     private long _stallMicroseconds;
@@ -50,40 +46,19 @@ internal sealed unsafe partial class HashLogEngine
     private long _roomyBatchBytes;
     private bool _mayPend;
 
-    // Of what is published, and of that with what is staged.
-    private StateDigest _digest;
-    private StateDigest _stagedDigest;
-    private StateDigest? _givenDigest;
-
-    // Of what is staged from a log: where it begins.
-    private LogPosition? _stagedFirst;
-
     public long KeysLeft => KeysIn(IndexRoomBytes);
-
-    private bool HasStaged => _lastAssigned != _stagedAfter;
 
     /// <summary>That so much of an index has room for.</summary>
     internal static long KeysIn(long indexBytes) => Math.Max(0, (indexBytes - IndexGrowthBytes) / IndexBytesPerKey);
 
-    public StateDigest PublishedDigest => _digest;
+    public StateDigest PublishedDigest => _progress.PublishedDigest;
 
-    public StateDigest StableDigest => _publications.StableDigest;
+    public StateDigest StableDigest => _progress.StableDigest;
 
     public void AssumeDigest(StateDigest digest)
     {
         lock (_writerLock)
-        {
-            if (!_environment.KeepsDigest)
-                return;
-            if (HasStaged)
-            {
-                _givenDigest = digest;
-                return;
-            }
-
-            _digest = _stagedDigest = digest;
-            _publications.AssumeDigest(digest);
-        }
+            _progress.AssumeDigest(digest);
     }
 
     public void Stage(ReadOnlySpan<byte> batch)
@@ -93,13 +68,12 @@ internal sealed unsafe partial class HashLogEngine
             ThrowIfDisposed();
             ThrowIfWritesStopped();
             CheckRoomFor(batch);
-            ulong before = _lastAssigned;
+            ulong before = _progress.LastAssigned;
             StageAll(batch, out bool makesSense);
             if (!makesSense)
             {
                 Withdraw(before);
-                if (_stagedAfter == before)
-                    _stagedAfter = _lastAssigned;
+                _progress.ForgetStagedAfter(before);
                 Check.Fail("a write batch that makes no sense");
             }
 
@@ -109,12 +83,12 @@ internal sealed unsafe partial class HashLogEngine
 
     public void Apply(ReadOnlySpan<byte> payloads, ReadOnlySpan<LoggedBatch> batches)
     {
-        LogPosition? last = null;
+        bool wantsFlush;
         lock (_writerLock)
         {
             ThrowIfDisposed();
             ThrowIfWritesStopped();
-            Check.That(!HasStaged, "batches of a log behind what is staged");
+            Check.That(!_progress.HasStaged, "batches of a log behind what is staged");
             foreach (LoggedBatch batch in batches)
                 CheckRoomFor(payloads.Slice(batch.Start, batch.Length));
             foreach (LoggedBatch batch in batches)
@@ -122,28 +96,18 @@ internal sealed unsafe partial class HashLogEngine
                 ReadOnlySpan<byte> bytes = payloads.Slice(batch.Start, batch.Length);
                 if (bytes.IsEmpty)
                     continue;
-                if (last is null)
-                {
-                    Check.That(batch.Position.Value > _publishedPosition, $"position {batch.Position} after {_publishedPosition}");
-                    _firstUnflushed ??= batch.Position;
-                    _stagedFirst = batch.Position;
-                }
-                else if (batch.Position != last)
-                {
-                    Check.That(batch.Position > last, $"position {batch.Position} after {last}");
-                    if (_environment.KeepsDigest)
-                        _stagedDigest = _stagedDigest.At(last.Value);
-                }
-
-                last = batch.Position;
+                _progress.StageEntry(batch.Position);
                 StageAll(bytes, out bool makesSense);
                 Check.That(makesSense, "a batch in the log that makes no sense");
                 _userBytesWritten += batch.Length;
             }
+
+            if (_progress is not { HasStaged: true, StagedLast: { } last })
+                return;
+            wantsFlush = PublishStaged(last, awaited: true);
         }
 
-        if (last is { } position)
-            Publish(position);
+        AfterPublishing(wantsFlush);
     }
 
     public void Publish(LogPosition position, bool awaited = true)
@@ -151,29 +115,18 @@ internal sealed unsafe partial class HashLogEngine
         bool wantsFlush;
         lock (_writerLock)
         {
-            if (!HasStaged)
+            if (!_progress.HasStaged)
                 return;
             ThrowIfDisposed();
-            Check.That(position.Value > _publishedPosition, $"position {position} after {_publishedPosition}");
-            LogPosition begin = _stagedFirst ?? position;
-            _firstUnflushed ??= begin;
-            _digest = _givenDigest ?? (_environment.KeepsDigest ? _stagedDigest.At(position) : _stagedDigest);
-            ForgetStaged();
-            Volatile.Write(ref _publishedPosition, position.Value);
-            Volatile.Write(ref _published, _lastAssigned);
-            _publications.Add(position, _lastAssigned, awaited, _digest, begin);
-            wantsFlush = NoteGrowth();
+            wantsFlush = PublishStaged(position, awaited);
         }
 
-        if (wantsFlush)
-            AskForFlush();
-        if (_budget.Spares.RunsLow)
-            _background.RequestSpares();
+        AfterPublishing(wantsFlush);
     }
 
     public void MarkStable(LogPosition position)
     {
-        if (_publications.MarkStable(position) && FlushMayBeDue && !_background.WillLookAgain && FlushDue)
+        if (_progress.MarkStable(position) && FlushMayBeDue && !_background.WillLookAgain && FlushDue)
             _background.RequestFlush();
     }
 
@@ -182,15 +135,12 @@ internal sealed unsafe partial class HashLogEngine
         lock (_writerLock)
         {
             ThrowIfDisposed();
-            Withdraw(_stagedAfter);
-            ForgetStaged();
-            if (position.Value >= _publishedPosition)
+            Withdraw(_progress.StagedAfter);
+            _progress.ForgetStaged();
+            if (position >= _progress.PublishedPosition)
                 return;
-            (LogPosition last, ulong sequence, StateDigest digest) = _publications.DiscardAfter(position);
+            (LogPosition last, ulong sequence, _) = _progress.DiscardAfter(position);
             Withdraw(sequence);
-            Volatile.Write(ref _published, sequence);
-            Volatile.Write(ref _publishedPosition, last.Value);
-            _digest = _stagedDigest = digest;
             if (_firstUnflushed > last)
                 _firstUnflushed = null;
         }
@@ -223,6 +173,22 @@ internal sealed unsafe partial class HashLogEngine
         return delay;
     }
 
+    /// <summary>With <c>_writerLock</c> held. True when there is something to flush.</summary>
+    private bool PublishStaged(LogPosition position, bool awaited)
+    {
+        LogPosition begin = _progress.Publish(position, awaited);
+        _firstUnflushed ??= begin;
+        return NoteGrowth();
+    }
+
+    private void AfterPublishing(bool wantsFlush)
+    {
+        if (wantsFlush)
+            AskForFlush();
+        if (_budget.Spares.RunsLow)
+            _background.RequestSpares();
+    }
+
     private void StageAll(ReadOnlySpan<byte> batch, out bool makesSense)
     {
         var reader = new BatchReader(batch);
@@ -235,9 +201,7 @@ internal sealed unsafe partial class HashLogEngine
 
     private void StageOne(in BatchReader operation, ulong token)
     {
-        ulong sequence = ++_lastAssigned;
-        if (_environment.KeepsDigest)
-            _stagedDigest = _stagedDigest.With(operation);
+        ulong sequence = _progress.Stage(operation);
         if (operation.Kind == BatchOperationKind.DeleteRange)
         {
             if (!operation.Value.IsEmpty && operation.Key.SequenceCompareTo(operation.Value) >= 0)
@@ -282,7 +246,7 @@ internal sealed unsafe partial class HashLogEngine
     /// <summary>Takes back everything after a sequence number; the numbers stay used.</summary>
     private void Withdraw(ulong after)
     {
-        if (_lastAssigned == after)
+        if (_progress.LastAssigned == after)
             return;
         Settle();
         var records = new List<nint>();
@@ -319,14 +283,6 @@ internal sealed unsafe partial class HashLogEngine
         if (Location.IsMemory(record->Previous))
             Volatile.Write(ref TailRecord.At(record->Previous)->Next, Location.None);
         Volatile.Write(ref *there, record->Previous);
-    }
-
-    private void ForgetStaged()
-    {
-        _stagedAfter = _lastAssigned;
-        _stagedDigest = _digest;
-        _givenDigest = null;
-        _stagedFirst = null;
     }
 
     private void ThrowIfWritesStopped()

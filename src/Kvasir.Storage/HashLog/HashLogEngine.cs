@@ -7,6 +7,7 @@ using Kvasir.Storage.HashLog.Manifest;
 using Kvasir.Storage.HashLog.Readers;
 using Kvasir.Storage.HashLog.Segments;
 using Kvasir.Storage.HashLog.Tail;
+using Kvasir.Storage.Publishing;
 
 namespace Kvasir.Storage.HashLog;
 
@@ -36,7 +37,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
     private readonly SegmentTable _table;
     private readonly SegmentHandles _handles;
     private readonly TailLog _tail;
-    private readonly PublicationQueue _publications;
+    private readonly WriteProgress _progress;
     private readonly SnapshotRegister _snapshots = new();
     private readonly OldVersions _oldVersions = new();
     private readonly LogBackground _background;
@@ -61,12 +62,9 @@ internal sealed partial class HashLogEngine : IStorageEngine
         LogState state = manifest.State;
         _identity = state.Identity;
         _ranges = state.Ranges;
-        _flushedSequence = _lastAssigned = _stagedAfter = _published = state.FlushedSequence;
-        _publishedPosition = state.FlushedPosition.Value;
-        if (environment.KeepsDigest)
-            _digest = _stagedDigest = state.FlushedPosition.Value == 0 ? StateDigest.Empty : state.Digest;
+        _flushedSequence = state.FlushedSequence;
+        _progress = new WriteProgress(state.FlushedSequence, state.FlushedPosition, state.Digest, environment.KeepsDigest);
         _pending = new PendingEntries(_index, _links);
-        _publications = new PublicationQueue(state.FlushedPosition, _published, _digest);
         _budget.AllowIndex(options.IndexBytes);
         _tail = new TailLog(_budget, options.TailChunkBytes);
         _background = new LogBackground(this, environment.Scheduler);
@@ -84,7 +82,7 @@ internal sealed partial class HashLogEngine : IStorageEngine
         return new HashLogEngine(folder, environment, options, manifest, epoch, handles, loaded);
     }
 
-    public LogPosition PublishedPosition => new(Volatile.Read(ref _publishedPosition));
+    public LogPosition PublishedPosition => _progress.PublishedPosition;
 
     public LogPosition FlushedPosition => _manifest.State.FlushedPosition;
 
@@ -97,9 +95,9 @@ internal sealed partial class HashLogEngine : IStorageEngine
         }
     }
 
-    public SequenceNumber LastSequence => new(Volatile.Read(ref _published));
+    public SequenceNumber LastSequence => new(_progress.Published);
 
-    public SequenceNumber StableSequence => new(_publications.StableSequence);
+    public SequenceNumber StableSequence => new(_progress.StableSequence);
 
     public Exception? BackgroundFailure => _background.Failure;
 

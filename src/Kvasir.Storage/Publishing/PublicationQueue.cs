@@ -1,7 +1,7 @@
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 
-namespace Kvasir.Storage.Buffered;
+namespace Kvasir.Storage.Publishing;
 
 /// <summary>
 /// Which sequence number each publication reached, for those whose log record is not durable yet. Thread-safe.
