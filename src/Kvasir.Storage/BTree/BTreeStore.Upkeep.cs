@@ -170,7 +170,7 @@ public sealed partial class BTreeStore
 
     /// <summary>
     /// Gives free pages at the end of the file back to the disk, as far as no reader sees them: what readers held back when the
-    /// last <see cref="ShrinkStep"/> ran may be free now. Cheap.
+    /// last <see cref="ShrinkStep(int)"/> ran may be free now. Cheap.
     /// </summary>
     public void Trim()
     {

@@ -11,7 +11,7 @@ namespace Kvasir.Storage.Embedded;
 /// <summary>
 /// Keys and values in a folder, for the program that embeds Kvasir: open, put, get. Keys and values are bytes; text is UTF-8.
 /// <para>
-/// Every member may be called from any thread, at any time, until <see cref="Dispose"/>; what is read is one consistent moment, and
+/// Every member may be called from any thread, at any time, until <see cref="Dispose()"/>; what is read is one consistent moment, and
 /// reads wait for no writer. Writes of many threads share one sync.
 /// </para>
 /// <para>

@@ -233,7 +233,7 @@ public sealed record FlushedMarks(ulong JournalId, IReadOnlyList<LogPosition> Fl
 {
     public static FlushedMarks None { get; } = new(0, [], LogPosition.Zero);
 
-    /// <summary>As <paramref name="Flushed"/>, of streams whose numbers are beyond those.</summary>
+    /// <summary>As <see cref="Flushed"/>, of streams whose numbers are beyond those.</summary>
     public IReadOnlyList<(uint Stream, LogPosition Position)> Others { get; init; } = [];
 
     /// <summary>
