@@ -20,6 +20,7 @@ internal sealed unsafe partial class HashLogEngine
     {
         ulong token = StableHash.Hash64(key);
         int ticket = _epoch.Enter();
+        int start = value?.Length ?? 0;
         try
         {
             ThrowIfDisposed();
@@ -28,9 +29,11 @@ internal sealed unsafe partial class HashLogEngine
                 ulong sequence = SequenceOf(view);
                 SearchOutcome found = Find(key, token, sequence, value, out EntryInfo info);
 
-                // What this view saw may have been superseded, flushed and let go since it was fixed: a later view sees what did that.
-                if (found != SearchOutcome.NewerOnly || SequenceOf(view) == sequence)
+                // What this view saw may have been superseded, flushed and let go since it was fixed, and behind it there is something older, or
+                // nothing: a later view sees what did that.
+                if (found is SearchOutcome.Yes or SearchOutcome.No || SequenceOf(view) == sequence)
                     return info;
+                value?.Truncate(start);
             }
         }
         finally
@@ -137,7 +140,8 @@ internal sealed unsafe partial class HashLogEngine
         return scratch;
     }
 
-    private SearchOutcome Find(ReadOnlySpan<byte> key, ulong token, ulong sequence, BytesBuffer? value, out EntryInfo info)
+    /// <summary>Inside the epoch.</summary>
+    internal SearchOutcome Find(ReadOnlySpan<byte> key, ulong token, ulong sequence, BytesBuffer? value, out EntryInfo info)
     {
         RangeDeletions ranges = Volatile.Read(ref _ranges);
         TailRecord* pending = _pending.Find(token, key, sequence);
@@ -173,7 +177,7 @@ internal sealed unsafe partial class HashLogEngine
                 continue;
             SearchOutcome found = FindOnDisk(key, token, location, sequence, ranges, value, out info);
             if (found != SearchOutcome.No)
-                return found;
+                return found == SearchOutcome.Yes && isThere ? SearchOutcome.YesBehindNewer : found;
         }
 
         ulong cover = ranges.IsEmpty ? 0 : ranges.Cover(key, sequence);
@@ -190,7 +194,8 @@ internal sealed unsafe partial class HashLogEngine
         info = default;
         if (location != Location.None && !record.Key.SequenceEqual(key))
             return SearchOutcome.No;
-        if (location == Location.None || record.Sequence > sequence)
+        bool isOld = location == Location.None || record.Sequence > sequence;
+        if (isOld)
         {
             if (!TryFindOld(token, sequence, key, buffer, out record))
             {
@@ -210,7 +215,7 @@ internal sealed unsafe partial class HashLogEngine
         }
 
         Check.That(value is null || value.Length == start + (info.Found ? info.ValueLength : 0));
-        return SearchOutcome.Yes;
+        return isOld ? SearchOutcome.YesBehindNewer : SearchOutcome.Yes;
     }
 
     /// <summary>The newest version at or before a sequence number, of the key whose newest version lies at the location.</summary>
@@ -298,10 +303,16 @@ internal sealed unsafe partial class HashLogEngine
         }
     }
 
-    private enum SearchOutcome
+    internal enum SearchOutcome
     {
         No,
         Yes,
+
+        /// <summary>
+        /// There are versions that the view does not see, and the files have one that it does: those in between that nobody could see any more
+        /// are not in the files.
+        /// </summary>
+        YesBehindNewer,
 
         /// <summary>The key is there, and nothing of it as old as the view.</summary>
         NewerOnly,
