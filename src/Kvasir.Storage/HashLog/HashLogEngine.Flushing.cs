@@ -49,7 +49,8 @@ internal sealed unsafe partial class HashLogEngine
             ulong limit = Limit.Sequence;
             ulong flushed = Volatile.Read(ref _flushedSequence);
             ulong size = Volatile.Read(ref _sizeTarget);
-            return limit > flushed && (Volatile.Read(ref _flushTarget) > flushed || (size > flushed && limit >= size));
+            ulong room = Volatile.Read(ref _roomTarget);
+            return limit > flushed && (Volatile.Read(ref _flushTarget) > flushed || (size > flushed && limit >= size) || (room > flushed && limit >= room));
         }
     }
 
@@ -59,7 +60,7 @@ internal sealed unsafe partial class HashLogEngine
         get
         {
             ulong flushed = Volatile.Read(ref _flushedSequence);
-            return Volatile.Read(ref _flushTarget) > flushed || Volatile.Read(ref _sizeTarget) > flushed;
+            return Volatile.Read(ref _flushTarget) > flushed || Volatile.Read(ref _sizeTarget) > flushed || Volatile.Read(ref _roomTarget) > flushed;
         }
     }
 
@@ -165,6 +166,7 @@ internal sealed unsafe partial class HashLogEngine
         _tail.MarkFlushed(limit.Sequence);
         NoteFlushed(limit);
         GiveBackActive();
+        MakeRoomForKeys(limit.Sequence);
         LetGoOfTail();
         return true;
     }
@@ -428,7 +430,7 @@ internal sealed unsafe partial class HashLogEngine
         if (_budget.ActiveLimitReached || _budget.WriteLimitReached)
             due /= 8;
         int ranges = Volatile.Read(ref _ranges).All.Count;
-        if (_tail.Appended - _appendedAtTarget < due && ranges - _rangesAtTarget < RangesInMemoryMax)
+        if (_tail.Appended - _appendedAtTarget < due && ranges - _rangesAtTarget < RangesInMemoryMax && !NoteGone())
             return false;
         _appendedAtTarget = _tail.Appended;
         _rangesAtTarget = ranges;

@@ -74,6 +74,7 @@ internal sealed unsafe partial class HashLogEngine
         FinishMerge(_merge);
         _merge = null;
         PruneRanges();
+        TrimIndex();
         _epoch.Advance(withFiles: true);
         return false;
     }
@@ -99,6 +100,8 @@ internal sealed unsafe partial class HashLogEngine
         List<SegmentFile> garbage = GarbageSegments(withBusy: false);
         if (garbage.Count > 0)
             return Some(garbage, 1);
+        if (GoneSegments(withBusy: false) is { Count: > 0 } gone)
+            return Some(gone, 1);
         List<SegmentFile> small = [.. SmallSegments().Where(static s => !s.IsBusy)];
         return small.Count > _options.SmallSegmentsMax ? Some(small, 2) : [];
     }
@@ -106,7 +109,7 @@ internal sealed unsafe partial class HashLogEngine
     /// <summary>Of the segments that a merge is due for, or reads: not of those whose garbage is too little for one, or kept for a snapshot.</summary>
     private long MergeDueBytes()
     {
-        HashSet<SegmentFile> due = [.. GarbageSegments(withBusy: true)];
+        HashSet<SegmentFile> due = [.. GarbageSegments(withBusy: true), .. GoneSegments(withBusy: true)];
         List<SegmentFile> small = [.. SmallSegments()];
         if (small.Count > _options.SmallSegmentsMax)
             due.UnionWith(small);
@@ -284,6 +287,7 @@ internal sealed unsafe partial class HashLogEngine
     private void FinishMerge(LogMerge merge)
     {
         ulong cleanedTo = merge.OldestSnapshot is { } oldest ? Math.Min(oldest, merge.FlushedSequence) : merge.FlushedSequence;
+        bool isOldest = merge.IsUnwatched && IsOldest(merge, merge.Inputs.Max(static s => s.Facts.LargestSequence));
         List<SegmentFile> added = merge.Outputs.Finish(merge.FlushedSequence, cleanedTo);
         Interlocked.Add(ref _mergeBytesWritten, merge.Outputs.BytesWritten);
         List<ulong> removed = [.. merge.Inputs.Select(s => s.Facts.Number)];
@@ -295,7 +299,11 @@ internal sealed unsafe partial class HashLogEngine
 
         merge.Outputs.Dispose();
         foreach (SegmentFile segment in added)
+        {
             segment.HeldBy = merge.OldestSnapshot;
+            segment.KeepsTombstones = isOldest;
+        }
+
         foreach (ref readonly MergeMove move in merge.Moves.Items)
             Lead(move, added);
         merge.Moves.Dispose();

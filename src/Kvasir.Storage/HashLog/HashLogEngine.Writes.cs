@@ -209,6 +209,7 @@ internal sealed unsafe partial class HashLogEngine
             var range = new RangeDeletion(operation.Key.ToArray(), operation.Value.IsEmpty ? null : operation.Value.ToArray(), sequence);
             lock (_rangesLock)
                 Volatile.Write(ref _ranges, _ranges.With(range));
+            NoteGone(range);
             return;
         }
 
@@ -217,6 +218,8 @@ internal sealed unsafe partial class HashLogEngine
         // A key that is not there need not be deleted.
         if (operation.Kind == BatchOperationKind.Delete && !Contains(token, check))
             return;
+        if (operation.Kind == BatchOperationKind.Delete)
+            _gone++;
         ReadOnlySpan<byte> value = operation.Kind == BatchOperationKind.Delete ? default : operation.Value;
         RecordKind kind = operation.Kind switch
         {

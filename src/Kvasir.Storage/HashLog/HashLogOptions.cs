@@ -28,19 +28,11 @@ public sealed record HashLogOptions
     };
 
     /// <summary>As small as <see cref="Tiny"/>, each setting drawn: what holds for one must hold for all.</summary>
-    public static HashLogOptions DrawTiny(SeededRandom random) => new()
+    public static HashLogOptions DrawTiny(SeededRandom random)
     {
-        FlushBytes = 2L << 10 << random.Next(6),
-        SegmentBytes = 1L << 10 << random.Next(6),
-        IndexBytes = 4 << 20,
-        TailBytes = random.OneIn(3) ? 0 : 4L << 10 << random.Next(8),
-        TailChunkBytes = 1L << 10 << random.Next(6),
-        MergeStepBytes = 512L << random.Next(8),
-        MergeBytesMax = 4L << 10 << random.Next(6),
-        GarbageRatio = 0.1 * random.Next(1, 9),
-        SmallSegmentsMax = random.Next(2, 10),
-        OpenFilesMax = 3,
-    };
+        HashLogOptions drawn = Draw(random);
+        return drawn.SmallSegmentsMax % 2 == 0 ? drawn with { RoomWantedAt = 0 } : drawn;
+    }
 
     /// <summary>So many bytes in memory that no file has are flushed.</summary>
     public long FlushBytes { get; init; } = 64L << 20;
@@ -50,6 +42,9 @@ public sealed record HashLogOptions
 
     /// <summary>What keys may take in memory: about 28 bytes each.</summary>
     public long IndexBytes { get; init; } = 256L << 20;
+
+    /// <summary>Percent of what keys may take: from here on the room of those that were deleted is made free before it would be by itself.</summary>
+    internal int RoomWantedAt { get; init; } = 80;
 
     /// <summary>What is in the files stays in memory, too, up to this and to what the memory budget leaves for caches.</summary>
     public long TailBytes { get; init; } = long.MaxValue;
@@ -71,4 +66,18 @@ public sealed record HashLogOptions
 
     /// <summary>A merge lets others have its thread after so many bytes.</summary>
     public long MergeStepBytes { get; init; } = 4L << 20;
+
+    private static HashLogOptions Draw(SeededRandom random) => new()
+    {
+        FlushBytes = 2L << 10 << random.Next(6),
+        SegmentBytes = 1L << 10 << random.Next(6),
+        IndexBytes = 4 << 20,
+        TailBytes = random.OneIn(3) ? 0 : 4L << 10 << random.Next(8),
+        TailChunkBytes = 1L << 10 << random.Next(6),
+        MergeStepBytes = 512L << random.Next(8),
+        MergeBytesMax = 4L << 10 << random.Next(6),
+        GarbageRatio = 0.1 * random.Next(1, 9),
+        SmallSegmentsMax = random.Next(2, 10),
+        OpenFilesMax = 3,
+    };
 }

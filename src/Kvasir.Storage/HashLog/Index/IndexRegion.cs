@@ -29,6 +29,7 @@ internal sealed unsafe class IndexRegion
 
     // Beyond this a search passes over too many buckets.
     private const double FillMax = 0.87;
+    private const double FillPacked = 0.85;
 
     private readonly RegionPages _pages;
     private readonly int _buckets;
@@ -60,6 +61,9 @@ internal sealed unsafe class IndexRegion
 
     /// <summary>More keys of the same stretch, where tokens crowd so that no split would part them.</summary>
     public IndexRegion? Overflow { get; set; }
+
+    /// <summary>As few pages as hold so many keys and one more.</summary>
+    public static int FewestPagesFor(int keys) => Math.Clamp((int)Math.Ceiling((keys + 1) / (EntriesPerPage * FillPacked)), 1, PagesMax);
 
     public static int PagesFor(int keys) => Math.Clamp((int)Math.Ceiling(keys / (EntriesPerPage * 0.75)), 1, PagesMax);
 

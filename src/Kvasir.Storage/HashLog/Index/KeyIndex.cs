@@ -139,12 +139,30 @@ internal sealed unsafe class KeyIndex
         IndexRegion?[] directory = Volatile.Read(ref _directories[number]);
         int directoryDepth = System.Numerics.BitOperations.Log2((uint)directory.Length);
         IndexRegion? region = directory[PlaceOf(token, directoryDepth)];
-        int depth = region?.Depth ?? (directoryDepth + ShardBits);
         region?.AddTo(entries);
         entries.Sort(static (x, y) => x.Token.CompareTo(y.Token));
-        ulong stretch = 1UL << (64 - depth);
-        ulong next = (token & ~(stretch - 1)) + stretch;
-        return next == 0 ? null : next;
+        return Behind(token, region?.Depth ?? (directoryDepth + ShardBits));
+    }
+
+    /// <summary>
+    /// Gives back the pages that keys have left which were removed: a region is made anew as small as it can be, and one without keys goes.
+    /// Keys that come make regions grow again, so this is for when there is no room for them.
+    /// </summary>
+    public void Trim()
+    {
+        for (ulong? token = 0; token is { } at;)
+        {
+            Shard shard = _shards[at >> (64 - ShardBits)];
+            shard.Enter();
+            try
+            {
+                token = TrimRegion(shard, at);
+            }
+            finally
+            {
+                shard.Leave();
+            }
+        }
     }
 
     public void Free() => _pool.Free();
@@ -158,6 +176,39 @@ internal sealed unsafe class KeyIndex
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int PlaceOf(ulong token, int depth) => (int)((token << ShardBits >> 1) >> (63 - depth));
+
+    /// <summary>The first token behind a stretch whose tokens share so many bits; null behind the last.</summary>
+    private static ulong? Behind(ulong token, int depth)
+    {
+        ulong stretch = 1UL << (64 - depth);
+        ulong next = (token & ~(stretch - 1)) + stretch;
+        return next == 0 ? null : next;
+    }
+
+    private ulong? TrimRegion(Shard shard, ulong token)
+    {
+        IndexRegion?[] directory = _directories[shard.Number];
+        int directoryDepth = System.Numerics.BitOperations.Log2((uint)directory.Length);
+        if (directory[PlaceOf(token, directoryDepth)] is not { } first)
+            return Behind(token, directoryDepth + ShardBits);
+        if (first is { Live: 0, Overflow: null })
+        {
+            (int start, int count) = StretchOf(directory, first, token);
+            for (int i = 0; i < count; i++)
+                Volatile.Write(ref directory[start + i], null);
+            Retire(first);
+            return Behind(token, first.Depth);
+        }
+
+        for (IndexRegion? region = first; region is not null; region = region.Overflow)
+        {
+            int pages = IndexRegion.FewestPagesFor(region.Live);
+            if (pages < region.PageCount)
+                Rebuild(shard, RegionOf(token)!, region, pages, token);
+        }
+
+        return Behind(token, first.Depth);
+    }
 
     private void Insert(Shard shard, ulong token, uint check, ulong location)
     {

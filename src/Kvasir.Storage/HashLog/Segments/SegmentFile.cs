@@ -52,6 +52,9 @@ internal sealed class SegmentFile : IDisposable
         set => Volatile.Write(ref _heldBy, value ?? NotHeld);
     }
 
+    /// <summary>A merge could not drop the tombstones in it: the next could not, either. By those who merge.</summary>
+    public bool KeepsTombstones { get; set; }
+
     /// <summary>A merge reads it. By those who merge.</summary>
     public bool IsBusy { get; set; }
 

@@ -22,6 +22,8 @@ public sealed unsafe class KeyIndexTests : IDisposable
         var model = new SortedDictionary<(ulong, uint), ulong>();
         for (int i = 0; i < 300_000; i++)
         {
+            if (i % 7_000 == 0)
+                _index.Trim();
             ulong token = StableHash.Hash64(BitConverter.GetBytes(random.Next(60_000)));
             uint check = (uint)(token * 31);
             using KeyIndex.HeldShard held = _index.Lock(token);
@@ -44,6 +46,31 @@ public sealed unsafe class KeyIndexTests : IDisposable
 
         Assert.Equal(model.Count, _index.Count);
         Assert.Equal(model.Select(m => new IndexEntry(m.Key.Item1, m.Key.Item2, m.Value)), All());
+    }
+
+    [Fact]
+    public void TrimmedToWhatIsLeft()
+    {
+        Fill(100_000);
+        long full = _index.UsedBytes;
+        List<IndexEntry> all = All();
+        foreach (IndexEntry entry in all.Where((_, i) => i % 4 != 0))
+            Remove(entry);
+        _index.Trim();
+        Assert.InRange(_index.UsedBytes, full / 4, full / 2);
+        Assert.Equal(all.Where((_, i) => i % 4 == 0), All());
+        foreach (IndexEntry entry in All())
+            Remove(entry);
+        _index.Trim();
+        Assert.Equal(0, _index.UsedBytes);
+        Fill(1000);
+        Assert.Equal(1000, _index.Count);
+
+        void Remove(IndexEntry entry)
+        {
+            using KeyIndex.HeldShard held = _index.Lock(entry.Token);
+            held.Remove(entry.Token, entry.Check);
+        }
     }
 
     [Theory]
