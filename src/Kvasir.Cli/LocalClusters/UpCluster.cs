@@ -89,12 +89,15 @@ internal static class UpCluster
         Console.Out.WriteLine("Try:");
         Console.Out.WriteLine($"  redis-cli -p {first} SET greeting hello; redis-cli -p {last.RespPort} GET greeting");
         Console.Out.WriteLine($"  {ThisProgram.Name} status -p {first}");
-        Console.Out.WriteLine($"  kill -9 $(cat {Path.Combine(last.Folder, "kvasir.pid")}); redis-cli -p {first} INCR survivors");
+        if (cluster.Nodes.Count > 2)
+            Console.Out.WriteLine($"  kill -9 $(cat {Path.Combine(last.Folder, "kvasir.pid")}); redis-cli -p {first} INCR survivors");
         Console.Out.WriteLine();
         if (restarts)
             Console.Out.WriteLine("A node that dies is started again.");
         else
             Console.Out.WriteLine("A node that was killed comes back by: " + ClusterWatch.RestartCommand(last));
+        if (cluster.Nodes.Count == 2)
+            Console.Out.WriteLine("Two nodes serve while both are there: with three, one may die.");
         Console.Out.WriteLine("Ctrl-C stops all of them cleanly.");
     }
 }

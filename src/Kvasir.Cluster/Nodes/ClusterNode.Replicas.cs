@@ -145,6 +145,14 @@ public sealed partial class ClusterNode
         _directory is { } directory
         && (directory.IsServing || (directory.TryAge(out TimeSpan age) && age < _host!.Now() - _startedAt));
 
+    /// <summary>The directory had what the view has so long ago, and nothing else.</summary>
+    internal TimeSpan ViewAge => _directory switch
+    {
+        { IsServing: true } leader => leader.MayRead() ? TimeSpan.Zero : TimeSpan.MaxValue,
+        { } follower when follower.TryAge(out TimeSpan age) => age,
+        _ => TimeSpan.MaxValue,
+    };
+
     private bool TryBegin(GroupRecord record, ReplicaDuty duty)
     {
         try

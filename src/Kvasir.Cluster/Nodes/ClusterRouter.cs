@@ -64,6 +64,8 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
 
     public ReadOnlySpan<Replica> ReplicasOf(int database) => (uint)database < (uint)_databases.Length ? _databases[database].Replicas : [];
 
+    public TimeSpan KeyspacesAge => ReferenceEquals(_view, node.View) ? node.ViewAge : TimeSpan.MaxValue;
+
     public int FindDatabase(ReadOnlySpan<byte> name)
     {
         for (int i = 0; i < _databases.Length; i++)

@@ -49,6 +49,9 @@ public interface IRouter
     /// </summary>
     int DatabaseOf(GroupId group);
 
+    /// <summary>Every keyspace that was there so long ago is known here, by what the directory's leader has said; nothing is certain while it is silent.</summary>
+    TimeSpan KeyspacesAge { get; }
+
     /// <summary>The index of the database with this name, or -1.</summary>
     int FindDatabase(ReadOnlySpan<byte> name);
 }

@@ -139,6 +139,8 @@ internal sealed partial class CommandRouter
                 return Direction.Waits;
             }
 
+            if (entry is { Parent: null, Definition.Name: "select" })
+                return DirectSelect(context);
             if ((definition.Flags & CommandFlags.Write) == 0)
                 return Direction.Runs;
             context.Reply.Error($"ERR {entry.FullName.ToUpperInvariant()} is not possible in a cluster");

@@ -192,7 +192,13 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     public int DatabaseOf(GroupId group) => ShardsOf(0).Contains(group) ? 0 : ShardsOf(1).Contains(group) ? 1 : -1;
 
-    public int FindDatabase(ReadOnlySpan<byte> name) => name.SequenceEqual("db1"u8) ? 1 : -1;
+    public int FindDatabase(ReadOnlySpan<byte> name) =>
+        name.SequenceEqual("db1"u8) || (HasHeard && name.SequenceEqual("news"u8)) ? 1 : -1;
+
+    public TimeSpan KeyspacesAge { get; set; }
+
+    /// <summary>Of a keyspace that was made just now.</summary>
+    public bool HasHeard { get; set; }
 
     public int MessageBytesMax => 128 << 20;
 
