@@ -22,8 +22,8 @@ app.MapPost("/", async (HttpRequest request, Links links, int? days) =>
     string text = await new StreamReader(request.Body, Encoding.UTF8).ReadToEndAsync();
     if (!Uri.TryCreate(text.Trim(), UriKind.Absolute, out Uri? target) || target.Scheme is not ("http" or "https"))
         return Results.Text("The body must be an absolute address with http or https.\n", statusCode: StatusCodes.Status400BadRequest);
-    if (days is <= 0)
-        return Results.Text("days must be 1 or more.\n", statusCode: StatusCodes.Status400BadRequest);
+    if (days is <= 0 or > 36_500)
+        return Results.Text("days must be from 1 to 36500.\n", statusCode: StatusCodes.Status400BadRequest);
     string code = links.Add(target, days is { } d ? TimeSpan.FromDays(d) : null);
     return Results.Text($"{request.Scheme}://{request.Host}/{code}\n", statusCode: StatusCodes.Status201Created);
 });

@@ -1,5 +1,6 @@
 using Kvasir.Primitives;
 using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups.Journal;
@@ -32,6 +33,11 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
                 }
             }
 
+            return next > first;
+        }
+        catch (StorageException)
+        {
+            // The disk's failure is whoever's who writes; who is asked for old entries has none, and is asked again.
             return next > first;
         }
         finally
