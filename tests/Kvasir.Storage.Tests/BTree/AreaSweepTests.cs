@@ -13,15 +13,45 @@ public sealed class AreaSweepTests
     private const uint Area = ChunkBitmap.AreaPages;
 
     [Fact]
-    public void PagesAreTakenWhereMuchIsFree()
+    public void LongRunsAreTakenBeforeSinglePages()
     {
-        FreeSpace space = NewSpace(10 * Area, page => page / Area == 6 ? page % 8 != 0 : page % 16 == 0);
-        for (uint i = 0; i < Area * 7 / 8; i++)
-            Assert.Equal(6u, space.Allocate(1) / Area);
-        Assert.NotEqual(6u, space.Allocate(1) / Area);
+        FreeSpace space = NewSpace(10 * Area, page => page % 97 is > 40 and < 60 || page % 4 == 0);
+        for (uint i = 0; i < 19 * 40; i++)
+            Assert.InRange(space.Allocate(1) % 97, 40u, 60u);
         space.Rollback();
         space.TakesLowest = true;
-        Assert.Equal(16u, space.Allocate(1));
+        Assert.Equal(4u, space.Allocate(1));
+    }
+
+    [Fact]
+    public void WherePagesLieSideBySideNowhereTheFileGrowsByAShare()
+    {
+        FreeSpace space = NewSpace(40 * Area, page => page % 8 == 0);
+        uint before = space.PageCount;
+        uint[] taken = [.. Enumerable.Range(0, 200).Select(_ => space.Allocate(1))];
+        Assert.Equal(Enumerable.Range((int)before, 200).Select(p => (uint)p), taken);
+        space.Commit(2);
+
+        // Pages of a commit are freed by the next, so that as many stay in use.
+        var random = new SeededRandom(5);
+        uint used = space.PageCount - space.FreePages;
+        List<uint> live = [.. taken];
+        for (ulong commit = 3; commit < 300; commit++)
+        {
+            space.Release(commit - 1);
+            for (int i = 0; i < 100; i++)
+            {
+                int at = (int)random.Next(live.Count);
+                space.FreeCommitted(live[at], 1);
+                live[at] = space.Allocate(1, random.OneIn(2));
+                live = [.. live.Distinct()];
+            }
+
+            space.ApplyFreed();
+            space.Commit(commit);
+        }
+
+        Assert.InRange(space.PageCount, before + 200, (used * 6 / 5) + (3 * Area));
     }
 
     [Fact]
@@ -44,12 +74,32 @@ public sealed class AreaSweepTests
 
         Assert.Empty(branches.Intersect(leaves));
         Assert.InRange(branches.Count, 1, 4);
+        space.TakesLowest = true;
         while (space.FreePages > 0)
             space.Allocate(1);
-        Assert.Equal(64 * Area, space.PageCount);
-        Assert.Equal(64 * Area, space.Allocate(1));
+        uint end = space.PageCount;
+        Assert.Equal(end, space.Allocate(1));
         space.Rollback();
-        Assert.Equal(free, space.FreePages);
+        Assert.Equal((free, 64 * Area), (space.FreePages, space.PageCount));
+    }
+
+    [Fact]
+    public void BranchesOfAFileWithoutRoomGetAnAreaAtItsEnd()
+    {
+        FreeSpace space = NewSpace(64 * Area + 100, page => false);
+        HashSet<uint> branches = [];
+        HashSet<uint> leaves = [];
+        for (int i = 0; i < 300; i++)
+        {
+            branches.Add(space.Allocate(1, isBranch: true));
+            leaves.Add(space.Allocate(1));
+        }
+
+        Assert.Single(branches.Select(p => p / Area).Distinct());
+        Assert.Empty(branches.Select(p => p / Area).Intersect(leaves.Select(p => p / Area)));
+        Assert.Equal(299u, branches.Max() - branches.Min());
+        space.Rollback();
+        Assert.Equal(((64 * Area) + 100, 0u), (space.PageCount, space.FreePages));
     }
 
     [Theory]
@@ -57,33 +107,36 @@ public sealed class AreaSweepTests
     [InlineData(2)]
     [InlineData(3)]
     [InlineData(4)]
-    public void NoPageIsTakenTwiceAndTheFileGrowsWhenNoneIsLeft(ulong seed)
+    public void NoPageIsTakenTwiceAndNoneIsLost(ulong seed)
     {
         // The last chunk, and its last area, are parts.
         var random = new SeededRandom(seed);
         uint pages = (uint)((2 * 32_256) + random.Next(3000) + 10);
-        HashSet<uint> free = [];
+        HashSet<uint> used = [0, 1, 32_256, 32_257, 64_512, 64_513];
         FreeSpace space = NewSpace(pages, page =>
         {
-            bool isFree = page % 32_256 >= 4 && random.Next(100) < (page / Area % 7 == seed % 7 ? 60 : (int)seed * 2);
-            if (isFree)
-                free.Add(page);
+            bool isFree = random.Next(100) < (page / Area % 7 == seed % 7 ? 60 : (int)seed * 2);
+            if (!isFree && page % 32_256 > 3)
+                used.Add(page);
             return isFree;
         });
-        for (ulong commit = 2; free.Count > 0; commit++)
+        int grown = 0;
+        for (ulong commit = 2; commit < 40; commit++)
         {
             space.Release(commit - 1);
             space.TakesLowest = random.OneIn(4);
+            uint before = space.PageCount;
             List<uint> taken = [];
-            for (int i = random.Next(2000); i >= 0 && free.Count > 0; i--)
+            for (int i = random.Next(2000); i >= 0; i--)
             {
                 uint page = space.Allocate(1, random.OneIn(2));
-                Assert.True(free.Remove(page), $"page {page} is not free");
+                Assert.True(used.Add(page), $"page {page} is not free");
+                Assert.True(page < space.PageCount && page % 32_256 is not (2 or 3));
                 taken.Add(page);
                 if (random.OneIn(10))
                 {
                     space.FreeOwn(page, 1);
-                    free.Add(page);
+                    used.Remove(page);
                     taken.RemoveAt(taken.Count - 1);
                 }
             }
@@ -91,16 +144,20 @@ public sealed class AreaSweepTests
             if (random.OneIn(3))
             {
                 space.Rollback();
-                free.UnionWith(taken);
+                used.ExceptWith(taken);
+                Assert.Equal(before, space.PageCount);
             }
             else
             {
                 space.Commit(commit);
+                grown += space.PageCount > before ? 1 : 0;
             }
+
+            uint bitmaps = (uint)space.ChunksOf(space.PageCount) * 2;
+            Assert.Equal(space.PageCount - bitmaps - space.FreePages, (uint)used.Count);
         }
 
-        Assert.Equal(pages, space.PageCount);
-        Assert.True(space.Allocate(1) >= pages);
+        Assert.True(grown > 0);
     }
 
     [Fact]

@@ -66,21 +66,50 @@ internal sealed class ChunkBitmap
     /// <summary>The first page that may be given out, at <paramref name="from"/> or after in the same area; -1 without one.</summary>
     public long TakeInArea(uint from)
     {
+        long at = FindRunInArea(from, 1);
+        if (at >= 0)
+            Take((uint)at);
+        return at;
+    }
+
+    /// <summary>
+    /// Where the first so many pages side by side that may be given out begin, at <paramref name="from"/> or after in the same area; -1 without
+    /// them. Takes nothing.
+    /// </summary>
+    public long FindRunInArea(uint from, uint count)
+    {
         uint end = Math.Min(((from / AreaPages) + 1) * AreaPages, (uint)_available.Length << 6);
+        uint length = 0;
         while (from < end)
         {
             ulong word = _available[from >> 6] >> (int)(from & 63);
-            if (word != 0)
+            if (word == 0)
             {
-                uint at = from + (uint)BitOperations.TrailingZeroCount(word);
-                Take(at);
-                return at;
+                length = 0;
+                from = (from | 63) + 1;
+                continue;
             }
 
-            from = (from | 63) + 1;
+            uint skip = (uint)BitOperations.TrailingZeroCount(word);
+            length = skip == 0 ? length : 0;
+            from += skip;
+            uint ones = Math.Min((uint)BitOperations.TrailingZeroCount(~(word >> (int)skip)), 64 - (from & 63));
+            length += ones;
+            from += ones;
+            if (length >= count)
+                return from - length;
         }
 
         return -1;
+    }
+
+    /// <summary>Takes the page, if it may be given out.</summary>
+    public bool TryTake(uint at)
+    {
+        if (!IsAvailable(at))
+            return false;
+        Take(at);
+        return true;
     }
 
     /// <summary>The lowest run of pages that may be given out, at <paramref name="from"/> or after; -1 without one.</summary>

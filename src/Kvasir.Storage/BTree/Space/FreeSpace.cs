@@ -6,10 +6,17 @@ namespace Kvasir.Storage.BTree.Space;
 /// <summary>
 /// Which pages are free, and which of them may be given out. A transaction takes pages that lie together where it can (<see cref="AreaSweep"/>),
 /// or from the front, so that the end of the file runs empty; what it frees becomes free in the file with its commit, and available
-/// when no reader and no earlier commit needs it any more. Bitmaps are read when they are first needed. One writer at a time.
+/// when no reader and no earlier commit needs it any more. Where too little is free for pages to lie together, the file grows, up to a share of it:
+/// the disk is asked for each place, and hardly more for many pages there. Bitmaps are read when they are first needed. One writer at a time.
 /// </summary>
 internal sealed class FreeSpace
 {
+    // The file grows while less than one page in so many is free,
+    private const uint GrowthShare = 6;
+
+    // and where it is so small, only when none is.
+    private const uint GrowthPagesMin = 4 * ChunkBitmap.AreaPages;
+
     private readonly PageLayout _layout;
     private readonly Func<uint, ulong[]> _load;
     private readonly List<ChunkBitmap?> _chunks = [];
@@ -31,7 +38,7 @@ internal sealed class FreeSpace
     {
         _layout = layout;
         _load = load;
-        _sweep = new AreaSweep(layout, ChunkAt);
+        _sweep = new AreaSweep(layout, ChunkAt, GrowArea);
         PageCount = _committedCount = pageCount;
         FreePages = _committedFree = freePages;
         for (uint chunk = 0; chunk < ChunksOf(pageCount); chunk++)
@@ -249,12 +256,16 @@ internal sealed class FreeSpace
     private long TakeOne(bool isBranch)
     {
         long available = FreePages - HeldPages;
-        if (available == 0)
+        bool mayGrow = MayGrow;
+        if (available == 0 && !mayGrow)
             return -1;
-        if (!TakesLowest && _sweep.Take(available, PageCount, isBranch) is >= 0 and var found)
+        if (!TakesLowest)
         {
-            FreePages--;
-            return found;
+            long found = _sweep.Take(available, PageCount, isBranch, mayGrow);
+            if (found >= 0)
+                FreePages--;
+            if (found >= 0 || mayGrow)
+                return found;
         }
 
         for (; _low < _chunks.Count; _low++)
@@ -281,6 +292,20 @@ internal sealed class FreeSpace
         }
 
         return -1;
+    }
+
+    /// <summary>Pages at the end are to be had, though some are free elsewhere. What the transaction itself frees does not count: it is of no use to it.</summary>
+    private bool MayGrow => !TakesLowest && PageCount >= GrowthPagesMin && (ulong)FreePages * GrowthShare < PageCount;
+
+    /// <summary>Frees what is missing of the area where the file ends, and the one after it if that is little. Gives back the last page.</summary>
+    private uint GrowArea()
+    {
+        uint count = ChunkBitmap.AreaPages - (Within(PageCount) % ChunkBitmap.AreaPages);
+        if (count < ChunkBitmap.AreaPages / 2 && Within(PageCount) + count < _layout.ChunkPages)
+            count += ChunkBitmap.AreaPages;
+        uint start = Grow(count);
+        AddFree(start, count);
+        return start + count - 1;
     }
 
     private uint Grow(uint count)
