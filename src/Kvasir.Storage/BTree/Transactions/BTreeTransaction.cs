@@ -28,6 +28,9 @@ public abstract unsafe class BTreeTransaction : IDisposable
     private readonly CachedPage?[]? _recent;
     private List<CachedPage>? _retained;
     private int _recentAt;
+
+    // Found in the cache for a cursor that is about to ask for it.
+    private CachedPage? _awaited;
     private ReaderSlot _slot;
     private long _generation;
 
@@ -147,8 +150,24 @@ public abstract unsafe class BTreeTransaction : IDisposable
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool HasExpired(byte* cell) => NodePage.Kind(cell) == EntryKind.Expiring && Deadline.AtMs(NodePage.ValueStart(cell)) <= NowMs;
 
-    /// <summary>Where a page is in the map, if it is one and can be read; null without a map.</summary>
-    internal byte* MappedAt(uint number) => _start is null ? null : _start + ((long)number << _shift);
+    /// <summary>
+    /// Where a committed page is in memory, if it is one and can be read. Its use is not to be relied on: it is for asking for the page before it is
+    /// needed. Null where only the file has it.
+    /// </summary>
+    internal byte* Await(uint number)
+    {
+        if (_start is not null)
+            return _start + ((long)number << _shift);
+        _awaited = _source.Cached(number);
+        return _awaited is null ? null : _awaited.Start;
+    }
+
+    /// <summary>Leaves that lie side by side will be asked for soon, and are not in the cache.</summary>
+    internal void ReadAhead(uint first, int count)
+    {
+        if (_start is null && first >= PageLayout.FirstRunPage && first + (long)count <= _pageCount)
+            _source.ReadAhead(first, count, _newest);
+    }
 
     /// <summary>The value in an overflow run.</summary>
     internal byte* Overflow(uint number, uint bytes)
@@ -205,7 +224,8 @@ public abstract unsafe class BTreeTransaction : IDisposable
             throw Damaged(number, $"a tree names page {number} of {_pageCount}");
         if (_start is not null)
             return _source.Verify(number, _newest);
-        CachedPage page = _source.Load(number, _newest);
+        CachedPage page = _awaited?.Number == number ? _awaited : _source.Load(number, _newest);
+        _awaited = null;
         Latest = page;
         _recent![_recentAt++ % RecentPages] = page;
         return page.Start;

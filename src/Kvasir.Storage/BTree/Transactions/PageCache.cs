@@ -46,7 +46,9 @@ internal sealed class PageCache
     /// <summary>Has had a page: whoever writes pages anew need not look otherwise.</summary>
     public bool IsUsed => Volatile.Read(ref _isUsed);
 
-    public CachedPage? Find(uint number) => _shards[number % Shards].Find(number);
+    /// <param name="number">Of the page.</param>
+    /// <param name="countsMiss">It is read if it is not there.</param>
+    public CachedPage? Find(uint number, bool countsMiss = true) => _shards[number % Shards].Find(number, countsMiss);
 
     public void Add(CachedPage page)
     {
@@ -82,13 +84,13 @@ internal sealed class PageCache
                 return _counts;
         }
 
-        public CachedPage? Find(uint number)
+        public CachedPage? Find(uint number, bool countsMiss)
         {
             lock (_lock)
             {
                 if (!_index.TryGetValue(number, out int at))
                 {
-                    _counts = _counts with { Misses = _counts.Misses + 1 };
+                    _counts = _counts with { Misses = _counts.Misses + (countsMiss ? 1 : 0) };
                     return null;
                 }
 

@@ -103,6 +103,38 @@ internal sealed unsafe class PageSource : IDisposable
         return page;
     }
 
+    /// <summary>The page, if the cache has it; never with a map.</summary>
+    public CachedPage? Cached(uint number) => _cache?.Find(number, countsMiss: false);
+
+    /// <summary>
+    /// Reads leaves that lie side by side into the cache, with one operation. Nobody has asked for them yet: what cannot be read, or is not as it
+    /// was written, is left to whoever does.
+    /// </summary>
+    public void ReadAhead(uint first, int count, ulong newest)
+    {
+        int pageBytes = _layout.PageBytes;
+        byte[] pages = ArrayPool<byte>.Shared.Rent(count * pageBytes);
+        try
+        {
+            int read = _file.Read(pages.AsSpan(0, count * pageBytes), _layout.OffsetOf(first));
+            for (int i = 0; i < count && (i + 1) * pageBytes <= read; i++)
+            {
+                var page = new CachedPage(first + (uint)i, pageBytes);
+                pages.AsSpan(i * pageBytes, pageBytes).CopyTo(page.Bytes);
+                if (((PageHeader*)page.Start)->Kind == PageKind.Leaf && _layout.FaultOf(page.Start, page.Number, newest) is null)
+                    _cache!.Add(page);
+            }
+        }
+        catch (StorageException)
+        {
+            // Told to whoever asks for the page.
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(pages);
+        }
+    }
+
     /// <summary>A page is written anew: what is known of it no longer holds.</summary>
     public void Forget(uint number)
     {

@@ -14,6 +14,10 @@ public sealed unsafe class BTreeCursor
 {
     private const int LineBytes = 64;
 
+    // Leaves that one operation of the disk reads for a cursor that goes straight on, and how many it has to have gone over before.
+    private const int ReadAheadLeaves = 16;
+    private const int StraightMin = 2;
+
     private readonly Bucket _bucket;
     private readonly BTreeTransaction _transaction;
     private readonly bool _isWriting;
@@ -36,6 +40,8 @@ public sealed unsafe class BTreeCursor
     private byte* _ahead;
     private byte* _aheadEnd;
     private int _aheadBytes;
+    private int _straight;
+    private int _straightStep;
 
     // Of a write transaction only.
     private byte[] _ownKey = [];
@@ -271,6 +277,7 @@ public sealed unsafe class BTreeCursor
     {
         TreeRoot root = _bucket.Tree;
         _depth = 0;
+        _straight = 0;
         _isValid = false;
         if (root.IsEmpty)
             return;
@@ -351,12 +358,32 @@ public sealed unsafe class BTreeCursor
         return true;
     }
 
-    /// <summary>Notes which leaf comes next, where it has the same parent. Its address may be nothing yet: asking for it is no use of it.</summary>
+    /// <summary>
+    /// Notes which leaf comes next, where it has the same parent. Its address may be nothing yet: asking for it is no use of it. Where only the file
+    /// has it, a cursor that has gone over some leaves the same way has those that lie behind it read, too.
+    /// </summary>
     private void LookAhead(int step)
     {
         ref Step above = ref _path[_depth - 2];
         int index = above.Index + step;
-        _ahead = (uint)index < NodePage.Header(above.Page)->Count ? _transaction.MappedAt(NodePage.Child(above.Page, index)) : null;
+        int count = NodePage.Header(above.Page)->Count;
+        _straight = _straightStep == step ? _straight + 1 : 1;
+        _straightStep = step;
+        _ahead = null;
+        if ((uint)index < count)
+        {
+            uint next = NodePage.Child(above.Page, index);
+            _ahead = _transaction.Await(next);
+            if (_ahead is null && _straight > StraightMin && step > 0 && !_isWriting)
+            {
+                int together = 1;
+                while (together < ReadAheadLeaves && index + together < count && NodePage.Child(above.Page, index + together) == next + together)
+                    together++;
+                _transaction.ReadAhead(next, together);
+                _ahead = _transaction.Await(next);
+            }
+        }
+
         int pageBytes = _transaction.Layout.PageBytes;
         _aheadEnd = _ahead is null ? null : _ahead + pageBytes;
         _aheadBytes = Math.Max(LineBytes, pageBytes / _count);
