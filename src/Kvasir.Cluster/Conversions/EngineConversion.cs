@@ -210,7 +210,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         }
         catch (StorageException e)
         {
-            _isHopeless |= e is UnfitException;
+            _isHopeless |= e is UnfitException && _site.IsCurrent;
             next = Fail(ConversionStage.Failed, e.Message);
         }
 
@@ -233,7 +233,7 @@ internal sealed partial class EngineConversion : IBackgroundJob, IMailboxItem
         }
         catch (StorageException e)
         {
-            _isHopeless |= e is UnfitException;
+            _isHopeless |= e is UnfitException && _site.IsCurrent;
             next = Fail(ConversionStage.Failed, e.Message);
         }
 

@@ -45,6 +45,12 @@ internal interface IConversionSite
     /// </summary>
     bool TrySeal(out LogPosition position);
 
+    /// <summary>
+    /// What was sealed last has everything that was acknowledged before the conversion began: what of it does not fit into the target will
+    /// not fit later either. Of a copy that lags behind it may be deleted by now.
+    /// </summary>
+    bool IsCurrent { get; }
+
     /// <summary>What of the source is copied and compared.</summary>
     ReadView SourceView { get; }
 

@@ -27,6 +27,7 @@ public sealed partial class ClusterNode
         private bool _hasSwitched;
         private volatile CorruptionException? _damage;
         private IStorageEngine? _left;
+        private LogIndex? _acknowledged;
         private volatile bool _isUnread;
 
         public IScheduler Scheduler => node._environment.Scheduler;
@@ -42,6 +43,8 @@ public sealed partial class ClusterNode
         public bool MemoryIsShort => node._memory.WriteLimitReached;
 
         public WritePace Pace { get; } = new(node._environment.Scheduler.Time);
+
+        public bool IsCurrent { get; private set; }
 
         public ReadView SourceView => ReadView.Stable;
 
@@ -69,6 +72,16 @@ public sealed partial class ClusterNode
                 throw new StorageException($"the replica of shard {group.Id} is stopped");
             if (group.StablePlace is not { } place)
                 return false;
+
+            // Who leads knows what was acknowledged: at least what was committed when it first looked.
+            if (group.IsServing)
+            {
+                _acknowledged ??= group.CommitIndex;
+                if (place < _acknowledged)
+                    return false;
+            }
+
+            IsCurrent = group.IsServing;
             position = new LogPosition(place.Value);
             return true;
         }

@@ -134,6 +134,8 @@ public sealed partial class KvasirNode
             return node.OpenEngine(after);
         }
 
+        public bool IsCurrent => true;
+
         public ReadView SourceView => ReadView.Published;
 
         // Of a node that is alone nobody compares states.

@@ -196,6 +196,41 @@ public sealed class ClusterConversionTests
         AssertAllOn(world, "btree");
     }
 
+    /// <summary>A copy may know of the key, and not yet of its deletion, which was acknowledged before anybody asked for the conversion.</summary>
+    [Fact]
+    public void AKeyThatWasDeletedBeforeIsNoReasonToTakeItBack()
+    {
+        ClusterWorld world = OfThree(81, "lsm");
+        Fill(world, 20);
+        world.RunUntil(world.IsLevel, "all have it");
+
+        // One leads the shard, one the directory; one follows both, and is cut off from the shard's leader alone.
+        ClusterMember? directory = null;
+        string? key = null;
+        world.RunUntil(
+            () =>
+            {
+                directory = world.Members.Find(static m => m.Group(GroupId.Directory).IsServing);
+                key = Enumerable.Range('a', 26).Select(static c => new string((char)c, 30_000))
+                    .FirstOrDefault(k => directory?.Route(0, k).Kind == RouteKind.Remote && world.Members.Exists(m => m.Route(0, k).Kind == RouteKind.Local));
+                return key is not null;
+            },
+            "another leads a shard");
+        ClusterMember leader = world.Members.Single(m => m.Route(0, key!).Kind == RouteKind.Local);
+        ClusterMember away = world.Members.Single(m => m != leader && m != directory);
+        world.Put(0, key!, "v");
+        world.RunUntil(world.IsLevel, "all have the key");
+        world.Network.Cut(leader.Id, away.Id);
+        world.Network.Cut(away.Id, leader.Id);
+        Delete(world, key!);
+        Convert(world, "btree");
+        world.Run(TimeSpan.FromSeconds(3));
+        Assert.Equal("lsm", away.Group(leader.Route(0, key!).Group).Replica.Options.Engine);
+        world.Network.MendAll();
+        world.RunUntil(() => IsOver(world), "it is done", seconds: 120);
+        AssertAllOn(world, "btree");
+    }
+
     [Theory]
     [InlineData("lsm", "btree")]
     [InlineData("btree", "lsm")]
@@ -312,6 +347,29 @@ public sealed class ClusterConversionTests
         asked.Do(_ => ((IClusterAdministration)asked.Node).ConversionOf("db0", overview => answer = overview));
         world.RunUntil(() => answer is not null, "there is an answer");
         return answer!;
+    }
+
+    private static void Delete(ClusterWorld world, string key)
+    {
+        Gate? gate = null;
+        world.RunUntil(
+            () =>
+            {
+                foreach (ClusterMember member in world.Members)
+                {
+                    member.Do(execution =>
+                    {
+                        if (gate is not null || member.Route(0, key) is not { Kind: RouteKind.Local, Replica: { } replica } || replica.Log.Refusal is not null)
+                            return;
+                        execution.Delete(replica, System.Text.Encoding.ASCII.GetBytes(key));
+                        execution.Commit();
+                        gate = execution.TakeGate();
+                    });
+                }
+
+                return gate is { } there && (there.IsOpen || there.Log!.DurablePosition >= there.Position);
+            },
+            "it is acknowledged");
     }
 
     private static void Do(ClusterWorld world, string key, Action<Execution, Replica> action)
