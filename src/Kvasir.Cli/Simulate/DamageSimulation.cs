@@ -32,7 +32,8 @@ internal static class DamageSimulation
                 {
                     Disk = disk,
                     Folder = folder,
-                    Engines = [new LsmEngineFactory(), new HashLogEngineFactory(), new BTreeEngineFactory()],
+                    // An imagined disk fills a map to its end: no longer than the file needs, it costs next to nothing.
+                    Engines = [new LsmEngineFactory(), new HashLogEngineFactory(), new BTreeEngineFactory(tree: new BTreeOptions { MapBytesMin = 1 << 20 })],
                     Verify = static (files, path) => new FolderCheck(files, static (_, _) => { }).Run(path),
                     Seed = seed,
                     FlipsPerFile = flips,

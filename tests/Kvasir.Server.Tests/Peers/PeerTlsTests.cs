@@ -54,7 +54,9 @@ public sealed class PeerTlsTests : IDisposable
         b.Dispose();
         a.Heard.WaitTold("+2 -2");
         using PeerNode again = new(2, Secure(_ours, port));
-        a.Heard.WaitTold("+2 -2 +2");
+
+        // Where both find each other at the same time, one of two links ends.
+        a.Heard.WaitToldLast("+2");
     }
 
     [Fact]
