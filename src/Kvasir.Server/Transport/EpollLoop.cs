@@ -423,8 +423,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     }
 
     /// <summary>
-    /// Those first who have waited longest, and who waits anew behind all others: where there is room for a few at a time, the last would take it
-    /// again and again.
+    /// Those first who began to wait first: where there is room for a few at a time, the last would take it again and again. Who goes on and
+    /// has to wait again in the same turn keeps its place.
     /// </summary>
     private void ResumeSuspended()
     {
