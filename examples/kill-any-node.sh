@@ -8,12 +8,14 @@ cd "$(dirname "$0")/.."
 rounds=${1:-5} port=${2:-6379}
 data=$(mktemp -d "${TMPDIR:-/tmp}/kvasir-kill-XXXXXX")
 
+: > "$data/up.out"
 ./kvasir up --nodes 3 --data "$data" --resp-port "$port" > "$data/up.out" 2> "$data/up.err" &
 up=$!
 others=()
 stop() {
-    kill "$up" "${others[@]}" 2> /dev/null || true
-    wait "$up" "${others[@]}" 2> /dev/null || true
+    local process
+    for process in "$up" "${others[@]}"; do kill "$process" 2> /dev/null || true; done
+    for process in "$up" "${others[@]}"; do while kill -0 "$process" 2> /dev/null; do sleep 0.1; done; done
     rm -rf "$data"
 }
 trap stop EXIT
@@ -51,6 +53,7 @@ for ((round = 1; round <= rounds; round++)); do
     for ((i = 0; i < 100; i++)); do count || true; done
     ./kvasir server --config "$data/node-$victim.conf" > /dev/null 2>> "$data/up.err" &
     others+=($!)
+    disown $!   # else bash tells of its death in words of its own
     until ./kvasir status -p "$port" > /dev/null 2>&1; do sleep 0.2; done
 done
 
