@@ -34,7 +34,14 @@ public sealed partial class RaftGroup
 
             LogIndex last = LogIndex.Least(commit, _entries.First.Previous);
             if ((!_host.TryReadBack(this, next, last, _apply, ReadBackBytes) || _apply.Last < next) && _apply.GoesOn)
-                _apply.Fail($"entries from {next} on cannot be read from the journal");
+            {
+                StorageException? cause = _host.Journal.ReadFailure;
+                _apply.Fail($"entries from {next} on cannot be read from the journal{(cause is null ? "" : $": {cause.Message}")}");
+
+                // What has become of other bytes, or is gone, does not come back by waiting.
+                if (cause is CorruptionException or FileMissingException)
+                    Damaged(cause as CorruptionException ?? new CorruptionException(cause.Message, cause));
+            }
 
             // Other groups' entries lie between these in the journal: their turns come first, while what was read is at hand.
             break;

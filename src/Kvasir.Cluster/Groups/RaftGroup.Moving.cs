@@ -44,9 +44,10 @@ public sealed partial class RaftGroup
     internal void ReadEntries(LogIndex first, LogIndex last, long bytesMax, IEntrySink sink)
     {
         Check.That(first > BaseIndex || first <= last);
-        if (first <= BaseIndex || (!_entries.Holds(first)
-            && !_host.TryReadBack(this, first, LogIndex.Least(last, _entries.First.Previous), sink, bytesMax)))
+        if (first <= BaseIndex)
             throw new StorageException($"entries from {first} on cannot be read: the log of shard {Id} has let go of them");
+        if (!_entries.Holds(first) && !_host.TryReadBack(this, first, LogIndex.Least(last, _entries.First.Previous), sink, bytesMax))
+            throw _host.Journal.ReadFailure ?? new StorageException($"entries from {first} on cannot be read: the log of shard {Id} has let go of them");
         for (LogIndex index = first; index <= last && bytesMax > 0 && _entries.Holds(index); index = index.Next)
         {
             ReadOnlySpan<byte> bytes = _entries.BytesOf(index);

@@ -224,7 +224,7 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             HasLease = group.HasLease,
             Engine = group.Replica.Options.Engine,
             IndexPercent = group.Replica.Engine.GetStatistics().IndexPercent,
-            Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? "ok",
+            Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? UnreadableOf(group) ?? "ok",
         };
     }
 

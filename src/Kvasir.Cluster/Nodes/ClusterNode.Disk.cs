@@ -48,6 +48,7 @@ public sealed partial class ClusterNode
     private void LookAfterDisk()
     {
         LookAfterEngines();
+        SayOfUnreadable();
         if (Interlocked.Exchange(ref _newsOfStart, null) is { } news)
             Warn(news);
         if (_host!.Refusal?.Message is var refusal && refusal != _saidOfDisk)

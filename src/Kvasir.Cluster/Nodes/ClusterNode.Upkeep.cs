@@ -242,6 +242,7 @@ public sealed partial class ClusterNode
                 group.Compact(LogIndex.Least(KeptFrom(group, retained), NeededByConversion(group)));
         }
 
+        LetGoOfUnreadable();
         GroupId holder = _journal.TrimNow();
         _host.WriteSoon();
         if (retained > _options.JournalBytesMax / 4 * 3 && _host.TryFind(holder, out RaftGroup? oldest))

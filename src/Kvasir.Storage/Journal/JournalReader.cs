@@ -52,6 +52,12 @@ public sealed class JournalReader : IDisposable
     /// <summary>Valid until the next move.</summary>
     public ReadOnlySpan<byte> Payload => _window.From(Start.Value, JournalFormat.RecordHeaderBytes + _payloadLength)[JournalFormat.RecordHeaderBytes..];
 
+    /// <summary>The number of the segment that it was in last; zero for none.</summary>
+    public ulong Segment => _segment.Sequence;
+
+    /// <summary>Where that segment ended when it was looked at.</summary>
+    public LogPosition SegmentEnd => new(_segment.EndPosition);
+
     /// <summary>How often it went to a file, and how many bytes came from there.</summary>
     public (long Times, long Bytes) Readings { get; private set; }
 
@@ -257,6 +263,15 @@ public sealed class JournalReader : IDisposable
         Close();
         IsTrimmed = true;
         return false;
+    }
+
+    /// <summary>The record is not what it should be, though its checksum is right: as if it were not.</summary>
+    public CorruptionException Refuse(string detail)
+    {
+        string path = _journal.PathOf(_segment.Sequence);
+        long offset = JournalFormat.SegmentHeaderBytes + (long)(Start.Value - _segment.BasePosition);
+        Forget();
+        return new CorruptionException(path, offset, detail);
     }
 
     private bool Damaged()

@@ -35,11 +35,13 @@ public sealed partial class JournalWriter
     }
 
     /// <summary>False once the segment is let go: from then on its file may vanish, or be written over.</summary>
-    internal bool IsRetained(ulong sequence)
+    public bool IsRetained(ulong sequence)
     {
         lock (_lock)
             return sequence >= _letGoBefore;
     }
+
+    internal string PathOf(ulong sequence) => _folder.PathOf(sequence);
 
     internal IFile OpenSegment(ulong sequence) => _folder.OpenSegment(sequence);
 }

@@ -11,6 +11,12 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
     private readonly JournalReader _reader = journal.CreateReader();
     private bool _isUsed;
 
+    /// <summary>Why the last call gave less than was asked for; null where the disk is not to blame.</summary>
+    public StorageException? Failure { get; private set; }
+
+    /// <summary>The newest segment that could not be read.</summary>
+    public UnreadableSegment? Unreadable { get; private set; }
+
     /// <summary>As <see cref="GroupJournal.TryRead"/>, for indexes that the log has.</summary>
     public bool TryRead(GroupLog log, LogIndex first, LogIndex last, long bytesMax, IEntrySink sink)
     {
@@ -18,6 +24,7 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
         long left = bytesMax;
         ulong? begin = null;
         _isUsed = true;
+        Failure = null;
         try
         {
             while (next <= last && GoesOn() && log.Points.TryFind(next, out ulong start, out LogIndex end)
@@ -35,9 +42,11 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
 
             return next > first;
         }
-        catch (StorageException)
+        catch (StorageException e)
         {
-            // The disk's failure is whoever's who writes; who is asked for old entries has none, and is asked again.
+            Failure = e;
+            if (Unreadable is not { } known || known.Number <= _reader.Segment)
+                Unreadable = new UnreadableSegment(_reader.Segment, _reader.SegmentEnd.Value, e.Message);
             return next > first;
         }
         finally
@@ -69,10 +78,11 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
         var sections = new JournalPayloadReader(_reader.Payload);
         while (next <= last && sections.MoveNext())
         {
-            if (sections.StreamId != group.Value || sections.Bytes[0] != (byte)SectionKind.Entries)
+            if (sections.StreamId != group.Value || sections.Bytes.IsEmpty || sections.Bytes[0] != (byte)SectionKind.Entries)
                 continue;
             var entries = new EntriesReader(sections.Bytes[1..]);
-            Check.That(entries.First <= next, $"entry {next} of group {group} is not before {entries.First}, where it was written");
+            if (entries.First > next)
+                throw _reader.Refuse($"entry {next} of group {group} is not before {entries.First}, where it was written");
             while (next <= last && entries.MoveNext())
             {
                 if (entries.Index < next)
@@ -85,10 +95,10 @@ internal sealed class EntryWalk(JournalWriter journal) : IDisposable
                 isFirst = false;
             }
 
-            Check.That(!entries.Malformed);
+            if (entries.Malformed)
+                throw _reader.Refuse($"the entries of group {group} make no sense");
         }
 
-        Check.That(!sections.Malformed);
-        return next;
+        return sections.Malformed ? throw _reader.Refuse("the record is no list of sections") : next;
     }
 }

@@ -76,6 +76,14 @@ internal sealed partial class GroupJournal
         return holder;
     }
 
+    /// <summary>The group has entries that lie in what cannot be read, or before: a start would ask for them.</summary>
+    public bool NeedsUnreadable(GroupId group) =>
+        Unreadable is { } lost && _logs.TryGetValue(group, out GroupLog? log) && log.NeededFrom < lost.End;
+
+    /// <summary>To get this entry what cannot be read would have to be.</summary>
+    public bool IsUnreadable(GroupId group, LogIndex index) =>
+        Unreadable is { } lost && _logs.TryGetValue(group, out GroupLog? log) && log.Points.TryFind(index, out ulong start, out _) && start < lost.End;
+
     private void GatherAgain(GroupLog log)
     {
         GatherGeneration(log);

@@ -100,6 +100,12 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
     /// <summary>How often entries that were read back came from the files, and how many bytes were read for them.</summary>
     public (long Times, long Bytes) Readings => _walk.Readings;
 
+    /// <summary>Why the last <see cref="TryRead"/> gave less than was asked for; null where the disk is not to blame.</summary>
+    public StorageException? ReadFailure => _walk.Failure;
+
+    /// <summary>The newest segment that could not be read and is there still: a start would refuse it.</summary>
+    public UnreadableSegment? Unreadable => _walk.Unreadable is { } lost && _journal.IsRetained(lost.Number) ? lost : null;
+
     /// <summary>Any thread.</summary>
     public JournalStatistics Statistics => _journal.Statistics;
 
