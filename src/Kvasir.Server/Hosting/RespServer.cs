@@ -53,6 +53,8 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         State.ClientMemory.Evicted = session => HostLog.Evicted(_logger, ClientLine.Format(session));
         ApplySettings(State, options);
 
+        node.Memory.RoomMade = () => _epoll?.RoomMade();
+
         // Other nodes' requests may be there already: everything that answers them comes before them.
         node.SetLogListener(new LogWatcher(State, LogMoved, _logger));
         node.Clustered?.SetForwarding(_exchange!);

@@ -155,6 +155,9 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>Null, or why it does not read on for now.</summary>
     public Suspension? Suspended { get; set; }
 
+    /// <summary>How many commands it is done with.</summary>
+    public long CommandsExecuted { get; private set; }
+
     /// <summary>Used when the engine asks writers to wait.</summary>
     public DelaySuspension Delay { get; } = new();
 
@@ -387,6 +390,7 @@ internal sealed class RespSession : IMailboxItem
     /// <summary>The command at the head is done with, and so is all that was its own.</summary>
     private void Executed(int bytes)
     {
+        CommandsExecuted++;
         Input.Executed(bytes);
         Forwarded?.Executed();
         _claim = default;

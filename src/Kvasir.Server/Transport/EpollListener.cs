@@ -99,6 +99,13 @@ internal sealed class EpollListener : IDisposable
             loop.LogMoved();
     }
 
+    /// <summary>Write memory was at its limit and is not any more. Any thread.</summary>
+    public void RoomMade()
+    {
+        foreach (EpollLoop loop in _loops)
+            loop.RoomMade();
+    }
+
     /// <summary>Sessions that were to be woken later are woken now. Any thread.</summary>
     public void WakeNow()
     {

@@ -41,7 +41,6 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     private readonly ReadArrays _arrays = new();
     private readonly List<EpollConnection> _dirty = [];
     private readonly List<EpollConnection> _gated = [];
-    private readonly List<EpollConnection> _suspended = [];
     private readonly LoopListeners _listeners;
     private uint _generation;
     private volatile bool _stopping;
@@ -58,6 +57,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
     public EpollLoop(ServerState server, ConnectionAcceptor acceptor, string name, bool commitInline, TimeSpan busyPoll)
     {
         _wait = new EventWait(busyPoll);
+        _resume = StaysSuspended;
         _server = server;
         _acceptor = acceptor;
         _commitInline = commitInline;
@@ -210,16 +210,14 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
         if (_suspended.Count == 0)
             return wait;
         long now = WallMicroseconds();
-        foreach (EpollConnection connection in _suspended)
+        for (int i = 0; i < _suspended.Count; i++)
         {
-            long deadline = connection.Session.Suspended?.DeadlineMicroseconds ?? 0;
+            long deadline = _suspended[i].Session.Suspended?.DeadlineMicroseconds ?? 0;
             wait = Math.Min(wait, Math.Max(deadline - now, 100));
         }
 
         return wait;
     }
-
-    private long WallMicroseconds() => (_server.Time.GetUtcNow() - DateTimeOffset.UnixEpoch).Ticks / TimeSpan.TicksPerMicrosecond;
 
     private void Dispatch(int events, ulong token)
     {
@@ -420,35 +418,6 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
                 Execute(connection);
             MarkDirty(connection);
         }
-    }
-
-    /// <summary>
-    /// Those first who began to wait first: where there is room for a few at a time, the last would take it again and again. Who goes on and
-    /// has to wait again in the same turn keeps its place.
-    /// </summary>
-    private void ResumeSuspended()
-    {
-        long now = WallMicroseconds();
-        int kept = 0;
-        for (int i = 0; i < _suspended.Count; i++)
-        {
-            EpollConnection connection = _suspended[i];
-
-            // Looked at once: it may run on another thread, which ends whenever it likes. A wake follows then.
-            bool isRunning = connection.Session.IsRunning;
-            if (!connection.IsClosed && !isRunning && connection.Session.Suspended is { } suspension && suspension.DeadlineMicroseconds <= now)
-            {
-                Execute(connection);
-                isRunning = connection.Session.IsRunning;
-            }
-
-            if (!connection.IsClosed && (isRunning || connection.Session.Suspended is not null))
-                _suspended[kept++] = connection;
-            else
-                connection.IsSuspended = false;
-        }
-
-        _suspended.RemoveRange(kept, _suspended.Count - kept);
     }
 
     private void Accept(int listener)

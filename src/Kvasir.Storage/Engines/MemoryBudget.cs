@@ -107,6 +107,12 @@ public sealed class MemoryBudget
     public Action? RoomWanted { get; set; }
 
     /// <summary>
+    /// Write memory was at its limit and is not any more: whoever waits for some may ask again. Set once; called by any thread, whatever locks
+    /// it holds, and returns at once.
+    /// </summary>
+    public Action? RoomMade { get; set; }
+
+    /// <summary>
     /// Has caches give back what is above <see cref="CacheLimitBytes"/>. Called by whoever takes memory, whatever locks it
     /// holds: it takes none but the caches' own.
     /// </summary>
@@ -114,9 +120,11 @@ public sealed class MemoryBudget
 
     public void AddWrite(long bytes)
     {
-        Interlocked.Add(ref _writeBytes, bytes);
+        long now = Interlocked.Add(ref _writeBytes, bytes);
         if (bytes > 0)
             RaisePeak();
+        else if (now < WriteLimitBytes && now - bytes >= WriteLimitBytes)
+            RoomMade?.Invoke();
     }
 
     /// <summary>So much more is kept for the next memtables; less, when it is negative.</summary>

@@ -4,6 +4,7 @@ using System.Text;
 using Kvasir.Server.Tests.Commands;
 using Kvasir.Server.Tests.Forwarding;
 using Kvasir.Server.Transport;
+using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Server.Tests.Transport;
 
@@ -50,6 +51,25 @@ public sealed class EpollListenerTests
         Assert.True(hanging.TryCommit());
         listener.LogMoved();
         Assert.Equal("+OK\r\n+PONG\r\n", Read(stream, 12));
+    }
+
+    /// <summary>The clock of the server stands still, so nobody's pause is ever over.</summary>
+    [Fact]
+    public void WhoWaitsForMemoryGoesOnWhenThereIsSome()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        using CommandWorld world = new(engine: new LsmEngineFactory());
+        using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+        world.Node.Memory.RoomMade = listener.RoomMade;
+        listener.Start();
+        using TcpClient client = new();
+        client.Connect(listener.EndPoints[0]);
+        world.Node.Memory.AddWrite(world.Node.Memory.WriteLimitBytes);
+        client.GetStream().Write("PING\r\nSET k v\r\n"u8);
+        Assert.Equal("+PONG\r\n", Read(client.GetStream(), 7));
+        world.Node.Memory.AddWrite(-world.Node.Memory.WriteLimitBytes);
+        Assert.Equal("+OK\r\n", Read(client.GetStream(), 5));
     }
 
     [Fact]
