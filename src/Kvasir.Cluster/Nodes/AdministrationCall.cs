@@ -15,6 +15,9 @@ internal enum AdministrationVerb : byte
     PreferLeader = 5,
     ConvertKeyspace = 6,
     AbortConversion = 7,
+
+    /// <summary>Of any node: answered when it no longer has the keyspace.</summary>
+    AwaitDrop = 8,
 }
 
 /// <summary>
@@ -50,7 +53,7 @@ internal sealed record AdministrationCall(AdministrationVerb Verb, IReadOnlyList
     {
         call = null;
         if (bytes.Length < 4 || bytes[0] != Kind || bytes[1] != FormatVersion || bytes[3] > WordsMax
-            || bytes[2] is 0 or > (byte)AdministrationVerb.AbortConversion)
+            || bytes[2] is 0 or > (byte)AdministrationVerb.AwaitDrop)
             return false;
         var verb = (AdministrationVerb)bytes[2];
         string[] words = new string[bytes[3]];

@@ -54,9 +54,6 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
         PostAdministration(
             new AdministrationCall(AdministrationVerb.CreateKeyspace, [request.Name, .. request.ToWords()]), error => AwaitNews(error, () => IsThere(request.Name), done));
 
-    void IClusterAdministration.DropKeyspace(string name, Action<string?> done) =>
-        PostAdministration(new AdministrationCall(AdministrationVerb.DropKeyspace, [name]), error => AwaitNews(error, () => !IsThere(name), done));
-
     void IClusterAdministration.Drain(NodeId node, Action<string?> done) =>
         PostAdministration(new AdministrationCall(AdministrationVerb.Drain, [node.ToString()]), done);
 
@@ -79,33 +76,6 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
                 _transfers.Add((group.Id, to, Time.GetTimestamp(), done));
         });
     }
-
-    /// <summary>Whoever asked this node finds here what it has asked for, as soon as it hears that it is done.</summary>
-    private void AwaitNews(string? error, Func<bool> hasCome, Action<string?> done)
-    {
-        if (error is not null)
-        {
-            done(error);
-            return;
-        }
-
-        _awaitedNews.Add((hasCome, Time.GetTimestamp(), done));
-        LookAfterNews();
-    }
-
-    private void LookAfterNews()
-    {
-        for (int i = _awaitedNews.Count - 1; i >= 0; i--)
-        {
-            (Func<bool> hasCome, long since, Action<string?> done) = _awaitedNews[i];
-            if (!hasCome() && Time.GetElapsedTime(since) < s_administrationPatience)
-                continue;
-            _awaitedNews.RemoveAt(i);
-            done(null);
-        }
-    }
-
-    private bool IsThere(string keyspace) => _router.FindDatabase(Encoding.UTF8.GetBytes(keyspace)) >= 0;
 
     private void PostAdministration(AdministrationCall call, Action<string?> done) =>
         Mailbox.Post(new ActionItem(execution => AdministrateOrForward(execution, call, done)));

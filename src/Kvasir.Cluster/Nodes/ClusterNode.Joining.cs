@@ -153,7 +153,7 @@ public sealed partial class ClusterNode
         else if (DirectoryCallCodec.TryReadMoveRequest(request, out string? keyspace))
             Mailbox.Post(new ActionItem(_ => AskedForMove(call, keyspace)));
         else if (AdministrationCall.TryRead(request, out AdministrationCall? administration))
-            Mailbox.Post(new ActionItem(execution => Administrate(execution, administration, error => Transport.Answer(call, AdministrationCall.WriteReply(error)))));
+            Mailbox.Post(new ActionItem(execution => Asked(execution, administration, error => Transport.Answer(call, AdministrationCall.WriteReply(error)))));
         else
             throw new MalformedMessageException("a question that nobody understands");
     }
