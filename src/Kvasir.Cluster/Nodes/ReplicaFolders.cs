@@ -21,6 +21,9 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     private const string DamageSuffix = ".damaged";
     private const int DifferenceBytes = 36;
 
+    // The last number that a group's folder had from here, whatever became of it.
+    private readonly Dictionary<GroupId, int> _given = [];
+
     private static ReadOnlySpan<byte> Magic => "KVSNAPSH"u8;
 
     private static ReadOnlySpan<byte> DifferenceMagic => "KVDIFFER"u8;
@@ -184,7 +187,16 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         }
     }
 
-    private string NextPathOf(GroupId group) => PathOf(group, Numbers(group).DefaultIfEmpty(0).Max() + 1);
+    /// <summary>
+    /// Of a number that no folder of the group has, nor had since the node began: whoever made one that came to nothing may remove it
+    /// once more, when something else is under way already.
+    /// </summary>
+    private string NextPathOf(GroupId group)
+    {
+        int next = Math.Max(Numbers(group).DefaultIfEmpty(0).Max(), _given.GetValueOrDefault(group)) + 1;
+        _given[group] = next;
+        return PathOf(group, next);
+    }
 
     private string PathOf(GroupId group, int number) =>
         number == 0 ? $"{root}/{group}" : string.Create(CultureInfo.InvariantCulture, $"{root}/{group}.{number}");
