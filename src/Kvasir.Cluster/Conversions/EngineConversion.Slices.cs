@@ -184,8 +184,8 @@ internal sealed partial class EngineConversion
             for (; rows.Valid && bytes < SliceBytes; rows.Next(), count++)
             {
                 ReadOnlySpan<byte> key = rows.Key;
-                RefuseLongKey(key);
                 ReadOnlySpan<byte> value = rows.Value;
+                RefuseTooLong(key, value);
                 _batch.Put(key, value, rows.ExpiresAtMs);
                 bytes += key.Length + value.Length;
             }
@@ -401,7 +401,7 @@ internal sealed partial class EngineConversion
                 continue;
             BatchReader operations = new(batch);
             while (Filled.KeyBytesMax < batch.Length && operations.MoveNext())
-                RefuseLongKey(operations.Key);
+                RefuseTooLong(operations.Key, operations.Value);
             _batches.Add(new LoggedBatch(_gathered.Length, batch.Length, _feed.ReadUpTo));
             _gathered.Append(batch);
         }
@@ -444,9 +444,11 @@ internal sealed partial class EngineConversion
             throw new UnfitException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more; delete some, or give more memory, and begin again");
     }
 
-    private void RefuseLongKey(ReadOnlySpan<byte> key)
+    private void RefuseTooLong(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
     {
         if (key.Length > Filled.KeyBytesMax)
             throw new UnfitException($"there is a key of {key.Length} bytes, and the engine {_status.To} takes keys of at most {Filled.KeyBytesMax}");
+        if (value.Length > Filled.ValueBytesMax)
+            throw new UnfitException($"there is a value of {value.Length} bytes, and the engine {_status.To} takes values of at most {Filled.ValueBytesMax}");
     }
 }

@@ -141,13 +141,13 @@ public sealed partial class RaftGroup
                 }
 
                 Check.That(reader.StreamId == group.Id.Value, $"entry {index} of group {group.Id} writes to stream {reader.StreamId}");
-                if (Misfit(reader.Bytes, group.Replica.Engine.KeyBytesMax) is var length and > 0)
+                if (Misfit(reader.Bytes, group.Replica.Engine) is { } misfit)
                 {
                     // A leader has proposed it that did not know yet which engines there are. It is applied when the replica is back in an
                     // engine that takes it.
                     Gathered.WithdrawEntry();
                     group.HasMisfit = true;
-                    Fail($"entry {index} has a key of {length} bytes, and the engine {group.Replica.Options.Engine} takes keys of at most {group.Replica.Engine.KeyBytesMax}");
+                    Fail($"entry {index} has {misfit}: {group.Replica.Options.Engine}");
                     return false;
                 }
 

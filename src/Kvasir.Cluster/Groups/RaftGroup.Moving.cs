@@ -94,19 +94,22 @@ public sealed partial class RaftGroup
         engine.ExpectReads(_serves);
     }
 
-    /// <summary>The length of a key that is longer than that; 0 where there is none.</summary>
-    private static int Misfit(ReadOnlySpan<byte> batch, int keyBytesMax)
+    /// <summary>What of a batch is longer than an engine takes; null where nothing is.</summary>
+    private static string? Misfit(ReadOnlySpan<byte> batch, IStorageEngine engine)
     {
+        int keyBytesMax = engine.KeyBytesMax;
         if (batch.Length <= keyBytesMax)
-            return 0;
+            return null;
         var reader = new BatchReader(batch);
         while (reader.MoveNext())
         {
             if (reader.Key.Length > keyBytesMax && reader.Kind != BatchOperationKind.DeleteRange)
-                return reader.Key.Length;
+                return $"a key of {reader.Key.Length} bytes, and the engine takes keys of at most {keyBytesMax}";
+            if (reader.Value.Length > engine.ValueBytesMax)
+                return $"a value of {reader.Value.Length} bytes, and the engine takes values of at most {engine.ValueBytesMax}";
         }
 
-        return 0;
+        return null;
     }
 
     /// <summary>Publishes entries one by one: what is not stable may have to be forgotten again, from any of them on.</summary>
@@ -128,8 +131,8 @@ public sealed partial class RaftGroup
             ReadOnlySpan<byte> batch = kind == EntryKind.Normal ? EntryParts.BatchOf(group.Id, index, bytes) : [];
             if (batch.IsEmpty)
                 return;
-            if (Misfit(batch, engine.KeyBytesMax) is var length and > 0)
-                throw new UnfitException($"there is a key of {length} bytes, and the new engine takes keys of at most {engine.KeyBytesMax}");
+            if (Misfit(batch, engine) is { } misfit)
+                throw new UnfitException($"there is {misfit}");
             engine.Stage(batch);
             engine.Publish(new LogPosition(index.Value));
         }

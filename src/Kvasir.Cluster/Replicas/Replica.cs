@@ -41,6 +41,9 @@ public sealed class Replica
     /// <summary>The longest key that may be written.</summary>
     public int KeyBytesMax => Math.Min(Engine.KeyBytesMax, _shared?.KeyBytesMax ?? int.MaxValue);
 
+    /// <summary>The longest value that may be written.</summary>
+    public int ValueBytesMax => Math.Min(Engine.ValueBytesMax, _shared?.ValueBytesMax ?? int.MaxValue);
+
     /// <summary>How many keys that are not there may be written.</summary>
     public long KeysLeft => Math.Min(Engine.KeysLeft, _shared?.KeysLeft ?? long.MaxValue);
 
@@ -86,7 +89,8 @@ public sealed class Replica
         Census.ExpectExpired();
     }
 
-    private static bool Limits(IStorageEngine engine) => engine.KeyBytesMax != int.MaxValue || engine.KeysLeft != long.MaxValue;
+    private static bool Limits(IStorageEngine engine) =>
+        engine.KeyBytesMax != int.MaxValue || engine.ValueBytesMax != int.MaxValue || engine.KeysLeft != long.MaxValue;
 
     internal bool HasStaged => _staged.Count != 0;
 
@@ -97,6 +101,8 @@ public sealed class Replica
         // Whoever was not asked before is refused here, at the latest: what is in the log must be taken.
         if (IsLimited && key.Length > KeyBytesMax)
             throw new KeyTooLongException(key.Length, KeyBytesMax);
+        if (IsLimited && prefix.Length + value.Length > ValueBytesMax)
+            throw new ValueTooLongException(value.Length, ValueBytesMax - prefix.Length);
         int start = _staged.Bytes.Length;
         _staged.Put(key, prefix, value, expiresAtMs);
         Engine.Stage(_staged.Bytes[start..]);
@@ -167,6 +173,7 @@ public sealed class Replica
 /// <summary>What all engines take that copies of a keyspace may have.</summary>
 /// <param name="KeyBytesMax">The longest key.</param>
 /// <param name="KeyEngine">Whose limit that is.</param>
+/// <param name="ValueBytesMax">The longest value.</param>
 /// <param name="KeysLeft">How many more keys, as it was last reckoned.</param>
 /// <param name="RoomEngine">Whose limit that is.</param>
-public sealed record SharedLimits(int KeyBytesMax, string KeyEngine, long KeysLeft, string RoomEngine);
+public sealed record SharedLimits(int KeyBytesMax, string KeyEngine, int ValueBytesMax, long KeysLeft, string RoomEngine);

@@ -38,7 +38,10 @@ public sealed class BTreeEngineFactory(BufferOptions? options = null, BTreeOptio
 
     /// <summary>Of a new file. One that is there may have pages of another size.</summary>
     public EngineLimits LimitsIn(MemoryBudget memory) =>
-        EngineLimits.None with { KeyBytesMax = new PageLayout((tree ?? new BTreeOptions()).PageBytes, identity: 0).KeyBytesMax };
+        LimitsOf(new PageLayout((tree ?? new BTreeOptions()).PageBytes, identity: 0));
+
+    private static EngineLimits LimitsOf(PageLayout layout) =>
+        EngineLimits.None with { KeyBytesMax = layout.KeyBytesMax, ValueBytesMax = TreeRecord.ValueBytesMax(layout) };
 
     /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
     public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)

@@ -179,7 +179,8 @@ internal sealed unsafe partial class BufferedEngine
             case ReadViewKind.Stable:
                 return _progress.StableSequence;
             default:
-                Check.That(view.Snapshot is SnapshotList.BufferedSnapshot snapshot && snapshot.Owner == this);
+                if (view.Snapshot is not SnapshotList.BufferedSnapshot snapshot || snapshot.Owner != this)
+                    throw new ArgumentException("the snapshot is of another store", nameof(view));
                 ObjectDisposedException.ThrowIf(view.Snapshot.IsDisposed, view.Snapshot);
                 return view.Snapshot.Sequence.Value;
         }

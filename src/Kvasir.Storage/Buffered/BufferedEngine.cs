@@ -56,6 +56,8 @@ internal sealed partial class BufferedEngine : IOrderedEngine
 
     public int KeyBytesMax => _tables.KeyBytesMax;
 
+    public int ValueBytesMax => _tables.ValueBytesMax;
+
     public LogPosition FlushedPosition => _tables.FlushedPosition;
 
     public LogPosition? OldestUnflushedPosition

@@ -24,6 +24,9 @@ internal interface ISortedStore : IDisposable
     /// <summary>The longest key.</summary>
     int KeyBytesMax { get; }
 
+    /// <summary>The longest value it takes.</summary>
+    int ValueBytesMax { get; }
+
     /// <summary>
     /// Versions that a snapshot sees stay when newer ones are flushed, and every view answers for any sequence number. Otherwise a view has
     /// of each key what was newest when it was acquired, a flush brings no more than that, and snapshots hold the view of their moment.

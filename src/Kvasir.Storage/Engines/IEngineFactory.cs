@@ -33,10 +33,11 @@ public interface IEngineFactory
 }
 
 /// <param name="KeyBytesMax">As <see cref="IStorageEngine.KeyBytesMax"/>.</param>
+/// <param name="ValueBytesMax">As <see cref="IStorageEngine.ValueBytesMax"/>.</param>
 /// <param name="KeysMax">How many keys it has room for, roughly.</param>
-public readonly record struct EngineLimits(int KeyBytesMax, long KeysMax)
+public readonly record struct EngineLimits(int KeyBytesMax, int ValueBytesMax, long KeysMax)
 {
-    public static readonly EngineLimits None = new(int.MaxValue, long.MaxValue);
+    public static readonly EngineLimits None = new(int.MaxValue, int.MaxValue, long.MaxValue);
 }
 
 /// <summary>What an engine shares with the other engines of its process.</summary>

@@ -38,6 +38,9 @@ public interface IStorageEngine : IDisposable
     /// <summary>The longest key; longer ones must not be staged.</summary>
     int KeyBytesMax => int.MaxValue;
 
+    /// <summary>The longest value; longer ones must not be staged.</summary>
+    int ValueBytesMax => int.MaxValue;
+
     /// <summary>
     /// How many keys that are not there it has room for. Who owns the log asks before it writes there, since what is in the log must be
     /// taken (<see cref="EngineEnvironment.TakesAll"/>).

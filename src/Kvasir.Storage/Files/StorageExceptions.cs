@@ -150,6 +150,19 @@ public sealed class KeyTooLongException : StorageException
         : base($"a key of {length} bytes; this engine takes keys of at most {lengthMax}") { }
 }
 
+/// <summary>A value is longer than its engine takes. Nothing of the write was taken.</summary>
+public sealed class ValueTooLongException : StorageException
+{
+    public ValueTooLongException() { }
+
+    public ValueTooLongException(string message) : base(message) { }
+
+    public ValueTooLongException(string message, Exception? inner) : base(message, inner) { }
+
+    public ValueTooLongException(int length, int lengthMax)
+        : base($"a value of {length} bytes; this engine takes values of at most {lengthMax}") { }
+}
+
 /// <summary>
 /// The engine knows as many keys as its memory for that holds: it takes no new ones. Nothing of the write was taken. Writes of keys that
 /// are there, and deletions, go on.

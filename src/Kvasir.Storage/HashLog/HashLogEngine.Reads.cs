@@ -297,7 +297,8 @@ internal sealed unsafe partial class HashLogEngine
             case ReadViewKind.Stable:
                 return _progress.StableSequence;
             default:
-                Check.That(view.Snapshot is LogSnapshot snapshot && snapshot.Owner == this);
+                if (view.Snapshot is not LogSnapshot snapshot || snapshot.Owner != this)
+                    throw new ArgumentException("the snapshot is of another store", nameof(view));
                 ObjectDisposedException.ThrowIf(view.Snapshot.IsDisposed, view.Snapshot);
                 return view.Snapshot.Sequence.Value;
         }

@@ -195,7 +195,11 @@ public sealed class PosixFileSystem : IFileSystem
     {
         string process = HolderOf(file);
         string who = process.Length == 0 ? "another store" : $"process {process}";
-        return new FolderInUseException($"{Path.GetDirectoryName(Path.GetFullPath(file.Path))} is in use by {who}");
+        string path = Path.GetFullPath(file.Path);
+
+        // A lock beside a file is that file's, with this ending; any other is its folder's.
+        string what = path.EndsWith(".lock", StringComparison.Ordinal) ? Path.ChangeExtension(path, null) : Path.GetDirectoryName(path)!;
+        return new FolderInUseException($"{what} is in use by {who}");
     }
 
     private static string HolderOf(PosixFile file)

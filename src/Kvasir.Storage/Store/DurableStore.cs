@@ -124,7 +124,7 @@ public sealed class DurableStore : IDisposable
         if (batch.Count == 0)
             return;
         if (Engine.KeyBytesMax < batch.Bytes.Length)
-            RefuseLongKeys(batch);
+            RefuseTooLong(batch);
         QueuedWrite write;
         bool leads;
         lock (_lock)
@@ -161,13 +161,15 @@ public sealed class DurableStore : IDisposable
     }
 
     // The journal would keep what the engine can never take.
-    private void RefuseLongKeys(WriteBatch batch)
+    private void RefuseTooLong(WriteBatch batch)
     {
         var reader = new BatchReader(batch.Bytes);
         while (reader.MoveNext())
         {
             if (reader.Key.Length > Engine.KeyBytesMax)
                 throw new ArgumentException($"a key of {reader.Key.Length} bytes; this engine takes keys of at most {Engine.KeyBytesMax}", nameof(batch));
+            if (reader.Value.Length > Engine.ValueBytesMax)
+                throw new ArgumentException($"a value of {reader.Value.Length} bytes; this engine takes values of at most {Engine.ValueBytesMax}", nameof(batch));
         }
     }
 
@@ -203,7 +205,9 @@ public sealed class DurableStore : IDisposable
     /// </summary>
     public void Checkpoint(string folder, CancellationToken cancellation = default)
     {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
+        cancellation.ThrowIfCancellationRequested();
         if (_files.FolderExists(folder) || _files.FileExists(folder))
             throw new ArgumentException($"{folder} exists; a checkpoint wants a new folder", nameof(folder));
         SyncAndMarkStable();
@@ -211,6 +215,7 @@ public sealed class DurableStore : IDisposable
         FolderTree.Build(_files, folder, () =>
         {
             checkpoint.WriteTo(folder + "/engine", cancellation);
+            cancellation.ThrowIfCancellationRequested();
             _files.SyncFolder(folder);
         });
         _keeper.TrimAll();

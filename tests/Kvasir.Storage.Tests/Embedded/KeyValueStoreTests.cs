@@ -252,6 +252,9 @@ public abstract class KeyValueStoreTests : IDisposable
         var cancelled = new CancellationToken(canceled: true);
         Assert.ThrowsAny<OperationCanceledException>(() => store.Checkpoint(copy, cancelled));
         Assert.False(Directory.Exists(copy));
+        store.Flush();
+        Assert.ThrowsAny<OperationCanceledException>(() => store.Checkpoint(copy, cancelled));
+        Assert.False(Directory.Exists(copy));
         store.DeleteRange([], []);
         Assert.ThrowsAny<OperationCanceledException>(() => store.Compact(cancelled));
         store.Put("a", "1");
@@ -279,6 +282,14 @@ public abstract class KeyValueStoreTests : IDisposable
     public void MisuseIsSaidClearly()
     {
         Assert.Throws<ArgumentException>(() => Open(""));
+        using (KeyValueStore mine = Open(), other = Open(Path.Combine(_folder, "other")))
+        {
+            using EngineSnapshot others = other.CreateSnapshot();
+            Assert.Contains("another store", Assert.Throws<ArgumentException>(() => mine.GetString("a", others)).Message, StringComparison.Ordinal);
+            Assert.Throws<ArgumentException>(() => mine.Checkpoint(""));
+            Assert.Throws<ArgumentNullException>(() => mine.Checkpoint(null!));
+        }
+
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { MemoryBytes = 1 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { BackgroundThreads = 0 }));
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { BackgroundThreads = 100_000 }));

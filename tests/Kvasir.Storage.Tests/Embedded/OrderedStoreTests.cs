@@ -1,4 +1,6 @@
 using System.Text;
+using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Sorted;
 using Kvasir.Storage.Embedded;
 using Kvasir.Storage.Files;
 
@@ -18,6 +20,21 @@ public sealed class BTreeStoreOfKeysTests() : OrderedStoreTests(OrderedStoreEngi
         store.Put(key.AsSpan(0, 500), key);
         store.Flush();
         Assert.Equal(key, store.Get(key.AsSpan(0, 500)));
+    }
+
+    [Fact]
+    public void AValueThatIsTooLongForTheTreeIsRefusedBeforeItIsWrittenAndTheLongestIsKept()
+    {
+        using KeyValueStore store = Open();
+        byte[] value = new byte[TreeRecord.ValueBytesMax(new PageLayout(PageLayout.PageBytesMin, identity: 0)) + 1];
+        value.AsSpan().Fill(7);
+        Assert.Contains("at most", Assert.Throws<ArgumentException>(() => store.Put("a"u8, value)).Message, StringComparison.Ordinal);
+        Assert.Null(store.GetString("a"));
+        store.Put("b"u8, value.AsSpan(1), timeToLive: TimeSpan.FromDays(1));
+        store.Flush();
+        Assert.Equal(value.Length - 1, store.Get("b"u8)!.Length);
+        store.Delete("b"u8);
+        Assert.Null(store.Get("b"u8));
     }
 
     [Fact]

@@ -45,6 +45,8 @@ internal sealed class SortedTree : ISortedStore
 
     public int KeyBytesMax => _store.Layout.KeyBytesMax;
 
+    public int ValueBytesMax => TreeRecord.ValueBytesMax(_store.Layout);
+
     public bool KeepsVersions => false;
 
     // Flushes rest between their transactions; the tree's own upkeep is small steps, each a job of its own.

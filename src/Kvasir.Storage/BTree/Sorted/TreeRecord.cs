@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
+using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.Buffered.Keys;
 
 namespace Kvasir.Storage.BTree.Sorted;
@@ -12,6 +13,9 @@ internal static class TreeRecord
 {
     private const int TrailerBytes = 8;
     private const int DeadlineBytes = 8;
+
+    /// <summary>The longest user's value, with a deadline or without, that a record of the tree has room for.</summary>
+    public static int ValueBytesMax(PageLayout layout) => (int)layout.ValueBytesMax - TrailerBytes - DeadlineBytes;
 
     public static void Write(BytesBuffer to, Trailer trailer, long expiresAtMs, ReadOnlySpan<byte> value)
     {

@@ -79,6 +79,8 @@ internal sealed partial class TableStore : ISortedStore
 
     public int KeyBytesMax => int.MaxValue;
 
+    public int ValueBytesMax => int.MaxValue;
+
     public bool KeepsVersions => true;
 
     public LogPosition FlushedPosition => Volatile.Read(ref _current).FlushedPosition;

@@ -65,6 +65,8 @@ internal sealed class FakeTableStore : ISortedStore
 
     public int KeyBytesMax => int.MaxValue;
 
+    public int ValueBytesMax => int.MaxValue;
+
     public bool KeepsVersions => true;
 
     public LogPosition FlushedPosition => _files.Position;
