@@ -10,6 +10,13 @@ namespace Kvasir.Server.Sessions;
 /// </summary>
 internal static class WriteAdmission
 {
+    // What a value is kept with, and more than that.
+    private const int ValueHeaderBytes = 64;
+
+    /// <summary>The longest value as a client sees it.</summary>
+    public static int ValueBytesMax(Replica replica) =>
+        replica.ValueBytesMax == int.MaxValue ? int.MaxValue : replica.ValueBytesMax - ValueHeaderBytes;
+
     /// <summary>False after answering why not.</summary>
     public static bool Admits(CommandContext context, CommandEntry entry)
     {
@@ -19,6 +26,8 @@ internal static class WriteAdmission
         Replica replica = context.Database;
         if (!replica.IsLimited)
             return true;
+        if (ValueBytesMax(replica) < context.Server.RequestLimits.BulkBytesMax && !AdmitsValues(context, replica))
+            return false;
         int last = definition.LastKey < 0 ? context.ArgumentCount + definition.LastKey : Math.Min(definition.LastKey, context.ArgumentCount - 1);
         int step = Math.Max(definition.KeyStep, 1);
         long keysLeft = replica.KeysLeft;
@@ -56,6 +65,21 @@ internal static class WriteAdmission
         {
             if (!Admits(context, replica, keyAt(i), isNear: count > keysLeft, ref keys, keysLeft))
                 return false;
+        }
+
+        return true;
+    }
+
+    private static bool AdmitsValues(CommandContext context, Replica replica)
+    {
+        int valueBytesMax = ValueBytesMax(replica);
+        for (int i = 1; i < context.ArgumentCount; i++)
+        {
+            if (context.Argument(i).Length <= valueBytesMax)
+                continue;
+            context.Reply.Error(
+                $"ERR value is longer than {valueBytesMax} bytes, the most that engine {replica.Options.Engine} of keyspace {replica.Options.Name} takes");
+            return false;
         }
 
         return true;

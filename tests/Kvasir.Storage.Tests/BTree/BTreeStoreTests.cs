@@ -108,6 +108,41 @@ public sealed class BTreeStoreTests
     }
 
     [Fact]
+    public void BucketsLieAThousandDeepAndNoDeeperSoThatWalksOverThemEnd()
+    {
+        var world = new BTreeWorld(3);
+        Exception? failure = null;
+        var small = new Thread(
+            () =>
+            {
+                try
+                {
+                    using BTreeStore store = world.Open();
+                    using (WriteTransaction transaction = store.BeginWrite())
+                    {
+                        WritableBucket bucket = transaction.Root;
+                        for (int i = 0; i < 1000; i++)
+                            bucket = bucket.GetOrCreateBucket("in"u8);
+                        bucket.Put("k"u8, "v"u8);
+                        Assert.Throws<InvalidOperationException>(() => bucket.GetOrCreateBucket("in"u8));
+                        transaction.Commit();
+                    }
+
+                    store.Shrink();
+                    Assert.Empty(store.Verify());
+                }
+                catch (Exception e)
+                {
+                    failure = e;
+                }
+            },
+            maxStackSize: 1 << 20);
+        small.Start();
+        small.Join();
+        Assert.Null(failure);
+    }
+
+    [Fact]
     public void ACursorStaysRightBesideWritesOfItsTransaction()
     {
         var world = new BTreeWorld(3);

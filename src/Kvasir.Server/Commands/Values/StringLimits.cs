@@ -10,7 +10,8 @@ internal static class StringLimits
     /// <summary>Whatever the setting says: a value and its header must fit one buffer.</summary>
     private const long BytesMaxHard = 1L << 30;
 
-    public static long BytesMax(CommandContext context) => Math.Min(context.Server.RequestLimits.BulkBytesMax, BytesMaxHard);
+    public static long BytesMax(CommandContext context) =>
+        Math.Min(Math.Min(context.Server.RequestLimits.BulkBytesMax, BytesMaxHard), WriteAdmission.ValueBytesMax(context.Database));
 
     /// <summary>False, after answering so, when a string of this length is too long.</summary>
     public static bool Allow(CommandContext context, long length, long added)

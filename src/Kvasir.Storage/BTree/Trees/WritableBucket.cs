@@ -11,7 +11,11 @@ public sealed unsafe class WritableBucket : Bucket
 {
     private const int OverflowReferenceBytes = 8;
 
+    // Walks over buckets call themselves for each level, on stacks of whatever size.
+    private const int LevelsMax = 1000;
+
     private readonly WriteTransaction _transaction;
+    private readonly int _level;
     private readonly byte[] _name;
     private readonly WritableBucket? _parent;
     private readonly SortedDictionary<byte[], WritableBucket> _open = new(KeyComparer.Instance);
@@ -24,6 +28,7 @@ public sealed unsafe class WritableBucket : Bucket
         : base(transaction, root)
     {
         _parent = parent;
+        _level = parent is null ? 0 : parent._level + 1;
         _transaction = transaction;
         _name = name;
         _stored = root;
@@ -161,6 +166,8 @@ public sealed unsafe class WritableBucket : Bucket
         CheckKey(key);
         if (FindBucket(key) is { } found)
             return found;
+        if (_level == LevelsMax)
+            throw new InvalidOperationException($"buckets lie in one another at most {LevelsMax} deep");
         PutRoot(key, default);
         return FindBucket(key)!;
     }
