@@ -150,7 +150,7 @@ public sealed partial class BTreeStore
         using ReadTransaction transaction = BeginRead();
         string making = StoreFile.MakingName(target);
         if (files.FileExists(target))
-            throw new DiskFailedException("copy", target, "it exists");
+            throw new ArgumentException($"{target} exists; a copy wants a new file", nameof(target));
         if (files.FileExists(making))
             files.Delete(making);
         try

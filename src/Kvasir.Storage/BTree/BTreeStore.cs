@@ -34,6 +34,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
     private CommittedState _current;
     private StorageException? _stopped;
     private volatile WriterKind _writing;
+
+    // Runs somebody's action with the write transaction, and would wait for itself if that wanted another.
+    private volatile int _actor;
     private object? _keptFor;
     private bool _isClosed;
     private bool _isReleased;
@@ -144,8 +147,35 @@ public sealed unsafe partial class BTreeStore : IDisposable
         throw new ObjectDisposedException(nameof(BTreeStore));
     }
 
-    /// <summary>Waits until no other write transaction is open: a thread that has one open waits for itself for ever.</summary>
-    public WriteTransaction BeginWrite() => BeginWrite(WriterKind.Caller);
+    /// <summary>
+    /// Waits until no other write transaction is open: a thread that has begun one waits for itself for ever. Throws
+    /// <see cref="InvalidOperationException"/> inside <see cref="Act"/>.
+    /// </summary>
+    public WriteTransaction BeginWrite()
+    {
+        RefuseActor();
+        return BeginWrite(WriterKind.Caller);
+    }
+
+    /// <summary>Runs an action that must not begin another write transaction, and is told so if it does.</summary>
+    public void Act(Action<WriteTransaction> action, WriteTransaction transaction)
+    {
+        _actor = Environment.CurrentManagedThreadId;
+        try
+        {
+            action(transaction);
+        }
+        finally
+        {
+            _actor = 0;
+        }
+    }
+
+    private void RefuseActor()
+    {
+        if (_actor == Environment.CurrentManagedThreadId)
+            throw new InvalidOperationException("this thread has the store's one write transaction, and would wait for itself: write with the transaction that the callback was given");
+    }
 
     private WriteTransaction BeginWrite(WriterKind kind)
     {
@@ -176,7 +206,11 @@ public sealed unsafe partial class BTreeStore : IDisposable
     /// durable. The action may run more than once, should another one of its commit fail, and only its last run counts; what it
     /// throws is thrown here and harms nobody else.
     /// </summary>
-    public void Batch(Action<WriteTransaction> action) => _batches.Run(action);
+    public void Batch(Action<WriteTransaction> action)
+    {
+        RefuseActor();
+        _batches.Run(action);
+    }
 
     /// <summary>
     /// As <see cref="Batch"/>, without a thread that waits; both go into the same commits. The action runs on a thread of the scheduler or of

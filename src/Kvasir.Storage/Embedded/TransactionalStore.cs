@@ -93,7 +93,8 @@ public sealed class TransactionalStore : IDisposable
 
     /// <summary>
     /// The one write transaction: waits until there is no other. Ended by <see cref="WriteTransaction.Commit"/>; disposed of without it, nothing
-    /// has happened. A thread that has one and begins another waits for itself for ever.
+    /// has happened. A thread that has one and begins another waits for itself for ever;
+    /// inside <see cref="Update"/> and <see cref="Batch"/> it throws <see cref="InvalidOperationException"/> instead, as they do inside each other.
     /// </summary>
     public WriteTransaction BeginWrite() => _store.BeginWrite();
 
@@ -112,7 +113,7 @@ public sealed class TransactionalStore : IDisposable
     {
         ArgumentNullException.ThrowIfNull(write);
         using WriteTransaction transaction = BeginWrite();
-        write(transaction);
+        _store.Act(write, transaction);
         transaction.Commit();
     }
 

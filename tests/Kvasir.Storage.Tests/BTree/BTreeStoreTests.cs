@@ -438,7 +438,7 @@ public sealed class BTreeStoreTests
         world.Files.BeforeOperation = null;
         Assert.True(writes > 10);
         Assert.Empty(Storage.BTree.Checking.BTreeVerifier.Verify(world.Files, "/db/copy"));
-        Assert.Throws<DiskFailedException>(() => store.Copy(world.Files, "/db/copy"));
+        Assert.Throws<ArgumentException>(() => store.Copy(world.Files, "/db/copy"));
         using BTreeStore copy = BTreeStore.Open(world.Files, "/db/copy", world.Scheduler, world.Options);
         using (ReadTransaction reader = copy.BeginRead())
         {

@@ -103,6 +103,24 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
     }
 
     [Fact]
+    public void AWriteInsideAWriteOfTheSameThreadIsRefusedAndDoesNotWaitForItself()
+    {
+        using TransactionalStore store = Open();
+        Action<Action<WriteTransaction>>[] ways = [store.Update, store.Batch];
+        foreach (Action<Action<WriteTransaction>> outer in ways)
+        {
+            foreach (Action<Action<WriteTransaction>> inner in ways)
+                Assert.Throws<InvalidOperationException>(() => outer(_ => inner(static t => t.Root.Put("a"u8, "inner"u8))));
+            Assert.Throws<InvalidOperationException>(() => outer(_ => store.BeginWrite().Dispose()));
+            outer(static t => t.Root.Put("a"u8, "outer"u8));
+        }
+
+        Assert.Equal("outer"u8, store.View(static t => t.Root.Get("a"u8)!));
+        store.CopyTo(StorePath + "-copy");
+        Assert.Throws<ArgumentException>(() => store.CopyTo(StorePath + "-copy"));
+    }
+
+    [Fact]
     public void AReaderSeesItsCommitAndCursorsGoBothWays()
     {
         using TransactionalStore store = Open();
@@ -356,7 +374,7 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
             t.Root.Put("long"u8, new byte[100_000]);
         });
         store.CopyTo(copy);
-        Assert.Throws<DiskFailedException>(() => store.CopyTo(copy));
+        Assert.Throws<ArgumentException>(() => store.CopyTo(copy));
         store.Update(t => t.Root.Put("later"u8, "x"u8));
         Assert.Empty(store.Check());
         using (TransactionalStore opened = Open(copy))

@@ -215,7 +215,7 @@ internal sealed class GroupCommit
         {
             try
             {
-                _sound[i].Action(transaction);
+                _store.Act(_sound[i].Action, transaction);
             }
             catch (Exception exception)
             {
