@@ -46,7 +46,8 @@ internal sealed unsafe class CommitWriter : IDisposable
     {
         _bitmaps.Reset();
         byte[] slotBits = (byte[])before.SlotBits.Clone();
-        List<DirtyPage> pages = [.. dirty.Sorted()];
+        List<DirtyPage> pages = [];
+        dirty.AppendTo(pages);
         long bytes = 0;
         foreach (DirtyPage page in pages)
         {
@@ -66,12 +67,12 @@ internal sealed unsafe class CommitWriter : IDisposable
             bytes += _layout.PageBytes;
         }
 
-        pages.Sort((x, y) => x.Number.CompareTo(y.Number));
-        bool isListed = pages.Count <= MetaPage.ListedPagesMax(_layout.PageBytes) && bytes <= ListedBytesMax;
+        DirtyPage[] sorted = ByNumber(pages);
+        bool isListed = sorted.Length <= MetaPage.ListedPagesMax(_layout.PageBytes) && bytes <= ListedBytesMax;
         return new PageWrites(
-            [.. pages],
+            sorted,
             slotBits,
-            isListed ? [.. pages.Select(p => new ListedPage(p.Number, ((PageHeader*)p.Memory)->Checksum))] : null);
+            isListed ? [.. sorted.Select(p => new ListedPage(p.Number, ((PageHeader*)p.Memory)->Checksum))] : null);
     }
 
     /// <param name="writes">The pages.</param>
@@ -85,33 +86,20 @@ internal sealed unsafe class CommitWriter : IDisposable
             _length = length;
         }
 
-        int staged = 0;
-        uint start = 0;
-        uint end = 0;
-        foreach (DirtyPage page in writes.Pages)
+        DirtyPage[] pages = writes.Pages;
+        for (int from = 0; from < pages.Length;)
         {
-            long bytes = (long)page.Run << _layout.Shift;
-            if (staged != 0 && (page.Number != end || staged + bytes > StagingBytes))
-            {
-                _file.Write(new ReadOnlySpan<byte>(_staging, staged), _layout.OffsetOf(start));
-                staged = 0;
-            }
-
-            if (bytes > StagingBytes)
-            {
-                WriteLong((byte*)page.Memory, bytes, _layout.OffsetOf(page.Number));
-                continue;
-            }
-
-            if (staged == 0)
-                start = page.Number;
-            Buffer.MemoryCopy((byte*)page.Memory, _staging + staged, StagingBytes - staged, bytes);
-            staged += (int)bytes;
-            end = page.Number + page.Run;
+            int next = from + 1;
+            long bytes = BytesOf(pages[from]);
+            while (next < pages.Length && pages[next].Number == pages[next - 1].Number + pages[next - 1].Run && bytes + BytesOf(pages[next]) <= StagingBytes)
+                bytes += BytesOf(pages[next++]);
+            long offset = _layout.OffsetOf(pages[from].Number);
+            if (next == from + 1)
+                WriteLong((byte*)pages[from].Memory, bytes, offset);
+            else
+                WriteTogether(pages.AsSpan(from, next - from), offset);
+            from = next;
         }
-
-        if (staged != 0)
-            _file.Write(new ReadOnlySpan<byte>(_staging, staged), _layout.OffsetOf(start));
     }
 
     /// <summary>Pages that are not listed are synced first; then the meta page, then one more sync.</summary>
@@ -147,6 +135,32 @@ internal sealed unsafe class CommitWriter : IDisposable
     {
         _bitmaps.Dispose();
         BulkMemory.Free(_staging, StagingBytes);
+    }
+
+    private static DirtyPage[] ByNumber(List<DirtyPage> pages)
+    {
+        DirtyPage[] sorted = [.. pages];
+        uint[] numbers = new uint[sorted.Length];
+        for (int i = 0; i < numbers.Length; i++)
+            numbers[i] = sorted[i].Number;
+        Array.Sort(numbers, sorted);
+        return sorted;
+    }
+
+    private long BytesOf(DirtyPage page) => (long)page.Run << _layout.Shift;
+
+    /// <summary>Pages that lie side by side in the file, and not in memory.</summary>
+    private void WriteTogether(ReadOnlySpan<DirtyPage> pages, long offset)
+    {
+        int staged = 0;
+        foreach (DirtyPage page in pages)
+        {
+            long bytes = BytesOf(page);
+            Buffer.MemoryCopy((byte*)page.Memory, _staging + staged, StagingBytes - staged, bytes);
+            staged += (int)bytes;
+        }
+
+        _file.Write(new ReadOnlySpan<byte>(_staging, staged), offset);
     }
 
     private void WriteLong(byte* memory, long bytes, long offset)

@@ -61,19 +61,15 @@ internal sealed unsafe class DirtyPages
         return found;
     }
 
-    /// <summary>All of them by number.</summary>
-    public DirtyPage[] Sorted()
+    /// <summary>All of them, in no order.</summary>
+    public void AppendTo(List<DirtyPage> pages)
     {
-        var all = new DirtyPage[Count];
-        int count = 0;
+        pages.EnsureCapacity(pages.Count + Count);
         foreach (DirtyPage place in _places)
         {
             if (place.Number != 0)
-                all[count++] = place;
+                pages.Add(place);
         }
-
-        Array.Sort(all, (x, y) => x.Number.CompareTo(y.Number));
-        return all;
     }
 
     public void Clear()

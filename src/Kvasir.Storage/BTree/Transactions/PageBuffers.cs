@@ -5,24 +5,29 @@ namespace Kvasir.Storage.BTree.Transactions;
 /// <summary>Native memory for the pages of a write transaction, taken one by one and given back all at once.</summary>
 internal sealed unsafe class PageBuffers(int pageBytes) : IDisposable
 {
-    private const int SlabPages = 64;
+    // The first slabs are small, for transactions that are. After those come slabs that the system clears and maps with one fault each.
+    private const int SmallSlabPages = 64;
+    private const long SmallSlabsBytes = BulkMemory.HugePageBytes;
 
     // What one transaction needed is kept for the next, up to this.
     private const long KeptBytesMax = 16 << 20;
 
-    private readonly List<nint> _slabs = [];
+    private readonly List<Slab> _slabs = [];
     private readonly Stack<nint> _spare = new();
     private readonly List<(nint Memory, long Bytes)> _runs = [];
+    private long _slabBytes;
+    private int _slab;
     private int _next;
 
     public byte* Take()
     {
         if (_spare.TryPop(out nint spare))
             return (byte*)spare;
-        int slab = _next / SlabPages;
-        if (slab == _slabs.Count)
-            _slabs.Add((nint)BulkMemory.Allocate((long)SlabPages * pageBytes));
-        return (byte*)_slabs[slab] + ((long)(_next++ % SlabPages) * pageBytes);
+        if (_slab < _slabs.Count && _next == _slabs[_slab].Pages)
+            (_slab, _next) = (_slab + 1, 0);
+        if (_slab == _slabs.Count)
+            AddSlab();
+        return (byte*)_slabs[_slab].Memory + ((long)_next++ * pageBytes);
     }
 
     public void Return(byte* page) => _spare.Push((nint)page);
@@ -48,20 +53,34 @@ internal sealed unsafe class PageBuffers(int pageBytes) : IDisposable
             BulkMemory.Free((void*)memory, bytes);
         _runs.Clear();
         _spare.Clear();
-        _next = 0;
-        int kept = (int)(KeptBytesMax / SlabPages / pageBytes);
-        for (int i = _slabs.Count - 1; i >= kept; i--)
-        {
-            BulkMemory.Free((void*)_slabs[i], (long)SlabPages * pageBytes);
-            _slabs.RemoveAt(i);
-        }
+        (_slab, _next) = (0, 0);
+        while (_slabBytes > KeptBytesMax)
+            RemoveSlab();
     }
 
     public void Dispose()
     {
         Reset();
-        foreach (nint slab in _slabs)
-            BulkMemory.Free((void*)slab, (long)SlabPages * pageBytes);
-        _slabs.Clear();
+        while (_slabs.Count != 0)
+            RemoveSlab();
     }
+
+    private void AddSlab()
+    {
+        int pages = _slabBytes < SmallSlabsBytes ? SmallSlabPages : Math.Max(BulkMemory.HugePageBytes / pageBytes, SmallSlabPages);
+        long bytes = (long)pages * pageBytes;
+        _slabs.Add(new Slab((nint)BulkMemory.Allocate(bytes), pages));
+        _slabBytes += bytes;
+    }
+
+    private void RemoveSlab()
+    {
+        Slab last = _slabs[^1];
+        long bytes = (long)last.Pages * pageBytes;
+        BulkMemory.Free((void*)last.Memory, bytes);
+        _slabBytes -= bytes;
+        _slabs.RemoveAt(_slabs.Count - 1);
+    }
+
+    private readonly record struct Slab(nint Memory, int Pages);
 }

@@ -8,8 +8,9 @@ using Kvasir.Storage.Files;
 namespace Kvasir.Storage.BTree.Transactions;
 
 /// <summary>
-/// Where committed pages are read. With a map: from there, after the first read of a page, which goes through the file and
-/// checks it. Without: from a cache of pages that were read so. Any number of threads.
+/// Where committed pages are read. With a map: from there, after the first read of a page, which checks it and goes through the file, so that an error
+/// of the disk is an exception; but for nodes that this process has written itself, which the system hardly ever has to bring: they are checked where
+/// they lie. Without: from a cache of pages that were read so. Any number of threads.
 /// </summary>
 internal sealed unsafe class PageSource : IDisposable
 {
@@ -20,6 +21,9 @@ internal sealed unsafe class PageSource : IDisposable
     private readonly PageLayout _layout;
     private readonly IFileMap? _map;
     private readonly ulong[] _verified;
+
+    // One bit a page of the map: this process has written it.
+    private readonly ulong[] _written;
     private readonly PageCache? _cache;
 
     private PageSource(IFile file, PageLayout layout, IFileMap? map, PageCache? cache)
@@ -31,6 +35,7 @@ internal sealed unsafe class PageSource : IDisposable
         Start = map is null ? null : map.Start;
         Pages = map is null ? uint.MaxValue : (uint)Math.Min(map.Length >> layout.Shift, uint.MaxValue);
         _verified = map is null ? [] : GC.AllocateArray<ulong>((int)((Pages + 63L) / 64), pinned: true);
+        _written = new ulong[_verified.Length];
         Verified = map is null ? null : (ulong*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_verified));
         Broken = map is null ? s_neverBroken : map.Broken;
     }
@@ -59,6 +64,27 @@ internal sealed unsafe class PageSource : IDisposable
     [MethodImpl(MethodImplOptions.NoInlining)]
     public byte* Verify(uint number, ulong newest)
     {
+        if (!IsRightInMap(number, newest))
+            VerifyInFile(number, newest);
+        Interlocked.Or(ref Verified[number >> 6], 1UL << (int)(number & 63));
+        return Start + _layout.OffsetOf(number);
+    }
+
+    /// <summary>
+    /// Of a node that this process has written. Is it not, or could it not be read, the file says what is so: a page that the system could not bring
+    /// is all zeros here, which is not right.
+    /// </summary>
+    private bool IsRightInMap(uint number, ulong newest)
+    {
+        Check.That(number < Pages);
+        if ((Volatile.Read(ref _written[number >> 6]) & (1UL << (int)(number & 63))) == 0)
+            return false;
+        byte* page = Start + _layout.OffsetOf(number);
+        return ((PageHeader*)page)->Kind is PageKind.Leaf or PageKind.Branch && _layout.FaultOf(page, number, newest) is null;
+    }
+
+    private void VerifyInFile(uint number, ulong newest)
+    {
         byte[] page = ArrayPool<byte>.Shared.Rent(_layout.PageBytes);
         try
         {
@@ -78,9 +104,6 @@ internal sealed unsafe class PageSource : IDisposable
         {
             ArrayPool<byte>.Shared.Return(page);
         }
-
-        Interlocked.Or(ref Verified[number >> 6], 1UL << (int)(number & 63));
-        return Start + _layout.OffsetOf(number);
     }
 
     /// <summary>The page, or an overflow page's whole run, from the cache.</summary>
@@ -135,14 +158,18 @@ internal sealed unsafe class PageSource : IDisposable
         }
     }
 
-    /// <summary>A page is written anew: what is known of it no longer holds.</summary>
+    /// <summary>A page was written anew by this process: what is known of it no longer holds.</summary>
     public void Forget(uint number)
     {
         Check.That(number < Pages);
-        if (_map is not null)
-            Interlocked.And(ref Verified[number >> 6], ~(1UL << (int)(number & 63)));
-        else
+        if (_map is null)
+        {
             _cache!.Remove(number);
+            return;
+        }
+
+        Interlocked.Or(ref _written[number >> 6], 1UL << (int)(number & 63));
+        Interlocked.And(ref Verified[number >> 6], ~(1UL << (int)(number & 63)));
     }
 
     public void Dispose() => _map?.Dispose();
