@@ -50,7 +50,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
         Options = options;
         _writerWait = scheduler.CreateWaitPoint();
         _layout = opened.Meta.Layout;
-        _cache = new PageCache(options.CachedPages);
+        _cache = new PageCache(options.CachedPages, _layout.PageBytes);
         _positional = PageSource.Positional(file, _layout, _cache);
         PageSource source = options.UseMap ? NewMap(opened.Meta.PageCount) : _positional;
         _sources.Add(source);
@@ -86,6 +86,9 @@ public sealed unsafe partial class BTreeStore : IDisposable
     internal bool IsClosed => Volatile.Read(ref _isClosed);
 
     internal PageLayout Layout => _layout;
+
+    /// <summary>See <see cref="PageCache.MemoriesMade"/>.</summary>
+    internal long PageMemoriesMade => _cache.MemoriesMade;
 
     /// <summary>For a caller that keeps the file open by a transaction.</summary>
     internal long FileBytes => _file.Length;

@@ -47,6 +47,8 @@ internal sealed class SortedTreeView : ISortedView
         }
         finally
         {
+            // What was read is a copy by now.
+            reader.ReleaseRetained();
             if (Interlocked.CompareExchange(ref place, reader, null) is not null)
                 reader.Dispose();
         }

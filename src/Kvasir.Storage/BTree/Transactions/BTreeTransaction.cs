@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree.Pages;
+using Kvasir.Storage.BTree.Trees;
 using Kvasir.Storage.Files;
 
 namespace Kvasir.Storage.BTree.Transactions;
@@ -12,7 +13,7 @@ namespace Kvasir.Storage.BTree.Transactions;
 /// </summary>
 public abstract unsafe class BTreeTransaction : IDisposable
 {
-    // As many pages as one operation goes through, so that none of them is collected under it.
+    // As many pages as one operation goes through, pinned, so that none of them goes under it.
     private const int RecentPages = 64;
     private const int SmallestSystemPage = 4096;
 
@@ -27,9 +28,10 @@ public abstract unsafe class BTreeTransaction : IDisposable
     private readonly ulong _newest;
     private readonly CachedPage?[]? _recent;
     private List<CachedPage>? _retained;
+    private List<BTreeCursor>? _cursors;
     private int _recentAt;
 
-    // Found in the cache for a cursor that is about to ask for it.
+    // Found in the cache for a cursor that is about to ask for it, and pinned.
     private CachedPage? _awaited;
     private ReaderSlot _slot;
     private long _generation;
@@ -72,6 +74,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     /// <summary>Pages are copies that live while somebody refers to them.</summary>
     internal bool IsPositional => _recent is not null;
 
+    /// <summary>Pinned until as many others were read as one operation goes through.</summary>
     internal CachedPage? Latest { get; private set; }
 
     /// <summary>
@@ -158,6 +161,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     {
         if (_start is not null)
             return _start + ((long)number << _shift);
+        _awaited?.Unpin();
         _awaited = _source.Cached(number);
         return _awaited is null ? null : _awaited.Start;
     }
@@ -202,8 +206,25 @@ public abstract unsafe class BTreeTransaction : IDisposable
     /// <summary>The page that was read last stays for the life of the transaction.</summary>
     internal void RetainLatest()
     {
-        if (Latest is not null)
-            (_retained ??= []).Add(Latest);
+        if (Latest is null || (_retained is [.., var last] && ReferenceEquals(last, Latest)))
+            return;
+        Latest.Pin();
+        (_retained ??= []).Add(Latest);
+    }
+
+    /// <summary>Nobody looks any more at values that were given out before: for transactions that are kept for many reads.</summary>
+    internal void ReleaseRetained()
+    {
+        foreach (CachedPage page in _retained ?? [])
+            page.Unpin();
+        _retained?.Clear();
+    }
+
+    /// <summary>What a cursor has pinned is let go of with the transaction: cursors are not disposed.</summary>
+    internal void Register(BTreeCursor cursor)
+    {
+        if (_recent is not null)
+            (_cursors ??= []).Add(cursor);
     }
 
     /// <summary>True the first time: whoever gets it gives back the place in the table.</summary>
@@ -214,7 +235,22 @@ public abstract unsafe class BTreeTransaction : IDisposable
         Volatile.Write(ref _slot.Busy, 0);
         _slot = s_disposed;
         _generation = 0;
+        if (_recent is not null)
+            Unpin();
         return true;
+    }
+
+    private void Unpin()
+    {
+        foreach (CachedPage? page in _recent!)
+            page?.Unpin();
+        Array.Clear(_recent);
+        ReleaseRetained();
+        foreach (BTreeCursor cursor in _cursors ?? [])
+            cursor.Unpin();
+        _awaited?.Unpin();
+        _awaited = Latest = null;
+        _cursors = null;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -224,10 +260,22 @@ public abstract unsafe class BTreeTransaction : IDisposable
             throw Damaged(number, $"a tree names page {number} of {_pageCount}");
         if (_start is not null)
             return _source.Verify(number, _newest);
-        CachedPage page = _awaited?.Number == number ? _awaited : _source.Load(number, _newest);
+        CachedPage? awaited = _awaited;
         _awaited = null;
-        Latest = page;
-        _recent![_recentAt++ % RecentPages] = page;
+        CachedPage page;
+        if (awaited?.Number == number)
+        {
+            page = awaited;
+        }
+        else
+        {
+            awaited?.Unpin();
+            page = _source.Load(number, _newest);
+        }
+
+        ref CachedPage? place = ref _recent![_recentAt++ & (RecentPages - 1)];
+        place?.Unpin();
+        Latest = place = page;
         return page.Start;
     }
 

@@ -3,13 +3,21 @@ using Kvasir.Primitives;
 
 namespace Kvasir.Storage.BTree.Transactions;
 
-/// <summary>A page that was read and checked, in memory that the collector does not move. It lives while somebody refers to it.</summary>
+/// <summary>
+/// A page that was read and checked, in memory that the collector does not move. Whoever uses it has it pinned: the memory of a page that the cache lets
+/// go of is used again for another, unless somebody has it pinned; that is left to the collector, and so is one that nobody ever unpins.
+/// </summary>
 internal sealed unsafe class CachedPage
 {
-    public CachedPage(uint number, long bytes)
+    // The first pin is of whoever makes it.
+    private long _pins = 1;
+
+    /// <param name="number">Of the page.</param>
+    /// <param name="memory">Pinned in the collector's sense.</param>
+    public CachedPage(uint number, byte[] memory)
     {
         Number = number;
-        Bytes = GC.AllocateUninitializedArray<byte>(checked((int)bytes), pinned: true);
+        Bytes = memory;
         Start = (byte*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(Bytes));
     }
 
@@ -21,14 +29,20 @@ internal sealed unsafe class CachedPage
 
     /// <summary>Was asked for since the hand of the clock last went over it.</summary>
     public bool WasUsed { get; set; }
+
+    public bool IsPinned => Volatile.Read(ref _pins) != 0;
+
+    /// <summary>By whoever has it pinned already, or by the cache under its lock: a page that nobody has pinned may be about to go.</summary>
+    public void Pin() => Interlocked.Increment(ref _pins);
+
+    public void Unpin() => Check.That(Interlocked.Decrement(ref _pins) >= 0);
 }
 
 /// <summary>What a cache holds, and how often it had what was asked for.</summary>
 internal readonly record struct PageCacheCounts(long Bytes, long Hits, long Misses);
 
 /// <summary>
-/// So many pages, by the clock algorithm, in parts with a lock each. A page that is let go of stays whole for those who still
-/// refer to it.
+/// So many pages, by the clock algorithm, in parts with a lock each. A page that is let go of stays whole for those who have it pinned.
 /// </summary>
 internal sealed class PageCache
 {
@@ -37,23 +51,36 @@ internal sealed class PageCache
     private readonly Shard[] _shards = new Shard[Shards];
     private bool _isUsed;
 
-    public PageCache(int pages)
+    /// <param name="pages">How many there are at most.</param>
+    /// <param name="pageBytes">Of each but those of long values.</param>
+    public PageCache(int pages, int pageBytes)
     {
         for (int i = 0; i < Shards; i++)
-            _shards[i] = new Shard(Math.Max(1, pages / Shards));
+            _shards[i] = new Shard(Math.Max(1, pages / Shards), pageBytes);
     }
 
     /// <summary>Has had a page: whoever writes pages anew need not look otherwise.</summary>
     public bool IsUsed => Volatile.Read(ref _isUsed);
 
+    /// <summary>Pages whose memory was made for them, and not that of another before: for tests.</summary>
+    public long MemoriesMade => _shards.Sum(s => s.MemoriesMade);
+
+    /// <summary>Pinned for the caller.</summary>
     /// <param name="number">Of the page.</param>
     /// <param name="countsMiss">It is read if it is not there.</param>
     public CachedPage? Find(uint number, bool countsMiss = true) => _shards[number % Shards].Find(number, countsMiss);
 
-    public void Add(CachedPage page)
+    /// <summary>A page to be read to, and added or given back; pinned for the caller.</summary>
+    public CachedPage NewPage(uint number) => new(number, _shards[number % Shards].TakeMemory());
+
+    /// <summary>A page that nobody else has seen is not needed after all.</summary>
+    public void GiveBack(CachedPage page) => _shards[page.Number % Shards].GiveBack(page);
+
+    /// <summary>It stays pinned for the caller. False where another read of it was added before: then it is the caller's alone.</summary>
+    public bool Add(CachedPage page)
     {
         Volatile.Write(ref _isUsed, true);
-        _shards[page.Number % Shards].Add(page);
+        return _shards[page.Number % Shards].Add(page);
     }
 
     public PageCacheCounts GetCounts()
@@ -70,13 +97,18 @@ internal sealed class PageCache
 
     public void Remove(uint number) => _shards[number % Shards].Remove(number);
 
-    private sealed class Shard(int places)
+    private sealed class Shard(int places, int pageBytes)
     {
         private readonly Lock _lock = new();
         private readonly Dictionary<uint, int> _index = [];
         private readonly CachedPage?[] _places = new CachedPage?[places];
+
+        // Of pages that are gone: never more than there are places.
+        private readonly Stack<byte[]> _spare = new();
         private int _hand;
         private PageCacheCounts _counts;
+
+        public long MemoriesMade { get; private set; }
 
         public PageCacheCounts GetCounts()
         {
@@ -97,16 +129,36 @@ internal sealed class PageCache
                 _counts = _counts with { Hits = _counts.Hits + 1 };
                 CachedPage page = _places[at]!;
                 page.WasUsed = true;
+                page.Pin();
                 return page;
             }
         }
 
-        public void Add(CachedPage page)
+        public byte[] TakeMemory()
+        {
+            lock (_lock)
+            {
+                if (_spare.TryPop(out byte[]? memory))
+                    return memory;
+                MemoriesMade++;
+            }
+
+            return GC.AllocateUninitializedArray<byte>(pageBytes, pinned: true);
+        }
+
+        public void GiveBack(CachedPage page)
+        {
+            page.Unpin();
+            lock (_lock)
+                Reuse(page);
+        }
+
+        public bool Add(CachedPage page)
         {
             lock (_lock)
             {
                 if (_index.ContainsKey(page.Number))
-                    return;
+                    return false;
                 while (_places[_hand] is { WasUsed: true } used)
                 {
                     used.WasUsed = false;
@@ -115,11 +167,16 @@ internal sealed class PageCache
 
                 CachedPage? old = _places[_hand];
                 if (old is not null)
+                {
                     Check.That(_index.Remove(old.Number));
+                    Reuse(old);
+                }
+
                 _counts = _counts with { Bytes = _counts.Bytes + page.Bytes.Length - (old?.Bytes.Length ?? 0) };
                 _places[_hand] = page;
                 _index.Add(page.Number, _hand);
                 _hand = (_hand + 1) % _places.Length;
+                return true;
             }
         }
 
@@ -129,9 +186,18 @@ internal sealed class PageCache
             {
                 if (!_index.Remove(number, out int at))
                     return;
-                _counts = _counts with { Bytes = _counts.Bytes - _places[at]!.Bytes.Length };
+                CachedPage old = _places[at]!;
+                _counts = _counts with { Bytes = _counts.Bytes - old.Bytes.Length };
                 _places[at] = null;
+                Reuse(old);
             }
+        }
+
+        /// <summary>Nobody finds the page any more; those who had found it have it pinned. Under the lock.</summary>
+        private void Reuse(CachedPage page)
+        {
+            if (!page.IsPinned && page.Bytes.Length == pageBytes && _spare.Count < places)
+                _spare.Push(page.Bytes);
         }
     }
 }

@@ -106,19 +106,21 @@ internal sealed unsafe class PageSource : IDisposable
         }
     }
 
-    /// <summary>The page, or an overflow page's whole run, from the cache.</summary>
+    /// <summary>The page, or an overflow page's whole run, from the cache; pinned for the caller.</summary>
     public CachedPage Load(uint number, ulong newest)
     {
         if (_cache!.Find(number) is { } cached)
             return cached;
-        var page = new CachedPage(number, _layout.PageBytes);
+        CachedPage page = _cache.NewPage(number);
         ReadPage(number, newest, page.Start);
         PageHeader* header = (PageHeader*)page.Start;
         if (header->Kind == PageKind.Overflow && header->Extent > 1)
         {
-            var run = new CachedPage(number, (long)header->Extent << _layout.Shift);
+            byte[] memory = GC.AllocateUninitializedArray<byte>(checked((int)((long)header->Extent << _layout.Shift)), pinned: true);
+            var run = new CachedPage(number, memory);
             ReadWhole(number, run.Bytes);
             CheckRun(number, run.Start, run.Bytes.Length);
+            _cache.GiveBack(page);
             page = run;
         }
 
@@ -126,7 +128,7 @@ internal sealed unsafe class PageSource : IDisposable
         return page;
     }
 
-    /// <summary>The page, if the cache has it; never with a map.</summary>
+    /// <summary>The page, if the cache has it, pinned for the caller; never with a map.</summary>
     public CachedPage? Cached(uint number) => _cache?.Find(number, countsMiss: false);
 
     /// <summary>
@@ -142,10 +144,12 @@ internal sealed unsafe class PageSource : IDisposable
             int read = _file.Read(pages.AsSpan(0, count * pageBytes), _layout.OffsetOf(first));
             for (int i = 0; i < count && (i + 1) * pageBytes <= read; i++)
             {
-                var page = new CachedPage(first + (uint)i, pageBytes);
+                CachedPage page = _cache!.NewPage(first + (uint)i);
                 pages.AsSpan(i * pageBytes, pageBytes).CopyTo(page.Bytes);
-                if (((PageHeader*)page.Start)->Kind == PageKind.Leaf && _layout.FaultOf(page.Start, page.Number, newest) is null)
-                    _cache!.Add(page);
+                if (((PageHeader*)page.Start)->Kind == PageKind.Leaf && _layout.FaultOf(page.Start, page.Number, newest) is null && _cache.Add(page))
+                    page.Unpin();
+                else
+                    _cache.GiveBack(page);
             }
         }
         catch (StorageException)

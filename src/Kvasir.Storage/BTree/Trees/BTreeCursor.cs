@@ -55,6 +55,7 @@ public sealed unsafe class BTreeCursor
         _transaction = bucket.Transaction;
         _isWriting = _transaction.Dirty is not null;
         _seenWrites = bucket.Writes;
+        _transaction.Register(this);
     }
 
     /// <summary>Stands on an entry.</summary>
@@ -210,15 +211,37 @@ public sealed unsafe class BTreeCursor
         Enter();
         ReadOnlySpan<byte> value = Bucket.FarValue(_transaction, _keyStart - NodePage.LeafCellHeader);
         if (_transaction.IsPositional)
-            _valueHolder = _transaction.Latest;
+            Hold(ref _valueHolder, _transaction.Latest);
         _transaction.Exit();
         return value;
+    }
+
+    /// <summary>The transaction is over, and nothing is read here any more.</summary>
+    internal void Unpin()
+    {
+        Hold(ref _valueHolder, null);
+        foreach (ref Step step in _path.AsSpan())
+            Hold(ref step.Holder, null);
+    }
+
+    private static void Hold(ref CachedPage? holder, CachedPage? page)
+    {
+        if (ReferenceEquals(holder, page))
+            return;
+        page?.Pin();
+        holder?.Unpin();
+        holder = page;
     }
 
     private bool Run(CursorMove move, ReadOnlySpan<byte> key)
     {
         Enter();
+
+        // The key may be the one that it stands on.
+        CachedPage? stoodOn = _depth == 0 ? null : _path[_depth - 1].Holder;
+        stoodOn?.Pin();
         Seek(move, key);
+        stoodOn?.Unpin();
         return Arrive(_isValid, move is CursorMove.First or CursorMove.NotLess or CursorMove.Greater);
     }
 
@@ -422,7 +445,7 @@ public sealed unsafe class BTreeCursor
         step.Number = number;
         step.Page = page;
         step.Index = index;
-        step.Holder = _transaction.Latest;
+        Hold(ref step.Holder, _transaction.Latest);
         _leaf = page;
         _count = NodePage.Header(page)->Count;
     }

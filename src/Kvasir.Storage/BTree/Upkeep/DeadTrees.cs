@@ -14,6 +14,7 @@ internal static unsafe class DeadTrees
         {
             byte* page = transaction.Node(tree.Page, (int)tree.Level);
             CachedPage? holder = transaction.Latest;
+            holder?.Pin();
             int count = NodePage.Header(page)->Count;
             for (int i = 0; i < count; i++)
             {
@@ -24,7 +25,7 @@ internal static unsafe class DeadTrees
             }
 
             transaction.FreeNode(tree.Page);
-            GC.KeepAlive(holder);
+            holder?.Unpin();
         }
 
         transaction.EndChange();

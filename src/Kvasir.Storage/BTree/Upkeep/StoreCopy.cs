@@ -87,6 +87,7 @@ internal sealed unsafe class StoreCopy
         _cancellation.ThrowIfCancellationRequested();
         byte* page = _transaction.Node(number, level);
         CachedPage? holder = _transaction.Latest;
+        holder?.Pin();
         CopyPages(number, page, 1);
         for (int i = 0; i < NodePage.Header(page)->Count; i++)
         {
@@ -96,7 +97,7 @@ internal sealed unsafe class StoreCopy
                 CopyEntry(NodePage.Cell(page, i));
         }
 
-        GC.KeepAlive(holder);
+        holder?.Unpin();
     }
 
     private void CopyEntry(byte* cell)
