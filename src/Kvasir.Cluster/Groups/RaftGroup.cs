@@ -35,6 +35,8 @@ namespace Kvasir.Cluster.Groups;
 /// </summary>
 public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 {
+    private static readonly TimeSpan s_unwantedPatience = TimeSpan.FromSeconds(5);
+
     private static readonly WriteRefusal s_notReady =
         new("TRYAGAIN", "this node leads the shard since a moment ago and is not ready yet; try again");
 
@@ -67,6 +69,9 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     // That the engine began with.
     private LogIndex _snapshot;
     private TimeSpan _leaseEnd = TimeSpan.MinValue;
+
+    // Since when this follower sleeps though the directory wants no copy on its leader's node.
+    private TimeSpan _unwantedSince = TimeSpan.MaxValue;
     private WriteRefusal _notServing = s_noLeader;
     private bool _serves;
     private bool _isUsed;
@@ -346,12 +351,25 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
 
     /// <summary>
     /// The copy that is wanted on the leader's node; nobody when none is. A group that sleeps is woken by the end of its leader's node: where
-    /// the node lives and only its copy was replaced, nothing else would tell this member that its leader is no more.
+    /// the node lives and only its copy was replaced, or was stopped in its sleep and is to be elsewhere, nothing else would tell this member
+    /// that its leader is no more. A leader that does lead wakes the group by itself when its copy is to be elsewhere.
     /// </summary>
     internal void HeedLeader(TimeSpan now, MemberId wanted)
     {
-        if (IsOut || wanted == MemberId.None || wanted == _member.Leader)
+        if (IsOut || !_member.IsQuiesced || _member.Leader == MemberId.None || wanted == _member.Leader)
+        {
+            _unwantedSince = TimeSpan.MaxValue;
             return;
+        }
+
+        if (wanted == MemberId.None)
+        {
+            if (_unwantedSince > now)
+                _unwantedSince = now;
+            if (now - _unwantedSince < s_unwantedPatience)
+                return;
+        }
+
         _member.PeerSuspected(now, _member.Leader);
         _host.Touch(this);
     }

@@ -117,7 +117,7 @@ public sealed partial class ClusterNode
         int transfers = 0;
         foreach (RaftGroup group in _host.Groups)
         {
-            if (group.IsQuiet && !group.IsServing && view.Group(group.Id) is { } wanted)
+            if (!group.IsServing && view.Group(group.Id) is { } wanted)
                 group.HeedLeader(now, wanted.MemberOn(group.Leader));
             if (!group.IsServing || view.Group(group.Id) is not { } record || IsAsItShallBe(group, record))
                 continue;

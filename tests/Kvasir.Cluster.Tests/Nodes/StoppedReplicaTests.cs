@@ -55,6 +55,22 @@ public sealed class StoppedReplicaTests
     }
 
     [Fact]
+    public void AGroupThatSleepsWakesWhenItsLeadersCopyIsMadeElsewhere()
+    {
+        ClusterWorld world = Filled(8, nodes: 4, out GroupId shard);
+        ClusterMember leader = world.Members.Single(m => m.Node.Host!.TryFind(shard, out RaftGroup? group) && group.IsServing);
+        ClusterMember[] keepers = [.. world.Members.Where(m => m.Node.Host!.TryFind(shard, out _))];
+        world.RunUntil(() => Array.TrueForAll(keepers, m => m.Group(shard).IsQuiet), "it sleeps");
+        leader.Do(_ => leader.Group(shard).Damaged(new CorruptionException("a table", 0, "so the test says")));
+        world.RunUntil(
+            () => world.Members[0].Node.View.Group(shard) is { IsSettled: true } record && !record.IsReplica(leader.Id), "another has it", seconds: 30);
+        world.RunUntil(() => !leader.Node.Host!.TryFind(shard, out _), "it is gone here");
+        world.Put(0, "key1", "new");
+        ClusterMember other = world.Members.Single(m => m != leader && !keepers.Contains(m));
+        world.RunUntil(() => other.Group(shard).AppliedIndex == other.Group(shard).LastIndex && other.Content(shard) == keepers.First(m => m != leader).Content(shard), "it has caught up");
+    }
+
+    [Fact]
     public void AnotherNodeTakesThePlaceOfACopyThatDiffers()
     {
         ClusterWorld world = Filled(2, nodes: 4, out GroupId shard);
