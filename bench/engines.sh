@@ -23,7 +23,8 @@
 #   `group_threads` is 64 threads (Batch, or an ordered store's Put) beside the peers' `group`. NAME_by_single: how many times the `single`
 #   of the same column. NAME_first is the first run, which meets untouched pages and code; NAME the median of three after it.
 # Hashes: engines without a journal, as FASTER has none; the same memory for records, the index on top. FASTER has many
-#   reads of the disk under way at once; both write their logs in the background. `log` and `lsm` are given one upsert at a time, as
+#   reads of the disk under way at once; both write their logs in the background. Every round of `overwrite` and `read` draws other keys;
+#   the rounds of `overwrite_again` and `read_again` all have those of the last overwrite, which are in memory and fit it. `log` and `lsm` are given one upsert at a time, as
 #   FASTER is, their threads in turn; `log64` and `lsm64` 64 together, as servers give them what pipelines and the log bring.
 #
 # Environment (defaults): SCALE=1 (of keys, operations and the file's size) DIR=artifacts/bench

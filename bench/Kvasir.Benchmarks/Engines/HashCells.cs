@@ -3,6 +3,8 @@ namespace Kvasir.Benchmarks.Engines;
 /// <summary>Loads, writes over and reads, from one thread or several; the same for every subject.</summary>
 internal static class HashCells
 {
+    private const ulong Seed = 88172645463325252;
+
     public static void Run(CellArguments arguments)
     {
         long keys = arguments.Number("--keys", 1_000_000);
@@ -26,21 +28,31 @@ internal static class HashCells
 
             worker.Finish();
         }));
-        Cells.Repeat("overwrite", operations / threads * threads, () => Draw((worker, key, i) => worker.Upsert(key, values.At(i))));
+        // Every round draws other keys. One that drew those of the round before would, where memory has room for a tenth of the keys, find all of
+        // them in memory: that is a cell of its own.
+        int round = 0;
+        Cells.Repeat("overwrite", operations / threads * threads, () => Draw(round++, Upsert));
+        int last = round - 1;
+        Cells.Repeat("overwrite_again", operations / threads * threads, () => Draw(last, Upsert));
         long found = 0;
-        Cells.Repeat("read", operations / threads * threads, () => found = Draw(static (worker, key, _) => worker.Read(key)));
+        Cells.Repeat("read", operations / threads * threads, () => found = Draw(round++, Read));
+        Cells.Repeat("read_again", operations / threads * threads, () => found = Math.Min(found, Draw(last, Read)));
         if (found != operations / threads * threads)
             throw new InvalidOperationException($"{found} of {operations} reads found their key");
         store.PrintOwn(keys);
         Cells.PrintPeakMemory();
 
-        long Draw(Action<IHashWorker, byte[], long> operation)
+        void Upsert(IHashWorker worker, byte[] key, long i) => worker.Upsert(key, values.At(i));
+
+        static void Read(IHashWorker worker, byte[] key, long i) => worker.Read(key);
+
+        long Draw(int round, Action<IHashWorker, byte[], long> operation)
         {
             long all = 0;
             Cells.Together(threads, id =>
             {
                 using IHashWorker worker = store.NewWorker();
-                var places = new BenchKeys(keys, seed: 88172645463325252 + (ulong)id);
+                var places = new BenchKeys(keys, seed: Seed + (ulong)((round * threads) + id));
                 byte[] key = new byte[BenchKeys.KeyBytes];
                 for (long i = 0; i < operations / threads; i++)
                 {
