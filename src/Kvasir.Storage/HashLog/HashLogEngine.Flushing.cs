@@ -289,7 +289,7 @@ internal sealed unsafe partial class HashLogEngine
 
             // The one below was the newest in the files until now.
             if (TailRecord.DiskBelow(record) is var below and not Location.None)
-                _table.AddDead(below);
+                _table.NoteDead(below);
             Volatile.Write(ref record->Home, home);
         }
 

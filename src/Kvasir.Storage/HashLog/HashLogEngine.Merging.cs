@@ -178,12 +178,13 @@ internal sealed unsafe partial class HashLogEngine
 
     private LogMerge BeginMerge(List<SegmentFile> inputs)
     {
-        // In this order: a view that comes later sees at least what was flushed by then.
+        // In this order: a view that comes later sees at least what was flushed by then, or was about to be led there, and superseded what is dead.
         ulong flushed = Volatile.Read(ref _flushedSequence);
+        List<DeadMarks> dead = [.. inputs.Select(static s => s.MarkDead())];
         ulong[] snapshots = _snapshots.Sequences();
         foreach (SegmentFile input in inputs)
             input.IsBusy = true;
-        return new LogMerge(inputs, flushed, snapshots, _manifest.State.Ranges, _environment.ExpiryHorizonMs)
+        return new LogMerge(inputs, dead, flushed, snapshots, _manifest.State.Ranges, _environment.ExpiryHorizonMs)
         {
             Outputs = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes),
         };
@@ -198,13 +199,16 @@ internal sealed unsafe partial class HashLogEngine
                 return false;
             read += merge.RecordBytes;
             Interlocked.Add(ref _mergeBytesRead, merge.RecordBytes);
+            if (merge.IsKnownDead)
+                continue;
             ulong token = merge.Token;
             uint check = KeyCheck.Of(record.Key, _identity);
             ulong supersededBy;
             int ticket = _epoch.Enter();
             merge.Prefetch(_index);
+            bool isDead = merge.IsUnwatched && IsDeadFor(token, check, merge);
             _epoch.Leave(ticket);
-            if (merge.IsUnwatched && IsDeadFor(token, check, merge))
+            if (isDead)
                 continue;
             using (KeyIndex.HeldShard held = _index.Lock(token))
                 supersededBy = SupersededAt(held, token, check, merge.Location, merge.FlushedSequence);
@@ -231,16 +235,14 @@ internal sealed unsafe partial class HashLogEngine
     /// <summary>
     /// Whether the newest version in the files, as of the beginning of a merge without snapshots, is in memory, too, and is another than
     /// this one. Whatever still names this one then lies below that in memory, is never read, and goes before the name is given again
-    /// (<see cref="SegmentTable"/>). Without the lock, which writers want: a chain is a walk over memory.
+    /// (<see cref="SegmentTable"/>). Without the lock, which writers want: a chain is a walk over memory. Inside the epoch.
     /// </summary>
     private bool IsDeadFor(ulong token, uint check, LogMerge merge)
     {
-        int ticket = _epoch.Enter();
         ulong at = _index.Lookup(token, check);
         while (Location.IsMemory(at) && TailRecord.At(at)->Sequence > merge.FlushedSequence)
             at = Volatile.Read(ref TailRecord.At(at)->Previous);
         ulong home = Location.IsMemory(at) ? Volatile.Read(ref TailRecord.At(at)->Home) : Location.None;
-        _epoch.Leave(ticket);
         return home != Location.None && home != merge.Location;
     }
 
@@ -297,7 +299,6 @@ internal sealed unsafe partial class HashLogEngine
             Commit(added, merge.Outputs, state.With(added.Select(s => s.Facts), removed, state.Ranges));
         }
 
-        merge.Outputs.Dispose();
         foreach (SegmentFile segment in added)
         {
             segment.HeldBy = merge.OldestSnapshot;
@@ -306,7 +307,7 @@ internal sealed unsafe partial class HashLogEngine
 
         foreach (ref readonly MergeMove move in merge.Moves.Items)
             Lead(move, added);
-        merge.Moves.Dispose();
+        merge.Dispose();
         lock (_installing)
             Volatile.Write(ref _segments, [.. _segments.Where(s => !merge.Inputs.Contains(s)), .. added]);
         foreach (SegmentFile input in merge.Inputs)

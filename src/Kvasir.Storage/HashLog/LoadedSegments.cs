@@ -19,7 +19,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
     public static LoadedSegments Load(string folder, EngineEnvironment environment, LogState state, ReclamationEpoch epoch, SegmentHandles handles)
     {
         var index = new KeyIndex(environment.Memory, epoch, state.Segments.Sum(s => s.Entries));
-        var table = new SegmentTable();
+        var table = new SegmentTable(environment.Memory);
         var segments = new List<SegmentFile>();
         try
         {
@@ -116,7 +116,7 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
                 continue;
             }
 
-            table.AddDead(*there);
+            table.NoteDead(*there);
             *there = location;
         }
     }

@@ -8,7 +8,7 @@ namespace Kvasir.Storage.HashLog.Merge;
 
 /// <summary>A merge under way: what it reads, what it has written, and by what it decides.</summary>
 internal sealed class LogMerge(
-    List<SegmentFile> inputs, ulong flushedSequence, ulong[] snapshots, RangeDeletions ranges, long expiryHorizonMs) : IDisposable
+    List<SegmentFile> inputs, List<DeadMarks> dead, ulong flushedSequence, ulong[] snapshots, RangeDeletions ranges, long expiryHorizonMs) : IDisposable
 {
     // What the inputs are read with, together and each.
     private const int PartBytesTotal = 4 << 20;
@@ -34,6 +34,12 @@ internal sealed class LogMerge(
     /// <summary>Nobody looks at what was superseded before it began, and nobody will.</summary>
     public bool IsUnwatched => snapshots.Length == 0;
 
+    /// <summary>
+    /// The record that <see cref="MoveNext"/> gave was superseded before the merge began, and no snapshot is older than what superseded it:
+    /// whatever still names it is never read. All that is known of it are its bytes.
+    /// </summary>
+    public bool IsKnownDead => _current!.IsDead;
+
     /// <summary>Of the record that <see cref="MoveNext"/> gave.</summary>
     public ulong Location => _current!.Location;
 
@@ -52,9 +58,9 @@ internal sealed class LogMerge(
         {
             _begun = true;
             int partBytes = (int)Math.Clamp(PartBytesTotal / inputs.Count, PartBytesMin, PartBytesMax);
-            foreach (SegmentFile input in inputs)
+            for (int i = 0; i < inputs.Count; i++)
             {
-                var head = new MergeInput(input, partBytes);
+                var head = new MergeInput(inputs[i], partBytes, IsUnwatched ? dead[i] : null);
                 if (head.MoveNext())
                     _heads.Add(head);
             }
@@ -62,17 +68,29 @@ internal sealed class LogMerge(
         else if (_current is not null && !_current.MoveNext())
         {
             _heads.Remove(_current);
+            _current = null;
         }
 
-        _current = null;
-        foreach (MergeInput head in _heads)
-        {
-            if (_current is null || head.Token < _current.Token)
-                _current = head;
-        }
+        // What is dead comes out of turn.
+        if (_current is not { IsDead: true })
+            _current = FirstHead();
 
         record = _current is null ? default : _current.Record;
         return _current is not null;
+    }
+
+    private MergeInput? FirstHead()
+    {
+        MergeInput? first = null;
+        foreach (MergeInput head in _heads)
+        {
+            if (head.IsDead)
+                return head;
+            if (first is null || head.Token < first.Token)
+                first = head;
+        }
+
+        return first;
     }
 
     /// <summary>What becomes of a record.</summary>
@@ -130,6 +148,8 @@ internal sealed class LogMerge(
     {
         Outputs.Dispose();
         Moves.Dispose();
+        foreach (DeadMarks marks in dead)
+            marks.Dispose();
     }
 
     private bool IsSeenBefore(ulong sequence) => snapshots.Length > 0 && snapshots[0] < sequence;

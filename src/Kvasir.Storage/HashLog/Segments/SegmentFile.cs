@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.HashLog.Index;
 
@@ -16,6 +17,7 @@ internal sealed class SegmentFile : IDisposable
     private ulong _heldBy = NotHeld;
     private long _deadBytes;
     private long _deadEntries;
+    private DeadRecords? _dead;
 
     private SegmentFile(SegmentHandles handles, string path, ulong identity, SegmentFacts facts)
     {
@@ -146,7 +148,28 @@ internal sealed class SegmentFile : IDisposable
         Interlocked.Add(ref _deadBytes, bytes);
     }
 
-    public void Dispose() => _handles.Close(this);
+    /// <summary>Where a record is garbage, for the next merge. One at a time: whoever opens the engine, then the job that flushes.</summary>
+    public void NoteDead(uint offsetUnits, MemoryBudget budget)
+    {
+        DeadRecords? dead = _dead;
+        if (dead is null)
+            Volatile.Write(ref _dead, dead = new DeadRecords(budget));
+        dead.Add(offsetUnits);
+    }
+
+    /// <summary>What was noted until now, and is still being noted maybe.</summary>
+    public DeadMarks MarkDead()
+    {
+        var marks = new DeadMarks(Facts.Bytes);
+        Volatile.Read(ref _dead)?.CopyTo(marks);
+        return marks;
+    }
+
+    public void Dispose()
+    {
+        _handles.Close(this);
+        _dead?.Free();
+    }
 
     private void ReadWhole(Span<byte> to, long offset)
     {

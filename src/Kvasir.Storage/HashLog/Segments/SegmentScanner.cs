@@ -60,10 +60,10 @@ internal sealed class SegmentScanner
     /// The key of the record behind the one that this gave before, or behind the current one, as long as what was read last has it; its
     /// checksum is not looked at yet.
     /// </summary>
-    public bool TryPeek(out ReadOnlySpan<byte> key)
+    public bool TryPeek(out ReadOnlySpan<byte> key, out long offset)
     {
         key = default;
-        _peekAt = Math.Max(_peekAt, End);
+        offset = _peekAt = Math.Max(_peekAt, End);
         long end = _partAt + _partLength;
         ReadOnlySpan<byte> rest = _peekAt < _partAt || _peekAt > end ? default : _part.AsSpan((int)(_peekAt - _partAt), (int)(end - _peekAt));
         if (rest.Length < SegmentFormat.RecordHeaderBytes)

@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.HashLog.Index;
 
 namespace Kvasir.Storage.HashLog.Segments;
@@ -7,7 +8,7 @@ namespace Kvasir.Storage.HashLog.Segments;
 /// The open segments by the number that locations name them with. A number is given again only after nobody can hold a location
 /// of the segment that had it.
 /// </summary>
-internal sealed class SegmentTable
+internal sealed class SegmentTable(MemoryBudget budget)
 {
     private readonly Lock _lock = new();
     private readonly Queue<(int Slot, ulong Sequence)> _free = new();
@@ -61,4 +62,15 @@ internal sealed class SegmentTable
 
     /// <summary>The record at a location is garbage from now on.</summary>
     public void AddDead(ulong location) => this[location].AddDead(Location.Length(location));
+
+    /// <summary>
+    /// The same, noted for the next merge of its segment: a newer version of its key is in the files. By whoever opens the engine, then by the
+    /// job that flushes, which keeps the segment from being closed meanwhile (<see cref="Readers.ReclamationEpoch"/>).
+    /// </summary>
+    public void NoteDead(ulong location)
+    {
+        SegmentFile segment = this[location];
+        segment.AddDead(Location.Length(location));
+        segment.NoteDead((uint)(Location.Offset(location) / Location.UnitBytes), budget);
+    }
 }
