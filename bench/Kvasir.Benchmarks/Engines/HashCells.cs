@@ -33,9 +33,9 @@ internal static class HashCells
         int round = 0;
         Cells.Repeat("overwrite", operations / threads * threads, () => Draw(round++, Upsert));
         int last = round - 1;
-        Cells.Repeat("overwrite_again", operations / threads * threads, () => Draw(last, Upsert));
         long found = 0;
         Cells.Repeat("read", operations / threads * threads, () => found = Draw(round++, Read));
+        Cells.Repeat("overwrite_again", operations / threads * threads, () => Draw(last, Upsert));
         Cells.Repeat("read_again", operations / threads * threads, () => found = Math.Min(found, Draw(last, Read)));
         if (found != operations / threads * threads)
             throw new InvalidOperationException($"{found} of {operations} reads found their key");
