@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Primitives;
 using Kvasir.Storage.Buffered;
 using Kvasir.Storage.Engines;
@@ -155,6 +156,10 @@ internal sealed unsafe partial class HashLogEngine
         while (candidates.MoveNext())
         {
             ulong location = candidates.Current;
+
+            // Where the value lies is known by the first line only: the others would be waited for after it.
+            if (Sse.IsSupported && Location.IsMemory(location))
+                TailRecord.Prefetch(TailRecord.At(location));
             bool isOther = false;
             bool isThere = false;
             while (Location.IsMemory(location))

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Kvasir.Primitives;
 using Kvasir.Storage.HashLog.Index;
 
@@ -55,6 +56,10 @@ internal sealed unsafe class PendingEntries(KeyIndex index, PendingLinks links)
     public TailRecord* Find(ulong token, ReadOnlySpan<byte> key, ulong sequence)
     {
         uint next = Volatile.Read(ref _next);
+
+        // Mostly none is of this key. Whatever was here by then is, or has gone to the index, where the reader looks next.
+        if (Vector512.IsHardwareAccelerated && !HasAny(token))
+            return null;
         uint first = Volatile.Read(ref _first);
         for (int left = (int)(next - first); left > 0; left--)
         {
@@ -67,6 +72,14 @@ internal sealed unsafe class PendingEntries(KeyIndex index, PendingLinks links)
         }
 
         return null;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool HasAny(ulong token)
+    {
+        bool has = Vector512.EqualsAny(Vector512.LoadUnsafe(ref _tokens[0]), Vector512.Create(token));
+        Volatile.ReadBarrier();
+        return has;
     }
 
     /// <summary>Leads the index to all of them.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
 
@@ -10,6 +11,9 @@ namespace Kvasir.Storage.HashLog.Tail;
 internal sealed unsafe class TailLog
 {
     private const long FirstChunkBytes = 64 << 10;
+
+    // Beyond the end of a chunk nothing comes of it.
+    private const int AheadBytes = 512;
 
     private readonly MemoryBudget _budget;
     private readonly long _chunkBytesMax;
@@ -50,6 +54,9 @@ internal sealed unsafe class TailLog
             record = _active!.Place(bytes);
         }
 
+        // Of the records after this one: the first atomic operation behind a write waits until all of it is in the cache.
+        if (Sse.IsSupported)
+            TailRecord.Prefetch((TailRecord*)((byte*)record + AheadBytes));
         record->Previous = 0;
         record->Sequence = sequence;
         record->Home = 0;
