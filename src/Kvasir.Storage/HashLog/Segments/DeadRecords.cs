@@ -5,7 +5,7 @@ namespace Kvasir.Storage.HashLog.Segments;
 
 /// <summary>
 /// Where in a segment records lie that a flush has superseded: four bytes for each, outside the garbage-collected heap, so that a merge need
-/// not ask the index for them, which is most of what a merge costs. Nothing depends on its being complete: what is not here is found by way
+/// not ask the index for them, which is much of what a merge costs. Nothing depends on its being complete: what is not here is found by way
 /// of the index. One adds at a time; meanwhile another may read, and finds at least what was there when it began.
 /// </summary>
 internal sealed unsafe class DeadRecords(MemoryBudget budget)
