@@ -26,7 +26,10 @@ public sealed record StoreOptions
     /// </summary>
     public TimeSpan SyncInterval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>A journal that holds more is made shorter, by flushing what it guards: the next start replays no more than this. At least 1.</summary>
+    /// <summary>
+    /// A journal that holds more is made shorter, by flushing what it guards: the next start replays no more than this. Its files may take some
+    /// segments more: the one that is written to, and one for the next. At least 1.
+    /// </summary>
     public long JournalBytesMax { get; init; } = 256L << 20;
 
     /// <summary>Threads for flushes and compactions: 1 to <see cref="BackgroundThreadsMax"/>.</summary>
