@@ -204,11 +204,12 @@ public sealed class SimulatedNetwork
             arrives = link.LastArrival;
         link.LastArrival = arrives;
         link.Bytes += message.Length;
-        (NodeId sender, int life) = (from.Self, to.Life);
-        _events.At(arrives, () => Arrive(from, sender, to, link, message, life));
+        (NodeId sender, NodeId addressed, int life) = (from.Self, to.Self, to.Life);
+        _events.At(arrives, () => Arrive(from, sender, to, addressed, link, message, life));
     }
 
-    private void Arrive(SimulatedTransport from, NodeId sender, SimulatedTransport to, SimulatedLink link, MessageBuffer message, int life)
+    private void Arrive(
+        SimulatedTransport from, NodeId sender, SimulatedTransport to, NodeId addressed, SimulatedLink link, MessageBuffer message, int life)
     {
         link.Bytes -= message.Length;
         if (link.IsFull && link.Bytes <= Behaviour.LinkBytesMax / 2)
@@ -217,7 +218,8 @@ public sealed class SimulatedNetwork
             from.Run(() => from.Listener.Writable(to.Self));
         }
 
-        if (link.IsCut || to.Life != life || to.IsDown || !KnowEachOther(from, to))
+        // Another node may be there by now: connections begin with a look at who answers.
+        if (link.IsCut || to.Life != life || to.Self != addressed || to.IsDown || !KnowEachOther(from, to))
         {
             Lose(from, to, message);
             return;

@@ -62,6 +62,19 @@ public sealed class SimulatedNetworkTests
     }
 
     [Fact]
+    public void WhatIsSentToANodeDoesNotReachAnotherThatTookItsPlace()
+    {
+        _fromB.Crash();
+        Send(_fromA, s_b, 1);
+        _fromB.Rename(new NodeId(9));
+        _fromB.Restart();
+        Send(_fromA, new NodeId(9), 1);
+        _events.RunUntil(TimeSpan.FromSeconds(1));
+        Assert.Single(_b.Heard, "1:0");
+        Assert.Equal(1, _network.Lost);
+    }
+
+    [Fact]
     public void ACutLinkLetsNothingThroughNotEvenWhatIsOnItsWay()
     {
         Send(_fromA, s_b, 1);
