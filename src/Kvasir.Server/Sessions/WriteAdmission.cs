@@ -4,7 +4,7 @@ using Kvasir.Storage.Engines;
 namespace Kvasir.Server.Sessions;
 
 /// <summary>
-/// Whether an engine will take the keys of a command: asked before the command runs, so that nothing gets into a log that its engine, or
+/// Whether an engine will take the keys and values of a command: asked before the command runs, so that nothing gets into a log that its engine, or
 /// another replica's, could not take. Commands that can add no key always run: reads, deletions and deadlines go on when there is
 /// no room.
 /// </summary>
