@@ -196,6 +196,19 @@ public sealed class PeerGreetingTests
         a.Heard.WaitTold("+2 -2 +2 -2 +2");
     }
 
+    /// <summary>Whoever sent it may have let go of that connection since. Nobody can tell until its end is heard; it might be the only one that is left.</summary>
+    [Fact]
+    public void AGreetingThatIsReadWhenTheLinkHasEndedMakesOneMoreThatEndsToo()
+    {
+        using PeerNode a = new(1);
+        using RawPeer crossing = new(a.Transport);
+        RawPeer.Linked(a, 2).Dispose();
+        a.Heard.WaitTold("+2 -2");
+        crossing.Send(RawPeer.Greeting(RawPeer.Hello(2, 1)));
+        crossing.Dispose();
+        a.Heard.WaitTold("+2 -2 +2 -2");
+    }
+
     [Fact]
     public void TheNodeWithTheLowerNumberChooses()
     {

@@ -210,16 +210,17 @@ public sealed class TcpTransportTests
     [Fact]
     public void APeerThatMovedIsFoundWhereItIsNow()
     {
-        using PeerNode a = new(1);
+        using PeerNode a = new(1), moved = new(2);
         PeerNode b = new(2);
-        PeerAddress former = b.Address;
-        PeerNode.Introduce(a, b);
+
+        // It does not know where the other is, and greets nobody: a greeting that is read when the link has ended makes one more.
+        a.Transport.SetPeers([b.Address]);
+        a.Heard.WaitTold("+2");
         b.Dispose();
         a.Heard.WaitTold("+2 -2");
-        using PeerNode moved = new(2);
-        Assert.NotEqual(former, moved.Address);
         a.Transport.SetPeers([moved.Address]);
         a.Heard.WaitTold("+2 -2 +2");
+        moved.Heard.WaitTold("+1");
     }
 
     [Fact]
