@@ -185,7 +185,7 @@ internal sealed partial class EngineConversion
             {
                 ReadOnlySpan<byte> key = rows.Key;
                 ReadOnlySpan<byte> value = rows.Value;
-                RefuseTooLong(key, value);
+                RefuseMisfit(Misfit.Of(key, value, Filled, _status.To));
                 _batch.Put(key, value, rows.ExpiresAtMs);
                 bytes += key.Length + value.Length;
             }
@@ -399,9 +399,7 @@ internal sealed partial class EngineConversion
         {
             if (batch.IsEmpty)
                 continue;
-            BatchReader operations = new(batch);
-            while (Filled.KeyBytesMax < batch.Length && operations.MoveNext())
-                RefuseTooLong(operations.Key, operations.Value);
+            RefuseMisfit(Misfit.Of(batch, Filled, _status.To));
             _batches.Add(new LoggedBatch(_gathered.Length, batch.Length, _feed.ReadUpTo));
             _gathered.Append(batch);
         }
@@ -444,11 +442,9 @@ internal sealed partial class EngineConversion
             throw new UnfitException($"there are more keys than the engine {_status.To} may hold: {_status.Rows} were copied, and it takes {Filled.KeysLeft} more; delete some, or give more memory, and begin again");
     }
 
-    private void RefuseTooLong(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    private static void RefuseMisfit(string? misfit)
     {
-        if (key.Length > Filled.KeyBytesMax)
-            throw new UnfitException($"there is a key of {key.Length} bytes, and the engine {_status.To} takes keys of at most {Filled.KeyBytesMax}");
-        if (value.Length > Filled.ValueBytesMax)
-            throw new UnfitException($"there is a value of {value.Length} bytes, and the engine {_status.To} takes values of at most {Filled.ValueBytesMax}");
+        if (misfit is not null)
+            throw new UnfitException("there is " + misfit);
     }
 }

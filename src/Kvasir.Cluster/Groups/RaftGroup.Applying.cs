@@ -141,7 +141,7 @@ public sealed partial class RaftGroup
                 }
 
                 Check.That(reader.StreamId == group.Id.Value, $"entry {index} of group {group.Id} writes to stream {reader.StreamId}");
-                if (Misfit(reader.Bytes, group.Replica.Engine) is { } misfit)
+                if (Misfit.Of(reader.Bytes, group.Replica.Engine) is { } misfit)
                 {
                     // A leader has proposed it that did not know yet which engines there are. It is applied when the replica is back in an
                     // engine that takes it.

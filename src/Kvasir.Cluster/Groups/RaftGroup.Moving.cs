@@ -94,24 +94,6 @@ public sealed partial class RaftGroup
         engine.ExpectReads(_serves);
     }
 
-    /// <summary>What of a batch is longer than an engine takes; null where nothing is.</summary>
-    private static string? Misfit(ReadOnlySpan<byte> batch, IStorageEngine engine)
-    {
-        int keyBytesMax = engine.KeyBytesMax;
-        if (batch.Length <= keyBytesMax)
-            return null;
-        var reader = new BatchReader(batch);
-        while (reader.MoveNext())
-        {
-            if (reader.Key.Length > keyBytesMax && reader.Kind != BatchOperationKind.DeleteRange)
-                return $"a key of {reader.Key.Length} bytes, and the engine takes keys of at most {keyBytesMax}";
-            if (reader.Value.Length > engine.ValueBytesMax)
-                return $"a value of {reader.Value.Length} bytes, and the engine takes values of at most {engine.ValueBytesMax}";
-        }
-
-        return null;
-    }
-
     /// <summary>Publishes entries one by one: what is not stable may have to be forgotten again, from any of them on.</summary>
     private sealed class TailSink(RaftGroup group, IStorageEngine engine, long bytesMax) : IEntrySink
     {
@@ -131,7 +113,7 @@ public sealed partial class RaftGroup
             ReadOnlySpan<byte> batch = kind == EntryKind.Normal ? EntryParts.BatchOf(group.Id, index, bytes) : [];
             if (batch.IsEmpty)
                 return;
-            if (Misfit(batch, engine) is { } misfit)
+            if (Misfit.Of(batch, engine) is { } misfit)
                 throw new UnfitException($"there is {misfit}");
             engine.Stage(batch);
             engine.Publish(new LogPosition(index.Value));

@@ -123,8 +123,10 @@ public sealed class DurableStore : IDisposable
     {
         if (batch.Count == 0)
             return;
-        if (Engine.KeyBytesMax < batch.Bytes.Length)
-            RefuseTooLong(batch);
+
+        // The journal would keep what the engine can never take.
+        if (Misfit.Of(batch.Bytes, Engine) is { } misfit)
+            throw new ArgumentException(misfit, nameof(batch));
         QueuedWrite write;
         bool leads;
         lock (_lock)
@@ -158,19 +160,6 @@ public sealed class DurableStore : IDisposable
             throw new IndexFullException(failure.Message, failure);
         if (failure is not null)
             throw new WritesStoppedException(failure.Message, failure);
-    }
-
-    // The journal would keep what the engine can never take.
-    private void RefuseTooLong(WriteBatch batch)
-    {
-        var reader = new BatchReader(batch.Bytes);
-        while (reader.MoveNext())
-        {
-            if (reader.Key.Length > Engine.KeyBytesMax)
-                throw new ArgumentException($"a key of {reader.Key.Length} bytes; this engine takes keys of at most {Engine.KeyBytesMax}", nameof(batch));
-            if (reader.Value.Length > Engine.ValueBytesMax)
-                throw new ArgumentException($"a value of {reader.Value.Length} bytes; this engine takes values of at most {Engine.ValueBytesMax}", nameof(batch));
-        }
     }
 
     /// <summary>See <see cref="IStorageEngine.Get"/>.</summary>

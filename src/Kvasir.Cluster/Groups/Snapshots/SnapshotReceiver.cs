@@ -48,7 +48,7 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
         while (SnapshotCodec.TryReadRow(ref content, out ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value, out long expiresAtMs))
         {
             // Where it comes from another engine has it.
-            if (key.Length > Engine.KeyBytesMax || value.Length > Engine.ValueBytesMax)
+            if (Misfit.Of(key, value, Engine) is not null)
                 return false;
             _rows.Put(key, value, expiresAtMs);
         }
