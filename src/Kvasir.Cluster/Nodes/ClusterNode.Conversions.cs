@@ -137,7 +137,7 @@ public sealed partial class ClusterNode
         long keysLeft = keysMax == long.MaxValue ? long.MaxValue : Math.Max(0, keysMax - replica.Engine.GetStatistics().EstimatedKeys);
         return new SharedLimits(
             Math.Min(from.KeyBytesMax, to.KeyBytesMax), from.KeyBytesMax < to.KeyBytesMax ? move.From : move.To,
-            Math.Min(from.ValueBytesMax, to.ValueBytesMax),
+            Math.Min(from.ValueBytesMax, to.ValueBytesMax), from.ValueBytesMax < to.ValueBytesMax ? move.From : move.To,
             keysLeft, from.KeysMax < to.KeysMax ? move.From : move.To);
     }
 

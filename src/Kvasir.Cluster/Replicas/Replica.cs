@@ -51,7 +51,7 @@ public sealed class Replica
     public SharedLimits? Shared
     {
         get => _shared;
-        internal set
+        set
         {
             _shared = value;
             IsLimited = value is not null || Limits(Engine);
@@ -174,6 +174,7 @@ public sealed class Replica
 /// <param name="KeyBytesMax">The longest key.</param>
 /// <param name="KeyEngine">Whose limit that is.</param>
 /// <param name="ValueBytesMax">The longest value.</param>
+/// <param name="ValueEngine">Whose limit that is.</param>
 /// <param name="KeysLeft">How many more keys, as it was last reckoned.</param>
 /// <param name="RoomEngine">Whose limit that is.</param>
-public sealed record SharedLimits(int KeyBytesMax, string KeyEngine, int ValueBytesMax, long KeysLeft, string RoomEngine);
+public sealed record SharedLimits(int KeyBytesMax, string KeyEngine, int ValueBytesMax, string ValueEngine, long KeysLeft, string RoomEngine);

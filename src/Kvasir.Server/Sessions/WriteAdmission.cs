@@ -13,6 +13,9 @@ internal static class WriteAdmission
     // What a value is kept with, and more than that.
     private const int ValueHeaderBytes = 64;
 
+    // What it is kept with at least, which says its type.
+    private const int ValueTypeBytes = 1;
+
     /// <summary>The longest value as a client sees it.</summary>
     public static int ValueBytesMax(Replica replica) =>
         replica.ValueBytesMax == int.MaxValue ? int.MaxValue : replica.ValueBytesMax - ValueHeaderBytes;
@@ -43,14 +46,34 @@ internal static class WriteAdmission
             || Admits(context, replica, context.Argument(late), keysLeft <= 1, ref keys, keysLeft);
     }
 
-    /// <summary>As the other one, for the one key that a command writes to another database.</summary>
-    public static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key)
+    /// <summary>As the other one, for the one key that a command writes to a database that it names itself, with a value that is there.</summary>
+    public static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
+    {
+        if (!AdmitsRewrite(context, replica, key, value))
+            return false;
+        long keys = 0;
+        long keysLeft = replica.KeysLeft;
+        return !replica.IsLimited || Admits(context, replica, key, keysLeft == 0, ref keys, keysLeft);
+    }
+
+    /// <summary>
+    /// As the other ones, for what a command makes of a value that is there, up to the last byte that there is room for: it may have come
+    /// with a conversion, and it may be longer than one that is under way allows.
+    /// </summary>
+    public static bool AdmitsRewrite(CommandContext context, Replica replica, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
     {
         if (!replica.IsLimited)
             return true;
-        long keys = 0;
-        long keysLeft = replica.KeysLeft;
-        return Admits(context, replica, key, keysLeft == 0, ref keys, keysLeft);
+        if (key.Length > replica.KeyBytesMax)
+        {
+            RefuseKey(context, replica);
+            return false;
+        }
+
+        if (value.Length <= replica.ValueBytesMax - ValueTypeBytes)
+            return true;
+        RefuseValue(context, replica);
+        return false;
     }
 
     /// <summary>As the other one, for keys that a command makes up.</summary>
@@ -60,7 +83,7 @@ internal static class WriteAdmission
         if (!replica.IsLimited)
             return true;
         long keys = 0;
-        long keysLeft = replica.Engine.KeysLeft;
+        long keysLeft = replica.KeysLeft;
         for (long i = 0; i < count; i++)
         {
             if (!Admits(context, replica, keyAt(i), isNear: count > keysLeft, ref keys, keysLeft))
@@ -77,21 +100,33 @@ internal static class WriteAdmission
         {
             if (context.Argument(i).Length <= valueBytesMax)
                 continue;
-            context.Reply.Error(
-                $"ERR value is longer than {valueBytesMax} bytes, the most that engine {replica.Options.Engine} of keyspace {replica.Options.Name} takes");
+            RefuseValue(context, replica);
             return false;
         }
 
         return true;
     }
 
+    /// <summary>Names the engine whose limit it is: while copies have one or another, it need not be this replica's.</summary>
+    public static void RefuseValue(CommandContext context, Replica replica)
+    {
+        string engine = replica.Shared is { } shared && shared.ValueBytesMax < replica.Engine.ValueBytesMax ? shared.ValueEngine : replica.Options.Engine;
+        context.Reply.Error(
+            $"ERR value is longer than {ValueBytesMax(replica)} bytes, the most that engine {engine} of keyspace {replica.Options.Name} takes");
+    }
+
+    private static void RefuseKey(CommandContext context, Replica replica)
+    {
+        string engine = replica.Shared is { } shared && shared.KeyBytesMax < replica.Engine.KeyBytesMax ? shared.KeyEngine : replica.Options.Engine;
+        context.Reply.Error(
+            $"ERR key is longer than {replica.KeyBytesMax} bytes, the most that engine {engine} of keyspace {replica.Options.Name} takes");
+    }
+
     private static bool Admits(CommandContext context, Replica replica, ReadOnlySpan<byte> key, bool isNear, ref long keys, long keysLeft)
     {
         if (key.Length > replica.KeyBytesMax)
         {
-            string engine = replica.Shared is { } shared && shared.KeyBytesMax < replica.Engine.KeyBytesMax ? shared.KeyEngine : replica.Options.Engine;
-            context.Reply.Error(
-                $"ERR key is longer than {replica.KeyBytesMax} bytes, the most that engine {engine} of keyspace {replica.Options.Name} takes");
+            RefuseKey(context, replica);
             return false;
         }
 

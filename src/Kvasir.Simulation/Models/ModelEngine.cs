@@ -40,7 +40,7 @@ public sealed class ModelEngine : IOrderedEngine
     private bool _disposed;
     private long _userBytes;
 
-    private ModelEngine(string folder, EngineEnvironment environment)
+    internal ModelEngine(string folder, EngineEnvironment environment)
     {
         _environment = environment;
         _file = new ModelFile(environment.Files, folder);
@@ -54,6 +54,8 @@ public sealed class ModelEngine : IOrderedEngine
     }
 
     public static ModelEngine Open(string folder, EngineEnvironment environment) => new(folder, environment);
+
+    public int ValueBytesMax { get; internal init; } = int.MaxValue;
 
     public LogPosition PublishedPosition
     {
@@ -90,6 +92,7 @@ public sealed class ModelEngine : IOrderedEngine
             var reader = new BatchReader(batch);
             while (reader.MoveNext())
             {
+                Check.That(reader.Kind == BatchOperationKind.DeleteRange || reader.Value.Length <= ValueBytesMax, "a value is staged that is too long");
                 ulong sequence = ++_stagedSequence;
                 switch (reader.Kind)
                 {
@@ -568,9 +571,15 @@ public sealed class ModelEngine : IOrderedEngine
 /// <summary>Makes <see cref="ModelEngine"/>s.</summary>
 public sealed class ModelEngineFactory : IEngineFactory
 {
-    public string Name => "model";
+    /// <summary>Keyspaces may ask only for names that they know.</summary>
+    public string Name { get; init; } = "model";
 
-    public IStorageEngine Open(string folder, EngineEnvironment environment) => ModelEngine.Open(folder, environment);
+    /// <summary>For tests of what is refused: what real engines do not take is large.</summary>
+    public int ValueBytesMax { get; init; } = int.MaxValue;
+
+    public IStorageEngine Open(string folder, EngineEnvironment environment) => new ModelEngine(folder, environment) { ValueBytesMax = ValueBytesMax };
+
+    public EngineLimits LimitsIn(MemoryBudget memory) => EngineLimits.None with { ValueBytesMax = ValueBytesMax };
 
     public string? FindMissing(IFileSystem files, string folder) => files.FolderExists(folder) ? null : folder;
 

@@ -5,6 +5,7 @@ using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Routing;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Models;
 using Kvasir.Storage.BTree;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.HashLog;
@@ -196,6 +197,32 @@ public sealed class ClusterConversionTests
         AssertAllOn(world, "btree");
     }
 
+    [Fact]
+    public void AValueThatTheEngineCannotTakeTakesItBack()
+    {
+        ClusterWorld world = OfThree(82, "lsm", btree: new ModelEngineFactory { Name = "btree", ValueBytesMax = 1000 });
+        Fill(world, 20);
+        world.Put(0, "long", new string('v', 1001));
+        Convert(world, "btree");
+        world.RunUntil(() => IsOver(world), "it is over", seconds: 120);
+        Assert.Equal(KeyspaceMoveState.Failed, MoveOf(world).State);
+        Assert.Contains("a value of 1001 bytes, and the engine btree takes values of at most 1000", MoveOf(world).Reason, StringComparison.Ordinal);
+        AssertAllOn(world, "lsm");
+        world.Run(TimeSpan.FromSeconds(1));
+        Assert.All(Copies(world), g => Assert.False(g.Replica.IsLimited));
+        Assert.Equal(1001, world.Get(0, "long")!.Length);
+        world.Put(0, "longer", new string('v', 1002));
+        world.RunUntil(world.IsLevel, "all have everything");
+        world.AssertSameContent();
+
+        // And once they are gone it can be.
+        Delete(world, "long");
+        Delete(world, "longer");
+        Convert(world, "btree");
+        world.RunUntil(() => IsOver(world), "it is done", seconds: 120);
+        AssertAllOn(world, "btree");
+    }
+
     /// <summary>A copy may know of the key, and not yet of its deletion, which was acknowledged before anybody asked for the conversion.</summary>
     [Fact]
     public void AKeyThatWasDeletedBeforeIsNoReasonToTakeItBack()
@@ -241,6 +268,7 @@ public sealed class ClusterConversionTests
         Convert(world, to);
         world.RunUntil(() => Copies(world).All(g => g.Replica.Options.Engine == to), "the others have moved", seconds: 120);
         Assert.All(Copies(world), g => Assert.Equal((true, 992), (g.Replica.IsLimited, g.Replica.KeyBytesMax)));
+        Assert.All(Copies(world), g => Assert.Equal(("btree", "btree"), (g.Replica.Shared!.KeyEngine, g.Replica.Shared.ValueEngine)));
         world.Members[2].Restart();
         world.RunUntil(() => IsOver(world), "it is done", seconds: 120);
         world.Run(TimeSpan.FromSeconds(1));
@@ -320,11 +348,12 @@ public sealed class ClusterConversionTests
         Assert.Contains("one at a time", world.Ask((a, done) => a.ConvertKeyspace("db1", "log", done)), StringComparison.Ordinal);
     }
 
-    private static ClusterWorld OfThree(ulong seed, string engine, IEngineFactory? log = null, long journalBytesMax = 512 << 20)
+    private static ClusterWorld OfThree(
+        ulong seed, string engine, IEngineFactory? log = null, IEngineFactory? btree = null, long journalBytesMax = 512 << 20)
     {
         var world = new ClusterWorld(seed, new LsmEngineFactory(LsmOptions.Tiny), journalBytesMax)
         {
-            OtherEngines = [log ?? new HashLogEngineFactory(HashLogOptions.Tiny), BTreeEngineFactory.Tiny],
+            OtherEngines = [log ?? new HashLogEngineFactory(HashLogOptions.Tiny), btree ?? BTreeEngineFactory.Tiny],
             DatabaseEngines = [engine, "lsm"],
         };
         world.MakeThree();

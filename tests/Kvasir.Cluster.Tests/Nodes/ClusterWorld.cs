@@ -33,7 +33,7 @@ internal sealed class ClusterWorld
         Clock = new SimulatedClock(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         Events = new EventQueue(Clock);
         Network = new SimulatedNetwork(Events, Random.Fork(), new TraceHash());
-        Engines = engines ?? new ModelEnginesAsLsm();
+        Engines = engines ?? new ModelEngineFactory { Name = "lsm" };
         JournalBytesMax = journalBytesMax;
     }
 
@@ -198,20 +198,6 @@ internal sealed class ClusterWorld
             Assert.All(Members, m => Assert.Equal(Members[0].SortedContent(group.Id), m.SortedContent(group.Id)));
         Assert.All(Members, m => Assert.DoesNotContain(m.Node.Host!.Groups, g => g.IsOut));
     }
-}
-
-/// <summary>Model engines under the name that keyspaces may ask for.</summary>
-internal sealed class ModelEnginesAsLsm : IEngineFactory
-{
-    private readonly ModelEngineFactory _model = new();
-
-    public string Name => "lsm";
-
-    public IStorageEngine Open(string folder, EngineEnvironment environment) => _model.Open(folder, environment);
-
-    public string? FindMissing(Storage.Files.IFileSystem files, string folder) => _model.FindMissing(files, folder);
-
-    public LogPosition ReadFlushedPosition(Storage.Files.IFileSystem files, string folder) => _model.ReadFlushedPosition(files, folder);
 }
 
 internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLink, ITransport

@@ -6,6 +6,7 @@ using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Models;
 using Kvasir.Simulation.Scheduling;
 using Kvasir.Storage.BTree;
 using Kvasir.Storage.Engines;
@@ -110,6 +111,36 @@ public sealed class ConversionTests : IDisposable
         Assert.Equal(ConversionStage.Failed, status.Stage);
         Assert.Contains("a key of 30000 bytes, and the engine btree takes keys of at most", status.Reason, StringComparison.Ordinal);
         Unchanged(4);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AValueThatTheEngineCannotTakeEndsIt(bool meanwhile)
+    {
+        byte[] value = new byte[1001];
+        _engines = [_engines[0], new ModelEngineFactory { Name = "btree", ValueBytesMax = 1000 }];
+        Restart();
+        Fill(0, 3);
+        if (!meanwhile)
+            Write(e => e.Put(_node.Database(0), "long"u8, [], value, 0));
+        Begin("db0", "btree");
+        if (meanwhile)
+        {
+            RunUntil("db0", ConversionStage.CatchingUp);
+            Write(e => e.Put(_node.Database(0), "long"u8, [], value, 0));
+        }
+
+        ConversionStatus status = Finish("db0");
+        Assert.Equal(ConversionStage.Failed, status.Stage);
+        Assert.Contains("a value of 1001 bytes, and the engine btree takes values of at most 1000", status.Reason, StringComparison.Ordinal);
+        Assert.Equal(1001, Get(0, "long"u8)!.Length);
+        Unchanged(4);
+
+        // And once it is gone it can be.
+        Write(e => e.Put(_node.Database(0), "long"u8, [], value.AsSpan(1), 0));
+        Convert("db0", "btree");
+        Assert.Equal(4, Count(0));
     }
 
     [Fact]

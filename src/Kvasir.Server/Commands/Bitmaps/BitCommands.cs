@@ -37,6 +37,8 @@ internal static class BitCommands
         bool changed = !found.Exists || bytes.Length != lengthBefore || before != (bit == 1);
         if (changed || found.Header != ValueHeader.RawString)
         {
+            if (!WriteAdmission.AdmitsRewrite(context, context.Database, key, bytes))
+                return;
             bytes[index] = (byte)((bytes[index] & ~mask) | (bit == 1 ? mask : 0));
             KeyAccess.Put(context, key, ValueHeader.RawString, bytes, found.ExpiresAtMs, found);
         }

@@ -37,6 +37,8 @@ internal static class BitFieldCommand
             KeyAccess.CountRead(context, key, found);
         int lengthBefore = KeyAccess.Content(context.Value).Length;
         Span<byte> bytes = RangeCommands.Widen(context.Value, (int)((lastWrittenBit + 8) >> 3));
+        if (lastWrittenBit >= 0 && !WriteAdmission.AdmitsRewrite(context, context.Database, key, bytes))
+            return;
         bool grown = lastWrittenBit >= 0 && (!found.Exists || bytes.Length != lengthBefore);
         context.Reply.ArrayHeader(count);
         bool changed = false;

@@ -70,6 +70,8 @@ internal static class BitOpCommand
         KeyLookup previous = KeyAccess.FindKey(context, target);
         if (result.Length != 0)
         {
+            if (!WriteAdmission.AdmitsRewrite(context, context.Database, target, result.WrittenSpan))
+                return;
             KeyAccess.Put(context, target, ValueHeader.RawString, result.WrittenSpan, expiresAtMs: 0, previous);
             context.Changed(KeyEventClass.String, "set"u8, target);
         }

@@ -50,11 +50,14 @@ internal static class DumpCommands
         }
 
         context.Scratch.Clear();
-        if (DumpFormat.ReadString(payload, context.Scratch, StringLimits.BytesMax(context)) != DumpStatus.Ok)
+        if (DumpFormat.ReadString(payload, context.Scratch, StringLimits.BytesMaxOfRequests(context)) != DumpStatus.Ok)
         {
             context.Reply.Error("ERR Bad data format");
             return;
         }
+
+        if (!StringLimits.Allow(context, context.Scratch.Length, added: 0))
+            return;
 
         if (ttl != 0 && !absolute)
             ttl = unchecked(ttl + context.NowMs);

@@ -43,6 +43,8 @@ internal static class ExpireCommands
             return;
         }
 
+        if (!WriteAdmission.AdmitsRewrite(context, context.Database, key, KeyAccess.Content(context.Value)))
+            return;
         KeyAccess.Put(context, key, found.Header, KeyAccess.Content(context.Value), expiresAtMs: 0, found);
         context.Changed(KeyEventClass.Generic, "persist"u8, key);
         context.Reply.Integer(1);
@@ -85,6 +87,8 @@ internal static class ExpireCommands
         }
         else
         {
+            if (!WriteAdmission.AdmitsRewrite(context, context.Database, key, KeyAccess.Content(context.Value)))
+                return;
             KeyAccess.Put(context, key, found.Header, KeyAccess.Content(context.Value), when, found);
             context.Changed(KeyEventClass.Generic, "expire"u8, key);
         }

@@ -91,7 +91,7 @@ internal static class KeyCommands
             return;
         }
 
-        if (!WriteAdmission.Admits(context, context.ReplicaOf(target), key))
+        if (!WriteAdmission.Admits(context, context.ReplicaOf(target), key, KeyAccess.Content(context.Value)))
             return;
         KeyAccess.Put(context, target, key, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous: default);
         KeyAccess.Delete(context, key, found);
@@ -151,7 +151,7 @@ internal static class KeyCommands
             return;
         }
 
-        if (!WriteAdmission.Admits(context, context.ReplicaOf(target), to))
+        if (!WriteAdmission.Admits(context, context.ReplicaOf(target), to, KeyAccess.Content(context.Value)))
             return;
         KeyAccess.Replace(context, target, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
         KeyAccess.Changed(context, target, KeyEventClass.Generic, "copy_to"u8, to);
@@ -207,6 +207,8 @@ internal static class KeyCommands
             return;
         }
 
+        if (!WriteAdmission.AdmitsRewrite(context, context.Database, to, KeyAccess.Content(context.Value)))
+            return;
         KeyAccess.Replace(
             context, context.DatabaseIndex, to, found.Header, KeyAccess.Content(context.Value), found.ExpiresAtMs, previous);
         KeyAccess.Delete(context, from, found);

@@ -39,8 +39,12 @@ internal static class GetCommand
         if (form != ExpireForm.None && !ExpireTime.TryRead(context, expireArgument, form, out expiresAtMs))
             return;
         ReadOnlySpan<byte> value = KeyAccess.Content(context.Value);
+        bool deletes = form is ExpireForm.UnixSeconds or ExpireForm.UnixMilliseconds && expiresAtMs <= context.NowMs;
+        bool persists = persist && found.ExpiresAtMs != 0;
+        if (!deletes && (form != ExpireForm.None || persists) && !WriteAdmission.AdmitsRewrite(context, context.Database, key, value))
+            return;
         context.Reply.BulkString(value);
-        if (form is ExpireForm.UnixSeconds or ExpireForm.UnixMilliseconds && expiresAtMs <= context.NowMs)
+        if (deletes)
         {
             KeyAccess.Delete(context, key, found);
             context.Changed(KeyEventClass.Generic, "del"u8, key);
@@ -50,7 +54,7 @@ internal static class GetCommand
             KeyAccess.Put(context, key, found.Header, value, expiresAtMs, found);
             context.Changed(KeyEventClass.Generic, "expire"u8, key);
         }
-        else if (persist && found.ExpiresAtMs != 0)
+        else if (persists)
         {
             KeyAccess.Put(context, key, found.Header, value, expiresAtMs: 0, found);
             context.Changed(KeyEventClass.Generic, "persist"u8, key);

@@ -83,6 +83,8 @@ internal static class RangeCommands
         if (!StringLimits.Allow(context, offset, part.Length))
             return;
         Span<byte> bytes = Widen(value, (int)offset + part.Length);
+        if (!WriteAdmission.AdmitsRewrite(context, context.Database, key, bytes))
+            return;
         part.CopyTo(bytes[(int)offset..]);
         KeyAccess.Put(context, key, ValueHeader.RawString, bytes, found.ExpiresAtMs, found);
         context.Changed(KeyEventClass.String, "setrange"u8, key);

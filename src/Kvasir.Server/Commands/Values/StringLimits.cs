@@ -11,7 +11,10 @@ internal static class StringLimits
     private const long BytesMaxHard = 1L << 30;
 
     public static long BytesMax(CommandContext context) =>
-        Math.Min(Math.Min(context.Server.RequestLimits.BulkBytesMax, BytesMaxHard), WriteAdmission.ValueBytesMax(context.Database));
+        Math.Min(BytesMaxOfRequests(context), WriteAdmission.ValueBytesMax(context.Database));
+
+    /// <summary>Whatever the engine takes.</summary>
+    public static long BytesMaxOfRequests(CommandContext context) => Math.Min(context.Server.RequestLimits.BulkBytesMax, BytesMaxHard);
 
     /// <summary>False, after answering so, when a string of this length is too long.</summary>
     public static bool Allow(CommandContext context, long length, long added)
@@ -19,7 +22,10 @@ internal static class StringLimits
         long max = BytesMax(context);
         if (length <= max && added <= max - length)
             return true;
-        context.Reply.Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        if (max < BytesMaxOfRequests(context))
+            WriteAdmission.RefuseValue(context, context.Database);
+        else
+            context.Reply.Error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         return false;
     }
 }
