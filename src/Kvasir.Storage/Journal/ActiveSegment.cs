@@ -11,6 +11,7 @@ internal sealed class ActiveSegment
 
     private readonly SegmentHeader _header;
     private long _offset;
+    private bool _isLeft;
 
     public ActiveSegment(IFile file, in SegmentHeader header, long offset)
     {
@@ -45,7 +46,10 @@ internal sealed class ActiveSegment
     public static ActiveSegment Start(SegmentFolder folder, in SegmentHeader header, long minimumLength) =>
         new(folder.Activate(header, minimumLength), header, JournalFormat.SegmentHeaderBytes);
 
-    public bool HasRoomFor(int bytes) => _offset + bytes + ReservedBytes <= FileLength;
+    /// <summary>One whose end a recovery found: what lies behind it may be whole, and must not come back to life behind anything new.</summary>
+    public static ActiveSegment Left(IFile file, in SegmentHeader header, long offset) => new(file, header, offset) { _isLeft = true };
+
+    public bool HasRoomFor(int bytes) => !_isLeft && _offset + bytes + ReservedBytes <= FileLength;
 
     /// <summary>Whether a segment of this length whose entries end there can go on.</summary>
     public static bool CanContinue(long endOffset, long fileLength) => endOffset + ReservedBytes <= fileLength;

@@ -38,6 +38,12 @@ public sealed record JournalOptions
     public LogPosition MustReach { get; init; }
 
     /// <summary>
+    /// The owner can do without writes for a while: where a full disk has no room for the segment that a journal needs to go on, it opens
+    /// all the same, with <see cref="JournalFailure.DiskFull"/>, and takes appends after <see cref="JournalWriter.TryResume"/>.
+    /// </summary>
+    public bool OpensOnFullDisk { get; init; }
+
+    /// <summary>
     /// Positions given out lie behind this one, even if the journal ends before it: engines whose writes nobody waited for
     /// may have flushed what the journal lost, and a new journal may stand above engines that came with a checkpoint.
     /// </summary>

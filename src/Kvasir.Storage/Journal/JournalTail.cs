@@ -13,6 +13,12 @@ internal sealed record JournalTail(
 {
     private const int CopyBytes = 1 << 20;
 
+    /// <summary>Where the next record begins.</summary>
+    public ulong Begin { get; private init; } = Segment.EndPosition;
+
+    /// <summary>There is no room for the new segment: the old one is only there to be followed by it.</summary>
+    public DiskFullException? Full { get; private init; }
+
     public static JournalTail Recover(
         IFileSystem files,
         SegmentFolder folder,
@@ -62,7 +68,24 @@ internal sealed record JournalTail(
                 header.JournalId, last.Sequence + 1, begin, last.EndPosition, recovery.OldestRequired);
         }
 
-        ActiveSegment segment = StartSegment(folder, options, next);
+        ActiveSegment segment;
+        try
+        {
+            segment = StartSegment(folder, options, next);
+        }
+        catch (DiskFullException full) when (options.OpensOnFullDisk)
+        {
+            // Nothing has changed since the end was made durable, so a crash finds what this start found. The segment keeps its place
+            // even where nothing in it counted: the next one has a position of its own then, too.
+            IFile left = files.Open(folder.PathOf(last.Sequence), FileOpenMode.ReadWrite);
+            return new JournalTail(
+                header.JournalId, ActiveSegment.Left(left, header, recovery.EndOffset), [.. recovery.Segments.SkipLast(1)], recovery.OldestRequired)
+            {
+                Begin = next.BasePosition,
+                Full = full,
+            };
+        }
+
         if (next.Sequence != last.Sequence)
         {
             using IFile file = files.Open(folder.PathOf(last.Sequence), FileOpenMode.ReadWrite);

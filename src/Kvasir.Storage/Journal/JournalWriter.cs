@@ -79,7 +79,10 @@ public sealed partial class JournalWriter : IDisposable
         _segment = tail.Segment;
         _retained = tail.Retained;
         _oldestNeeded = tail.OldestNeeded;
-        _appended = _written = _durable = _told = _lastRecord = tail.Segment.EndPosition;
+        _written = _durable = _told = _lastRecord = tail.Segment.EndPosition;
+        _appended = tail.Begin;
+        if (tail.Full is not null)
+            (_failure, _failureCause) = (JournalFailure.DiskFull, tail.Full);
         _pooledChunksMax = Math.Max(IdleChunksMax, options.PendingBytesMax / PendingChunk.OrdinaryBytes);
         _roomForMarks = _pooledChunksMax * JournalFormat.MarkBytes;
         _tail = new PendingChunk(PendingChunk.OrdinaryBytes);
@@ -95,7 +98,8 @@ public sealed partial class JournalWriter : IDisposable
     /// <summary>
     /// Opens the journal in <paramref name="folder"/>, making it when there is none: checks what is there, calls
     /// <paramref name="replay"/> for every record after <paramref name="replayAfter"/>, in order, all of them durable,
-    /// and goes on behind the last one. A torn tail is dropped; damage or a missing segment stops the start.
+    /// and goes on behind the last one. A torn tail is dropped; damage or a missing segment stops the start, and so does a full disk
+    /// unless <see cref="JournalOptions.OpensOnFullDisk"/>.
     /// </summary>
     public static JournalWriter Open(
         IFileSystem files,

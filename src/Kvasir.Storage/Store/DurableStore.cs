@@ -68,7 +68,7 @@ public sealed class DurableStore : IDisposable
 
     /// <summary>
     /// Opens the store in <paramref name="folder"/>, or makes one. Fails closed: damage, a missing file, or somebody else
-    /// who has it open stops it.
+    /// who has it open stops it. On a full disk what is there can be read, and writes are refused until there is room.
     /// </summary>
     public static DurableStore Open(
         IFileSystem files, IScheduler scheduler, string folder, IEngineFactory engines, DurableStoreOptions options)
@@ -100,7 +100,7 @@ public sealed class DurableStore : IDisposable
                 files,
                 scheduler,
                 folder + "/journal",
-                known with { MustReach = flushed.Marks.End },
+                known with { MustReach = flushed.Marks.End, OpensOnFullDisk = true },
                 engine.FlushedPosition,
                 (position, payload) => Replay(target, scheduler, position, payload));
             if (!known.MustExist)

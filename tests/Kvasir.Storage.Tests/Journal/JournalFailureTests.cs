@@ -115,6 +115,59 @@ public sealed class JournalFailureTests
     }
 
     [Fact]
+    public void OnAFullDiskItOpensWithoutASegmentForMoreAndLeavesTheEndOfTheLastAlone()
+    {
+        JournalOptions options = JournalWorld.SmallOptions with { OpensOnFullDisk = true };
+        CrashKind[] kinds = Enum.GetValues<CrashKind>();
+        for (ulong seed = 1; seed <= 300; seed++)
+        {
+            var world = new JournalWorld(seed);
+            JournalWriter journal = world.Open(options: options);
+            LogPosition position = default;
+            for (int i = 0; i < world.Random.Next(8); i++)
+                journal.WaitDurable(position = JournalWorld.Append(journal, $"durable {i}" + new string('d', world.Random.Next(3000))));
+            for (int i = 0; i < world.Random.Next(4); i++)
+            {
+                JournalWorld.Append(journal, $"torn {i}" + new string('t', world.Random.Next(3000)));
+                journal.Commit(sync: false);
+            }
+
+            world.Crash(kinds[seed % (ulong)kinds.Length]);
+            List<string>? found = null;
+            byte[]? segment = null;
+            for (int life = 0; life < 2; life++)
+            {
+                world.Files.CapacityBytes = long.MaxValue;
+                world.Files.CapacityBytes -= world.Files.FreeBytes(JournalWorld.Folder);
+                Assert.Throws<DiskFullException>(() => world.Open());
+                journal = world.Open(options: options);
+                string last = world.Files.Paths.Last(path => path.EndsWith(".segment", StringComparison.Ordinal));
+                Assert.Equal(JournalFailure.DiskFull, journal.Failure);
+                found ??= [.. world.Replayed.Select(record => record.Payload)];
+                segment ??= world.Files.ReadAll(last);
+                Assert.Equal(found, world.Replayed.Select(record => record.Payload));
+                Assert.Throws<WritesStoppedException>(() => JournalWorld.Append(journal, "refused"));
+                Assert.False(journal.TryResume());
+                journal.TrimBefore(new LogPosition(journal.DurablePosition.Value + 1));
+                world.Scheduler.RunAll();
+                if (life == 0)
+                    journal.Dispose();
+                Assert.Equal(segment, world.Files.ReadAll(last));
+                if (life == 0)
+                    world.Crash(CrashKind.LoseUnsynced);
+            }
+
+            world.Files.CapacityBytes = long.MaxValue;
+            Assert.True(journal.TryResume());
+            Assert.True(JournalWorld.Append(journal, "resumed") > position);
+            journal.WaitDurable(journal.AppendedPosition);
+            world.Crash(CrashKind.LoseUnsynced);
+            using (world.Open())
+                Assert.Equal([.. found!, "resumed"], world.Replayed.Select(record => record.Payload));
+        }
+    }
+
+    [Fact]
     public void TrimmingMakesRoomOnAFullDisk()
     {
         var world = new JournalWorld(11);
