@@ -177,16 +177,21 @@ internal sealed unsafe partial class HashLogEngine
     /// </summary>
     private void GiveBackActive()
     {
-        if (_budget.WriteBytes < MemoryShareAtEase * _budget.WriteLimitBytes)
-            return;
+        if (_budget.WriteBytes >= MemoryShareAtEase * _budget.WriteLimitBytes && TryCloseActive())
+            LetGoOfTail();
+    }
+
+    private bool TryCloseActive()
+    {
+        ulong flushed = Volatile.Read(ref _flushedSequence);
         lock (_writerLock)
         {
-            if (!_tail.TryCloseActive(Volatile.Read(ref _flushedSequence)))
-                return;
+            if (!_tail.TryCloseActive(flushed))
+                return false;
         }
 
-        _tail.MarkFlushed(Volatile.Read(ref _flushedSequence));
-        LetGoOfTail();
+        _tail.MarkFlushed(flushed);
+        return true;
     }
 
     private void TakeForFlush(TailRecord* record, ulong limit, ulong[] snapshots, RangeDeletions ranges, TokenList<FlushedRecord> records)
@@ -313,11 +318,11 @@ internal sealed unsafe partial class HashLogEngine
         }
     }
 
-    /// <summary>Leads the index from the oldest memory into the files, until what is left fits. By the job that flushes alone.</summary>
-    private void LetGoOfTail()
+    /// <summary>Leads the index from the oldest memory into the files, until what is left fits, or all of it. By the job that flushes alone.</summary>
+    private void LetGoOfTail(bool withAll = false)
     {
         while (_tail.OldestFlushed is { } chunk
-            && (_tail.FlushedBytes > _options.TailBytes || _budget.CacheBytes > _budget.CacheLimitBytes))
+            && (withAll || _tail.FlushedBytes > _options.TailBytes || _budget.CacheBytes > _budget.CacheLimitBytes))
             LetGo(chunk);
         PruneRanges();
         _epoch.Advance();

@@ -29,7 +29,9 @@ internal sealed unsafe partial class HashLogEngine
     private int IndexPercent => (int)Math.Min(
         Math.Max(_index.UsedBytes * 100 / _options.IndexBytes, _budget.IndexBytes * 100 / _budget.IndexLimitBytes), int.MaxValue);
 
-    private bool IsRoomWanted => IndexPercent >= _options.RoomWantedAt;
+    /// <summary>As <see cref="IndexPercent"/>, without dividing: it is asked with every publication once some keys are gone.</summary>
+    private bool IsRoomWanted =>
+        _index.UsedBytes * 100 >= _options.IndexBytes * _options.RoomWantedAt || _budget.IndexBytes * 100 >= _budget.IndexLimitBytes * _options.RoomWantedAt;
 
     private void WarnOfAllIndexes()
     {
@@ -66,12 +68,8 @@ internal sealed unsafe partial class HashLogEngine
 
         // Another may be wanted meanwhile.
         Interlocked.CompareExchange(ref _roomTarget, 0, target);
-        lock (_writerLock)
-            _tail.TryCloseActive(flushed);
-        _tail.MarkFlushed(flushed);
-        while (_tail.OldestFlushed is { } chunk)
-            LetGo(chunk);
-        PruneRanges();
+        TryCloseActive();
+        LetGoOfTail(withAll: true);
         _index.Trim();
     }
 
