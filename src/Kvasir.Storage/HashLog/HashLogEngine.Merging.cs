@@ -179,12 +179,14 @@ internal sealed unsafe partial class HashLogEngine
     private LogMerge BeginMerge(List<SegmentFile> inputs)
     {
         // In this order: a view that comes later sees at least what was flushed by then, or was about to be led there, and superseded what is dead.
+        // And it shows nothing that expires by the horizon.
         ulong flushed = Volatile.Read(ref _flushedSequence);
         List<DeadMarks> dead = [.. inputs.Select(static s => s.MarkDead())];
+        long horizon = _environment.ExpiryHorizonMs;
         ulong[] snapshots = _snapshots.Sequences();
         foreach (SegmentFile input in inputs)
             input.IsBusy = true;
-        return new LogMerge(inputs, dead, flushed, snapshots, _manifest.State.Ranges, _environment.ExpiryHorizonMs)
+        return new LogMerge(inputs, dead, flushed, snapshots, _manifest.State.Ranges, horizon)
         {
             Outputs = new SegmentOutputs(_files, _handles, _folder, _identity, _manifest.NewFileNumber, _options.SegmentBytes),
         };

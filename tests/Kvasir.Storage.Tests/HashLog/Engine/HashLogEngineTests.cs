@@ -319,6 +319,32 @@ public sealed class HashLogEngineTests
         Assert.DoesNotContain(LogInspector.Inspect(world.Disk, world.Folder + "/HASHLOG"), p => p.Kind == "range deletion");
     }
 
+    /// <summary>Between what a merge knows to be dead and its look at the snapshots there may be one more, and a flush of what is written after it.</summary>
+    [Fact]
+    public void WhatIsSupersededWhileAMergeBeginsIsThereForASnapshotOfThatMoment()
+    {
+        using var world = new LogWorld(HashLogOptions.Tiny with { TailBytes = 0, TailChunkBytes = 4 << 10 });
+        world.Put("key", "old");
+        world.Put("expires", "so that it is merged", 4_000_000_000_000);
+        world.Flush();
+        EngineSnapshot? snapshot = null;
+        world.OnHorizon = () =>
+        {
+            world.OnHorizon = null;
+            snapshot = world.Engine.CreateSnapshot();
+            world.Put("key", "new");
+            world.Flush();
+        };
+
+        // And once more, so that files which nobody reads are gone.
+        world.Engine.Compact();
+        world.Engine.Compact();
+        Assert.NotNull(snapshot);
+        using (snapshot)
+            Assert.Equal("old", world.Get("key", ReadView.At(snapshot)));
+        Assert.Equal("new", world.Get("key"));
+    }
+
     [Fact]
     public void ASnapshotSeesItsMomentThroughFlushesAndMerges()
     {

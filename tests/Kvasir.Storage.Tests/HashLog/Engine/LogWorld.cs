@@ -32,6 +32,9 @@ internal sealed class LogWorld : IDisposable
 
     public List<string> Warnings { get; } = [];
 
+    /// <summary>Happens wherever the engine asks what may expire.</summary>
+    public Action? OnHorizon { get; set; }
+
     public HashLogEngine Engine { get; private set; }
 
     public ulong Position { get; private set; }
@@ -39,7 +42,7 @@ internal sealed class LogWorld : IDisposable
     public string Folder => "/log";
 
     public HashLogEngine Open() => HashLogEngine.Open(
-        Folder, new EngineEnvironment(Disk, Scheduler, Memory) { LimitNears = Warnings.Add, KeepsDigest = KeepsDigest }, Options);
+        Folder, new EngineEnvironment(Disk, Scheduler, Memory) { LimitNears = Warnings.Add, KeepsDigest = KeepsDigest, ExpiryHorizon = Horizon }, Options);
 
     public void Reopen()
     {
@@ -99,6 +102,12 @@ internal sealed class LogWorld : IDisposable
             Delete(Key(i));
         Write(b => b.DeleteRange(Bytes(Key(50)), Bytes(Key(55))));
         Flush();
+    }
+
+    private long Horizon(long nowMs)
+    {
+        OnHorizon?.Invoke();
+        return nowMs;
     }
 
     public static string Key(int number) => string.Create(CultureInfo.InvariantCulture, $"key{number:D4}");
