@@ -73,7 +73,10 @@ internal sealed class ManifestLog : IDisposable
         catch (DiskFullException) when (present)
         {
             // Reads can be served; the next commit tries again. An edit without a mark may be in the page cache only, and
-            // until a new manifest holds it nobody may rely on it.
+            // until a new manifest holds it nobody may rely on it. On one with a mark others rely from now on: the mark itself, which may be
+            // there only, too, must be found by the next opening.
+            using (IFile current = files.Open(TableFiles.ManifestPath(folder, ManifestFormat.ReadCurrent(files, folder)), FileOpenMode.ReadWrite))
+                current.Sync(SyncMode.Data);
             return new ManifestLog(files, folder, Load(files, folder, marked: true)) { _lastFileNumber = log._lastFileNumber };
         }
 
