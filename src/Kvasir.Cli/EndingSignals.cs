@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Kvasir.Cli.CommandLine;
 using Kvasir.Server.Hosting;
 
 namespace Kvasir.Cli;
@@ -19,9 +20,13 @@ internal static class EndingSignals
     private static readonly List<PosixSignalRegistration> s_registrations = [];
 
     private static long s_first;
+    private static int s_code = ExitCode.Interrupted;
 
     /// <summary>Cancelled by the first signal.</summary>
     public static CancellationToken Asked => s_ending.Token;
+
+    /// <summary>Of a command that was ended before it was done: as shells have it for the first signal, never one of <see cref="ExitCode"/>'s others.</summary>
+    public static int Code => Volatile.Read(ref s_code);
 
     /// <param name="args">What the process was started with: a server stops cleanly when its terminal goes, too.</param>
     public static void Listen(string[] args)
@@ -44,6 +49,10 @@ internal static class EndingSignals
 
         // Those who listen may take a while; the thread that delivers signals must be free for the next one.
         if (first == 0)
+        {
+            if (context.Signal == PosixSignal.SIGTERM)
+                Volatile.Write(ref s_code, ExitCode.Terminated);
             _ = s_ending.CancelAsync();
+        }
     }
 }

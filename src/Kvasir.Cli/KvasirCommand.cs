@@ -43,7 +43,10 @@ internal static class KvasirCommand
         }
         catch (OperationCanceledException)
         {
-            return ExitCode.Success;
+            // What was not finished has found nothing: `verify DIR && ...` must not go on. Whoever is to run until a signal comes says so itself.
+            if (!Console.IsErrorRedirected)
+                Console.Error.WriteLine();
+            return Fail(EndingSignals.Code, "interrupted before it was done");
         }
         catch (RefusedException e)
         {

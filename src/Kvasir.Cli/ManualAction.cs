@@ -78,10 +78,11 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           NO_COLOR         When set, nothing is coloured
 
         EXIT CODES
-          0   Done; or ended by Ctrl-C or SIGTERM, cleanly
+          0   Done; or `server`, `up` or a shell in a terminal ended by Ctrl-C or SIGTERM, cleanly
           1   Done, and the answer is no: damage was found, the server replied with an error
           2   The command line, a file or a port is not right; one line on standard error says what
           70  A defect of Kvasir; please report it
+          130, 143  Ended by Ctrl-C (143: SIGTERM) before it was done; what it printed is of the part until then
 
         """;
 

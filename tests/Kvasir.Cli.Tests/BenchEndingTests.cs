@@ -14,7 +14,7 @@ public sealed class BenchEndingTests
         using Process bench = KvasirProcess.Start("bench", "server", "--port", PortOf(server), "--workload", "set", "--requests", "10", "--clients", "2");
         Tools.Until(() => !server.Received.IsEmpty, "the run asks");
         Tools.Run("kill", "-TERM", bench.Id.ToString(CultureInfo.InvariantCulture));
-        (await KvasirProcess.Finish(bench)).AssertSuccess();
+        (await KvasirProcess.Finish(bench)).AssertInterrupted(143);
     }
 
     [Fact]

@@ -71,7 +71,8 @@ public sealed class EngineBenchTests : IDisposable
             await Task.Yield();
         using (Process kill = Process.Start("kill", ["-TERM", process.Id.ToString()]))
             await kill.WaitForExitAsync();
-        Outcome outcome = (await KvasirProcess.Finish(process)).AssertSuccess();
+        Outcome outcome = await KvasirProcess.Finish(process);
+        outcome.AssertInterrupted(143);
         JsonElement report = JsonDocument.Parse(outcome.Output).RootElement[0];
         Assert.True(report.GetProperty("interrupted").GetBoolean());
     }

@@ -61,12 +61,19 @@ internal static class KvasirProcess
         return await Finish(process, input);
     }
 
-    public static async Task<Outcome> Finish(Process process, string input = "", TimeSpan? patience = null)
+    /// <param name="process">That was started.</param>
+    /// <param name="input">All of its standard input; null leaves that open.</param>
+    /// <param name="patience">More than it should ever need.</param>
+    public static async Task<Outcome> Finish(Process process, string? input = "", TimeSpan? patience = null)
     {
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> error = process.StandardError.ReadToEndAsync();
-        await process.StandardInput.WriteAsync(input);
-        process.StandardInput.Close();
+        if (input is not null)
+        {
+            await process.StandardInput.WriteAsync(input);
+            process.StandardInput.Close();
+        }
+
         using var limit = new CancellationTokenSource(patience ?? s_patience);
         try
         {
@@ -94,6 +101,13 @@ internal sealed record Outcome(int ExitCode, string Output, string Error)
         Assert.DoesNotContain("   at ", Error, StringComparison.Ordinal);
         Assert.DoesNotContain("System.", Error, StringComparison.Ordinal);
         return Error;
+    }
+
+    /// <summary>Ended by a signal before it was done, with one line that says so.</summary>
+    public void AssertInterrupted(int code)
+    {
+        Assert.True(ExitCode == code, $"exit code {ExitCode}: {Output}{Error}");
+        Assert.Equal("kvasir: interrupted before it was done\n", Error);
     }
 
     public Outcome AssertSuccess()

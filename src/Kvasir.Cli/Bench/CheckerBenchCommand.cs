@@ -37,11 +37,9 @@ internal static class CheckerBenchCommand
         int[] verdicts = new int[3];
         for (int i = 0; i < rounds; i++)
         {
-            stop.ThrowIfCancellationRequested();
-            List<HistoryEvent> events = SimulatedRegister.Run(seed + (ulong)i, operations, clients, unknown, values);
-            long began = Stopwatch.GetTimestamp();
-            KeyVerdict verdict = LinearizabilityChecker.Check(events, _ => KeyModel.Plain()).Keys[0];
-            times.Add(Stopwatch.GetElapsedTime(began).TotalMilliseconds);
+            ulong round = seed + (ulong)i;
+            (KeyVerdict verdict, TimeSpan time) = AbandonableWork.Run(() => Judge(round, operations, clients, unknown, values), stop);
+            times.Add(time.TotalMilliseconds);
             steps.Add(verdict.Steps);
             verdicts[(int)verdict.Verdict]++;
         }
@@ -73,5 +71,13 @@ internal static class CheckerBenchCommand
 
         // Each of them is valid by the way it was made.
         return verdicts[(int)Verdict.Invalid] == 0 ? ExitCode.Success : ExitCode.Negative;
+    }
+
+    private static (KeyVerdict Verdict, TimeSpan Time) Judge(ulong seed, int operations, int clients, int unknown, int values)
+    {
+        List<HistoryEvent> events = SimulatedRegister.Run(seed, operations, clients, unknown, values);
+        long began = Stopwatch.GetTimestamp();
+        KeyVerdict verdict = LinearizabilityChecker.Check(events, _ => KeyModel.Plain()).Keys[0];
+        return (verdict, Stopwatch.GetElapsedTime(began));
     }
 }

@@ -26,4 +26,10 @@ internal static class ExitCode
 
     /// <summary>A defect of Kvasir (EX_SOFTWARE of sysexits.h).</summary>
     public const int Defect = 70;
+
+    /// <summary>SIGINT came before the command was done, so that nothing follows from what it had found (128 and the signal, as of a shell).</summary>
+    public const int Interrupted = 130;
+
+    /// <summary>The same, with SIGTERM.</summary>
+    public const int Terminated = 143;
 }

@@ -38,7 +38,7 @@ internal static class VerifyCommand
         }
 
         var check = new FolderCheck(new PosixFileSystem(), Progress);
-        IReadOnlyList<DamageFinding> findings = check.Run(folder);
+        IReadOnlyList<DamageFinding> findings = AbandonableWork.Run(() => check.Run(folder), cancellation);
         if (shown)
             Console.Error.Write("\r\e[K");
         if (check.IsUnlocked)

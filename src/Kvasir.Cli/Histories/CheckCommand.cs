@@ -37,10 +37,10 @@ internal static class CheckCommand
         bool isValid = true;
         foreach (string file in files)
         {
-            stop.ThrowIfCancellationRequested();
-            List<HistoryEvent> events = Read(file);
+            List<HistoryEvent> events = AbandonableWork.Run(() => Read(file), stop);
             var watch = Stopwatch.StartNew();
-            CheckReport report = Judge(file, events, model, new CheckLimits { StepsMax = long.MaxValue, Time = limit, Clock = TimeProvider.System });
+            CheckLimits limits = new() { StepsMax = long.MaxValue, Time = limit, Clock = TimeProvider.System };
+            CheckReport report = AbandonableWork.Run(() => Judge(file, events, model, limits), stop);
             isValid &= report.Verdict == Verdict.Valid;
             if (json)
                 WriteJson(file, events.Count, report, watch.Elapsed);

@@ -81,12 +81,12 @@ internal static class ShellCommand
                 return session.Execute(ArgumentBytes.Of(words)) ? ExitCode.Success : ExitCode.Negative;
             }
 
-            return RunScript(session);
+            return AbandonableWork.Run(() => RunScript(session), cancellation);
         }
         catch (Exception e) when (cancellation.IsCancellationRequested
             && e is SocketException or ObjectDisposedException or IOException)
         {
-            return ExitCode.Success;
+            throw new OperationCanceledException("the server did not answer before the end", e, cancellation);
         }
     }
 

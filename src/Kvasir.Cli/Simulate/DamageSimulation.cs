@@ -21,30 +21,31 @@ internal static class DamageSimulation
     public static int Run(string folder, int flips, ulong seed, bool json, CancellationToken stop)
     {
         var watch = Stopwatch.StartNew();
-        SimulatedFileSystem disk = Copy(folder, seed);
+        SimulatedFileSystem disk = AbandonableWork.Run(() => Copy(folder, seed), stop);
         bool shown = !Console.IsErrorRedirected;
         long done = 0;
         IReadOnlyDictionary<string, long> fates;
+        void Tell()
+        {
+            stop.ThrowIfCancellationRequested();
+            done++;
+            if (shown)
+                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{done} flips, {watch.Elapsed.TotalSeconds:F0} s "));
+        }
+
         try
         {
-            fates = DamageSweep.Run(
-                new DamageSweepOptions
-                {
-                    Disk = disk,
-                    Folder = folder,
-                    // An imagined disk fills a map to its end: no longer than the file needs, it costs next to nothing.
-                    Engines = [new LsmEngineFactory(), new HashLogEngineFactory(), new BTreeEngineFactory(tree: new BTreeOptions { MapBytesMin = 1 << 20 })],
-                    Verify = static (files, path) => new FolderCheck(files, static (_, _) => { }).Run(path),
-                    Seed = seed,
-                    FlipsPerFile = flips,
-                },
-                () =>
-                {
-                    stop.ThrowIfCancellationRequested();
-                    done++;
-                    if (shown)
-                        Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r{done} flips, {watch.Elapsed.TotalSeconds:F0} s "));
-                });
+            DamageSweepOptions options = new()
+            {
+                Disk = disk,
+                Folder = folder,
+                // An imagined disk fills a map to its end: no longer than the file needs, it costs next to nothing.
+                Engines = [new LsmEngineFactory(), new HashLogEngineFactory(), new BTreeEngineFactory(tree: new BTreeOptions { MapBytesMin = 1 << 20 })],
+                Verify = static (files, path) => new FolderCheck(files, static (_, _) => { }).Run(path),
+                Seed = seed,
+                FlipsPerFile = flips,
+            };
+            fates = AbandonableWork.Run(() => DamageSweep.Run(options, Tell), stop);
         }
         catch (WorkloadFailedException e)
         {

@@ -42,6 +42,8 @@ internal sealed class DiskSimulation
             simulation.WriteJson();
         else
             simulation.WriteText();
+        if (simulation._done < count)
+            stop.ThrowIfCancellationRequested();
         return ExitCode.Success;
     }
 

@@ -20,17 +20,23 @@ internal static class ModelSimulation
         long seeds = 0;
         ulong fingerprint = 0;
         bool shown = !Console.IsErrorRedirected;
-        while (done < operations && !stop.IsCancellationRequested)
+        while (done < operations)
         {
             ModelWorkloadResult result;
             try
             {
-                result = ModelWorkload.Run(new ModelWorkloadOptions
+                ModelWorkloadOptions options = new()
                 {
                     Seed = seed + (ulong)seeds,
                     Operations = Math.Min(OperationsPerSeed, operations - done),
                     Engine = SimulatedEngines.Drawn(engine),
-                });
+                };
+                result = AbandonableWork.Run(() => ModelWorkload.Run(options), stop);
+            }
+            catch (OperationCanceledException)
+            {
+                // What has been done is told.
+                break;
             }
             catch (WorkloadFailedException e)
             {
@@ -58,6 +64,8 @@ internal static class ModelSimulation
             WriteJson(seed, seeds, done, fingerprint, coverage, watch.Elapsed);
         else
             WriteText(seed, seeds, done, fingerprint, coverage, watch.Elapsed);
+        if (done < operations)
+            stop.ThrowIfCancellationRequested();
         return ExitCode.Success;
     }
 

@@ -7,7 +7,8 @@ internal static class SeedRuns
 {
     /// <summary>
     /// Runs number 0 to <paramref name="count"/>, until all are done, <paramref name="stop"/> says so, or one breaks a promise:
-    /// that one is returned, with its number. <paramref name="add"/> hears of each that kept them, one at a time, in whatever
+    /// that one is returned, with its number. Seeds that are under way when it says so are left where they are, and count as not run:
+    /// some take a minute. <paramref name="add"/> hears of each that kept them, one at a time, in whatever
     /// order they end.
     /// </summary>
     public static (long Number, WorkloadFailedException Failure)? Run<TResult>(
@@ -15,25 +16,41 @@ internal static class SeedRuns
     {
         Lock shared = new();
         long next = 0;
+        bool isOver = false;
         (long Number, WorkloadFailedException Failure)? broken = null;
-        Thread[] threads = [.. Enumerable.Range(0, jobs).Select(_ => new Thread(RunSome))];
-        foreach (Thread thread in threads)
-            thread.Start();
-        foreach (Thread thread in threads)
-            thread.Join();
+        using CountdownEvent running = new(jobs);
+        for (int i = 0; i < jobs; i++)
+            new Thread(RunSome) { IsBackground = true, Name = "work" }.Start();
+        try
+        {
+            running.Wait(stop);
+        }
+        catch (OperationCanceledException)
+        {
+            // What has been done is told.
+        }
+
+        lock (shared)
+            isOver = true;
         if (!Console.IsErrorRedirected)
             Console.Error.WriteLine();
         return broken;
 
         void RunSome()
         {
-            while (!stop.IsCancellationRequested)
+            while (true)
             {
                 long number;
                 lock (shared)
                 {
-                    if (next == count || broken is not null)
+                    if (isOver)
                         return;
+                    if (next == count || broken is not null)
+                    {
+                        running.Signal();
+                        return;
+                    }
+
                     number = next++;
                 }
 
@@ -41,12 +58,18 @@ internal static class SeedRuns
                 {
                     TResult result = run(number);
                     lock (shared)
-                        add(result);
+                    {
+                        if (!isOver)
+                            add(result);
+                    }
                 }
                 catch (WorkloadFailedException e)
                 {
                     lock (shared)
-                        broken ??= (number, e);
+                    {
+                        if (!isOver)
+                            broken ??= (number, e);
+                    }
                 }
             }
         }

@@ -36,23 +36,25 @@ internal sealed class TimedSimulation<TFaults>
     {
         SimulationOptions<TFaults> WithSeed(long number) => _options with { Seed = _options.Seed + (ulong)number };
         if (SeedRuns.Run(_count, jobs, n => WithSeed(n).Run(), Add, stop) is (var number, { } failure))
-            return Explain(WithSeed(number), failure);
+            return Explain(WithSeed(number), failure, stop);
         if (history is not null && _last is { } last)
             Write(history, last.History);
         if (json)
             WriteJson();
         else
             WriteText();
+        if (_done < _count)
+            stop.ThrowIfCancellationRequested();
         return ExitCode.Success;
     }
 
-    private static int Explain(SimulationOptions<TFaults> options, WorkloadFailedException failure)
+    private static int Explain(SimulationOptions<TFaults> options, WorkloadFailedException failure, CancellationToken stop)
     {
         Console.Error.WriteLine("kvasir: " + failure.Message);
         if (options.Trace is not null)
             return ExitCode.Negative;
         (SimulationOptions<TFaults> shortest, WorkloadFailedException how, IReadOnlyCollection<string> lines) =
-            FailureShortening.Shorten(options, failure);
+            AbandonableWork.Run(() => FailureShortening.Shorten(options, failure), stop);
         Console.Error.WriteLine($"The shortest run of this seed that fails, and the last of what happens in it:");
         foreach (string line in lines)
             Console.Error.WriteLine(line);

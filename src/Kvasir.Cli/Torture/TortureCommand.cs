@@ -105,6 +105,9 @@ internal static class TortureCommand
                 + $"slowest restart {slowestStartMs:F0} ms; {total.Elapsed.TotalSeconds:F0} s");
         }
 
+        if (done < rounds)
+            stop.ThrowIfCancellationRequested();
+
         return ExitCode.Success;
     }
 

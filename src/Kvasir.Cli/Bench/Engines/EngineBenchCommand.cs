@@ -73,6 +73,7 @@ internal static class EngineBenchCommand
                 Console.Out.Write(BenchJson.Serialize(reports));
             else
                 Console.Out.Write(string.Join(Environment.NewLine, reports.Select(r => r.Table())));
+            cancellation.ThrowIfCancellationRequested();
             return Task.FromResult(ExitCode.Success);
         });
         return command;

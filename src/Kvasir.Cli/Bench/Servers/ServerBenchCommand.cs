@@ -70,7 +70,11 @@ internal static class ServerBenchCommand
                 await LoadRun.Load(options, cancellation);
             LoadReport report = await LoadRun.Measure(options, cancellation);
             Console.Out.Write(result.GetValue(json) ? BenchJson.Serialize(report) : report.Table());
-            return report.Errors > 0 ? ExitCode.Negative : ExitCode.Success;
+            if (report.Errors > 0)
+                return ExitCode.Negative;
+            if (report.Interrupted)
+                cancellation.ThrowIfCancellationRequested();
+            return ExitCode.Success;
         });
         return command;
     }

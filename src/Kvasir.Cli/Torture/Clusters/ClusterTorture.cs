@@ -125,6 +125,8 @@ internal static class ClusterTorture
             Console.Error.WriteLine($"kvasir: seed {options.Seed}: {broken ?? judge.Explanation}. The data is in {folder}{Environment.NewLine}{cluster.LastWords}");
         else if (options.Folder is null)
             Directory.Delete(folder, recursive: true);
+        if (isGood)
+            stop.ThrowIfCancellationRequested();
         return isGood ? ExitCode.Success : ExitCode.Negative;
     }
 
