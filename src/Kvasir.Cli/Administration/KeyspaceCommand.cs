@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
 
@@ -81,9 +82,32 @@ internal static class KeyspaceCommand
             }
 
             AdminReply.Write(connection.Call([.. words]), flags.Json(result));
+            WarnOfLackingCopies(connection, result.GetValue(name)!, result.GetValue(replicas));
             return Task.FromResult(ExitCode.Success);
         });
         return command;
+    }
+
+    /// <summary>It is made all the same: nodes may come. Whoever counts on its copies should not learn it from a failure.</summary>
+    private static void WarnOfLackingCopies(NodeConnection connection, string name, int replicas)
+    {
+        int nodes;
+        try
+        {
+            nodes = NodeAnswer.From(connection.Call("STATUS")).Nodes.Count(static n => n.State is not ("decommissioned" or "down"));
+        }
+        catch (RefusedException)
+        {
+            // A server that is alone: it refuses what it cannot keep.
+            return;
+        }
+
+        if (nodes > 0 && replicas > nodes)
+        {
+            Console.Error.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"warning: {name} promises {replicas} copies and the cluster has {nodes} {(nodes == 1 ? "node" : "nodes")}: {replicas - nodes} will be lacking until there are more"));
+        }
     }
 
     private static Command List()
@@ -123,7 +147,7 @@ internal static class KeyspaceCommand
             }
 
             ClusterSurvey survey = flags.Survey(result);
-            KeyspaceEntry keyspace = survey.First.Keyspaces.FirstOrDefault(k => k.Name == wanted) ?? throw new UsageException($"there is no keyspace {wanted}");
+            KeyspaceEntry keyspace = survey.First.Keyspaces.FirstOrDefault(k => k.Name == wanted) ?? throw new RefusedException($"there is no keyspace {wanted}");
             if (flags.Json(result))
             {
                 Console.WriteLine(JsonSerializer.Serialize(new

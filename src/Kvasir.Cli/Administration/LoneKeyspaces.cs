@@ -32,7 +32,7 @@ internal sealed class LoneKeyspaces
     {
         KeyspaceEntry[] shown = [.. _keyspaces.Where(k => only is null || k.Name == only)];
         if (shown.Length == 0)
-            throw new UsageException($"there is no keyspace {only}");
+            throw new RefusedException($"there is no keyspace {only}");
         if (json)
         {
             Console.WriteLine(only is null ? JsonSerializer.Serialize(shown.Select(Json)) : JsonSerializer.Serialize(Json(shown[0])));

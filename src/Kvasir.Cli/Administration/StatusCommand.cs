@@ -22,7 +22,7 @@ internal static class StatusCommand
             ClusterSurvey survey = flags.Survey(result);
             string? only = result.GetValue(keyspace);
             if (only is not null && survey.First.Keyspaces.All(k => k.Name != only))
-                throw new UsageException($"there is no keyspace {only}");
+                throw new RefusedException($"there is no keyspace {only}");
             IReadOnlyList<string> warnings = ClusterWarnings.Of(survey);
             if (flags.Json(result))
                 WriteJson(survey, warnings);

@@ -45,7 +45,13 @@ internal sealed class ClusterWatch
                 long began = Environment.TickCount64;
                 await process.Ended.WaitAsync(cancellation);
                 await Task.Delay(s_beforeItIsSaid, cancellation);
-                Say($"{place.Name} (process {process.ProcessId}) {process.Fate}{(process.ExitCode is > 0 and < 128 ? ": " + process.LastWords : "")}");
+                Say($"{place.Name} (process {process.ProcessId}) {process.Fate}{(process.ExitCode is > 0 and < 128 ? ": " + process.Reason : "")}");
+                if (process.WasDecommissioned)
+                {
+                    await UntilSomebodyStartsIt(place, cancellation);
+                    return;
+                }
+
                 if (!_restarts)
                 {
                     Say($"start it again: {RestartCommand(place)}");

@@ -207,6 +207,6 @@ internal sealed class LocalCluster : IDisposable
     private void ThrowIfEnded(NodePlace place)
     {
         if (ProcessOf(place) is { HasEnded: true } process)
-            throw new UsageException($"{place.Name} {process.Fate}: {process.LastWords}");
+            throw new UsageException($"{place.Name} {process.Fate}: {process.Reason}");
     }
 }

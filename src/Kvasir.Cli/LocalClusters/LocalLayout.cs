@@ -45,7 +45,7 @@ internal sealed class LocalLayout
         int present = CountIn(folder);
         if (present > count)
             throw new UsageException($"{folder} has a cluster of {present} nodes, start all of them: --nodes {present}");
-        Directory.CreateDirectory(folder);
+        DataFolder.Make(folder);
         int[] free = ThisProgram.FreePorts(3 * count);
         NodePlace[] nodes = new NodePlace[count];
         for (int i = 0; i < count; i++)

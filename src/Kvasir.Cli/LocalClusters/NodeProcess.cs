@@ -10,6 +10,7 @@ namespace Kvasir.Cli.LocalClusters;
 internal sealed class NodeProcess : IDisposable
 {
     private const int LastLines = 20;
+    private const string Complaint = "kvasir: ";
 
     private readonly Process _process;
     private readonly Queue<string> _said = new();
@@ -46,6 +47,19 @@ internal sealed class NodeProcess : IDisposable
                 return string.Join(" | ", _said);
         }
     }
+
+    /// <summary>Why a process has ended by itself: the line that the program says last, without its name.</summary>
+    public string Reason
+    {
+        get
+        {
+            lock (_said)
+                return _said.LastOrDefault(static l => l.StartsWith(Complaint, StringComparison.Ordinal))?[Complaint.Length..] ?? _said.LastOrDefault() ?? "";
+        }
+    }
+
+    /// <summary>The cluster took it out for good: with this folder it will never be let in again.</summary>
+    public bool WasDecommissioned => ExitCode == CommandLine.ExitCode.Usage && Reason.Contains("was decommissioned", StringComparison.Ordinal);
 
     /// <param name="place">Where it lies and listens; its settings file must be there.</param>
     /// <param name="says">Hears each line of its log, from another thread.</param>

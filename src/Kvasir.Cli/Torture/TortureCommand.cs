@@ -34,6 +34,8 @@ internal static class TortureCommand
         };
         command.SetAction((result, stop) => result.GetValue(nodes) switch
         {
+            1 when new Option[] { faults, engines, history }.FirstOrDefault(o => result.GetResult(o) is { Implicit: false }) is { } ofClusters =>
+                throw new UsageException($"{ofClusters.Name} is for a cluster: give --nodes, too"),
             1 => Task.FromResult(Run(
                 result.GetValue(rounds), result.GetValue(clients), result.GetValue(longest), (ulong)result.GetValue(seed),
                 result.GetValue(data), result.GetValue(json), stop)),
@@ -58,6 +60,8 @@ internal static class TortureCommand
 
     private static int Run(int rounds, int clientCount, int longestMs, ulong seed, string? data, bool json, CancellationToken stop)
     {
+        if (data is not null)
+            DataFolder.Make(data);
         string folder = data ?? Directory.CreateTempSubdirectory("kvasir-torture-").FullName;
         SeededRandom random = new(seed);
         TortureClient[] clients = [.. Enumerable.Range(0, clientCount).Select(i => new TortureClient(i, random.Fork()))];

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.Numerics;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -83,8 +84,13 @@ public sealed record KeyspaceRequest
             case "conflicts":
                 return this with { Conflicts = value };
             case "shards" or "replicas":
-                if (!int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
-                    refusal = $"'{choice} {value}' is no number";
+                if (!int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number))
+                {
+                    refusal = !BigInteger.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _) ? $"'{choice} {value}' is no number"
+                        : choice == "shards" ? KeyspaceRules.RefusalOfShards(value)
+                        : KeyspaceRules.RefusalOfReplicas(value);
+                }
+
                 return choice == "shards" ? this with { Shards = number } : this with { Replicas = number };
             default:
                 refusal = $"'{choice}' is no choice of a keyspace: they are engine, partitioning, shards, replication, replicas, durability, conflicts";

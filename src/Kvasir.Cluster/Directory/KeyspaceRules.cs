@@ -35,11 +35,11 @@ internal static class KeyspaceRules
 
     /// <summary>Why there can be no such keyspace, or null.</summary>
     public static string? Refusal(KeyspaceRequest request) =>
-        OfName(request.Name) ?? OfWords(request) ?? OfCombination(request) ?? RefusalOfNumbers(request) ?? NotYet(request);
+        OfName(request.Name) ?? OfWords(request, ["sync"]) ?? OfCombination(request) ?? RefusalOfNumbers(request) ?? NotYet(request);
 
     /// <summary>The same on a node that is alone: it has one copy of one shard, and every durability.</summary>
     public static string? RefusalAlone(KeyspaceRequest request) =>
-        OfName(request.Name) ?? OfWords(request) ?? request switch
+        OfName(request.Name) ?? OfWords(request, ["sync", "interval", "none"]) ?? request switch
         {
             { Partitioning: "range", Engine: "log" } => OfCombination(request),
             { Partitioning: not "static" } => $"a node that is alone has all keys in one place: partitioning static, not {request.Partitioning}",
@@ -78,48 +78,59 @@ internal static class KeyspaceRules
         return null;
     }
 
-    private static string? OfWords(KeyspaceRequest request) =>
-        Unknown(s_engines, "engine", request.Engine)
-        ?? Unknown(s_partitionings, "partitioning", request.Partitioning)
-        ?? Unknown(s_replications, "replication", request.Replication)
-        ?? Unknown(s_conflicts, "rule for conflicts", request.Conflicts)
-        ?? Unknown(s_durabilities, "durability", request.Durability);
+    // Of the words that there will be, only those are named that can be had.
+    private static string? OfWords(KeyspaceRequest request, ReadOnlySpan<string> durabilities) =>
+        UnknownEngine(request.Engine)
+        ?? Unknown(s_partitionings, "partitioning", request.Partitioning, ["static"])
+        ?? Unknown(s_replications, "replication", request.Replication, ["raft"])
+        ?? Unknown(s_conflicts, "rule for conflicts", request.Conflicts, ["none"])
+        ?? Unknown(s_durabilities, "durability", request.Durability, durabilities);
 
-    private static string? OfCombination(KeyspaceRequest request) => request switch
+    private static string? UnknownEngine(string engine) => Unknown(s_engines, "engine", engine, ["lsm", "log", "btree"]);
+
+    /// <summary>With what does not exist yet of it said, too: whoever mends one choice should not meet the next refusal.</summary>
+    private static string? OfCombination(KeyspaceRequest request) =>
+        WhyNever(request) is { } why ? NotYet(request) is { } notYet ? $"{why}; {notYet}" : why : null;
+
+    private static string? WhyNever(KeyspaceRequest request) => request switch
     {
         { Partitioning: "range", Engine: "log" } =>
-            "partitioning range needs an engine that keeps keys in order: lsm or btree, not log",
+            "partitioning range needs an engine that keeps keys in order, and log finds them by their hashes",
         { Replication: "raft", Partitioning: "ring" } =>
-            "replication raft needs shards or ranges, each a group that agrees on one order: partitioning static or range, not ring",
+            "replication raft needs shards or ranges, each a group that agrees on one order, and a ring has none: partitioning static",
         { Replication: "raft", Conflicts: not "none" } =>
             "replication raft puts all writes in one order, so there are no conflicts to resolve: conflicts none",
         { Replication: "raft", Durability: not "sync" } =>
             "replication raft counts copies that are on stable storage; a copy that could be lost again would break what was promised: durability sync",
         { Replication: "quorum", Partitioning: not "ring" } =>
-            "replication quorum finds its copies on a ring: partitioning ring",
+            "replication quorum finds its copies on a ring, and not by shards or ranges",
         { Replication: "quorum", Conflicts: "none" } =>
-            "replication quorum takes writes in several places at once, so it must be said what becomes of conflicts: lww, siblings or crdt",
+            "replication quorum takes writes in several places at once, so it must be said what becomes of conflicts",
         { Replication: "multileader", Partitioning: "ring" } =>
-            "replication multileader needs shards or ranges inside each region: partitioning static or range, not ring",
+            "replication multileader needs shards or ranges inside each region, and no ring",
         { Replication: "multileader", Conflicts: "none" or "siblings" } =>
-            "replication multileader takes writes in each region, and all must come to the same value by themselves: conflicts lww or crdt",
+            "replication multileader takes writes in each region, and all must come to the same value by themselves",
         _ => null,
     };
 
     public static string? RefusalOfNumbers(KeyspaceRequest request)
     {
         if (request.Partitioning == "static" && (request.Shards is < 1 or > DirectoryCodec.ShardsMax || !BitOperations.IsPow2(request.Shards)))
-            return $"shards {request.Shards} is no power of two from 1 to {DirectoryCodec.ShardsMax}";
+            return RefusalOfShards(request.Shards.ToString(CultureInfo.InvariantCulture));
         if (request.Replicas is < 1 or > ReplicasMax)
-            return $"replicas {request.Replicas} is not in 1 to {ReplicasMax}";
+            return RefusalOfReplicas(request.Replicas.ToString(CultureInfo.InvariantCulture));
         if (request.Replication == "raft" && request.Replicas % 2 == 0)
             return $"replicas {request.Replicas} outlives no more failures than {request.Replicas - 1}, since a majority is needed: give an odd number";
         return null;
     }
 
+    public static string RefusalOfShards(string number) => $"shards {number} is no power of two from 1 to {DirectoryCodec.ShardsMax}";
+
+    public static string RefusalOfReplicas(string number) => $"replicas {number} is not in 1 to {ReplicasMax}";
+
     /// <summary>Why a keyspace with that partitioning cannot have the engine, or null.</summary>
     public static string? RefusalOfEngine(string engine, KeyspacePartitioning partitioning) =>
-        Unknown(s_engines, "engine", engine)
+        UnknownEngine(engine)
         ?? (partitioning == KeyspacePartitioning.Range && engine == "log" ? OfCombination(new KeyspaceRequest { Name = "", Partitioning = "range", Engine = "log" }) : null);
 
     private static string? NotYet(KeyspaceRequest request)
@@ -129,12 +140,12 @@ internal static class KeyspaceRules
         return request.Partitioning == "range" ? "partitioning range is not there yet: static is" : null;
     }
 
-    private static string? Unknown<T>(Choice<T>[] choices, string what, string asked)
+    private static string? Unknown<T>(Choice<T>[] choices, string what, string asked, ReadOnlySpan<string> there)
     {
         if (choices.Any(c => c.Word == asked))
             return null;
-        string[] words = [.. choices.Select(c => c.Word)];
-        return $"there is no {what} '{asked}': it is {string.Join(", ", words[..^1])} or {words[^1]}";
+        string others = there.Length == 1 ? "" : string.Join(", ", there[..^1].ToArray()) + " or ";
+        return $"there is no {what} '{asked}': it is {others}{there[^1]}";
     }
 
     private static T Of<T>(Choice<T>[] choices, string word) => choices.Single(c => c.Word == word).Meaning;

@@ -4,6 +4,7 @@ using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
+using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
@@ -162,7 +163,7 @@ internal static class AdministrationCommands
         string name = Text(context, 2);
         KeyspaceDescription? keyspace = Keyspaces(context).FirstOrDefault(k => k.Name == name);
         if (keyspace is null)
-            context.Reply.Error("ERR there is no such keyspace");
+            context.Reply.Error(KeyspaceName.Unknown);
         else
             StatusPage.Write(context.Reply, keyspace);
     }

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
@@ -54,7 +55,7 @@ internal static class ConnectionCommands
             if (named >= 0)
                 SelectIndex(context, named);
             else
-                context.Reply.Error(context.NoSuchKeyspace);
+                context.Reply.Error(KeyspaceName.UnknownDatabase(context.Argument(1)));
             return;
         }
 

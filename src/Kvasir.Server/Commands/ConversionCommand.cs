@@ -3,6 +3,7 @@ using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Replicas;
+using Kvasir.Server.Commands.Values;
 using Kvasir.Server.Sessions;
 using Kvasir.Wire.Resp;
 
@@ -27,7 +28,7 @@ internal static class ConversionCommand
         if (context.Node.Alone is not { } node)
             RunInCluster(context, context.Node.Clustered!.Administration, name, word);
         else if (context.ArgumentCount == 4 && Is(word, "status"))
-            WriteStatus(context.Reply, node.ConversionOf(name));
+            WriteStatus(context, node.ConversionOf(name));
         else if (context.ArgumentCount == 4 && Is(word, "abort"))
             Answer(context, node.AbortConversion(name));
         else if (context.ArgumentCount == 5 && Is(word, "engine"))
@@ -54,10 +55,11 @@ internal static class ConversionCommand
         TimeProvider time = context.Node.Time;
         int protocol = context.Reply.Protocol;
         PendingReply? reply = context.Session.AwaitReply();
+        byte[] name = context.Argument(2).ToArray();
         return overview =>
         {
             if (reply is not null)
-                mailbox.Post(new StatusAnswer(reply, overview, protocol, time.GetUtcNow().ToUnixTimeMilliseconds()));
+                mailbox.Post(new StatusAnswer(reply, name, overview, protocol, time.GetUtcNow().ToUnixTimeMilliseconds()));
         };
     }
 
@@ -69,11 +71,15 @@ internal static class ConversionCommand
             context.Reply.Error("ERR " + refusal);
     }
 
-    private static void WriteStatus(RespWriter reply, ConversionStatus? status)
+    private static void WriteStatus(CommandContext context, ConversionStatus? status)
     {
+        RespWriter reply = context.Reply;
         if (status is null)
         {
-            reply.Null();
+            if (context.FindKeyspace(context.Argument(2)) >= 0)
+                reply.Null();
+            else
+                reply.Error(KeyspaceName.Unknown);
             return;
         }
 
@@ -122,12 +128,15 @@ internal static class ConversionCommand
 
     private static string Text(CommandContext context, int argument) => Encoding.UTF8.GetString(context.Argument(argument));
 
-    private sealed class StatusAnswer(PendingReply reply, MoveOverview? overview, int protocol, long nowMs) : IMailboxItem
+    private sealed class StatusAnswer(PendingReply reply, byte[] name, MoveOverview? overview, int protocol, long nowMs) : IMailboxItem
     {
         public void Run(Execution execution)
         {
             RespWriter writer = new(new Primitives.BytesBuffer(1024)) { Protocol = protocol };
-            MovePage.Write(writer, overview, nowMs);
+            if (overview is null && reply.Session.Server.Router!.Router.FindDatabase(name) < 0)
+                writer.Error(KeyspaceName.Unknown);
+            else
+                MovePage.Write(writer, overview, nowMs);
             reply.Replied(writer.Buffer.WrittenSpan);
             reply.Session.Server.WakeNow();
         }

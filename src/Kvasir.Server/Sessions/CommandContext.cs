@@ -73,10 +73,6 @@ internal sealed class CommandContext
     /// <summary>The database of a keyspace; -1 for none.</summary>
     public int FindKeyspace(ReadOnlySpan<byte> name) => Server.Router?.Router.FindDatabase(name) ?? Node.Alone!.FindKeyspace(name);
 
-    /// <summary>What is said of a name that is no keyspace's: on a server that is alone, in Redis' words.</summary>
-    public string NoSuchKeyspace =>
-        Server.Router is null ? "ERR value is not an integer or out of range" : "ERR there is no such keyspace: see KEYSPACE LIST";
-
     /// <summary>Says that a key of the selected database was changed; see <see cref="KeyEvents"/>.</summary>
     public void Changed(KeyEventClass eventClass, ReadOnlySpan<byte> eventName, ReadOnlySpan<byte> key)
     {

@@ -76,7 +76,16 @@ public sealed class PosixFileSystem : IFileSystem
         string? parent = Path.GetDirectoryName(full);
         if (parent is not null)
             CreateFolder(parent);
-        Guard("mkdir", full, () => Directory.CreateDirectory(full));
+        try
+        {
+            Guard("mkdir", full, () => Directory.CreateDirectory(full));
+        }
+        catch (FileMissingException e)
+        {
+            // Its parent is there: some systems of files take no folders, and say that something is missing.
+            throw new DiskFailedException("mkdir", full, "the system makes no folder there", e);
+        }
+
         SyncFolder(full);
         if (parent is not null)
             SyncFolder(parent);

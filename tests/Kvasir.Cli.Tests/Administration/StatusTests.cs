@@ -74,8 +74,11 @@ public sealed class StatusTests : IDisposable
         _cluster.Silent.Clear();
         Assert.Contains("db0", (await Run("keyspace", "list")).AssertSuccess().Output, StringComparison.Ordinal);
         Assert.Matches(@"(?m)^db0 +0 +11 +1 +leader ", (await Run("keyspace", "show", "db0")).AssertSuccess().Output);
-        Assert.Contains("there is no keyspace db9", (await Run("keyspace", "show", "db9")).AssertUsageError(), StringComparison.Ordinal);
-        Assert.Contains("there is no keyspace db9", (await Run("status", "--keyspace", "db9")).AssertUsageError(), StringComparison.Ordinal);
+        foreach (string[] words in (string[][])[["keyspace", "show", "db9"], ["status", "--keyspace", "db9"]])
+        {
+            Outcome outcome = await Run(words);
+            Assert.Equal((1, "kvasir: there is no keyspace db9\n"), (outcome.ExitCode, outcome.Error));
+        }
     }
 
     [Theory]
@@ -90,6 +93,12 @@ public sealed class StatusTests : IDisposable
         Assert.Equal("OK\n", (await Run(commandLine.Split(' '))).AssertSuccess().Output);
         Assert.Equal(["1: " + sent], _cluster.Asked);
     }
+
+    [Theory]
+    [InlineData("--replicas 3", "")]
+    [InlineData("--replicas 7", "warning: new promises 7 copies and the cluster has 3 nodes: 4 will be lacking until there are more\n")]
+    public async Task CopiesThatThereAreNoNodesForAreSaidToBeLacking(string replicas, string said) =>
+        Assert.Equal(said, (await Run(["keyspace", "create", "new", .. replicas.Split(' ')])).AssertSuccess().Error);
 
     [Fact]
     public async Task WhatTheServerRefusesIsSaidInItsWords()

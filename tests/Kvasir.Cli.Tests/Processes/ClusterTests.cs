@@ -47,6 +47,22 @@ public sealed class ClusterTests : IDisposable
         Assert.Empty(Directory.GetFiles(_folder, "kvasir.pid", SearchOption.AllDirectories));
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("--restart")]
+    public async Task ANodeThatWasTakenOutIsNotToBeStartedAgain(string flag)
+    {
+        using RunningCluster cluster = await RunningCluster.StartOf(4, _folder, flag.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        Tools.Until(() => KvasirProcess.Run("node", "decommission", "4", "-p", cluster.Port(0)).GetAwaiter().GetResult().ExitCode == 0, "it is on its way out");
+        string ended = await cluster.Error(l => l.Contains("node-4 (process ", StringComparison.Ordinal));
+        Assert.EndsWith("ended with exit code 2: node 4 was decommissioned, and nothing of it is needed any more", ended, StringComparison.Ordinal);
+
+        // What is said of the next one comes after all that is said of this one.
+        Tools.Run("kill", "-KILL", cluster.ProcessId(2));
+        Assert.Contains("node-3", await cluster.Error(l => l.Contains("started again", StringComparison.Ordinal) || l.Contains("start it again", StringComparison.Ordinal)
+            || l.Contains("node-3 (process ", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task WhatWasWrittenIsThereAfterAllWereStoppedAndStartedAgain()
     {

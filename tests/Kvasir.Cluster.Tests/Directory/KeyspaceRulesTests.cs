@@ -18,7 +18,10 @@ public sealed class KeyspaceRulesTests
     [InlineData("users", "colour blue", "no choice of a keyspace")]
     [InlineData("users", "shards 4 SHARDS 8", "given twice")]
     [InlineData("users", "shards four", "no number")]
-    [InlineData("users", "shards -4", "no number")]
+    [InlineData("users", "shards -4", "shards -4 is no power of two from 1 to 1024")]
+    [InlineData("users", "shards 4294967296", "shards 4294967296 is no power of two from 1 to 1024")]
+    [InlineData("users", "replicas -1", "replicas -1 is not in 1 to 7")]
+    [InlineData("users", "replicas 4294967296", "replicas 4294967296 is not in 1 to 7")]
     [InlineData("users", "engine rocks", "there is no engine 'rocks'")]
     [InlineData("users", "partitioning hash", "there is no partitioning 'hash'")]
     [InlineData("users", "replication paxos", "there is no replication 'paxos'")]
@@ -26,6 +29,7 @@ public sealed class KeyspaceRulesTests
     [InlineData("users", "durability maybe", "there is no durability 'maybe'")]
     // What can never be, each with its reason.
     [InlineData("users", "partitioning range engine log", "keeps keys in order")]
+    [InlineData("users", "partitioning range engine log", "partitioning range is not there yet: static is")]
     [InlineData("users", "partitioning ring", "needs shards or ranges")]
     [InlineData("users", "conflicts lww", "all writes in one order")]
     [InlineData("users", "durability interval", "on stable storage")]
@@ -50,6 +54,21 @@ public sealed class KeyspaceRulesTests
         string? refusal = Ask(name, words, out _);
         Assert.NotNull(refusal);
         Assert.Contains(reason, refusal, StringComparison.Ordinal);
+    }
+
+    /// <summary>There are words for what is still to come: whoever mistook one is not sent there.</summary>
+    [Theory]
+    [InlineData("partitioning hash")]
+    [InlineData("partitioning ring")]
+    [InlineData("replication paxos")]
+    [InlineData("conflicts first")]
+    [InlineData("durability maybe")]
+    public void ARefusalProposesOnlyWhatCanBeHad(string words)
+    {
+        string refusal = Ask("users", words, out _)!;
+        string proposed = refusal[(refusal.IndexOf(':', StringComparison.Ordinal) + 1)..];
+        foreach (string later in (string[])["range", "ring", "quorum", "multileader", "lww", "siblings", "crdt", "interval"])
+            Assert.DoesNotContain(later, proposed, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -44,6 +44,7 @@ public sealed class ConversionCommandTests : IDisposable
         Assert.StartsWith("-ERR there is no such keyspace", Execute("KEYSPACE", "CONVERT", "system", "engine", "log"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR there is no engine 'rocks'", Execute("KEYSPACE", "CONVERT", "db0", "engine", "rocks"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR keyspace db0 has the engine lsm", Execute("KEYSPACE", "CONVERT", "db0", "engine", "lsm"), StringComparison.Ordinal);
+        Assert.StartsWith("-ERR there is no such keyspace", Execute("KEYSPACE", "CONVERT", "db99", "STATUS"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR no conversion of that keyspace", Execute("KEYSPACE", "CONVERT", "db0", "ABORT"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR wrong number of arguments", Execute("KEYSPACE", "CONVERT", "db0"), StringComparison.Ordinal);
     }

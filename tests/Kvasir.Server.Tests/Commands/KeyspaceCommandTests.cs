@@ -93,7 +93,9 @@ public sealed class KeyspaceCommandTests : IDisposable
     [Fact]
     public void WhatThereIsIsToldAndWhatCannotBeIsRefused()
     {
-        Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("SELECT sessions"));
+        Assert.Equal("-ERR there is no such keyspace: see KEYSPACE LIST\r\n", Ask("SELECT sessions"));
+        foreach (string number in (string[])["1x", "-", "99999999999999999999"])
+            Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("SELECT " + number));
         Assert.Equal("-ERR DB index is out of range\r\n", Ask("SELECT 16"));
         Assert.StartsWith("*16\r\n", Ask("KEYSPACE LIST"), StringComparison.Ordinal);
         Assert.Equal("+OK\r\n", Ask("KEYSPACE CREATE sessions engine log durability interval"));
@@ -130,7 +132,7 @@ public sealed class KeyspaceCommandTests : IDisposable
             Assert.Equal(Dropped, Ask(command));
         Assert.Equal("+PONG\r\n", Ask("PING"));
         Assert.Equal(Dropped, Encoding.ASCII.GetString(other.Execute([.. "GET a".Split(' ').Select(Encoding.ASCII.GetBytes)])));
-        Assert.Equal("-ERR value is not an integer or out of range\r\n", Ask("SELECT sessions"));
+        Assert.Equal("-ERR there is no such keyspace: see KEYSPACE LIST\r\n", Ask("SELECT sessions"));
         Assert.Equal("-ERR DB index is out of range\r\n", Ask("SELECT 16"));
         Assert.Equal("+OK\r\n", Ask("SELECT 0"));
         Assert.Equal("-ERR DB index is out of range\r\n", Ask("COPY a b DB 16").Replace("*", "", StringComparison.Ordinal));

@@ -193,7 +193,7 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     public int DatabaseOf(GroupId group) => ShardsOf(0).Contains(group) ? 0 : ShardsOf(1).Contains(group) ? 1 : -1;
 
     public int FindDatabase(ReadOnlySpan<byte> name) =>
-        name.SequenceEqual("db1"u8) || (HasHeard && name.SequenceEqual("news"u8)) ? 1 : -1;
+        name.SequenceEqual("db0"u8) ? 0 : name.SequenceEqual("db1"u8) || (HasHeard && name.SequenceEqual("news"u8)) ? 1 : -1;
 
     public TimeSpan KeyspacesAge { get; set; }
 

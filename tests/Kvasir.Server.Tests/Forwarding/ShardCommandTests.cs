@@ -108,6 +108,7 @@ public sealed class ShardCommandTests
         Assert.Equal(["convert db0 log", "abort db0"], cluster[1].Asked.TakeLast(2));
         Assert.StartsWith("-ERR KEYSPACE CONVERT name engine NAME", client.Send("KEYSPACE CONVERT db0 sideways"), StringComparison.Ordinal);
         Assert.Equal("$-1\r\n", client.Send("KEYSPACE CONVERT db0 STATUS"));
+        Assert.Equal("-ERR there is no such keyspace: see KEYSPACE LIST\r\n", client.Send("KEYSPACE CONVERT nowhere STATUS"));
 
         KeyspaceMove move = new() { From = "lsm", To = "log", State = KeyspaceMoveState.Moving, Number = 1 };
         MoveReport report = new() { Group = new GroupId(5), Generation = 0, Number = 1, Engine = "lsm", Stage = ConversionStage.Comparing, Rows = 7 };
@@ -157,6 +158,7 @@ public sealed class ShardCommandTests
         foreach (string family in (string[])["KEYSPACE", "NODE", "LEADER", "CLUSTER"])
             Assert.Contains($"+{family} <subcommand>", client.Send(family + " HELP"), StringComparison.Ordinal);
         Assert.Equal("-ERR there is no such keyspace: see KEYSPACE LIST\r\n", client.Send("SELECT nowhere"));
+        Assert.Equal("-ERR value is not an integer or out of range\r\n", client.Send("SELECT 99999999999999999999"));
         Assert.Contains("cluster_enabled:0", client.Send("INFO cluster"), StringComparison.Ordinal);
         Assert.Equal("+OK\r\n+OK\r\n+OK\r\n+OK\r\n", client.Send("KEYSPACE DROP books", "NODE DRAIN 2", "NODE DECOMMISSION 2", "LEADER TRANSFER db0 3 2"));
         Assert.Equal(["drop books", "drain 2", "decommission 2", "transfer db0 3 2"], cluster[1].Asked.TakeLast(4));

@@ -16,7 +16,7 @@ public sealed class SessionTests
         { "PING hello", "$5\r\nhello\r\n" },
         { "ECHO hi", "$2\r\nhi\r\n" },
         { "SELECT 16", "-ERR DB index is out of range\r\n" },
-        { "SELECT x", "-ERR value is not an integer or out of range\r\n" },
+        { "SELECT 1x", "-ERR value is not an integer or out of range\r\n" },
         { "HELLO 4", "-NOPROTO unsupported protocol version\r\n" },
         { "HELLO x", "-ERR Protocol version is not an integer or out of range\r\n" },
         { "AUTH x", "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n" },

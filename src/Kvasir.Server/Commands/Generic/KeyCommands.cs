@@ -165,7 +165,11 @@ internal static class KeyCommands
         {
             database = context.FindKeyspace(context.Argument(argument));
             if (database < 0)
-                context.Reply.Error(context.NoSuchKeyspace);
+            {
+                // Redis' own tests of MOVE and COPY ask a server that is alone for Redis' words, to the letter.
+                context.Reply.Error(context.Node.Alone is null ? KeyspaceName.UnknownDatabase(context.Argument(argument)) : NumberText.NotAnInteger);
+            }
+
             return database >= 0;
         }
 
