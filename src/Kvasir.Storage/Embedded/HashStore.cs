@@ -10,7 +10,8 @@ namespace Kvasir.Storage.Embedded;
 /// <see cref="KeyValueStore.Scan"/> goes through all keys, in an order of their hashes.
 /// <para>
 /// A quarter of <see cref="StoreOptions.MemoryBytes"/> is for the index. When it is full, writes of new keys throw
-/// <see cref="Files.IndexFullException"/>; reads, deletions and writes of keys that are there go on.
+/// <see cref="Files.IndexFullException"/>; reads, deletions and writes of keys that are there go on. Deleting an eighth of the keys gives room
+/// for about as many others, in the background and whatever the durability: not for those of the same batch, and mostly within a second.
 /// </para>
 /// </summary>
 public sealed class HashStore : KeyValueStore

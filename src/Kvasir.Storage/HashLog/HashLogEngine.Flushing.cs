@@ -461,7 +461,7 @@ internal sealed unsafe partial class HashLogEngine
     private void AskForFlush()
     {
         _background.RequestFlush();
-        if (_progress.StableSequence < Volatile.Read(ref _sizeTarget))
+        if (_progress.StableSequence < Math.Max(Volatile.Read(ref _sizeTarget), Volatile.Read(ref _roomTarget)))
             _environment.StabilityWanted?.Invoke();
     }
 

@@ -16,6 +16,9 @@ internal sealed unsafe partial class HashLogEngine
     private const int GonePartMerged = 16;
     private const int GoneAtLeast = 16;
 
+    private const string RoomAdvice =
+        "delete some, or give more memory; the room of what is deleted comes in the background, once it is an eighth of them, and not for what is in the same batch";
+
     // Keys that were deleted since room was made last; by the writer.
     private long _gone;
 
@@ -43,8 +46,8 @@ internal sealed unsafe partial class HashLogEngine
     }
 
     private IndexFullException IndexFull() => new(_options.IndexBytes - _index.UsedBytes <= IndexRoomBytes
-        ? $"the keys take {_index.UsedBytes} of {_options.IndexBytes} bytes of memory that they may take: no new ones are taken; delete some, or give more"
-        : $"the keys take {_index.UsedBytes} bytes of memory, and with those of other engines {_budget.IndexBytes} of {_budget.IndexLimitBytes} that they may take together: no new ones are taken; delete some, or give more");
+        ? $"the keys take {_index.UsedBytes} of {_options.IndexBytes} bytes of memory that they may take: no new ones are taken; {RoomAdvice}"
+        : $"the keys take {_index.UsedBytes} bytes of memory, and with those of other engines {_budget.IndexBytes} of {_budget.IndexLimitBytes} that they may take together: no new ones are taken; {RoomAdvice}");
 
     private void NoteGone(RangeDeletion range) =>
         _gone += range is { Start.Length: 0, End: null } ? _index.Count : (_index.Count / GonePartFlushed / RangesUntilMerge) + 1;
@@ -56,6 +59,9 @@ internal sealed unsafe partial class HashLogEngine
             return false;
         _gone = 0;
         Volatile.Write(ref _roomTarget, _progress.Published);
+
+        // What is written from here on would keep the last of it in memory, where the index leads to it, until as much again is gone.
+        _tail.TryCloseActive(_progress.Published);
         return true;
     }
 

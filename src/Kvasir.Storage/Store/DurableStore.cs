@@ -375,7 +375,7 @@ public sealed class DurableStore : IDisposable
             {
                 EngineStatistics statistics = Engine.GetStatistics();
                 write.Failure = new IndexFullException(
-                    $"the keys in memory take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take: delete some, or give the store more memory");
+                    $"the keys in memory take {statistics.IndexBytes} of {statistics.IndexLimitBytes} bytes that they may take: no new ones are taken; delete some, or give the store more memory; the room of what is deleted comes in the background, once it is an eighth of them, and not for what is in the same batch");
                 return false;
             }
         }

@@ -1,3 +1,4 @@
+using System.Text;
 using Kvasir.Storage.Embedded;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
@@ -59,10 +60,75 @@ public sealed class HashStoreTests : KeyValueStoreTests
         Assert.Equal(keys - 1, found);
     }
 
+    [Theory]
+    [InlineData(WriteDurability.Sync)]
+    [InlineData(WriteDurability.Interval)]
+    [InlineData(WriteDurability.None)]
+    public void AnEighthOfTheKeysDeletedGivesRoomForAsManyByItself(WriteDurability durability)
+    {
+        var world = new StoreWorld(1);
+        var engines = new HashLogEngineFactory(HashLogOptions.ForMemory(MemoryBudget.MinimumBytes) with { IndexBytes = 300_000 });
+        var options = new DurableStoreOptions { MemoryBytes = MemoryBudget.MinimumBytes };
+        using DurableStore store = DurableStore.Open(world.Files, world.Scheduler, StoreWorld.Folder, engines, options);
+        int keys = FillFrom(store, 0);
+        int eighth = (keys / 8) + 1;
+
+        // Whoever deletes goes on while the first of it is saved.
+        int deleted = 0, beside = 0;
+        bool writes = false;
+        world.Files.BeforeOperation = operation =>
+        {
+            if (writes || deleted < eighth || beside > 2 || !operation.Path.Contains("/engine/", StringComparison.Ordinal))
+                return;
+            writes = true;
+            StoreWorld.Delete(store, KeyOf(deleted + beside++), WriteDurability.None);
+            writes = false;
+        };
+        for (; deleted < eighth; deleted++)
+            StoreWorld.Delete(store, KeyOf(deleted), durability);
+        world.Scheduler.RunAll();
+        Assert.NotEqual(0, beside);
+        world.Files.BeforeOperation = null;
+        Assert.InRange(FillFrom(store, keys), eighth * 2 / 3, eighth * 4 / 3);
+    }
+
+    [Fact]
+    public void ABatchThatDeletesAKeyHasNoRoomForAnotherYetAndIsToldSo()
+    {
+        var world = new StoreWorld(1);
+        var engines = new HashLogEngineFactory(HashLogOptions.ForMemory(MemoryBudget.MinimumBytes) with { IndexBytes = 100_000 });
+        var options = new DurableStoreOptions { MemoryBytes = MemoryBudget.MinimumBytes };
+        using DurableStore store = DurableStore.Open(world.Files, world.Scheduler, StoreWorld.Folder, engines, options);
+        FillFrom(store, 0);
+        var batch = new WriteBatch();
+        batch.Delete(Encoding.UTF8.GetBytes(KeyOf(0)));
+        batch.Put("new"u8, "value"u8);
+        IndexFullException refusal = Assert.Throws<IndexFullException>(() => store.Write(batch));
+        Assert.Contains("in the background", refusal.Message, StringComparison.Ordinal);
+        Assert.NotNull(StoreWorld.Get(store, KeyOf(0)));
+        Assert.Null(StoreWorld.Get(store, "new"));
+    }
+
     [Fact]
     public void AFolderOfAnotherEngineIsRefused()
     {
         Open().Dispose();
         Assert.Contains("'log'", Assert.Throws<StorageException>(() => OrderedStore.Open(StoreFolder)).Message, StringComparison.Ordinal);
+    }
+
+    private static string KeyOf(int number) => "key" + number;
+
+    private static int FillFrom(DurableStore store, int first)
+    {
+        int next = first;
+        try
+        {
+            for (; ; next++)
+                StoreWorld.Put(store, KeyOf(next), "value", WriteDurability.None);
+        }
+        catch (IndexFullException)
+        {
+            return next - first;
+        }
     }
 }

@@ -50,6 +50,13 @@ internal sealed class StoreWorld
         store.Write(batch, durability);
     }
 
+    public static void Delete(DurableStore store, string key, WriteDurability durability = WriteDurability.Sync)
+    {
+        var batch = new WriteBatch();
+        batch.Delete(Encoding.UTF8.GetBytes(key));
+        store.Write(batch, durability);
+    }
+
     public static string? Get(DurableStore store, string key)
     {
         var value = new BytesBuffer();

@@ -36,6 +36,9 @@ internal sealed unsafe class KeyIndex
     private readonly ReclamationEpoch _epoch;
     private long _regions;
 
+    // Regions take no page before they need it.
+    private bool _isTight;
+
     /// <param name="budget">Where its memory counts.</param>
     /// <param name="epoch">That readers enter.</param>
     /// <param name="expectedKeys">That will be inserted soon.</param>
@@ -146,10 +149,12 @@ internal sealed unsafe class KeyIndex
 
     /// <summary>
     /// Gives back the pages that keys have left which were removed: a region is made anew as small as it can be, and one without keys goes.
-    /// Keys that come make regions grow again, so this is for when there is no room for them.
+    /// Keys that come make regions grow again, so this is for when there is no room for them; from then on they grow by a page at a time, or
+    /// what was given back would go to fewer keys than it came from.
     /// </summary>
     public void Trim()
     {
+        Volatile.Write(ref _isTight, true);
         for (ulong? token = 0; token is { } at;)
         {
             Shard shard = _shards[at >> (64 - ShardBits)];
@@ -243,8 +248,10 @@ internal sealed unsafe class KeyIndex
         // Mostly of removed keys: the same again, without them.
         if (full != first || full.PageCount < IndexRegion.PagesMax || full.Live < full.Used / 2)
         {
-            int pages = IndexRegion.PagesFor(full.Live + (full.Live / 8) + 1);
-            if (full.Live >= full.Used / 2)
+            int pages = Volatile.Read(ref _isTight)
+                ? IndexRegion.FewestPagesFor(full.Live + (full.Live / 16) + 1)
+                : IndexRegion.PagesFor(full.Live + (full.Live / 8) + 1);
+            if (full.Live >= full.Used / 2 && !Volatile.Read(ref _isTight))
                 pages = Math.Max(pages, full.PageCount + 1);
             if (full.PageCount < IndexRegion.PagesMax || full.Live < full.Used / 2)
             {

@@ -35,6 +35,39 @@ public sealed class IndexReclaimTests : IDisposable
     }
 
     [Fact]
+    public void WhatIsWrittenAfterAnEighthWasDeletedKeepsNoRoomFromIt()
+    {
+        int keys = Fill();
+        int eighth = (keys / 8) + 1;
+        for (int i = 0; i < eighth; i++)
+            _world.Delete(LogWorld.Key(i));
+
+        // Behind what the flush takes, and beside it in memory.
+        _world.Delete(LogWorld.Key(eighth), isStable: false);
+        _world.Scheduler.RunAll();
+        int next = keys;
+        Assert.InRange(FillFrom(ref next), eighth / 2, eighth * 4 / 3);
+        Assert.Equal(next - eighth - 1, _world.All().Count);
+    }
+
+    [Fact]
+    public void WhatIsDeletedBesideAFlushIsAskedToBecomeStable()
+    {
+        using var world = new LogWorld(_world.Options with { FlushBytes = 8 << 10 });
+        int keys = FillFrom(world, 0);
+        bool wanted = false;
+        world.OnStabilityWanted = () => wanted = true;
+
+        // The flush that is due has all that it wants, and has not begun.
+        for (int i = 0; i <= keys / 8; i++)
+            world.Delete(LogWorld.Key(i), isStable: false);
+        Assert.True(wanted);
+        world.MarkStable();
+        world.Scheduler.RunAll();
+        Assert.InRange(FillFrom(world, keys), keys / 16, keys / 6);
+    }
+
+    [Fact]
     public void RoomComesBackAgainAndAgain()
     {
         int first = 0, next = Fill();
@@ -126,14 +159,18 @@ public sealed class IndexReclaimTests : IDisposable
 
     private int FillFrom(ref int next)
     {
-        int first = next;
+        int added = FillFrom(_world, next);
+        next += added;
+        return added;
+    }
+
+    private static int FillFrom(LogWorld world, int first)
+    {
+        int next = first;
         try
         {
-            while (true)
-            {
-                _world.Put(LogWorld.Key(next), "value");
-                next++;
-            }
+            for (; ; next++)
+                world.Put(LogWorld.Key(next), "value");
         }
         catch (IndexFullException)
         {

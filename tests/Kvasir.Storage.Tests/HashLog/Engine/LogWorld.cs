@@ -32,6 +32,9 @@ internal sealed class LogWorld : IDisposable
 
     public List<string> Warnings { get; } = [];
 
+    /// <summary>Happens wherever the engine wants what is published to become stable.</summary>
+    public Action? OnStabilityWanted { get; set; }
+
     /// <summary>Happens wherever the engine asks what may expire.</summary>
     public Action? OnHorizon { get; set; }
 
@@ -42,7 +45,12 @@ internal sealed class LogWorld : IDisposable
     public string Folder => "/log";
 
     public HashLogEngine Open() => HashLogEngine.Open(
-        Folder, new EngineEnvironment(Disk, Scheduler, Memory) { LimitNears = Warnings.Add, KeepsDigest = KeepsDigest, ExpiryHorizon = Horizon }, Options);
+        Folder,
+        new EngineEnvironment(Disk, Scheduler, Memory)
+        {
+            LimitNears = Warnings.Add, KeepsDigest = KeepsDigest, ExpiryHorizon = Horizon, StabilityWanted = () => OnStabilityWanted?.Invoke(),
+        },
+        Options);
 
     public void Reopen()
     {
@@ -59,12 +67,14 @@ internal sealed class LogWorld : IDisposable
         Engine.Stage(_batch.Bytes);
         Engine.Publish(new LogPosition(++Position));
         if (isStable)
-            Engine.MarkStable(new LogPosition(Position));
+            MarkStable();
     }
+
+    public void MarkStable() => Engine.MarkStable(new LogPosition(Position));
 
     public void Put(string key, string value, long expiresAtMs = 0) => Write(b => b.Put(Bytes(key), Bytes(value), expiresAtMs));
 
-    public void Delete(string key) => Write(b => b.Delete(Bytes(key)));
+    public void Delete(string key, bool isStable = true) => Write(b => b.Delete(Bytes(key)), isStable);
 
     public void Flush()
     {
