@@ -65,12 +65,25 @@ public sealed unsafe class KeyIndexTests : IDisposable
         Assert.Equal(0, _index.UsedBytes);
         Fill(1000);
         Assert.Equal(1000, _index.Count);
+    }
 
-        void Remove(IndexEntry entry)
-        {
-            using KeyIndex.HeldShard held = _index.Lock(entry.Token);
-            held.Remove(entry.Token, entry.Check);
-        }
+    [Theory]
+    [InlineData(9_500)]
+    [InlineData(10_700)]
+    [InlineData(12_500)]
+    [InlineData(15_000)]
+    [InlineData(17_500)]
+    public void WhatIsGivenBackIsEnoughForAsManyOthers(int keys)
+    {
+        Fill(keys);
+        long full = _index.UsedBytes;
+        List<IndexEntry> all = All();
+        foreach (IndexEntry entry in all.Where((_, i) => i % 8 == 0))
+            Remove(entry);
+        _index.Trim();
+        Fill((keys + 7) / 8, from: keys);
+        Assert.Equal(keys, _index.Count);
+        Assert.InRange(_index.UsedBytes, full / 2, full);
     }
 
     [Theory]
@@ -168,9 +181,15 @@ public sealed unsafe class KeyIndexTests : IDisposable
         Assert.Equal(0, _budget.CacheBytes);
     }
 
-    private void Fill(int keys)
+    private void Remove(IndexEntry entry)
     {
-        for (int i = 0; i < keys; i++)
+        using KeyIndex.HeldShard held = _index.Lock(entry.Token);
+        held.Remove(entry.Token, entry.Check);
+    }
+
+    private void Fill(int keys, int from = 0)
+    {
+        for (int i = from; i < from + keys; i++)
         {
             ulong token = StableHash.Hash64(BitConverter.GetBytes(i));
             using KeyIndex.HeldShard held = _index.Lock(token);
