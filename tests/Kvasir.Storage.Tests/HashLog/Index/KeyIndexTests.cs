@@ -83,7 +83,9 @@ public sealed unsafe class KeyIndexTests : IDisposable
         _index.Trim();
         Fill((keys + 7) / 8, from: keys);
         Assert.Equal(keys, _index.Count);
-        Assert.InRange(_index.UsedBytes, full / 2, full);
+
+        // Others fall into other regions: a page more here and there.
+        Assert.InRange(_index.UsedBytes, full / 2, full * 103 / 100);
     }
 
     [Theory]
