@@ -198,7 +198,9 @@ internal sealed class Leadership
     /// <summary>Passes leadership to the follower with the longest log, if there is one, and steps down at once.</summary>
     public void GiveUp()
     {
-        Rouse();
+        // As for work: a round of a leader that has done nothing for long would tell those who sleep to go on sleeping, and if the one
+        // that is chosen cannot take over, or never hears of it, nobody else would.
+        Work();
         Progress? best = null;
         foreach (Progress peer in _peers.Others)
         {
