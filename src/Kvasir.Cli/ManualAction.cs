@@ -31,7 +31,7 @@ internal sealed class ManualAction(HelpAction commandHelp) : SynchronousCommandL
           Run a cluster
             status             Nodes, keyspaces and replicas: who leads, who lags, what has fewer copies than promised
             node list          The nodes of the cluster
-            node drain ID      Move leaders and replicas away from a node, so that it can be stopped
+            node drain ID      Move leaders away from a node, so that it can be stopped; it keeps its copies
             node decommission ID  Take a node out of the cluster for good
             keyspace create NAME  Make a keyspace: engine, shards, replicas
             keyspace list      The keyspaces and what they promise

@@ -11,7 +11,7 @@ internal static class NodeCommand
     public static Command Create() => new("node", "List, drain and decommission the nodes of a cluster.")
     {
         List(),
-        Act("drain", "DRAIN", "Move leaders and replicas away from a node, so that it can be stopped and wiped."),
+        Act("drain", "DRAIN", "Move leaders away from a node, so that it can be stopped. It keeps its copies; shards that have no other are named."),
         Act("decommission", "DECOMMISSION", "Take a node out of the cluster for good; its number is never given again."),
     };
 
@@ -69,7 +69,7 @@ internal static class NodeCommand
         {
             using NodeConnection connection = flags.Open(result);
             string id = result.GetValue(node).ToString(CultureInfo.InvariantCulture);
-            AdminReply.Write(connection.Call("NODE", word, id), flags.Json(result));
+            AdminReply.WriteWithWarning(connection.Call("NODE", word, id), flags.Json(result));
             return Task.FromResult(ExitCode.Success);
         });
         return command;

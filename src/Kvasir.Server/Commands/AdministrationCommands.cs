@@ -45,13 +45,14 @@ internal static class AdministrationCommands
             Subcommands =
             [
                 Sub("decommission", 3, CommandFlags.Admin, c => ChangeNode(c, static (a, id, done) => a.Decommission(id, done))),
-                Sub("drain", 3, CommandFlags.Admin, c => ChangeNode(c, static (a, id, done) => a.Drain(id, done))),
+                Sub("drain", 3, CommandFlags.Admin, Drain),
                 Sub("list", 2, CommandFlags.None, static c => StatusPage.WriteNodes(c.Reply, c.Node.Clustered!.Topology)),
                 Help(
                     "DECOMMISSION <node>",
                     "    Move all copies off a node, for good.",
                     "DRAIN <node>",
-                    "    Have a node hand over what it leads, before a stop that is planned. A start takes it back.",
+                    "    Have a node hand over what it leads, before a stop that is planned. It keeps its copies, and a start takes it back.",
+                    "    The answer names the shards that have no other copy.",
                     "LIST",
                     "    Return all nodes, their states, addresses and localities."),
             ],
@@ -168,10 +169,17 @@ internal static class AdministrationCommands
             StatusPage.Write(context.Reply, keyspace);
     }
 
-    private static void ChangeNode(CommandContext context, Action<IClusterAdministration, NodeId, Action<string?>> change)
+    private static void Drain(CommandContext context)
+    {
+        IClusterTopology topology = context.Node.Clustered!.Topology;
+        ChangeNode(context, static (a, id, done) => a.Drain(id, done), id => LoneCopies.Warning(topology, id) is { } warning ? "OK, but " + warning : "OK");
+    }
+
+    private static void ChangeNode(
+        CommandContext context, Action<IClusterAdministration, NodeId, Action<string?>> change, Func<NodeId, string>? answer = null)
     {
         if (ulong.TryParse(Text(context, 2), NumberStyles.None, CultureInfo.InvariantCulture, out ulong id) && id != 0)
-            change(Administration(context), new NodeId(id), Later(context));
+            change(Administration(context), new NodeId(id), Later(context, answer is null ? null : () => answer(new NodeId(id))));
         else
             context.Reply.Error("ERR a node is named by its number: see NODE LIST");
     }
@@ -188,15 +196,15 @@ internal static class AdministrationCommands
         Administration(context).TransferLeader(Text(context, 2), shard, new NodeId(id), Later(context));
     }
 
-    /// <summary>Makes a place for the answer, and gives what fills it.</summary>
-    public static Action<string?> Later(CommandContext context)
+    /// <summary>Makes a place for the answer, and gives what fills it; OK, or what is said inside the mailbox when it is done.</summary>
+    public static Action<string?> Later(CommandContext context, Func<string>? answer = null)
     {
         ReplicaMailbox mailbox = context.Node.Mailbox;
         PendingReply? reply = context.Session.AwaitReply();
         return error =>
         {
             if (reply is not null)
-                mailbox.Post(new OutcomeAnswer(reply, error));
+                mailbox.Post(new OutcomeAnswer(reply, error, answer));
         };
     }
 
@@ -207,15 +215,17 @@ internal static class AdministrationCommands
     private static int? Count(string text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
 
-    private sealed class OutcomeAnswer(PendingReply reply, string? error) : IMailboxItem
+    private sealed class OutcomeAnswer(PendingReply reply, string? error, Func<string>? answer) : IMailboxItem
     {
         public void Run(Execution execution)
         {
             RespWriter writer = new(new Primitives.BytesBuffer(64));
-            if (error is null)
-                writer.Ok();
-            else
+            if (error is not null)
                 writer.Error(error);
+            else if (answer is not null)
+                writer.SimpleString(Encoding.UTF8.GetBytes(answer()));
+            else
+                writer.Ok();
             reply.Replied(writer.Buffer.WrittenSpan);
             reply.Session.Server.WakeNow();
         }

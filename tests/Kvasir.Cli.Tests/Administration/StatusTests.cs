@@ -101,6 +101,14 @@ public sealed class StatusTests : IDisposable
         Assert.Equal(said, (await Run(["keyspace", "create", "new", .. replicas.Split(' ')])).AssertSuccess().Error);
 
     [Fact]
+    public async Task ADrainedNodeWithOnlyCopiesIsWarnedOf()
+    {
+        _cluster.Reply = "+OK, but these shards have no other copy (solo 0-3): do not wipe node 2\r\n";
+        Outcome outcome = await Run("node", "drain", "2");
+        Assert.Equal((0, "kvasir: these shards have no other copy (solo 0-3): do not wipe node 2\n", "OK\n"), (outcome.ExitCode, outcome.Error, outcome.Output));
+    }
+
+    [Fact]
     public async Task WhatTheServerRefusesIsSaidInItsWords()
     {
         _cluster.Reply = "-ERR db0 has no shard 9\r\n";

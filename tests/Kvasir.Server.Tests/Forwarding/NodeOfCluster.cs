@@ -96,7 +96,10 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
         [.. Enumerable.Range(0, ClusterInMemory.Databases).Select(i => new KeyspaceDescription("db" + i, i, "model", "static", ClusterInMemory.Shards, "raft", 3, "sync"))];
 
     public IReadOnlyList<GroupDescription> Groups =>
-        [.. _cluster.Groups.Select((g, i) => new GroupDescription(g.Id, "db" + g.Database, i % ClusterInMemory.Shards, 1, [.. _cluster.Nodes.Select(n => n.Self)], g.Leader))];
+        [.. _cluster.Groups.Select((g, i) => new GroupDescription(g.Id, "db" + g.Database, i % ClusterInMemory.Shards, 1, ReplicasOf(g, i % ClusterInMemory.Shards), g.Leader))];
+
+    /// <summary>Shards of db1 of which the second node has the only copy.</summary>
+    public List<int> Lone { get; } = [];
 
     public IReadOnlyList<ReplicaDescription> Replicas => [.. _cluster.Groups.Select(g => new ReplicaDescription { Group = g.Id, Role = g.Leader == Self ? "leader" : "follower" })];
 
@@ -104,6 +107,9 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     /// <summary>What was asked of the administration.</summary>
     public List<string> Asked { get; } = [];
+
+    private NodeId[] ReplicasOf(GroupInMemory group, int shard) =>
+        group.Database == 1 && Lone.Contains(shard) ? [new NodeId(2)] : [.. _cluster.Nodes.Select(n => n.Self)];
 
     public SessionPeer Connect() => new(Server);
 

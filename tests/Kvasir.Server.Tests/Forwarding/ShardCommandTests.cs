@@ -169,6 +169,19 @@ public sealed class ShardCommandTests
         Assert.Equal("+OK\r\n", client.Send("SELECT db1"));
     }
 
+    /// <summary>Whoever drains a node may be about to empty its folder.</summary>
+    [Fact]
+    public void ADrainNamesShardsThatHaveNoOtherCopy()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        cluster[1].Lone.AddRange([0, 1, 3]);
+        Assert.Equal("+OK\r\n", client.Send("NODE DRAIN 3"));
+        Assert.Equal(
+            "+OK, but these shards have no other copy (db1 0-1, 3): do not wipe node 2 while it has them; node decommission moves them\r\n",
+            client.Send("NODE DRAIN 2"));
+    }
+
     [Fact]
     public void ACopyThatIsLackingIsSaidAloud()
     {
