@@ -19,8 +19,10 @@ namespace Kvasir.Cluster.Nodes;
 /// <summary>Which replicas are here: those that the directory wants, those that are still needed, and the directory's own.</summary>
 public sealed partial class ClusterNode
 {
-    // Opened in one item of the mailbox, and then others have their turn: each makes files.
+    // Opened in one item of the mailbox, since each makes files and syncs them: so many, or fewer where the disk takes its time.
     private const int OpenedAtOnceMax = 4;
+    private static readonly TimeSpan s_openingMax = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_openingPause = TimeSpan.FromMilliseconds(1);
 
     private readonly ReplicaFolders _folders;
 
@@ -29,6 +31,7 @@ public sealed partial class ClusterNode
     private SnapshotCourier? _snapshots;
     private DirectoryView? _arranged;
     private bool _arrangedFresh;
+    private bool _opensLater;
     private bool _hasSaidOfDatabases;
     private TimeSpan _startedAt;
 
@@ -81,21 +84,12 @@ public sealed partial class ClusterNode
         if (_host is null || (ReferenceEquals(view, _arranged) && isFresh == _arrangedFresh))
             return;
         FollowPeers(view, isFresh);
-        int opened = 0;
-        foreach (GroupRecord record in view.Groups)
+        if (!TryOpen(view, isFresh))
         {
-            ReplicaDuty duty = DutyOf(view, record.Id, isFresh);
-            if (duty is not (ReplicaDuty.Found or ReplicaDuty.Join))
-                continue;
-            if (++opened > OpenedAtOnceMax)
-            {
-                _rearrangeItem.Post();
+            // Where others follow, routes to what is here of them are made by the clock: all are looked at for that.
+            if (!_opensLater || !_router.Has(view))
                 _router.Rebuild(view);
-                return;
-            }
-
-            if (!TryBegin(record, duty))
-                return;
+            return;
         }
 
         foreach (RaftGroup group in _host.Groups.ToArray())
@@ -118,6 +112,37 @@ public sealed partial class ClusterNode
         LookAfterNews();
         if (isFresh)
             SayOfDatabases(view);
+    }
+
+    /// <summary>
+    /// Opens some of the replicas that are wanted here; false when there are more. The others are opened by another thread, since the one that
+    /// runs the mailbox may have connections or the journal to look after; and behind a pause, since this node's groups hold
+    /// elections and keep leases meanwhile.
+    /// </summary>
+    private bool TryOpen(DirectoryView view, bool isFresh)
+    {
+        if (_opensLater)
+            return false;
+        long began = Time.GetTimestamp();
+        int opened = 0;
+        foreach (GroupRecord record in view.Groups)
+        {
+            ReplicaDuty duty = DutyOf(view, record.Id, isFresh);
+            if (duty is not (ReplicaDuty.Found or ReplicaDuty.Join))
+                continue;
+            if (opened == OpenedAtOnceMax || (opened > 0 && Time.GetElapsedTime(began) >= s_openingMax))
+            {
+                _opensLater = true;
+                _openTimer.Change(s_openingPause, Timeout.InfiniteTimeSpan);
+                return false;
+            }
+
+            if (!TryBegin(record, duty))
+                return false;
+            opened++;
+        }
+
+        return true;
     }
 
     private void SayOfDatabases(DirectoryView view)

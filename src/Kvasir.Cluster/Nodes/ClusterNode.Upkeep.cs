@@ -41,6 +41,7 @@ public sealed partial class ClusterNode
     private readonly SortedList<NodeId, TimeSpan> _reachable = [];
     private readonly PostedItem _deskItem;
     private readonly PostedItem _rearrangeItem;
+    private readonly PostedItem _openItem;
     private readonly PostedItem _transferItem;
     private readonly PostedItem _roomItem;
     private readonly List<GroupReport> _reports = [];
@@ -64,6 +65,8 @@ public sealed partial class ClusterNode
         SearchDirectory();
         SweepFolders();
         Rearrange();
+        if (_opensLater)
+            _router.Rebuild(View);
         _snapshots?.Tick();
         Reconcile();
         LookAfterTransfers();

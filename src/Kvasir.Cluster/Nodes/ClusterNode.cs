@@ -47,6 +47,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private readonly ClusterRouter _router;
     private readonly ITimer _timer;
     private readonly ITimer _mailboxTimer;
+    private readonly ITimer _openTimer;
     private readonly UpkeepItem _upkeepItem;
     private readonly Lock _closing = new();
     private NodeIdentity _identity;
@@ -81,6 +82,11 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             node.Rearrange();
             node.Reconcile();
         });
+        _openItem = new PostedItem(this, static (node, _) =>
+        {
+            node._opensLater = false;
+            node.Rearrange();
+        });
         _transferItem = new PostedItem(this, static (node, _) => node.LookAfterTransfers());
         _roomItem = new PostedItem(this, static (node, _) => node.BoundMemory());
         _memory.RoomWanted = _roomItem.Post;
@@ -90,6 +96,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             static node => ((ClusterNode)node!).PostUpkeep(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _mailboxTimer = environment.Scheduler.Time.CreateTimer(
             static node => ((ClusterNode)node!).Mailbox.RunWaiting(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _openTimer = environment.Scheduler.Time.CreateTimer(
+            static node => ((ClusterNode)node!)._openItem.Post(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         _handOverTimer = environment.Scheduler.Time.CreateTimer(
             static node => ((ClusterNode)node!)._handOverItem.Post(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
@@ -199,6 +207,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
 
         _timer.Dispose();
         _handOverTimer.Dispose();
+        _openTimer.Dispose();
         bool isClosed = false;
         StorageException? failure = null;
         IWaitPoint closed = _environment.Scheduler.CreateWaitPoint();

@@ -111,6 +111,9 @@ internal sealed class ClusterRouter(ClusterNode node, int databases) : IRouter
         Watcher?.Invoke(group.Id);
     }
 
+    /// <summary>Routes are from this view, but for replicas that came here since.</summary>
+    public bool Has(DirectoryView view) => ReferenceEquals(_view, view);
+
     /// <summary>The directory, or the replicas that are here, have changed.</summary>
     public void Rebuild(DirectoryView view)
     {

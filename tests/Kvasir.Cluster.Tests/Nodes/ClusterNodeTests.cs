@@ -257,6 +257,29 @@ public sealed class ClusterNodeTests
         Assert.Equal(RouteKind.Gone, asked.Route(database, "a").Kind);
     }
 
+    /// <summary>Each makes files and syncs them, and other shards want the mailbox meanwhile, and the thread that happens to run it.</summary>
+    [Fact]
+    public void ManyShardsAreOpenedAFewAtATime()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(32);
+        string? answer = "none";
+        world.Members[1].Do(_ => ((IClusterAdministration)world.Members[1].Node).CreateKeyspace(
+            new KeyspaceRequest { Name = "many", Shards = 64 }, error => answer = error));
+        int[] had = [5, 5, 5];
+        world.RunUntil(
+            () =>
+            {
+                int[] has = [.. world.Members.Select(m => m.Node.Host!.Groups.Count)];
+                for (int i = 0; i < has.Length; i++)
+                    Assert.InRange(has[i] - had[i], 0, 8);
+                had = has;
+                return has.All(count => count == 69);
+            },
+            "all shards are there");
+        world.RunUntil(world.IsWhole, "every shard has three voters");
+        Assert.Null(answer);
+    }
+
     [Fact]
     public void AFollowerBehindTheLogIsGivenASnapshot()
     {
