@@ -1,5 +1,5 @@
-using System.Buffers;
 using System.Numerics;
+using Kvasir.Primitives;
 
 namespace Kvasir.Storage.HashLog.Tail;
 
@@ -13,7 +13,7 @@ internal interface ITokened
 /// Sorts by token, and keeps what has the same token in its order. Tokens are hashes, so their highest bits part them evenly: one pass
 /// puts each where few others belong. Where somebody chose keys whose tokens crowd, those are sorted by comparing.
 /// </summary>
-internal static class TokenSort
+internal static unsafe class TokenSort
 {
     private const int FewMax = 24;
     private const int BucketBitsMax = 20;
@@ -29,7 +29,7 @@ internal static class TokenSort
         return true;
     }
 
-    public static void Sort<T>(Span<T> items) where T : struct, ITokened
+    public static void Sort<T>(Span<T> items) where T : unmanaged, ITokened
     {
         if (IsSorted<T>(items))
             return;
@@ -40,11 +40,26 @@ internal static class TokenSort
         }
 
         int bits = Math.Min(BitOperations.Log2((uint)items.Length) - 1, BucketBitsMax);
+        long endsBytes = ((1L << bits) + 1) * sizeof(int);
+        long sortedBytes = (long)items.Length * sizeof(T);
+        void* ends = BulkMemory.AllocateZeroed(endsBytes);
+        void* sorted = null;
+        try
+        {
+            sorted = BulkMemory.Allocate(sortedBytes);
+            SortByBuckets(items, bits, new Span<int>(ends, (1 << bits) + 1), new Span<T>(sorted, items.Length));
+        }
+        finally
+        {
+            if (sorted != null)
+                BulkMemory.Free(sorted, sortedBytes);
+            BulkMemory.Free(ends, endsBytes);
+        }
+    }
+
+    private static void SortByBuckets<T>(Span<T> items, int bits, Span<int> at, Span<T> sorted) where T : struct, ITokened
+    {
         int shift = 64 - bits;
-        int[] ends = ArrayPool<int>.Shared.Rent((1 << bits) + 1);
-        T[] sorted = ArrayPool<T>.Shared.Rent(items.Length);
-        Span<int> at = ends.AsSpan(0, (1 << bits) + 1);
-        at.Clear();
         foreach (ref readonly T item in items)
             at[(int)(item.Token >> shift) + 1]++;
         for (int i = 1; i < at.Length; i++)
@@ -56,7 +71,7 @@ internal static class TokenSort
         int start = 0;
         for (int i = 0; i < 1 << bits; i++)
         {
-            Span<T> bucket = sorted.AsSpan(start, at[i] - start);
+            Span<T> bucket = sorted[start..at[i]];
             if (bucket.Length <= FewMax)
                 SortFew(bucket);
             else
@@ -64,9 +79,7 @@ internal static class TokenSort
             start = at[i];
         }
 
-        sorted.AsSpan(0, items.Length).CopyTo(items);
-        ArrayPool<int>.Shared.Return(ends);
-        ArrayPool<T>.Shared.Return(sorted);
+        sorted.CopyTo(items);
     }
 
     private static void SortFew<T>(Span<T> items) where T : struct, ITokened
