@@ -251,7 +251,6 @@ internal sealed class Leadership
         StartRound();
     }
 
-    /// <summary>Durably within reach of the log's end, sent to without pause, and heard of within an election timeout.</summary>
     /// <summary>
     /// Whether a durable log that agrees up to here has all but the latest. Where the leader's is short, an empty one ends near its end,
     /// too: it must have the newest configuration, and with it everything from before its member began to learn. (A member without
@@ -260,6 +259,7 @@ internal sealed class Leadership
     public bool HasCaughtUp(LogIndex match) =>
         match >= _core.Configurations.Last.Index && _core.Log.LastIndex - match <= (ulong)_core.Settings.PromotionLagMax;
 
+    /// <summary>Durably within reach of the log's end, sent to without pause, and heard of within an election timeout.</summary>
     private bool HasCaughtUp(MemberId id) =>
         Configuration.IsLearner(id) && _peers.Find(id) is { State: ReplicationState.Replicate } learner && HasCaughtUp(learner.MatchIndex)
         && _core.Now - learner.HeardAt <= _core.Settings.ElectionTimeout;

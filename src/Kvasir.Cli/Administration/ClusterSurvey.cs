@@ -73,6 +73,18 @@ internal sealed class ClusterSurvey
             ? 0
             : leader.Replica.Voters.Count(v => Nodes.Any(n => n.Node.Id == v && n.Answer is not null && n.Answer.Replicas.Any(r => r.Group == group.Id)));
 
+    /// <summary>
+    /// How far a copy is behind: what it has not applied of what it knows, or what it lacks of what its leader knows, whichever is more. Of
+    /// one whose node is silent what the leader knows; null where nobody knows.
+    /// </summary>
+    public (long? Entries, long? Bytes) LagOf(long group, long node, ReplicaEntry? own)
+    {
+        FollowerEntry? seen = LeaderOf(group)?.Replica.Followers.FirstOrDefault(f => f.Node == node);
+        return (Greater(own?.LagEntries, seen?.LagEntries), Greater(own?.LagBytes, seen?.LagBytes));
+
+        static long? Greater(long? a, long? b) => a is null || b > a ? b : a;
+    }
+
     /// <summary>Why a keyspace has not yet as many copies as wanted; null when it has.</summary>
     public string? Lacking(string keyspace, int copies)
     {

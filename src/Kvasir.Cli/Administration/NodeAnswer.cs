@@ -89,7 +89,11 @@ internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Le
 
     public long? LagBytes { get; init; }
 
+    /// <summary>Null when the node does not know.</summary>
     public long? LagMilliseconds { get; init; }
+
+    /// <summary>Of a leader: how far the others are behind it.</summary>
+    public IReadOnlyList<FollowerEntry> Followers { get; init; } = [];
 
     public bool? HasLease { get; init; }
 
@@ -107,9 +111,16 @@ internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Le
         AppliedIndex = f.Number("applied"),
         LagEntries = f.Number("lag-entries"),
         LagBytes = f.Number("lag-bytes"),
-        LagMilliseconds = f.Number("lag-ms"),
+        LagMilliseconds = f.Number("lag-ms") is { } ms and >= 0 ? ms : null,
+        Followers = [.. f.Maps("followers").Select(FollowerEntry.From)],
         HasLease = f.Flag("lease"),
         Disk = f.Text("disk"),
         IndexPercent = f.Number("index-percent"),
     };
+}
+
+/// <summary>Another node's copy, as the leader of its shard knows it.</summary>
+internal sealed record FollowerEntry(long Node, long? LagEntries, long? LagBytes)
+{
+    public static FollowerEntry From(ReplyFields f) => new(f.Number("node") ?? 0, f.Number("lag-entries"), f.Number("lag-bytes"));
 }

@@ -43,14 +43,15 @@ internal static class StatusCommand
             foreach (NodeFound found in survey.Nodes)
             {
                 ReplicaEntry? replica = found.Answer?.Replicas.FirstOrDefault(r => r.Group == group.Id);
+                (long? lag, long? bytes) = survey.LagOf(group.Id, found.Node.Id, replica);
                 if (replica is not null)
                 {
                     table.Add(replica.Disk is not (null or "ok"), group.Keyspace, group.Shard, group.Id, found.Node.Id, replica.Role, replica.Term, replica.CommitIndex,
-                        replica.AppliedIndex, replica.LagEntries, replica.LagBytes, replica.LagMilliseconds, replica.HasLease, replica.Disk);
+                        replica.AppliedIndex, lag, bytes, replica.LagMilliseconds, replica.HasLease, replica.Disk);
                 }
                 else if (group.Replicas.Contains(found.Node.Id))
                 {
-                    table.Add(isLoud: true, group.Keyspace, group.Shard, group.Id, found.Node.Id, found.Answer is null ? "silent" : "missing", null, null, null, null, null, null, null, null);
+                    table.Add(isLoud: true, group.Keyspace, group.Shard, group.Id, found.Node.Id, found.Answer is null ? "silent" : "missing", null, null, null, lag, bytes, null, null, null);
                 }
             }
         }
@@ -101,8 +102,8 @@ internal static class StatusCommand
                 term = r.Term,
                 commit = r.CommitIndex,
                 applied = r.AppliedIndex,
-                lagEntries = r.LagEntries,
-                lagBytes = r.LagBytes,
+                lagEntries = survey.LagOf(g.Id, n.Node.Id, r).Entries,
+                lagBytes = survey.LagOf(g.Id, n.Node.Id, r).Bytes,
                 lagMs = r.LagMilliseconds,
                 lease = r.HasLease,
                 disk = r.Disk,

@@ -31,8 +31,8 @@ internal sealed class ClusterWatch
     /// <summary>Back when cancelled.</summary>
     public Task Run(CancellationToken cancellation) => Task.WhenAll(_cluster.Nodes.Select(n => Watch(n, cancellation)));
 
-    /// <summary>How to start a node again by hand.</summary>
-    public static string RestartCommand(NodePlace place) => $"{ThisProgram.Name} server --config {Path.GetFullPath(place.SettingsFile)}";
+    /// <summary>How to start a node again by hand, as a shell takes it.</summary>
+    public static string RestartCommand(NodePlace place) => $"{ThisProgram.Name} server --config {ThisProgram.ForShell(Path.GetFullPath(place.SettingsFile))}";
 
     private async Task Watch(NodePlace place, CancellationToken cancellation)
     {
@@ -59,8 +59,10 @@ internal sealed class ClusterWatch
                     return;
                 }
 
-                pause = Environment.TickCount64 - began > s_healthy.TotalMilliseconds ? s_pauseFirst : TimeSpan.FromTicks(Math.Min(2 * pause.Ticks, s_pauseMax.Ticks));
+                if (Environment.TickCount64 - began > s_healthy.TotalMilliseconds)
+                    pause = s_pauseFirst;
                 await Task.Delay(pause, cancellation);
+                pause = pause < s_pauseMax / 2 ? pause * 2 : s_pauseMax;
                 Say(string.Create(CultureInfo.InvariantCulture, $"{place.Name} is started again: process {_cluster.Begin(place).ProcessId}"));
             }
         }

@@ -34,7 +34,13 @@ internal static partial class ThisProgram
     }
 
     /// <summary>As a person would call it here.</summary>
-    public static string Name => File.Exists("kvasir") ? "./kvasir" : Environment.ProcessPath ?? "kvasir";
+    public static string Name => File.Exists("kvasir") ? "./kvasir" : Environment.ProcessPath is { } path ? ForShell(path) : "kvasir";
+
+    /// <summary>A word of a command line that is to be copied into a shell.</summary>
+    public static string ForShell(string word) =>
+        word.Length > 0 && word.All(static c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or '=' or ':' or '+' or ',' or '@')
+            ? word
+            : $"'{word.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 
     /// <summary>Ports of the loopback that nobody has at this moment, all different.</summary>
     public static int[] FreePorts(int count)

@@ -90,7 +90,7 @@ internal static class UpCluster
         Console.Out.WriteLine($"  redis-cli -p {first} SET greeting hello; redis-cli -p {last.RespPort} GET greeting");
         Console.Out.WriteLine($"  {ThisProgram.Name} status -p {first}");
         if (cluster.Nodes.Count > 2)
-            Console.Out.WriteLine($"  kill -9 $(cat {Path.Combine(last.Folder, "kvasir.pid")}); redis-cli -p {first} INCR survivors");
+            Console.Out.WriteLine($"  kill -9 $(cat {ThisProgram.ForShell(Path.Combine(last.Folder, "kvasir.pid"))}); redis-cli -p {first} INCR survivors");
         Console.Out.WriteLine();
         if (restarts)
             Console.Out.WriteLine("A node that dies is started again.");

@@ -43,34 +43,37 @@ internal static class SimulateCommand
         Option<int> members = CommandFlag.Number("--members", "N", "Members that the group begins with.", fallback: 5, max: 9);
         return CreateTimed<RaftFaults>(
             "raft", "A Raft group on a network, disks and clocks that fail; every promise is watched and what clients saw is judged.", members,
-            static (seed, count) => new RaftSimulationOptions { Seed = seed, Members = count });
+            static (seed, count, _) => new RaftSimulationOptions { Seed = seed, Members = count });
     }
 
     private static Command CreateCluster()
     {
         Option<int> nodes = CommandFlag.Number("--nodes", "N", "Nodes of the cluster.", fallback: 3, max: 9);
+        Option<bool> banks = CommandFlag.Switch("--banks", "Clients also move money between accounts of one shard, several keys in one transaction.");
         return CreateTimed<ClusterFaults>(
             "cluster", "Whole nodes on networks, disks and clocks that fail; what clients saw is judged, and replicas are compared.", nodes,
-            static (seed, count) => new ClusterSimulationOptions
+            (seed, count, result) => new ClusterSimulationOptions
             {
                 Seed = seed,
                 Nodes = count,
+                HasBanks = result.GetValue(banks),
                 Engine = SimulatedEngines.Tiny("lsm"),
                 OtherEngines = [SimulatedEngines.Tiny("log"), SimulatedEngines.Tiny("btree")],
-            });
+            },
+            banks);
     }
 
     private static Command CreateTimed<TFaults>(
-        string name, string description, Option<int> population, Func<ulong, int, SimulationOptions<TFaults>> options)
+        string name, string description, Option<int> population, Func<ulong, int, ParseResult, SimulationOptions<TFaults>> options, params Option[] more)
         where TFaults : struct, Enum
     {
         var flags = new SeedFlags<TFaults>();
         Option<double> minutes = CommandFlag.Decimal("--minutes", "N", "Of the simulated clock, in each run.", fallback: 1, min: 0.001, max: 10_000);
         Option<bool> trace = CommandFlag.Switch("--trace", "Print all that happens; for one seed.");
         Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of the last seed saw: .edn for Jepsen's notation, else JSON lines.");
-        Command command = flags.AddTo(new Command(name, description), population, minutes, trace, history);
+        Command command = flags.AddTo(new Command(name, description), [population, minutes, trace, .. more, history]);
         command.SetAction((result, stop) => Task.FromResult(new TimedSimulation<TFaults>(
-            options(flags.Seed(result), result.GetValue(population)) with
+            options(flags.Seed(result), result.GetValue(population), result) with
             {
                 Time = TimeSpan.FromMinutes(result.GetValue(minutes)),
                 Faults = flags.Faults(result),

@@ -67,7 +67,7 @@ internal sealed class TimedSimulation<TFaults>
     private static void Write(string file, IReadOnlyList<HistoryEvent> history)
     {
         using var writer = new StreamWriter(file);
-        HistoryFiles.Write(writer, file.EndsWith(".edn", StringComparison.OrdinalIgnoreCase) ? HistoryFormat.Edn : HistoryFormat.Json, history);
+        HistoryFiles.Write(writer, HistoryFiles.FormatOf(file), history);
     }
 
     private void Add(SimulationResult result)

@@ -24,7 +24,7 @@ internal static class TortureCommand
             "--faults", "LIST", $"What is done to a cluster: {TortureFaultWords.Known}; all, none, or a list with commas.", "all");
         Option<string?> engines = CommandFlag.Text(
             "--engines", "LIST", $"Engines of a cluster's keyspaces that clients use, one each: {TorturedKeyspaces.Known}, with commas.", TorturedKeyspaces.DefaultEngine);
-        Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of a cluster saw, for kvasir check.");
+        Option<string?> history = CommandFlag.Text("--history", "FILE", "Write what the clients of a cluster saw, for kvasir check: .edn for Jepsen's notation, else JSON lines.");
         Option<long> seed = CommandFlag.Count("--seed", "S", "Decides when servers die and what clients send.", fallback: 1, min: 0);
         Option<string?> data = CommandFlag.Text("--data", "DIR", "Where the data lies; a new temporary folder otherwise, removed when all is well.");
         Option<bool> json = CommandFlag.Json();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
@@ -44,7 +45,20 @@ public sealed record StoppedReplica(GroupId Group, StateDifference? Difference, 
 /// <param name="Resp">Where clients reach it: host:port, or empty.</param>
 /// <param name="Http">host:port, or empty.</param>
 /// <param name="Locality">k=v,k=v</param>
-public sealed record NodeDescription(NodeId Id, string State, bool Reachable, string Peer, string Resp, string Http, string Locality);
+public sealed record NodeDescription(NodeId Id, string State, bool Reachable, string Peer, string Resp, string Http, string Locality)
+{
+    /// <summary>Where clients reach it, as Redis Cluster says it: IPv6 without brackets. An empty host and port 0 for nowhere.</summary>
+    public (string Host, int Port) RespAddress
+    {
+        get
+        {
+            int colon = Resp.LastIndexOf(':');
+            return colon > 0 && int.TryParse(Resp.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int port)
+                ? (Resp[..colon].Trim('[', ']'), port)
+                : ("", 0);
+        }
+    }
+}
 
 /// <param name="Name">Its name.</param>
 /// <param name="Database">The index that SELECT knows it by.</param>
@@ -72,6 +86,11 @@ public sealed record KeyspaceDescription(
 /// <param name="Leader">As far as this node knows.</param>
 public sealed record GroupDescription(GroupId Id, string Keyspace, int Shard, ulong Epoch, IReadOnlyList<NodeId> Replicas, NodeId Leader);
 
+/// <param name="Node">Whose copy it is.</param>
+/// <param name="Entries">That are committed, and that it is not known to have on its disk.</param>
+/// <param name="Bytes">Of those that the leader's log still has, about.</param>
+public readonly record struct FollowerLag(NodeId Node, ulong Entries, long Bytes);
+
 /// <summary>One of this node's own replicas.</summary>
 public sealed record ReplicaDescription
 {
@@ -94,9 +113,14 @@ public sealed record ReplicaDescription
 
     public ulong Last { get; init; }
 
+    /// <summary>Of the entries that are known to be committed, and are not applied, about.</summary>
     public long LagBytes { get; init; }
 
+    /// <summary>How old what is applied may be; -1 when that is not known.</summary>
     public long LagMs { get; init; }
+
+    /// <summary>Of a leader: what it knows of the other copies.</summary>
+    public IReadOnlyList<FollowerLag> Followers { get; init; } = [];
 
     public bool HasLease { get; init; }
 

@@ -66,6 +66,21 @@ public sealed partial class RaftGroup
         throw new WritesStoppedException($"{refusal.Code} {refusal.Message}");
     }
 
+    /// <summary>
+    /// Bytes of the entries behind <paramref name="index"/>, up to <paramref name="last"/>: of those in memory exactly, of those that are only
+    /// in the journal about, and nothing of those that the log has let go of.
+    /// </summary>
+    internal long BytesBetween(LogIndex index, LogIndex last)
+    {
+        if (last <= index)
+            return 0;
+        long inMemory = _entries.BytesBehind(index) - _entries.BytesBehind(last);
+        if (index.Next >= _entries.First)
+            return inMemory;
+        long older = _host.Journal.BytesFrom(Id, index.Next) - _host.Journal.BytesFrom(Id, LogIndex.Least(last.Next, _entries.First));
+        return inMemory + Math.Max(older, 0);
+    }
+
     private LogPosition Proposed(in ProposeOutcome outcome, ReadOnlySpan<byte> payload)
     {
         _entries.Add(outcome.First, outcome.Term, EntryKind.Normal, payload);

@@ -190,12 +190,26 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             Commit = group.CommitIndex.Value,
             Applied = group.AppliedIndex.Value,
             Last = group.LastIndex.Value,
+            LagBytes = group.BytesBetween(group.AppliedIndex, group.CommitIndex),
+            Followers = [.. FollowersOf(group)],
             LagMs = lag == TimeSpan.MaxValue ? -1 : (long)lag.TotalMilliseconds,
             HasLease = group.HasLease,
             Engine = group.Replica.Options.Engine,
             IndexPercent = group.Replica.Engine.GetStatistics().IndexPercent,
             Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? UnreadableOf(group) ?? "ok",
         };
+    }
+
+    private static IEnumerable<FollowerLag> FollowersOf(RaftGroup group)
+    {
+        foreach (MemberId member in group.Configuration.Members.ToArray())
+        {
+            // Of one that was never heard of in this term nothing is known.
+            if (!group.TryFollower(member, out FollowerStatus follower) || (follower.IsSuspected && follower.MatchIndex == LogIndex.Zero))
+                continue;
+            ulong entries = group.CommitIndex > follower.MatchIndex ? group.CommitIndex - follower.MatchIndex : 0;
+            yield return new FollowerLag(GroupMember.NodeOf(member), entries, group.BytesBetween(follower.MatchIndex, group.CommitIndex));
+        }
     }
 
     private static string Word<TChoice>(TChoice choice) where TChoice : struct, Enum => choice.ToString().ToLowerInvariant();

@@ -21,7 +21,7 @@ internal static class ClusterPages
         int size = topology.Groups.Select(static g => g.Leader).Where(static l => !l.IsNone).Distinct().Count();
         context.Reply.Verbatim(string.Create(
             CultureInfo.InvariantCulture,
-            $"cluster_state:{(covered == Slot.Count ? "ok" : "fail")}\r\ncluster_slots_assigned:{Slot.Count}\r\ncluster_slots_ok:{covered}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:{Slot.Count - covered}\r\ncluster_known_nodes:{topology.Nodes.Count}\r\ncluster_size:{size}\r\ncluster_current_epoch:{Epoch(topology)}\r\ncluster_my_epoch:{Epoch(topology)}\r\n"));
+            $"cluster_state:{(covered == Slot.Count ? "ok" : "fail")}\r\ncluster_slots_assigned:{Slot.Count}\r\ncluster_slots_ok:{covered}\r\ncluster_slots_pfail:0\r\ncluster_slots_fail:{Slot.Count - covered}\r\ncluster_known_nodes:{Known(topology).Count()}\r\ncluster_size:{size}\r\ncluster_current_epoch:{Epoch(topology)}\r\ncluster_my_epoch:{Epoch(topology)}\r\n"));
     }
 
     public static void Slots(CommandContext context)
@@ -37,7 +37,7 @@ internal static class ClusterPages
             context.Reply.Integer(range.Last);
             foreach (NodeDescription holder in holders)
             {
-                (string host, int port) = Address(holder);
+                (string host, int port) = holder.RespAddress;
                 context.Reply.ArrayHeader(4);
                 context.Reply.BulkString(host);
                 context.Reply.Integer(port);
@@ -79,12 +79,13 @@ internal static class ClusterPages
         IClusterTopology topology = Topology(context);
         List<SlotRange> ranges = SlotRange.Of(topology, context.DatabaseIndex);
         StringBuilder text = new();
-        foreach (NodeDescription node in topology.Nodes)
+        foreach (NodeDescription node in Known(topology))
         {
-            (string host, int port) = Address(node);
+            (string host, int port) = node.RespAddress;
             string me = node.Id == context.Server.Router!.Self ? "myself," : "";
+            string failure = node.State == "down" ? ",fail" : node.Reachable ? "" : ",fail?";
             string state = node.Reachable ? "connected" : "disconnected";
-            text.Append(CultureInfo.InvariantCulture, $"{IdOf(node.Id)} {host}:{port}@{port} {me}master - 0 0 {Epoch(topology)} {state}");
+            text.Append(CultureInfo.InvariantCulture, $"{IdOf(node.Id)} {host}:{port}@{port} {me}master{failure} - 0 0 {Epoch(topology)} {state}");
             foreach (SlotRange range in ranges)
             {
                 if (range.Group.Leader != node.Id)
@@ -102,7 +103,7 @@ internal static class ClusterPages
 
     private static void WriteHolder(CommandContext context, NodeDescription node, bool leads)
     {
-        (string host, int port) = Address(node);
+        (string host, int port) = node.RespAddress;
         context.Reply.MapHeader(7);
         context.Reply.BulkString("id"u8);
         context.Reply.BulkString(IdOf(node.Id));
@@ -122,18 +123,13 @@ internal static class ClusterPages
 
     private static IClusterTopology Topology(CommandContext context) => context.Node.Clustered!.Topology;
 
+    /// <summary>One that has left for good would be called on by clients for ever.</summary>
+    private static IEnumerable<NodeDescription> Known(IClusterTopology topology) => topology.Nodes.Where(static n => n.State != "decommissioned");
+
     private static NodeDescription? Find(IClusterTopology topology, NodeId id) => topology.Nodes.FirstOrDefault(n => n.Id == id);
 
     private static ulong Epoch(IClusterTopology topology) => topology.Groups.Count == 0 ? 0 : topology.Groups.Max(static g => g.Epoch);
 
     /// <summary>Forty digits, as Redis Cluster's are.</summary>
     private static string IdOf(NodeId id) => id.Value.ToString("x40", CultureInfo.InvariantCulture);
-
-    private static (string Host, int Port) Address(NodeDescription node)
-    {
-        int colon = node.Resp.LastIndexOf(':');
-        return colon > 0 && int.TryParse(node.Resp.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int port)
-            ? (node.Resp[..colon].Trim('[', ']'), port)
-            : ("", 0);
-    }
 }

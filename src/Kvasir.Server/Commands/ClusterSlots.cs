@@ -27,6 +27,12 @@ internal static class ClusterSlots
     {
         if (!NumberText.TryArgument(context, 2, out long slot) || !NumberText.TryArgument(context, 3, out long most))
             return;
+        if (most < 0)
+        {
+            context.Reply.Error("ERR Invalid slot or number of keys");
+            return;
+        }
+
         List<byte[]> keys = [];
         using (EngineScan scan = Walk(context))
         {

@@ -225,7 +225,7 @@ internal static class ConnectionCommands
         reply.BulkString("id"u8);
         reply.Integer(context.Session.Client.Id);
         reply.BulkString("mode"u8);
-        reply.BulkString("standalone"u8);
+        reply.BulkString(context.Server.Mode);
         reply.BulkString("role"u8);
         reply.BulkString("master"u8);
         reply.BulkString("modules"u8);

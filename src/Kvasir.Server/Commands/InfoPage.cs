@@ -95,7 +95,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("redis_git_sha1", "00000000");
         Field("redis_git_dirty", "0");
         Field("redis_build_id", "0");
-        Field("redis_mode", "standalone");
+        Field("redis_mode", server.Mode);
         Field("kvasir_version", typeof(InfoPage).Assembly.GetName().Version?.ToString(3) ?? "0");
         Field("os", RuntimeInformation.OSDescription + " " + RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant());
         Field("arch_bits", "64");

@@ -85,7 +85,8 @@ internal static class StatusPage
 
     private static void Write(RespWriter reply, ReplicaDescription replica)
     {
-        reply.MapHeader(replica.IndexPercent is null ? 15 : 16);
+        bool leads = replica.Role == "leader";
+        reply.MapHeader(15 + (leads ? 1 : 0) + (replica.IndexPercent is null ? 0 : 1));
         Field(reply, "group", replica.Group.Value);
         Field(reply, "role", replica.Role);
         Field(reply, "term", (long)replica.Term);
@@ -103,6 +104,21 @@ internal static class StatusPage
         Field(reply, "engine", replica.Engine);
         if (replica.IndexPercent is { } percent)
             Field(reply, "index-percent", percent);
+        if (leads)
+            Write(reply, replica.Followers);
+    }
+
+    private static void Write(RespWriter reply, IReadOnlyList<FollowerLag> followers)
+    {
+        reply.BulkString("followers"u8);
+        reply.ArrayHeader(followers.Count);
+        foreach (FollowerLag follower in followers)
+        {
+            reply.MapHeader(3);
+            Field(reply, "node", (long)follower.Node.Value);
+            Field(reply, "lag-entries", (long)follower.Entries);
+            Field(reply, "lag-bytes", follower.Bytes);
+        }
     }
 
     private static void Field(RespWriter reply, string name, string value)

@@ -12,7 +12,7 @@ namespace Kvasir.Server.Forwarding;
 internal sealed class SentRequest
 {
     private static readonly byte[] s_notLeader = "-NOTLEADER"u8.ToArray();
-    private static readonly byte[] s_lost = "-TIMEOUT the write's outcome is unknown: leadership"u8.ToArray();
+    private static readonly byte[] s_lost = "-TIMEOUT outcome unknown: leadership of the shard"u8.ToArray();
     private static readonly byte[] s_lostRead = "-TRYAGAIN what was read is not certain: leadership"u8.ToArray();
     private static readonly byte[] s_blockNotLeader = "-EXECABORT Transaction discarded because of: NOTLEADER"u8.ToArray();
 

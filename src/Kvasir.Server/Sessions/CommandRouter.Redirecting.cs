@@ -38,15 +38,17 @@ internal sealed partial class CommandRouter
 
     private Direction Redirect(CommandContext context, in Route route, int slot)
     {
-        string address = "";
+        (string Host, int Port) address = ("", 0);
         foreach (NodeDescription other in _node.Topology.Nodes)
         {
             if (other.Id == route.Leader)
-                address = other.Resp;
+                address = other.RespAddress;
         }
 
         context.Session.WaitsSinceMs = 0;
-        context.Reply.Error(address.Length == 0 ? $"CLUSTERDOWN node {route.Leader}, which leads the shard, serves no clients" : $"MOVED {slot} {address}");
+        context.Reply.Error(address.Port == 0
+            ? $"CLUSTERDOWN node {route.Leader}, which leads the shard, serves no clients"
+            : $"MOVED {slot} {address.Host}:{address.Port}");
         return Direction.Refused;
     }
 }

@@ -46,7 +46,7 @@ internal sealed class LogFailures
                 "IOERR the disk failed: the write's outcome is unknown until the server restarts. " + reason,
                 "IOERR the disk failed: whether what was read is there is unknown until the server restarts. " + reason),
             _ => (
-                "TIMEOUT the write's outcome is unknown: leadership of its shard was lost before a majority had it",
+                "TIMEOUT outcome unknown: leadership of the shard was lost before a majority had the write",
                 "TRYAGAIN what was read is not certain: leadership of its shard was lost before a majority had it"),
         };
         lock (_lock)

@@ -73,6 +73,9 @@ internal sealed class ServerState
     /// <summary>Where commands run in a cluster; null for a node that is alone.</summary>
     public CommandRouter? Router { get; set; }
 
+    /// <summary>What clients take the server for: who is redirected has to know Redis Cluster.</summary>
+    public string Mode => Router is { Redirects: true } ? "cluster" : "standalone";
+
     public SlowLog SlowLog { get; } = new();
 
     public LatencyMonitor Latency { get; } = new();

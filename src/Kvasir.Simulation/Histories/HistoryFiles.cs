@@ -20,6 +20,10 @@ public static class HistoryFiles
 {
     private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
+    /// <summary>In which format a file of this name is written: <c>.edn</c> is Jepsen's, everything else JSON lines.</summary>
+    public static HistoryFormat FormatOf(string file) =>
+        file.EndsWith(".edn", StringComparison.OrdinalIgnoreCase) ? HistoryFormat.Edn : HistoryFormat.Json;
+
     public static void Write(TextWriter destination, HistoryFormat format, IEnumerable<HistoryEvent> events)
     {
         var line = new StringBuilder();

@@ -168,6 +168,8 @@ internal sealed class RequestItem(NodeProcess process, ClientRequest request, Ti
 
     private HistoryValue Execute(Execution execution, Replica replica, byte[] key)
     {
+        if (Bank.Is(request.Key))
+            return Bank.Execute(request, execution, replica);
         if (request.Kind == OperationKind.Write)
         {
             Put(request.Argument);

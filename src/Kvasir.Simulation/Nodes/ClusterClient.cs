@@ -68,6 +68,13 @@ internal sealed class ClusterClient
 
     private void Begin()
     {
+        // No dice where there are none: what other seeds do is what they did before.
+        if (_world.Options.HasBanks && _random.OneIn(3))
+        {
+            BeginBank();
+            return;
+        }
+
         string era = (_world.Coverage.Counts.GetValueOrDefault("operations") / OperationsPerEra).ToString(CultureInfo.InvariantCulture);
         string register = $"register {(char)('a' + _random.Next(4))} {era}";
         string counter = $"counter {era}";
@@ -86,12 +93,26 @@ internal sealed class ClusterClient
         Begin(kind, key, argument);
     }
 
+    private void BeginBank()
+    {
+        string bank = Bank.Name(_random.Next(Bank.Count));
+        if (_random.OneIn(3))
+        {
+            Begin(OperationKind.Read, bank, default);
+            return;
+        }
+
+        int from = _random.Next(Bank.Accounts);
+        int to = (from + 1 + _random.Next(Bank.Accounts - 1)) % Bank.Accounts;
+        Begin(OperationKind.Transfer, bank, HistoryValue.Of(HistoryValue.Of(from), HistoryValue.Of(to), HistoryValue.Of(1 + _random.Next(Bank.BalanceFirst))));
+    }
+
     private void Begin(OperationKind kind, string key, HistoryValue argument)
     {
         _sequence++;
 
         // By the key's name, so that all of its time it is in one place.
-        int database = key[^1] % Databases;
+        int database = (Bank.Is(key) ? Bank.NumberOf(key) : key[^1]) % Databases;
         _request = new ClientRequest(kind, database, key, argument, _random.OneIn(4) ? _random.Next(4000) : 0)
         {
             Id = new WriteId((ulong)_number + 1, (ulong)_sequence),

@@ -14,9 +14,14 @@ public sealed record ClusterSimulationOptions : SimulationOptions<ClusterFaults>
 
     public int Nodes { get; init; } = 3;
 
+    /// <summary>Clients also move money between the accounts of banks, each bank in one shard: several keys in one transaction.</summary>
+    public bool HasBanks { get; init; }
+
     public override (string Name, int Count) Population => ("nodes", Nodes);
 
     protected override string Subject => "cluster";
+
+    protected override string More => HasBanks ? " --banks" : "";
 
     public override SimulationResult Run() => ClusterSimulation.Run(this);
 }

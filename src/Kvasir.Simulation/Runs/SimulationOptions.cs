@@ -33,12 +33,15 @@ public abstract record SimulationOptions<TFaults>
             return string.Create(
                 CultureInfo.InvariantCulture,
                 $"./kvasir simulate {Subject} --seed {Seed} --{Population.Name} {Population.Count} --minutes {Time.TotalMinutes:0.####}")
-                + (faults == "all" ? "" : $" --faults {faults}");
+                + (faults == "all" ? "" : $" --faults {faults}") + More;
         }
     }
 
     /// <summary>What <c>kvasir simulate</c> calls it.</summary>
     protected abstract string Subject { get; }
+
+    /// <summary>Further flags of its own, each behind a space.</summary>
+    protected virtual string More => "";
 
     /// <summary>Runs the seed; throws <see cref="WorkloadFailedException"/> when a promise is broken.</summary>
     public abstract SimulationResult Run();

@@ -23,6 +23,11 @@ internal sealed class FakeCluster : IDisposable
 
     public string Disk { get; set; } = "ok";
 
+    /// <summary>What leaders say of node 3: entries and bytes that it lacks.</summary>
+    public (int Entries, int Bytes)? Lacking { get; set; }
+
+    public int LagMs { get; set; } = 2;
+
     public List<string> Problems { get; } = [];
 
     public string Port => _nodes[0].Port;
@@ -61,5 +66,8 @@ internal sealed class FakeCluster : IDisposable
         ("replicas", List(Enumerable.Range(0, 2).Where(shard => Roles[node - 1][shard].Length > 0).Select(shard => Map(
             ("group", Number(11 + shard)), ("role", Text(Roles[node - 1][shard])), ("term", Number(5)), ("leader", Number(1 + shard)),
             ("voters", List(Number(1), Number(2), Number(3))), ("learners", List()), ("commit", Number(100)), ("applied", Number(99)),
-            ("lag-entries", Number(1)), ("lag-bytes", Number(120)), ("lag-ms", Number(2)), ("lease", Number(1)), ("disk", Text(node == 3 ? Disk : "ok")))))));
+            ("lag-entries", Number(1)), ("lag-bytes", Number(120)), ("lag-ms", Number(LagMs)), ("lease", Number(1)), ("disk", Text(node == 3 ? Disk : "ok")),
+            ("followers", List(Roles[node - 1][shard] == "leader" && Lacking is { } lacking ? [Follower(lacking.Entries, lacking.Bytes)] : [])))))));
+
+    private static string Follower(int entries, int bytes) => Map(("node", Number(3)), ("lag-entries", Number(entries)), ("lag-bytes", Number(bytes)));
 }

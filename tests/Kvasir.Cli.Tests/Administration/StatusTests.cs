@@ -31,6 +31,22 @@ public sealed class StatusTests : IDisposable
         Assert.Matches(@"(?m)^db0 +0 +11 +3 +silent ", outcome.Output);
     }
 
+    /// <summary>What a copy knows nothing of it cannot count: its leader does, also when the copy's node is silent.</summary>
+    [Fact]
+    public async Task ACopyIsAsFarBehindAsItsLeaderSays()
+    {
+        _cluster.Lacking = (70, 9000);
+        _cluster.LagMs = -1;
+        string output = (await Run("status", "--replicas")).AssertSuccess().Output;
+        Assert.Matches(@"(?m)^db0 +0 +11 +2 +follower +5 +100 +99 +1 +120 +- +yes +ok *$", output);
+        Assert.Matches(@"(?m)^db0 +0 +11 +3 +follower +5 +100 +99 +70 +9000 +- +yes +ok *$", output);
+        JsonElement replica = JsonDocument.Parse((await Run("status", "--json")).AssertSuccess().Output).RootElement
+            .GetProperty("groups")[0].GetProperty("replicas")[2];
+        Assert.Equal((70, 9000), (replica.GetProperty("lagEntries").GetInt32(), replica.GetProperty("lagBytes").GetInt32()));
+        _cluster.Silent.Add(3);
+        Assert.Matches(@"(?m)^db0 +0 +11 +3 +silent +- +- +- +70 +9000 +- +- +- *$", (await Run("status", "--replicas")).Output);
+    }
+
     [Fact]
     public async Task WhatTheDirectoryFindsWrongIsSaidFirst()
     {

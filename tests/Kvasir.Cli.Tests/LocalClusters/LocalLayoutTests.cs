@@ -20,6 +20,11 @@ public sealed class LocalLayoutTests : IDisposable
         Assert.Equal(6, layout.Nodes.SelectMany(n => new[] { n.PeerPort, n.HttpPort }).Distinct().Count());
     }
 
+    [Theory]
+    [InlineData("/data/node-1.conf", "/data/node-1.conf")]
+    [InlineData("/my data/it's.conf", "'/my data/it'\\''s.conf'")]
+    public void WhatIsToBeCopiedIntoAShellIsQuotedWhereItMust(string word, string shown) => Assert.Equal(shown, ThisProgram.ForShell(word));
+
     [Fact]
     public void PortsBetweenNodesAreKeptOverStarts()
     {

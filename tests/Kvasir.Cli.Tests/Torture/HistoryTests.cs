@@ -160,7 +160,7 @@ public sealed class HistoryTests
         HistoryClock clock = new(TimeProvider.System);
         TimeSpan patience = isTold ? TimeSpan.FromDays(1) : TimeSpan.FromMilliseconds(20);
         HistoryClient reader = new(1, 2, clock, [server.Address], lanes, random.Fork(), TimeSpan.FromMinutes(1));
-        using HistoryJudge judge = new(reader, key => (KeyKind)(LaneOf(key) % 3), new AvailabilityMeter(LaneOf), file: null, patience);
+        using HistoryJudge judge = new(reader, key => (KeyKind)(LaneOf(key) % 3), new AvailabilityMeter(LaneOf), file: null, HistoryFormat.Json, patience);
         using ClientLoad load = new(1, clock, [server.Address], lanes, random.Fork(), TimeSpan.FromMinutes(1), (_, part) => judge.Take(part));
         load.Start();
         Processes.Tools.Until(() => load.Steps >= 5000, "clients ask");
@@ -173,12 +173,15 @@ public sealed class HistoryTests
         Assert.True(judge.Keys >= 5000, $"{judge.Keys} keys");
     }
 
-    [Fact]
-    public void AHistoryOnDiskIsJudgedTheSame()
+    [Theory]
+    [InlineData("history.edn", "{:process ")]
+    [InlineData("history.jsonl", "{\"process\":")]
+    public void AHistoryOnDiskIsJudgedTheSame(string name, string begins)
     {
         using StringWriter file = new();
         FakeStore store = new();
-        Outcome outcome = Run(store.Answer, file: file);
+        Outcome outcome = Run(store.Answer, file: file, format: HistoryFiles.FormatOf(name));
+        Assert.StartsWith(begins, file.ToString(), StringComparison.Ordinal);
         List<HistoryEvent> events = HistoryFiles.Read(new StringReader(file.ToString()));
         Assert.Equal(outcome.Operations, events.Count(e => e.Kind == EventKind.Invoke));
         Assert.Equal(Verdict.Valid, LinearizabilityChecker.Check(events, key => LaneOf(key) % 3 == (int)KeyKind.Counter ? KeyModel.Counter() : KeyModel.Plain()).Verdict);
@@ -196,7 +199,7 @@ public sealed class HistoryTests
     internal void ErrorsSayWhetherItHappened(string text, ErrorMeaning meaning) => Assert.Equal(meaning, ErrorWords.MeaningOf(text));
 
     /// <summary>A few thousand operations of some clients in three parts.</summary>
-    private static Outcome Run(Func<string[], string?> answer, Action? beforeTheEnd = null, TextWriter? file = null)
+    private static Outcome Run(Func<string[], string?> answer, Action? beforeTheEnd = null, TextWriter? file = null, HistoryFormat format = HistoryFormat.Json)
     {
         using ScriptedServer one = new(answer), two = new(answer);
         HostPort[] nodes = [one.Address, two.Address];
@@ -206,7 +209,7 @@ public sealed class HistoryTests
         AvailabilityMeter meter = new(LaneOf);
         TimeSpan patience = TimeSpan.FromMinutes(1);
         HistoryClient reader = new(Clients, Clients + 1, clock, nodes, lanes, random.Fork(), patience);
-        using HistoryJudge judge = new(reader, key => (KeyKind)(LaneOf(key) % 3), meter, file, patience);
+        using HistoryJudge judge = new(reader, key => (KeyKind)(LaneOf(key) % 3), meter, file, format, patience);
         using ClientLoad load = new(Clients, clock, nodes, lanes, random.Fork(), patience, (_, part) => judge.Take(part));
         load.Start();
         for (int part = 1; part <= 3; part++)

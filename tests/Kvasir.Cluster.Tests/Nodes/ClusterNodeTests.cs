@@ -195,6 +195,28 @@ public sealed class ClusterNodeTests
         world.RunUntil(() => full.Disk.FileExists(Reserve) && world.IsWhole() && world.IsLevel(), "there is room again");
     }
 
+    [Fact]
+    public void TheLeaderKnowsHowFarAnotherCopyIsBehind()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(6);
+        world.Put(0, "a", "1");
+        GroupId shard = world.Members[0].Route(0, "a").Group;
+        ClusterMember away = world.Members.First(m => m.Route(0, "a").Kind != RouteKind.Local);
+        away.Crash(CrashKind.LoseUnsynced);
+        for (int i = 0; i < 20; i++)
+            world.Put(0, "a", new string('x', 1000), seconds: 3);
+        ClusterMember leader = world.Members.Single(m => m != away && m.Route(0, "a").Kind == RouteKind.Local);
+        ReplicaDescription described = ((IClusterTopology)leader.Node).Replicas.Single(r => r.Group == shard);
+        FollowerLag lag = described.Followers.Single(f => f.Node == away.Id);
+        Assert.InRange(lag.Entries, 20UL, 30UL);
+        Assert.InRange(lag.Bytes, 20_000, 30_000);
+        away.Restart();
+        world.RunUntil(
+            () => leader.Route(0, "a").Kind == RouteKind.Local
+                && ((IClusterTopology)leader.Node).Replicas.Single(r => r.Group == shard).Followers.All(f => f is { Entries: 0, Bytes: 0 }),
+            "it has caught up");
+    }
+
     private static string? HealthOf(ClusterMember member) => member.IsDown ? null : ((IClusterTopology)member.Node).Health?.Word;
 
     [Fact]

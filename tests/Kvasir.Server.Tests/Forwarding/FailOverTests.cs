@@ -5,7 +5,7 @@ namespace Kvasir.Server.Tests.Forwarding;
 /// <summary>What a client hears when leads and links are lost: what is known, and no more waiting than is of use.</summary>
 public sealed class FailOverTests
 {
-    private const string Unknown = "-TIMEOUT the write's outcome is unknown: leadership of its shard was lost before a majority had it\r\n";
+    private const string Unknown = "-TIMEOUT outcome unknown: leadership of the shard was lost before a majority had the write\r\n";
 
     [Fact]
     public void WriteThatNoMajorityHadHasAnUnknownOutcome()
@@ -550,6 +550,13 @@ public sealed class FailOverTests
         Assert.Equal($"-MOVED {slot} 127.0.0.1:7002\r\n", client.Send($"GET {far}"));
         Assert.Equal("+OK\r\n", client.Send($"SET {cluster.KeyLedBy(1)} 1"));
         Assert.Equal($"+OK\r\n-MOVED {slot} 127.0.0.1:7002\r\n", client.Send("MULTI", $"GET {far}"));
+        client.Send("DISCARD");
+        Assert.Contains("\r\nredis_mode:cluster\r\n", client.Send("INFO server"), StringComparison.Ordinal);
+        Assert.Contains("$4\r\nmode\r\n$7\r\ncluster\r\n", client.Send("HELLO 2"), StringComparison.Ordinal);
+
+        // As Redis has it: clients take all before the last colon for the address.
+        cluster[2].Host = "[::1]";
+        Assert.Equal($"-MOVED {slot} ::1:7002\r\n", client.Send($"SET {far} 1"));
     }
 
     private static int SlotOf(string key) => Slot.OfKey(System.Text.Encoding.ASCII.GetBytes(key)).Value;

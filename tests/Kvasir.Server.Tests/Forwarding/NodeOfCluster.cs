@@ -90,7 +90,12 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     public NodeId DirectoryLeader => new(1);
 
     public IReadOnlyList<NodeDescription> Nodes =>
-        [.. _cluster.Nodes.Select(n => new NodeDescription(n.Self, "active", true, $"127.0.0.1:{7100 + n.Self.Value}", $"127.0.0.1:{7000 + n.Self.Value}", "", ""))];
+        [.. _cluster.Nodes.Select(n => new NodeDescription(n.Self, n.State, n.State == "active", $"127.0.0.1:{7100 + n.Self.Value}", $"{n.Host}:{7000 + n.Self.Value}", "", ""))];
+
+    public string State { get; set; } = "active";
+
+    /// <summary>Where clients are told that it is.</summary>
+    public string Host { get; set; } = "127.0.0.1";
 
     public IReadOnlyList<KeyspaceDescription> Keyspaces =>
         [.. Enumerable.Range(0, ClusterInMemory.Databases).Select(i => new KeyspaceDescription("db" + i, i, "model", "static", ClusterInMemory.Shards, "raft", 3, "sync"))];
@@ -101,7 +106,12 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     /// <summary>Shards of db1 of which the second node has the only copy.</summary>
     public List<int> Lone { get; } = [];
 
-    public IReadOnlyList<ReplicaDescription> Replicas => [.. _cluster.Groups.Select(g => new ReplicaDescription { Group = g.Id, Role = g.Leader == Self ? "leader" : "follower" })];
+    public IReadOnlyList<ReplicaDescription> Replicas => [.. _cluster.Groups.Select(g => new ReplicaDescription
+    {
+        Group = g.Id,
+        Role = g.Leader == Self ? "leader" : "follower",
+        Followers = g.Leader == Self ? [new FollowerLag(new NodeId(3), 7, 700)] : [],
+    })];
 
     public DirectoryHealth? Health { get; set; }
 

@@ -99,6 +99,31 @@ public sealed class ShardCommandTests
         Assert.StartsWith("-ERR not possible here", client.Send("CLUSTER MEET 127.0.0.1 1"), StringComparison.Ordinal);
     }
 
+    /// <summary>Clients would call on those that are gone, and pass over those that are down.</summary>
+    [Fact]
+    public void ClusterNodesTellsWhoIsDownAndNotWhoHasLeft()
+    {
+        ClusterInMemory cluster = Filled(out ClusterClient client);
+        cluster[2].State = "down";
+        Assert.Contains("2 127.0.0.1:7002@7002 master,fail - 0 0 1 disconnected", client.Send("CLUSTER NODES"), StringComparison.Ordinal);
+        cluster[2].State = "draining";
+        Assert.Contains("2 127.0.0.1:7002@7002 master,fail? - 0 0 1 disconnected", client.Send("CLUSTER NODES"), StringComparison.Ordinal);
+        string known = client.Send("CLUSTER INFO");
+        cluster[2].State = "decommissioned";
+        Assert.DoesNotContain("127.0.0.1:7002", client.Send("CLUSTER NODES"), StringComparison.Ordinal);
+        Assert.NotEqual(known, client.Send("CLUSTER INFO"));
+    }
+
+    [Fact]
+    public void ALeaderTellsHowFarOthersAreBehindIt()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        string status = client.Send("STATUS");
+        Assert.Contains("$4\r\nrole\r\n$6\r\nleader\r\n", status, StringComparison.Ordinal);
+        Assert.Contains("$9\r\nfollowers\r\n*1\r\n*6\r\n$4\r\nnode\r\n:3\r\n$11\r\nlag-entries\r\n:7\r\n$9\r\nlag-bytes\r\n:700\r\n", status, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void AConversionTellsOfAllCopies()
     {
@@ -143,6 +168,7 @@ public sealed class ShardCommandTests
         Assert.Equal(":3\r\n", client.Send(string.Create(CultureInfo.InvariantCulture, $"CLUSTER COUNTKEYSINSLOT {slot}")));
         Assert.Equal("*2\r\n$6\r\n{tag}0\r\n$6\r\n{tag}1\r\n", client.Send(string.Create(CultureInfo.InvariantCulture, $"CLUSTER GETKEYSINSLOT {slot} 2")));
         Assert.StartsWith("-ERR Invalid slot", client.Send("CLUSTER COUNTKEYSINSLOT 16384"), StringComparison.Ordinal);
+        Assert.Equal("-ERR Invalid slot or number of keys\r\n", client.Send(string.Create(CultureInfo.InvariantCulture, $"CLUSTER GETKEYSINSLOT {slot} -1")));
     }
 
     [Fact]

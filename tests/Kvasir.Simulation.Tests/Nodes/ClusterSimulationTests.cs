@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvasir.Simulation.Histories;
 using Kvasir.Simulation.Nodes;
 using Kvasir.Simulation.Runs;
 using Kvasir.Simulation.Workloads;
@@ -51,6 +52,23 @@ public sealed class ClusterSimulationTests
 
         foreach (string what in (string[])["conversions begun", "conversions aborted", "last conversions: Done", "last conversions: Aborted", "states compared"])
             Assert.True(coverage.Counts.GetValueOrDefault(what) > 0, $"it never came to: {what}");
+    }
+
+    /// <summary>Transactions over several keys of a shard: whatever breaks, none is half there, and no read sees half of one.</summary>
+    [Fact]
+    public void MoneyIsNeitherMadeNorLost()
+    {
+        var coverage = new DiskWorkloadCoverage();
+        for (ulong seed = 6000; seed < 6004; seed++)
+        {
+            SimulationResult result = ClusterSimulation.Run(Options(seed) with { HasBanks = true });
+            coverage.Add(result.Coverage);
+            Assert.Contains(result.History, e => e is { Operation: OperationKind.Transfer, Kind: EventKind.Ok, Value: { IsNumber: true, Number: 1 } });
+            Assert.Contains(result.History, e => e is { Operation: OperationKind.Transfer, Kind: EventKind.Ok, Value: { IsNumber: true, Number: 0 } });
+        }
+
+        Assert.True(coverage.Counts["faults: Crashes"] > 0);
+        Assert.EndsWith(" --banks", (Options(1) with { HasBanks = true }).ReplayCommand, StringComparison.Ordinal);
     }
 
     /// <summary>A replica is stopped while it moves; one of these seeds once waited for itself.</summary>

@@ -58,7 +58,7 @@ internal static class ClusterTorture
         HistoryClock clock = new(TimeProvider.System);
         using TextWriter? file = options.HistoryFile is { } path ? new StreamWriter(path) : null;
         HistoryClient reader = new(options.Clients, options.Clients + 1, clock, cluster.Addresses, lanes, random.Fork(), s_clientPatience);
-        using HistoryJudge judge = new(reader, key => kinds[TortureLane.TagOf(key)], meter, file, s_readerPatience);
+        using HistoryJudge judge = new(reader, key => kinds[TortureLane.TagOf(key)], meter, file, HistoryFiles.FormatOf(options.HistoryFile ?? ""), s_readerPatience);
         using ClientLoad load = new(options.Clients, clock, cluster.Addresses, lanes, random.Fork(), s_clientPatience, (_, part) => judge.Take(part));
         string? broken = null;
         Nemesis? nemesis = null;

@@ -13,7 +13,7 @@ internal enum ErrorMeaning
     Unexpected,
 }
 
-/// <summary>Reads errors as docs/operations.md lists them.</summary>
+/// <summary>Reads errors as docs/consistency.md lists them.</summary>
 internal static class ErrorWords
 {
     private static readonly string[] s_definite =

@@ -16,6 +16,7 @@ internal sealed class HistoryJudge : IDisposable
     private readonly Func<string, KeyKind> _kindOf;
     private readonly AvailabilityMeter _meter;
     private readonly TextWriter? _file;
+    private readonly HistoryFormat _format;
     private readonly TimeSpan _patience;
     private readonly BlockingCollection<IReadOnlyList<HistoryRecorder>> _waiting = [];
     private readonly Dictionary<string, string?> _left = new(StringComparer.Ordinal);
@@ -27,13 +28,15 @@ internal sealed class HistoryJudge : IDisposable
     /// <param name="kindOf">What a key is.</param>
     /// <param name="meter">Hears all events, in order.</param>
     /// <param name="file">Where the history is written; null for nowhere.</param>
+    /// <param name="format">How it is written.</param>
     /// <param name="patience">How long one key may be unreadable; after that it and the rest of its part are left unread.</param>
-    public HistoryJudge(HistoryClient reader, Func<string, KeyKind> kindOf, AvailabilityMeter meter, TextWriter? file, TimeSpan patience)
+    public HistoryJudge(HistoryClient reader, Func<string, KeyKind> kindOf, AvailabilityMeter meter, TextWriter? file, HistoryFormat format, TimeSpan patience)
     {
         _reader = reader;
         _kindOf = kindOf;
         _meter = meter;
         _file = file;
+        _format = format;
         _patience = patience;
         _thread = new Thread(Run) { IsBackground = true, Name = "judge", Priority = ThreadPriority.BelowNormal };
         _thread.Start();
@@ -124,7 +127,7 @@ internal sealed class HistoryJudge : IDisposable
         List<HistoryEvent> events = HistoryRecorder.Merge([.. part, _reader.Hand()]);
         if (_file is not null)
         {
-            HistoryFiles.Write(_file, HistoryFormat.Json, events);
+            HistoryFiles.Write(_file, _format, events);
             _file.Flush();
         }
 

@@ -134,6 +134,21 @@ internal sealed class EntryPoints
         return fitting;
     }
 
+    /// <summary>
+    /// Bytes of the entries from this one to the end, or of those that are still there, by the mean size of each stretch. What was
+    /// truncated lately may be among them.
+    /// </summary>
+    public long BytesFrom(LogIndex first)
+    {
+        if (_count == 0 || first >= End)
+            return 0;
+        int at = Math.Max(StretchOf(first), 0);
+        LogIndex begin = LogIndex.Greatest(first, _points[at].First);
+        ulong bytesBehind = at + 1 < _count ? _points[at + 1].BytesBefore : _bytes;
+        double share = (double)(EndOf(at) - begin) / (EndOf(at) - _points[at].First);
+        return (long)(_bytes - bytesBehind) + (long)((bytesBehind - _points[at].BytesBefore) * share);
+    }
+
     private LogIndex EndOf(int at) => at + 1 < _count ? _points[at + 1].First : End;
 
     private int StretchOf(LogIndex index)

@@ -327,6 +327,10 @@ internal sealed partial class GroupJournal : IJournalListener, IDisposable
         return _logs.TryGetValue(group, out GroupLog? log) ? log.Points.Fit(first, last, bytesMax, out bytes) : first;
     }
 
+    /// <summary>Bytes of the group's entries from this one on that are in the journal, about, known without reading them.</summary>
+    public long BytesFrom(GroupId group, LogIndex first) =>
+        _logs.TryGetValue(group, out GroupLog? log) ? log.Points.BytesFrom(LogIndex.Greatest(first, log.BaseIndex.Next)) : 0;
+
     /// <summary>Writes what is gathered, syncs, and closes.</summary>
     public void Dispose()
     {

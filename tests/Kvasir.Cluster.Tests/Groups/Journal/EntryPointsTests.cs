@@ -15,6 +15,24 @@ public sealed class EntryPointsTests
         select new Change(what, amount, bytes, distance);
 
     [Fact]
+    public void BytesFromAnEntryOnAreToldByTheMeanOfItsStretch()
+    {
+        var points = new EntryPoints();
+        Assert.Equal(0, points.BytesFrom(new LogIndex(1)));
+        points.Add(new LogIndex(1), new LogIndex(10), start: 100, bytes: 5000);
+        points.Add(new LogIndex(11), new LogIndex(14), start: 6000, bytes: 8000);
+        Assert.Equal(13000, points.BytesFrom(new LogIndex(1)));
+        Assert.Equal(8000 + 2500, points.BytesFrom(new LogIndex(6)));
+        Assert.Equal(8000, points.BytesFrom(new LogIndex(11)));
+        Assert.Equal(2000, points.BytesFrom(new LogIndex(14)));
+        Assert.Equal(0, points.BytesFrom(new LogIndex(15)));
+
+        // Of those that are not there any more nothing is counted.
+        points.CompactTo(new LogIndex(10));
+        Assert.Equal(8000, points.BytesFrom(new LogIndex(3)));
+    }
+
+    [Fact]
     public void AWalkFromAPointMeetsTheEntryFirstAsItIsNow() =>
         Prop.ForAll(Arb.From(s_change.ListOf()), changes =>
         {
