@@ -1,9 +1,12 @@
 using System.Globalization;
 using System.Text;
 using Kvasir.Cluster.Administration;
+using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
+using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Commands;
 
@@ -28,28 +31,26 @@ internal static class ClusterPages
     {
         IClusterTopology topology = Topology(context);
         List<SlotRange> ranges = SlotRange.Of(topology, context.DatabaseIndex);
+
+        // There may be as many ranges as slots, and few groups: who holds a group is put into words once, since the node does nothing else meanwhile.
+        IReadOnlyList<NodeDescription> nodes = topology.Nodes;
+        Dictionary<GroupId, (int Count, byte[] Words)> holders = [];
         context.Reply.ArrayHeader(ranges.Count);
         foreach (SlotRange range in ranges)
         {
-            List<NodeDescription> holders = [.. range.Holders().Select(id => Find(topology, id)).OfType<NodeDescription>()];
-            context.Reply.ArrayHeader(2 + holders.Count);
+            if (!holders.TryGetValue(range.Group.Id, out (int Count, byte[] Words) held))
+                holders.Add(range.Group.Id, held = HoldersOf(range, nodes));
+            context.Reply.ArrayHeader(2 + held.Count);
             context.Reply.Integer(range.First);
             context.Reply.Integer(range.Last);
-            foreach (NodeDescription holder in holders)
-            {
-                (string host, int port) = holder.RespAddress;
-                context.Reply.ArrayHeader(4);
-                context.Reply.BulkString(host);
-                context.Reply.Integer(port);
-                context.Reply.BulkString(IdOf(holder.Id));
-                context.Reply.ArrayHeader(0);
-            }
+            context.Reply.Buffer.Append(held.Words);
         }
     }
 
     public static void Shards(CommandContext context)
     {
         IClusterTopology topology = Topology(context);
+        IReadOnlyList<NodeDescription> nodes = topology.Nodes;
         var shards = SlotRange.Of(topology, context.DatabaseIndex)
             .GroupBy(static r => string.Join(',', r.Holders()), StringComparer.Ordinal)
             .Select(static g => g.ToArray())
@@ -66,7 +67,7 @@ internal static class ClusterPages
                 context.Reply.Integer(range.Last);
             }
 
-            List<NodeDescription> holders = [.. ranges[0].Holders().Select(id => Find(topology, id)).OfType<NodeDescription>()];
+            List<NodeDescription> holders = Holders(ranges[0], nodes);
             context.Reply.BulkString("nodes"u8);
             context.Reply.ArrayHeader(holders.Count);
             foreach (NodeDescription holder in holders)
@@ -126,7 +127,26 @@ internal static class ClusterPages
     /// <summary>One that has left for good would be called on by clients for ever.</summary>
     private static IEnumerable<NodeDescription> Known(IClusterTopology topology) => topology.Nodes.Where(static n => n.State != "decommissioned");
 
-    private static NodeDescription? Find(IClusterTopology topology, NodeId id) => topology.Nodes.FirstOrDefault(n => n.Id == id);
+    /// <summary>The leader first.</summary>
+    private static List<NodeDescription> Holders(SlotRange range, IReadOnlyList<NodeDescription> nodes) =>
+        [.. range.Holders().Select(id => nodes.FirstOrDefault(n => n.Id == id)).OfType<NodeDescription>()];
+
+    private static (int Count, byte[] Words) HoldersOf(SlotRange range, IReadOnlyList<NodeDescription> nodes)
+    {
+        List<NodeDescription> holders = Holders(range, nodes);
+        RespWriter words = new(new BytesBuffer(256));
+        foreach (NodeDescription holder in holders)
+        {
+            (string host, int port) = holder.RespAddress;
+            words.ArrayHeader(4);
+            words.BulkString(host);
+            words.Integer(port);
+            words.BulkString(IdOf(holder.Id));
+            words.ArrayHeader(0);
+        }
+
+        return (holders.Count, words.Buffer.WrittenSpan.ToArray());
+    }
 
     private static ulong Epoch(IClusterTopology topology) => topology.Groups.Count == 0 ? 0 : topology.Groups.Max(static g => g.Epoch);
 

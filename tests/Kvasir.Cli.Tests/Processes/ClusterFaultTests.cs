@@ -14,10 +14,10 @@ public sealed class ClusterFaultTests : IDisposable
 
     [Theory]
     [InlineData(3, "0.4", "kill,pause,power")]
-    [InlineData(3, "0.3", "links")]
-    [InlineData(3, "0.3", "disk,snapshot")]
-    [InlineData(3, "0.3", "roll,members")]
-    [InlineData(5, "0.3", "all")]
+    [InlineData(3, "0.4", "links")]
+    [InlineData(3, "0.4", "disk,snapshot")]
+    [InlineData(3, "0.4", "roll,members")]
+    [InlineData(5, "0.4", "all")]
     public async Task WhatClientsSawCanBe(int nodes, string minutes, string faults)
     {
         string seed = faults.Length.ToString(CultureInfo.InvariantCulture);

@@ -89,8 +89,17 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     public NodeId DirectoryLeader => new(1);
 
-    public IReadOnlyList<NodeDescription> Nodes =>
-        [.. _cluster.Nodes.Select(n => new NodeDescription(n.Self, n.State, n.State == "active", $"127.0.0.1:{7100 + n.Self.Value}", $"{n.Host}:{7000 + n.Self.Value}", "", ""))];
+    public IReadOnlyList<NodeDescription> Nodes
+    {
+        get
+        {
+            NodesAsked++;
+            return [.. _cluster.Nodes.Select(n => new NodeDescription(n.Self, n.State, n.State == "active", $"127.0.0.1:{7100 + n.Self.Value}", $"{n.Host}:{7000 + n.Self.Value}", "", ""))];
+        }
+    }
+
+    /// <summary>How often the list was made.</summary>
+    public int NodesAsked { get; private set; }
 
     public string State { get; set; } = "active";
 

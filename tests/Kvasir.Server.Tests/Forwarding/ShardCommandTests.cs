@@ -114,6 +114,20 @@ public sealed class ShardCommandTests
         Assert.NotEqual(known, client.Send("CLUSTER INFO"));
     }
 
+    /// <summary>There are as many ranges as slots, and the node does nothing else meanwhile.</summary>
+    [Fact]
+    public void TheNodesAreListedOnceForAllSlots()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        foreach (string command in (string[])["SLOTS", "SHARDS", "NODES"])
+        {
+            int before = cluster[1].NodesAsked;
+            client.Send("CLUSTER " + command);
+            Assert.Equal(1, cluster[1].NodesAsked - before);
+        }
+    }
+
     [Fact]
     public void ALeaderTellsHowFarOthersAreBehindIt()
     {
