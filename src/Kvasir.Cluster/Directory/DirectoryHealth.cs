@@ -47,7 +47,9 @@ public sealed record DirectoryHealth
     /// <param name="view">The directory.</param>
     /// <param name="isSilent">Nodes that are not heard of now, whatever the directory says of them.</param>
     /// <param name="isStopped">Copies that are stopped, as far as that is known here.</param>
-    public static DirectoryHealth Of(DirectoryView view, Func<NodeId, bool> isSilent, Func<GroupId, MemberId, bool>? isStopped = null)
+    /// <param name="isMissing">Copies that are not there though their nodes are, as far as that is known here.</param>
+    public static DirectoryHealth Of(
+        DirectoryView view, Func<NodeId, bool> isSilent, Func<GroupId, MemberId, bool>? isStopped = null, Func<GroupId, MemberId, bool>? isMissing = null)
     {
         var present = new SortedSet<NodeId>(view.Nodes.Where(n => n.IsServing && !isSilent(n.Id)).Select(n => n.Id));
         int under = 0, unavailable = 0, moving = 0, stopped = 0, fewest = int.MaxValue, promisedMost = 0;
@@ -57,7 +59,8 @@ public sealed record DirectoryHealth
                 continue;
             int promised = keyspace.Record.Replicas;
             int lost = isStopped is null ? 0 : group.Members.Count(m => present.Contains(GroupMember.NodeOf(m)) && isStopped(group.Id, m));
-            int copies = group.Replicas.Count(present.Contains) - lost;
+            int missing = isMissing is null ? 0 : group.Members.Count(m => present.Contains(GroupMember.NodeOf(m)) && isMissing(group.Id, m));
+            int copies = group.Replicas.Count(present.Contains) - lost - missing;
             stopped += lost;
             promisedMost = Math.Max(promisedMost, promised);
             moving += group.IsSettled ? 0 : 1;

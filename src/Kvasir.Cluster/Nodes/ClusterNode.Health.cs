@@ -27,7 +27,8 @@ public sealed partial class ClusterNode
         _stoppedCopies.Forget(host.Now());
         var health = DirectoryHealth.Of(
             View, node => node != Self && (!_reachable.ContainsKey(node) || (heard.TryGetValue(node, out TimeSpan at) && at < since)),
-            (group, member) => _stoppedCopies.IsStopped(group, member) || (host.TryFind(group, out RaftGroup? own) && own.IsOut && own.Member.Id == member));
+            (group, member) => _stoppedCopies.IsStopped(group, member) || (host.TryFind(group, out RaftGroup? own) && own.IsOut && own.Member.Id == member),
+            (group, member) => GroupMember.NodeOf(member) == Self && _unopened.ContainsKey(group) && !host.TryFind(group, out _));
         DirectoryHealth? before = _health;
         Volatile.Write(ref _health, health);
         if (before is null ? health.IsWhole : (before.Word, before.NodesLost, before.NodesActive) == (health.Word, health.NodesLost, health.NodesActive))

@@ -24,10 +24,16 @@ public sealed partial class ClusterNode
     private static readonly TimeSpan s_openingMax = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan s_openingPause = TimeSpan.FromMilliseconds(1);
 
+    // One that could not be opened; the disk may have room by then.
+    private static readonly TimeSpan s_openAgainAfter = TimeSpan.FromSeconds(1);
+
     private readonly ReplicaFolders _folders;
 
     // With the record that says so.
     private readonly List<(GroupId Group, LogPosition Position)> _leaving = [];
+
+    // Wanted here, and not opened: when that was tried last, and why it came to nothing.
+    private readonly SortedList<GroupId, (TimeSpan At, string Why)> _unopened = [];
     private SnapshotCourier? _snapshots;
     private DirectoryView? _arranged;
     private bool _arrangedFresh;
@@ -84,7 +90,7 @@ public sealed partial class ClusterNode
         if (_host is null || (ReferenceEquals(view, _arranged) && isFresh == _arrangedFresh))
             return;
         FollowPeers(view, isFresh);
-        if (!TryOpen(view, isFresh))
+        if (!TryOpen(view, isFresh, out bool isWhole))
         {
             // Where others follow, routes to what is here of them are made by the clock: all are looked at for that.
             if (!_opensLater || !_router.Has(view))
@@ -107,7 +113,8 @@ public sealed partial class ClusterNode
         }
 
         ReckonLimits();
-        (_arranged, _arrangedFresh) = (view, isFresh);
+        if (isWhole)
+            (_arranged, _arrangedFresh) = (view, isFresh);
         _router.Rebuild(view);
         LookAfterNews();
         if (isFresh)
@@ -117,10 +124,12 @@ public sealed partial class ClusterNode
     /// <summary>
     /// Opens some of the replicas that are wanted here; false when there are more. The others are opened by another thread, since the one that
     /// runs the mailbox may have connections or the journal to look after; and behind a pause, since this node's groups hold
-    /// elections and keep leases meanwhile.
+    /// elections and keep leases meanwhile. Not whole: some cannot be opened for now; they hold up no others, and those that are to go still
+    /// go, which may give the room that is lacking.
     /// </summary>
-    private bool TryOpen(DirectoryView view, bool isFresh)
+    private bool TryOpen(DirectoryView view, bool isFresh, out bool isWhole)
     {
+        isWhole = true;
         if (_opensLater)
             return false;
         long began = Time.GetTimestamp();
@@ -130,6 +139,12 @@ public sealed partial class ClusterNode
             ReplicaDuty duty = DutyOf(view, record.Id, isFresh);
             if (duty is not (ReplicaDuty.Found or ReplicaDuty.Join))
                 continue;
+            if (_unopened.TryGetValue(record.Id, out (TimeSpan At, string Why) failed) && _host!.Now() - failed.At < s_openAgainAfter)
+            {
+                isWhole = false;
+                continue;
+            }
+
             if (opened == OpenedAtOnceMax || (opened > 0 && Time.GetElapsedTime(began) >= s_openingMax))
             {
                 _opensLater = true;
@@ -137,9 +152,9 @@ public sealed partial class ClusterNode
                 return false;
             }
 
-            if (!TryBegin(record, duty))
-                return false;
-            opened++;
+            bool isOpen = TryBegin(record, duty);
+            isWhole &= isOpen;
+            opened += isOpen ? 1 : 0;
         }
 
         return true;
@@ -186,12 +201,15 @@ public sealed partial class ClusterNode
                 Found(record.Id, record.Founders, OptionsOf(record.Id));
             else
                 Join(record.Id, record.MemberOn(Self).Generation, OptionsOf(record.Id));
+            _unopened.Remove(record.Id);
             return true;
         }
         catch (StorageException e)
         {
-            // Tried again by the clock; what is here goes on.
-            Warn($"shard {record.Id} cannot be opened: {e.Message}");
+            // Tried again by the clock, and said again when it is for another reason; what is here goes on.
+            if (!_unopened.TryGetValue(record.Id, out (TimeSpan At, string Why) before) || before.Why != e.Message)
+                Warn($"shard {record.Id} cannot be opened: {e.Message}; it is tried again");
+            _unopened[record.Id] = (_host!.Now(), e.Message);
             return false;
         }
     }
