@@ -11,6 +11,7 @@ internal sealed class SqueezableDisk : IDisposable
 {
     private const int Mebibytes = 1024;
     private const int SpareKibibytes = 256;
+    private const int SqueezesMax = 100;
 
     private readonly string _folder;
     private readonly Process _holder;
@@ -50,8 +51,13 @@ internal sealed class SqueezableDisk : IDisposable
         return null;
     }
 
-    public void Squeeze() =>
-        Run($"mount -o remount,size=$(( $(df -k --output=used '{_folder}' | tail -n 1) + {SpareKibibytes} ))k '{_folder}'");
+    /// <summary>
+    /// Leaves a little room. Whoever writes at the same time may have used more than that since it was looked: the system refuses a size
+    /// that is too small for what is there, and it is looked again, with more to spare each time.
+    /// </summary>
+    public void Squeeze() => Run(
+        $"for try in $(seq {SqueezesMax}); do said=$(mount -o remount,size=$(( $(df -k --output=used '{_folder}' | tail -n 1) + {SpareKibibytes} * try ))k '{_folder}' 2>&1) && exit; done; "
+        + "echo \"$said\" >&2; exit 1");
 
     public void Widen() => Run(string.Create(CultureInfo.InvariantCulture, $"mount -o remount,size={Mebibytes}m '{_folder}'"));
 
