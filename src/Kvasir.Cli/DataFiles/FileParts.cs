@@ -9,6 +9,7 @@ using Kvasir.Storage.HashLog;
 using Kvasir.Storage.Journal;
 using Kvasir.Storage.Lsm.Manifest;
 using Kvasir.Storage.Lsm.Tables;
+using Kvasir.Storage.Store;
 
 namespace Kvasir.Cli.DataFiles;
 
@@ -38,11 +39,13 @@ internal static class FileParts
             return [ClusterInspector.InspectPeers(files, path)];
         if (name == Path.GetFileName(NodeInspector.TablePath("")))
             return NodeInspector.InspectTable(files, path);
+        if (name == Path.GetFileName(StoreInspector.IdentityPath("")))
+            return [StoreInspector.Inspect(files, path)];
         if (name == FlushedFile.Name)
             return [FlushedFile.Inspect(files, path)];
         if (TreeInspector.Knows(files, path))
             return TreeInspector.Inspect(files, path, entries);
-        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, B+tree, NODE, KEYSPACES, FLUSHED, CLUSTER, PEERS)");
+        throw new UsageException($"{path} is no file that Kvasir knows (journal segment, SSTable, manifest, CURRENT, HASHLOG and its segments and hint files, B+tree, NODE, STORE, KEYSPACES, FLUSHED, CLUSTER, PEERS)");
     }
 
     private static List<InspectedPart> Segment(IFileSystem files, string path, bool entries)

@@ -49,7 +49,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         if (!files.FolderExists(folder))
             throw new UsageException(files.FileExists(folder) ? $"{folder} is a file, and no B+tree store; kvasir inspect looks at files" : $"there is no folder {folder}");
         bool isNode = files.FileExists(NodeInspector.IdentityPath(folder)) || NodeInspector.ListKeyspaces(files, folder).Count > 0;
-        bool isStore = files.FileExists(folder + "/STORE") || files.FolderExists(folder + "/engine");
+        bool isStore = files.FileExists(StoreInspector.IdentityPath(folder)) || files.FolderExists(folder + "/engine");
         bool isEngine = EngineFiles.Of(files, folder) is not null;
         if (!isNode && !isStore && !isEngine)
             throw new UsageException($"{folder} is no data folder of Kvasir: it has none of NODE, STORE, CURRENT, HASHLOG and tree");
@@ -174,12 +174,18 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     private void CheckStore(string folder)
     {
         // A checkpoint of a store has an engine and no journal.
-        string identity = folder + "/STORE";
+        string identity = StoreInspector.IdentityPath(folder);
         EngineFiles? kind = null;
         try
         {
             if (files.FileExists(identity))
+            {
+                progress(identity, LengthOf(identity));
                 kind = NamedIn(identity, StoreInspector.EngineName(files, folder));
+            }
+
+            if (StoreInspector.FindMissingFile(files, folder) is { } gone)
+                _findings.Add(gone);
             TellOfFlushed(folder);
             LogPosition flushed = FlushedPosition(folder + "/engine");
             if (files.FileExists(identity) && StoreInspector.FindMissing(files, folder, flushed) is { } missing)

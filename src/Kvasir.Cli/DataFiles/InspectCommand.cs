@@ -14,7 +14,7 @@ internal static class InspectCommand
 {
     public static Command Create()
     {
-        Argument<string> path = CommandFlag.Path<string>("FILE", "A journal segment, SSTable, manifest, CURRENT, HASHLOG, its segments and hint files, a B+tree, NODE, KEYSPACES, FLUSHED, CLUSTER or PEERS file.");
+        Argument<string> path = CommandFlag.Path<string>("FILE", "A journal segment, SSTable, manifest, CURRENT, HASHLOG, its segments and hint files, a B+tree, NODE, STORE, KEYSPACES, FLUSHED, CLUSTER or PEERS file.");
         Option<bool> entries = CommandFlag.Switch("--entries", "Show every entry of blocks and pages, and every operation of records.");
         Option<bool> json = CommandFlag.Switch("--json", "Print one JSON object a line.");
         var command = new Command("inspect", "Print a file of Kvasir for a person: headers, blocks, records, with their offsets.")

@@ -44,6 +44,8 @@ internal sealed class JournalLog : IReplicaLog, INodeLog, IJournalListener
         }
     }
 
+    public bool IsAttached => _journal is not null;
+
     public WriteRefusal? Refusal => _refusal;
 
     public bool IsStopped => _journal is { } journal && journal.Failure != JournalFailure.None;

@@ -19,6 +19,7 @@ internal static class IdentityFile
     private const uint JournalFlag = 1;
     private const uint UnsyncedFlag = 2;
     private const uint TableFlag = 4;
+    private const uint FlushedFlag = 8;
 
     private static ReadOnlySpan<byte> Magic => "KVNODE\r\n"u8;
 
@@ -46,7 +47,8 @@ internal static class IdentityFile
     public static void Write(IFileSystem files, string folder, NodeIdentity identity)
     {
         BytesBuffer bytes = SealedFile.Begin(Magic, FormatVersion);
-        SealedFile.AppendNumber(bytes, (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0) | (identity.HasKeyspaceTable ? TableFlag : 0));
+        SealedFile.AppendNumber(bytes, (identity.HasJournal ? JournalFlag : 0) | (identity.HasUnsynced ? UnsyncedFlag : 0)
+            | (identity.HasKeyspaceTable ? TableFlag : 0) | (identity.HasFlushed ? FlushedFlag : 0));
         SealedFile.AppendNumber(bytes, identity.Id);
         SealedFile.AppendNumber(bytes, (uint)identity.DatabaseCount);
         SealedFile.AppendNumber(bytes, identity.JournalId);
@@ -71,6 +73,7 @@ internal static class IdentityFile
             first || (flags & UnsyncedFlag) != 0)
         {
             HasKeyspaceTable = (flags & TableFlag) != 0,
+            HasFlushed = (flags & FlushedFlag) != 0,
         };
     }
 }
@@ -93,4 +96,7 @@ internal readonly record struct NodeIdentity(ulong Id, bool HasJournal, int Data
 {
     /// <summary>The folder has had a <see cref="KeyspaceTableFile"/>: one that is missing now is a loss.</summary>
     public bool HasKeyspaceTable { get; init; }
+
+    /// <summary>The folder has had a <see cref="Storage.Journal.FlushedFile"/>: one that is missing now is a loss.</summary>
+    public bool HasFlushed { get; init; }
 }

@@ -32,13 +32,16 @@ public sealed partial class KvasirNode
     /// <summary>Before any engine is opened: it would remove the files that a manifest without its end does not name.</summary>
     private FlushedFile OpenFlushedFile()
     {
+        string path = FlushedFile.PathIn(_options.Folder);
+        if (_identity.HasFlushed && !_environment.Files.FileExists(path))
+            throw new FileMissingException(path);
         FlushedFile flushed = FlushedFile.Open(_environment.Files, _options.Folder, _identity.JournalId);
         foreach (KeyspaceEntry entry in KeyspaceFolders.Required(_table, Math.Max(0, flushed.Marks.Flushed.Count - 1)))
         {
-            string path = KeyspaceFolders.PathOf(_options.Folder, entry);
-            LogPosition held = FactoryOf(entry).ReadFlushedPosition(_environment.Files, path);
+            string engine = KeyspaceFolders.PathOf(_options.Folder, entry);
+            LogPosition held = FactoryOf(entry).ReadFlushedPosition(_environment.Files, engine);
             if (flushed.Marks.Missing(entry.Stream, held) is { } missing)
-                throw new CorruptionException(path, 0, missing);
+                throw new CorruptionException(engine, 0, missing);
         }
 
         if (KeyspaceFolders.FindUnknown(_table, flushed.Marks) is { } unknown)
@@ -69,6 +72,23 @@ public sealed partial class KvasirNode
         catch (StorageException)
         {
             return false;
+        }
+    }
+
+    /// <summary>
+    /// How far the files reach is written down for the day when the disk is full, and missed from now on where it is not there. Where the disk
+    /// refuses that now, a later start says it.
+    /// </summary>
+    private void BeginToTellOfFlushed()
+    {
+        if (!TrySaveFlushed(LogPosition.Zero) || _identity.HasFlushed)
+            return;
+        try
+        {
+            Record(_identity with { HasFlushed = true });
+        }
+        catch (StorageException)
+        {
         }
     }
 

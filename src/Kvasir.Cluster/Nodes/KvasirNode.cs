@@ -128,16 +128,19 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
             node = new KvasirNode(options, environment, folderLock, identity);
             node.OpenStorageOnAnyDisk();
             node.RecordWhatWasMade();
-
-            // So that it is there when the disk is full.
-            node.TrySaveFlushed(LogPosition.Zero);
+            node.BeginToTellOfFlushed();
             node._upkeep.Start();
             return node;
         }
         catch
         {
             if (node is not null)
+            {
+                JournalWriter? journal = node._log.IsAttached ? node._log.Detach() : null;
                 node.CloseEngines();
+                journal?.Dispose();
+            }
+
             folderLock.Dispose();
             throw;
         }

@@ -76,6 +76,8 @@ public static class NodeInspector
         NodeIdentity identity = IdentityFile.Read(files, IdentityPath(folder));
         FlushedMarks marks = FlushedFile.Open(files, folder, identity.JournalId).Marks;
         List<DamageFinding> findings = [];
+        if (identity.HasFlushed && !files.FileExists(FlushedFile.PathIn(folder)))
+            findings.Add(new DamageFinding(FlushedFile.PathIn(folder), 0, "the file is missing"));
         KeyspaceTable table = ReadTable(files, folder);
         foreach (KeyspaceEntry entry in KeyspaceFolders.Required(table, Math.Max(0, marks.Flushed.Count - 1)))
         {
@@ -113,6 +115,7 @@ public static class NodeInspector
             new("journal", identity.JournalId.ToString("x16", System.Globalization.CultureInfo.InvariantCulture)),
             new("unsynced writes", identity.HasUnsynced ? "yes" : "no"),
             new("keyspaces file", identity.HasKeyspaceTable ? "yes" : "no"),
+            new("flushed file", identity.HasFlushed ? "yes" : "no"),
             new("databases", identity.DatabaseCount.ToString(System.Globalization.CultureInfo.InvariantCulture)),
         ]);
     }

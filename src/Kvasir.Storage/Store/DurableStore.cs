@@ -76,10 +76,11 @@ public sealed class DurableStore : IDisposable
         files.CreateFolder(folder);
         IDisposable folderLock = files.Lock(folder + "/LOCK");
         IStorageEngine? engine = null;
+        JournalWriter? journal = null;
         try
         {
-            JournalOptions known = StoreIdentity.Check(files, folder, engines.Name, options.Journal);
-            JournalWriter? journal = null;
+            StoreIdentity? identity = StoreIdentity.Check(files, folder, engines.Name);
+            JournalOptions known = identity is null ? options.Journal : options.Journal with { MustExist = true, JournalId = identity.JournalId };
             var environment = new EngineEnvironment(files, scheduler, new MemoryBudget(options.MemoryBytes, options.WriteMemoryBytes))
             {
                 StabilityWanted = () => journal?.RequestCommit(sync: true),
@@ -103,12 +104,15 @@ public sealed class DurableStore : IDisposable
                 known with { MustReach = flushed.Marks.End, OpensOnFullDisk = true },
                 engine.FlushedPosition,
                 (position, payload) => Replay(target, scheduler, position, payload));
-            if (!known.MustExist)
-                StoreIdentity.Write(files, folder, engines.Name, journal.JournalId);
-            return new DurableStore(files, scheduler, options, folderLock, journal, engine, flushed);
+            if (identity is null)
+                (identity = new StoreIdentity(engines.Name, journal.JournalId)).Write(files, folder);
+            var store = new DurableStore(files, scheduler, options, folderLock, journal, engine, flushed);
+            store.TryTellOfFlushed(folder, identity);
+            return store;
         }
         catch
         {
+            journal?.Dispose();
             engine?.Dispose();
             folderLock.Dispose();
             throw;
@@ -230,6 +234,22 @@ public sealed class DurableStore : IDisposable
         _keeper.SaveEnd();
         Engine.Dispose();
         _folderLock.Dispose();
+    }
+
+    /// <summary>
+    /// From now on <c>FLUSHED</c> is missed where it is not there. Where the disk refuses, a later start says it: what must be there is there.
+    /// </summary>
+    private void TryTellOfFlushed(string folder, StoreIdentity identity)
+    {
+        if (identity.HasFlushed || !_keeper.HasFlushedFile || _journal.Failure != JournalFailure.None)
+            return;
+        try
+        {
+            (identity with { JournalId = _journal.JournalId, HasFlushed = true }).Write(_files, folder);
+        }
+        catch (StorageException)
+        {
+        }
     }
 
     private void SyncAndMarkStable()

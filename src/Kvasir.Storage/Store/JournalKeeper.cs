@@ -23,11 +23,12 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
     private readonly DurableStoreOptions _options;
     private readonly FlushedFile _flushed;
     private readonly ITimer _syncTimer;
-    private readonly IWaitPoint _trimDone;
+    private readonly IWaitPoint _done;
     private readonly Lock _lock = new();
 
     // Under _lock.
     private bool _syncDue;
+    private bool _isAskingForSync;
     private bool _trimScheduled;
     private bool _mayShorten;
     private bool _stopped;
@@ -44,7 +45,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
         _engine = engine;
         _scheduler = scheduler;
         _options = options;
-        _trimDone = scheduler.CreateWaitPoint();
+        _done = scheduler.CreateWaitPoint();
         _syncTimer = scheduler.Time.CreateTimer(
             static keeper => ((JournalKeeper)keeper!).SyncNow(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         engine.MarkStable(journal.DurablePosition);
@@ -52,10 +53,13 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
         journal.BeforeLettingGo = () => TrySaveFlushed(LogPosition.Zero);
 
         // So that it is there when the disk is full.
-        TrySaveFlushed(LogPosition.Zero);
+        HasFlushedFile = TrySaveFlushed(LogPosition.Zero);
     }
 
     public string Name => "journal trim";
+
+    /// <summary>The file that says how far the engine's files reach is there since the opening.</summary>
+    public bool HasFlushedFile { get; }
 
     /// <summary>The journal's disk failed: what was not durable then may be gone after a restart.</summary>
     public bool JournalLost => _journalLost;
@@ -125,7 +129,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
                 ScheduleTrimLocked();
         }
 
-        _trimDone.Pulse();
+        _done.Pulse();
     }
 
     public void Stop()
@@ -134,6 +138,13 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
             _stopped = true;
         _syncTimer.Dispose();
         WaitForTrim();
+
+        // What the timer has begun it ends while there are threads for it: the scheduler may go with the store.
+        _done.WaitUntil(() =>
+        {
+            lock (_lock)
+                return !_isAskingForSync;
+        });
     }
 
     /// <summary>After the journal was closed: what it reached then it must reach for ever.</summary>
@@ -156,7 +167,7 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
         }
     }
 
-    private void WaitForTrim() => _trimDone.WaitUntil(() =>
+    private void WaitForTrim() => _done.WaitUntil(() =>
     {
         lock (_lock)
             return !_trimScheduled;
@@ -202,8 +213,12 @@ internal sealed class JournalKeeper : IJournalListener, IBackgroundJob
             _syncDue = false;
             if (_stopped)
                 return;
+            _isAskingForSync = true;
         }
 
         _journal.RequestCommit(sync: true);
+        lock (_lock)
+            _isAskingForSync = false;
+        _done.Pulse();
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Kvasir.Primitives;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
@@ -8,14 +9,35 @@ namespace Kvasir.Storage.Store;
 public static class StoreInspector
 {
     /// <summary>The engine below the store. Throws when the store's identity is damaged.</summary>
-    public static string EngineName(IFileSystem files, string folder) => StoreIdentity.ReadEngineName(files, folder);
+    public static string EngineName(IFileSystem files, string folder) => StoreIdentity.Read(files, IdentityPath(folder)).Engine;
+
+    public static string IdentityPath(string folder) => StoreIdentity.PathIn(folder);
+
+    /// <summary>The identity's one part; throws where it is damaged.</summary>
+    public static InspectedPart Inspect(IFileSystem files, string path)
+    {
+        StoreIdentity identity = StoreIdentity.Read(files, path);
+        return new InspectedPart(0, files.FileLength(path), "store",
+        [
+            new("engine", identity.Engine),
+            new("journal", identity.JournalId.ToString("x16", CultureInfo.InvariantCulture)),
+            new("flushed file", identity.HasFlushed ? "yes" : "no"),
+            new("checksum", identity.IsSealed ? "yes" : "no"),
+        ]);
+    }
+
+    /// <summary>
+    /// One of the store's small files that is gone, as others tell; null for none. Throws when the store's identity is damaged.
+    /// </summary>
+    public static DamageFinding? FindMissingFile(IFileSystem files, string folder) =>
+        StoreIdentity.FindMissing(files, folder) is { } path ? new DamageFinding(path, 0, "the file is missing") : null;
 
     /// <summary>
     /// What the journal must be, given up to where the engine's files hold it. Throws when the store's identity is damaged.
     /// </summary>
     public static JournalOptions ExpectedJournal(IFileSystem files, string folder, LogPosition flushed)
     {
-        ulong journal = StoreIdentity.ReadJournalId(files, folder);
+        ulong journal = StoreIdentity.Read(files, IdentityPath(folder)).JournalId;
         FlushedMarks marks = FlushedFile.Open(files, folder, journal).Marks;
         return new() { MustExist = true, JournalId = journal, MustReach = flushed > marks.End ? flushed : marks.End };
     }
@@ -26,7 +48,7 @@ public static class StoreInspector
     /// </summary>
     public static DamageFinding? FindMissing(IFileSystem files, string folder, LogPosition flushed)
     {
-        FlushedMarks marks = FlushedFile.Open(files, folder, StoreIdentity.ReadJournalId(files, folder)).Marks;
+        FlushedMarks marks = FlushedFile.Open(files, folder, StoreIdentity.Read(files, IdentityPath(folder)).JournalId).Marks;
         return marks.Missing(0, flushed) is { } missing ? new DamageFinding(folder + "/engine", 0, missing) : null;
     }
 }

@@ -62,8 +62,28 @@ public sealed class EngineFolderTests : IDisposable
     {
         Make("btree");
         string identity = Path.Combine(Store, "STORE");
-        File.WriteAllText(identity, File.ReadAllText(identity).Replace("btree", "btrez", StringComparison.Ordinal));
+        string changed = File.ReadAllText(identity).Replace("btree", "btrez", StringComparison.Ordinal);
+        File.WriteAllText(identity, changed);
+        Assert.Contains(Verify(Store), f => f.Path == identity && f.Detail.Contains("checksum", StringComparison.Ordinal));
+
+        // As early versions wrote it, without one.
+        File.WriteAllLines(identity, changed.Split('\n')[..3]);
         Assert.Contains(Verify(Store), f => f.Path == identity && f.Detail.Contains("'btrez'", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("STORE")]
+    [InlineData("FLUSHED")]
+    public async Task TheSmallFilesOfAStoreAreMissedAndInspected(string name)
+    {
+        Make("log");
+        string path = Path.Combine(Store, name);
+        string told = (await KvasirProcess.Run("inspect", path)).AssertSuccess().Output;
+        Assert.Contains(name == "STORE" ? "store: engine log, journal " : "flushed: journal ", told, StringComparison.Ordinal);
+        Assert.Empty(Verify(Store));
+        File.Delete(path);
+        DamageFinding finding = Assert.Single(Verify(Store));
+        Assert.Equal((path, "the file is missing"), (finding.Path, finding.Detail));
     }
 
     [Theory]

@@ -83,6 +83,24 @@ public sealed class LostEndsTests
         Assert.True(world.Disk.FileExists(FlushedFile.PathIn("/copy")));
     }
 
+    [Fact]
+    public void TheFileThatSaysHowFarTheOthersReachIsMissed()
+    {
+        using NodeInMemory world = new();
+        world.Put(2, "key", "kept");
+        world.Settle();
+        world.Node.Dispose();
+        Assert.Empty(Findings(world));
+        string path = FlushedFile.PathIn("/data");
+        byte[] bytes = world.Disk.ReadAll(path);
+        world.Disk.Delete(path);
+        Assert.Equal(path, Assert.Single(Findings(world)).Path);
+        Assert.Equal(path, Assert.Throws<FileMissingException>(world.Restart).Path);
+        world.Disk.WriteAll(path, bytes);
+        world.Restart();
+        Assert.Equal("kept", world.Get(2, "key"));
+    }
+
     private static void Flush(NodeInMemory world)
     {
         world.Settle();

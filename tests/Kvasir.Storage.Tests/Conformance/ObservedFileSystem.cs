@@ -6,13 +6,20 @@ namespace Kvasir.Storage.Tests.Conformance;
 /// <summary>Any disk, with somebody who hears of every change before it is made, and may fail it by throwing.</summary>
 internal sealed class ObservedFileSystem(IFileSystem inner) : IFileSystem
 {
+    private int _openFiles;
+
     public Action<DiskOperationKind, string>? BeforeChange { get; set; }
+
+    /// <summary>Those that nobody has disposed of.</summary>
+    public int OpenFiles => Volatile.Read(ref _openFiles);
 
     public IFile Open(string path, FileOpenMode mode)
     {
         if (mode == FileOpenMode.CreateNew)
             BeforeChange?.Invoke(DiskOperationKind.Create, path);
-        return new ObservedFile(this, inner.Open(path, mode));
+        var file = new ObservedFile(this, inner.Open(path, mode));
+        Interlocked.Increment(ref _openFiles);
+        return file;
     }
 
     public bool FileExists(string path) => inner.FileExists(path);
@@ -65,6 +72,8 @@ internal sealed class ObservedFileSystem(IFileSystem inner) : IFileSystem
 
     private sealed class ObservedFile(ObservedFileSystem owner, IFile file) : IFile
     {
+        private bool _disposed;
+
         public string Path => file.Path;
 
         public long Length => file.Length;
@@ -99,6 +108,12 @@ internal sealed class ObservedFileSystem(IFileSystem inner) : IFileSystem
 
         public IFileMap? Map(long length) => file.Map(length);
 
-        public void Dispose() => file.Dispose();
+        public void Dispose()
+        {
+            if (!_disposed)
+                Interlocked.Decrement(ref owner._openFiles);
+            _disposed = true;
+            file.Dispose();
+        }
     }
 }
