@@ -158,7 +158,7 @@ public sealed partial class BTreeStore
             using IFile file = files.Open(making, FileOpenMode.CreateNew);
             StoreCopy.Write(transaction, file, cancellation);
         }
-        catch (Exception exception) when (exception is StorageException or OperationCanceledException)
+        catch (Exception exception) when (exception is StorageException or OperationCanceledException or ObjectDisposedException)
         {
             if (files.FileExists(making))
                 files.Delete(making);

@@ -180,6 +180,13 @@ public sealed unsafe partial class BTreeStore : IDisposable
             throw new InvalidOperationException("this thread has the store's one write transaction, and would wait for itself: write with the transaction that the callback was given");
     }
 
+    /// <summary>Whoever gave the transaction to a callback ends it: others' may be in it.</summary>
+    internal void RefuseEndByActor()
+    {
+        if (_actor == Environment.CurrentManagedThreadId)
+            throw new InvalidOperationException("the transaction of a callback is committed when that returns, and given up when it throws: the callback itself must not end it");
+    }
+
     private WriteTransaction BeginWrite(WriterKind kind)
     {
         bool hasPlace = TryTakePlaceAs(waiter: null, kind) || AwaitPlace(kind);

@@ -16,8 +16,8 @@ namespace Kvasir.Storage.Embedded;
 /// </summary>
 public sealed class HashStore : KeyValueStore
 {
-    private HashStore(DurableStore store, ThreadScheduler scheduler, StoreOptions options)
-        : base(store, scheduler, options)
+    private HashStore(string folder, DurableStore store, ThreadScheduler scheduler, StoreOptions options)
+        : base(folder, store, scheduler, options)
     {
     }
 
@@ -32,6 +32,6 @@ public sealed class HashStore : KeyValueStore
     {
         options ??= new StoreOptions();
         (DurableStore store, ThreadScheduler scheduler) = Open(folder, new HashLogEngineFactory(), options);
-        return new HashStore(store, scheduler, options);
+        return new HashStore(folder, store, scheduler, options);
     }
 }

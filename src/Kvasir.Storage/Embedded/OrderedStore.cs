@@ -11,8 +11,8 @@ namespace Kvasir.Storage.Embedded;
 /// </summary>
 public sealed class OrderedStore : KeyValueStore
 {
-    private OrderedStore(DurableStore store, ThreadScheduler scheduler, StoreOptions options)
-        : base(store, scheduler, options)
+    private OrderedStore(string folder, DurableStore store, ThreadScheduler scheduler, StoreOptions options)
+        : base(folder, store, scheduler, options)
     {
     }
 
@@ -31,7 +31,7 @@ public sealed class OrderedStore : KeyValueStore
             _ => throw new ArgumentOutOfRangeException(nameof(options), options.Engine, "no such engine"),
         };
         (DurableStore store, ThreadScheduler scheduler) = Open(folder, engine, options);
-        return new OrderedStore(store, scheduler, options);
+        return new OrderedStore(folder, store, scheduler, options);
     }
 
     /// <summary>
@@ -42,7 +42,7 @@ public sealed class OrderedStore : KeyValueStore
 
     /// <summary>
     /// The keys that begin with a prefix, and their values, in order, as of the moment of the first step. For convenience: allocates for each.
-    /// Cancelled, the next step throws <see cref="OperationCanceledException"/>.
+    /// Cancelled, the next step throws <see cref="OperationCanceledException"/>. Any thread; each walk belongs to one at a time.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(ReadOnlyMemory<byte> prefix, CancellationToken cancellation = default)
     {
@@ -65,7 +65,7 @@ public sealed class OrderedStore : KeyValueStore
         ((IOrderedEngine)Store.Engine).CompactRange(start, end, cancellation);
     }
 
-    /// <summary>Bytes on disk of the keys from <paramref name="start"/> to before <paramref name="end"/>, roughly; an empty end means to the last.</summary>
+    /// <summary>Bytes on disk of the keys from <paramref name="start"/> to before <paramref name="end"/>, roughly; an empty end means to the last. Any thread.</summary>
     public long EstimateSize(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end) => Store.Engine.EstimateSize(start, end);
 
     /// <summary>The first key behind all that begin with the prefix; empty when there is none.</summary>

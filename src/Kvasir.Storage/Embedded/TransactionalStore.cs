@@ -86,19 +86,19 @@ public sealed class TransactionalStore : IDisposable
     }
 
     /// <summary>
-    /// A transaction that sees the last commit until it is disposed of, whatever is written meanwhile. Never waits. It holds back the pages
+    /// A transaction that sees the last commit until it is disposed of, whatever is written meanwhile. Any thread; never waits. It holds back the pages
     /// of that commit, so that the file grows under long readers: dispose of it soon.
     /// </summary>
     public ReadTransaction BeginRead() => _store.BeginRead();
 
     /// <summary>
-    /// The one write transaction: waits until there is no other. Ended by <see cref="WriteTransaction.Commit"/>; disposed of without it, nothing
+    /// The one write transaction: waits until there is no other; any thread. Ended, durably, by <see cref="WriteTransaction.Commit"/>; disposed of without it, nothing
     /// has happened. A thread that has one and begins another waits for itself for ever;
     /// inside <see cref="Update"/> and <see cref="Batch"/> it throws <see cref="InvalidOperationException"/> instead, as they do inside each other.
     /// </summary>
     public WriteTransaction BeginWrite() => _store.BeginWrite();
 
-    /// <summary>Runs a callback with a read transaction, and gives back what it returns once it is sure that all of it could be read.</summary>
+    /// <summary>Runs a callback with a read transaction, and gives back what it returns once it is sure that all of it could be read. Any thread.</summary>
     public TResult View<TResult>(Func<ReadTransaction, TResult> read)
     {
         ArgumentNullException.ThrowIfNull(read);
@@ -108,7 +108,7 @@ public sealed class TransactionalStore : IDisposable
         return result;
     }
 
-    /// <summary>Runs a callback with the write transaction and commits it, durably. What the callback throws is thrown here, and nothing has happened.</summary>
+    /// <summary>Runs a callback with the write transaction and commits it, durably; any thread. What the callback throws is thrown here, and nothing has happened.</summary>
     public void Update(Action<WriteTransaction> write)
     {
         ArgumentNullException.ThrowIfNull(write);
@@ -147,13 +147,13 @@ public sealed class TransactionalStore : IDisposable
         return _store.BatchAsync(write, cancellation);
     }
 
-    /// <summary>Read transactions that have not been disposed of, with the commit that each sees and its age.</summary>
+    /// <summary>Read transactions that have not been disposed of, with the commit that each sees and its age. Any thread.</summary>
     public IReadOnlyList<BTreeReader> ListReaders() => _store.ListReaders();
 
-    /// <summary>Ends those that are older than <see cref="TransactionalStoreOptions.ReaderAgeLimit"/> now; every writer does it, too.</summary>
+    /// <summary>Ends those that are older than <see cref="TransactionalStoreOptions.ReaderAgeLimit"/> now; every writer does it, too. Any thread.</summary>
     public void EndOldReaders() => _store.EndOldReaders();
 
-    /// <summary>Pages of the file by use, and what holds them back. Cheap.</summary>
+    /// <summary>Pages of the file by use, and what holds them back. Cheap; any thread.</summary>
     public BTreeStatistics GetStatistics()
     {
         ObjectDisposedException.ThrowIf(_store.IsClosed, this);
@@ -178,7 +178,11 @@ public sealed class TransactionalStore : IDisposable
     /// Writes a copy of the last commit, which can be opened, to a new file; durable on return. Reads and writes go on meanwhile. Cancelled, it
     /// throws <see cref="OperationCanceledException"/> and leaves nothing.
     /// </summary>
-    public void CopyTo(string path, CancellationToken cancellation = default) => _store.Copy(_files, path, cancellation);
+    public void CopyTo(string path, CancellationToken cancellation = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        _store.Copy(_files, path, cancellation);
+    }
 
     /// <summary>
     /// Reads every page of the last commit and tells what is wrong; nothing in a sound store. Reads and writes go on meanwhile. Cancelled, it
@@ -187,7 +191,11 @@ public sealed class TransactionalStore : IDisposable
     public IReadOnlyList<DamageFinding> Check(CancellationToken cancellation = default) => _store.Verify(cancellation);
 
     /// <summary>What is wrong with the file of a store that nobody has open; nothing in a sound one.</summary>
-    public static IReadOnlyList<DamageFinding> CheckFile(string path) => BTreeVerifier.Verify(new PosixFileSystem(), path);
+    public static IReadOnlyList<DamageFinding> CheckFile(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        return BTreeVerifier.Verify(new PosixFileSystem(), path);
+    }
 
     /// <summary>
     /// No new transactions from here on, and open ones throw an <see cref="ObjectDisposedException"/> at their next use. The file is let go of

@@ -1,5 +1,3 @@
-using Kvasir.Primitives;
-
 namespace Kvasir.Storage.Embedded;
 
 /// <summary>Buffers for values on their way to callers, some for each thread, so that steady state allocates nothing.</summary>
@@ -9,15 +7,18 @@ internal static class ValueBuffers
     private const int KeptBytes = 1 << 20;
 
     [ThreadStatic]
-    private static Stack<BytesBuffer>? t_spare;
+    private static Stack<PooledValue>? t_spare;
 
-    public static BytesBuffer Rent() => t_spare is { } spare && spare.TryPop(out BytesBuffer? buffer) ? buffer : new BytesBuffer(1024);
+    public static PooledValue Rent() => t_spare is { } spare && spare.TryPop(out PooledValue? value) ? value : new PooledValue();
 
-    public static void Return(BytesBuffer buffer)
+    /// <summary>Ends that use; does nothing where it is over.</summary>
+    public static void Return(PooledValue value, int use)
     {
-        buffer.ClearAndTrim(KeptBytes);
-        Stack<BytesBuffer> spare = t_spare ??= new Stack<BytesBuffer>(KeptPerThread);
+        if (!value.TryEnd(use))
+            return;
+        value.Bytes.ClearAndTrim(KeptBytes);
+        Stack<PooledValue> spare = t_spare ??= new Stack<PooledValue>(KeptPerThread);
         if (spare.Count < KeptPerThread)
-            spare.Push(buffer);
+            spare.Push(value);
     }
 }

@@ -1,34 +1,34 @@
-using Kvasir.Primitives;
-
 namespace Kvasir.Storage.Embedded;
 
 /// <summary>
-/// A value in a buffer that goes back to its pool with <see cref="Dispose"/>: what <see cref="KeyValueStore.Lease"/> gives. Dispose it
-/// once; it is nobody's afterwards. One thread at a time.
+/// A value in a buffer that goes back to its pool with <see cref="Dispose"/>: what <see cref="KeyValueStore.Lease"/> gives. It is nobody's
+/// afterwards, and neither are spans of it. One thread at a time.
 /// </summary>
 public readonly ref struct ValueLease
 {
-    private readonly BytesBuffer? _buffer;
+    private readonly PooledValue? _value;
+    private readonly int _use;
 
-    internal ValueLease(BytesBuffer? buffer, DateTimeOffset? expiresAt)
+    internal ValueLease(PooledValue value, DateTimeOffset? expiresAt)
     {
-        _buffer = buffer;
+        _value = value;
+        _use = value.Use;
         ExpiresAt = expiresAt;
     }
 
     /// <summary>Whether the key has a value.</summary>
-    public bool Found => _buffer is not null;
+    public bool Found => _value is not null;
 
-    /// <summary>The value; empty when there is none.</summary>
-    public ReadOnlySpan<byte> Value => _buffer is null ? default : _buffer.WrittenSpan;
+    /// <summary>The value; empty when there is none. Throws an <see cref="ObjectDisposedException"/> when the lease is over.</summary>
+    public ReadOnlySpan<byte> Value => _value is null ? default : _value.Read(_use);
 
     /// <summary>When it goes by itself; null for never.</summary>
     public DateTimeOffset? ExpiresAt { get; }
 
-    /// <summary>Gives the buffer back.</summary>
+    /// <summary>Gives the buffer back; a second call, of a copy of the lease, too, does nothing.</summary>
     public void Dispose()
     {
-        if (_buffer is not null)
-            ValueBuffers.Return(_buffer);
+        if (_value is not null)
+            ValueBuffers.Return(_value, _use);
     }
 }

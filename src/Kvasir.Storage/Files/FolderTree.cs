@@ -26,7 +26,7 @@ public static class FolderTree
             files.CreateFolder(folder);
             build();
         }
-        catch (Exception failure) when (failure is StorageException or OperationCanceledException)
+        catch (Exception failure) when (failure is StorageException or OperationCanceledException or ObjectDisposedException)
         {
             try
             {

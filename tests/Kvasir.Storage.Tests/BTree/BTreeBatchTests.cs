@@ -43,6 +43,32 @@ public sealed class BTreeBatchTests
         Assert.Equal(commits + 3, store.GetStatistics().Transaction);
     }
 
+    /// <summary>What it would end is everybody's.</summary>
+    [Fact]
+    public void AnActionThatEndsTheTransactionIsToldSoAndHarmsNobodyElse()
+    {
+        var world = new BTreeWorld(8);
+        using BTreeStore store = world.Open();
+        ValueTask before = Put(store, "before");
+        ValueTask commits = store.BatchAsync(t =>
+        {
+            t.Root.Put("commits"u8, "x"u8);
+            t.Commit();
+        });
+        ValueTask disposes = store.BatchAsync(t =>
+        {
+            t.Root.Put("disposes"u8, "x"u8);
+            t.Dispose();
+        });
+        ValueTask after = Put(store, "after");
+        world.Scheduler.RunAll();
+        AssertDone(before);
+        AssertDone(after);
+        Assert.Throws<InvalidOperationException>(() => commits.GetAwaiter().GetResult());
+        Assert.Throws<InvalidOperationException>(() => disposes.GetAwaiter().GetResult());
+        Assert.Equal(["after", "before"], Keys(store));
+    }
+
     [Fact]
     public void AnActionThatThrowsLeavesTheOthersTheirCommit()
     {

@@ -3,8 +3,8 @@ using Kvasir.Simulation.Disks;
 using Kvasir.Storage.BTree;
 using Kvasir.Storage.BTree.Transactions;
 using Kvasir.Storage.Machine;
-using Kvasir.Storage.Scheduling;
 using Kvasir.Storage.Tests.Conformance;
+using Kvasir.Storage.Tests.Scheduling;
 
 namespace Kvasir.Storage.Tests.BTree;
 
@@ -53,35 +53,24 @@ public sealed class BTreeClosingTests
         Assert.Null(inUse);
     }
 
-    /// <summary>Tells of the moment before a thread is blocked.</summary>
-    private sealed class WatchedScheduler(IScheduler inner) : IScheduler
+    [Fact]
+    public void ACopyOfAStoreThatIsClosedMeanwhileLeavesNothing()
     {
-        public int Waits { get; set; }
-
-        public Action? WaitBegins { get; set; }
-
-        public TimeProvider Time => inner.Time;
-
-        public bool HasWaitingJobs => inner.HasWaitingJobs;
-
-        public void Schedule(IBackgroundJob job, JobPriority priority) => inner.Schedule(job, priority);
-
-        public IWaitPoint CreateWaitPoint() => new WatchedPoint(this, inner.CreateWaitPoint());
-
-        public void Yield() => inner.Yield();
-
-        public void Pause(TimeSpan time) => inner.Pause(time);
-
-        private sealed class WatchedPoint(WatchedScheduler owner, IWaitPoint inner) : IWaitPoint
+        var files = new SimulatedFileSystem(new SeededRandom(2));
+        var world = new BTreeWorld(2, options: null, files);
+        files.CreateFolder("/db");
+        BTreeStore store = world.Open();
+        using (WriteTransaction transaction = store.BeginWrite())
         {
-            public void WaitUntil(Func<bool> condition)
-            {
-                if (owner.Waits == Environment.CurrentManagedThreadId && !condition())
-                    owner.WaitBegins?.Invoke();
-                inner.WaitUntil(condition);
-            }
-
-            public void Pulse() => inner.Pulse();
+            for (int i = 0; i < 1000; i++)
+                transaction.Root.Put(BTreeWorld.Key($"{i}"), new byte[100]);
+            transaction.Commit();
         }
+
+        string[] before = [.. files.Paths];
+        var disk = new ObservedFileSystem(files) { BeforeChange = (_, _) => store.Dispose() };
+        Assert.Throws<ObjectDisposedException>(() => store.Copy(disk, "/db/copy"));
+        Assert.Equal(before, files.Paths);
+        Assert.Equal(0, disk.OpenFiles);
     }
 }

@@ -72,6 +72,34 @@ public abstract class KeyValueStoreTests : IDisposable
     }
 
     [Fact]
+    public void ALeaseThatIsOverIsToldSoAndEndsNobodyElses()
+    {
+        using KeyValueStore store = Open();
+        store.Put("a", "1");
+        store.Put("b", "2");
+        ValueLease first = store.Lease("a"u8);
+        first.Dispose();
+        Exception? told = null;
+        try
+        {
+            _ = first.Value;
+        }
+        catch (ObjectDisposedException exception)
+        {
+            told = exception;
+        }
+
+        Assert.NotNull(told);
+
+        // Both would have the buffer of the first.
+        using ValueLease second = store.Lease("b"u8);
+        first.Dispose();
+        using ValueLease third = store.Lease("a"u8);
+        Assert.Equal("2"u8, second.Value);
+        Assert.Equal("1"u8, third.Value);
+    }
+
+    [Fact]
     public void ReadersMayReadAndWriteWhileTheyLook()
     {
         using KeyValueStore store = Open();
@@ -306,6 +334,37 @@ public abstract class KeyValueStoreTests : IDisposable
         Assert.Throws<ArgumentException>(() => store.Checkpoint(copy));
     }
 
+    /// <summary>It has no file that says so: another engine would begin anew beside what is there.</summary>
+    [Fact]
+    public void ACheckpointIsOpenedByItsOwnEngineAlone()
+    {
+        string copy = Path.Combine(_folder, "copy");
+        using KeyValueStore store = Open();
+        store.Put("a", "1");
+        store.Checkpoint(copy);
+        int refused = 0;
+        foreach (Func<KeyValueStore> open in (Func<KeyValueStore>[])
+            [
+                () => OrderedStore.Open(copy),
+                () => OrderedStore.Open(copy, new StoreOptions { Engine = OrderedStoreEngine.BTree }),
+                () => HashStore.Open(copy),
+            ])
+        {
+            try
+            {
+                using KeyValueStore opened = open();
+                Assert.Equal("1", opened.GetString("a"));
+            }
+            catch (StorageException refusal)
+            {
+                refused++;
+                Assert.Contains($"{copy} holds a store of engine", refusal.Message, StringComparison.Ordinal);
+            }
+        }
+
+        Assert.Equal(2, refused);
+    }
+
     [Fact]
     public void MisuseIsSaidClearly()
     {
@@ -316,6 +375,12 @@ public abstract class KeyValueStoreTests : IDisposable
             Assert.Contains("another store", Assert.Throws<ArgumentException>(() => mine.GetString("a", others)).Message, StringComparison.Ordinal);
             Assert.Throws<ArgumentException>(() => mine.Checkpoint(""));
             Assert.Throws<ArgumentNullException>(() => mine.Checkpoint(null!));
+            Assert.Contains("lies inside", Assert.Throws<ArgumentException>(() => mine.Checkpoint(Path.Combine(StoreFolder, "engine", "copy"))).Message, StringComparison.Ordinal);
+            Assert.Throws<ArgumentException>(() => mine.Checkpoint(StoreFolder + "/../" + Path.GetFileName(StoreFolder) + "/copy"));
+            Assert.Throws<ArgumentException>(() => mine.Checkpoint(StoreFolder));
+            Assert.Throws<ArgumentOutOfRangeException>("durability", () => mine.Put("a", "b", durability: (WriteDurability)99));
+            Assert.False(mine.Contains("a"));
+            mine.Checkpoint(StoreFolder + "-copy");
         }
 
         Assert.Throws<ArgumentOutOfRangeException>(() => Open(options: new StoreOptions { MemoryBytes = 1 }));

@@ -112,6 +112,8 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
             foreach (Action<Action<WriteTransaction>> inner in ways)
                 Assert.Throws<InvalidOperationException>(() => outer(_ => inner(static t => t.Root.Put("a"u8, "inner"u8))));
             Assert.Throws<InvalidOperationException>(() => outer(_ => store.BeginWrite().Dispose()));
+            Assert.Throws<InvalidOperationException>(() => outer(static t => t.Commit()));
+            Assert.Throws<InvalidOperationException>(() => outer(static t => t.Dispose()));
             outer(static t => t.Root.Put("a"u8, "outer"u8));
         }
 
@@ -375,6 +377,8 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
         });
         store.CopyTo(copy);
         Assert.Throws<ArgumentException>(() => store.CopyTo(copy));
+        Assert.Throws<ArgumentNullException>("path", () => store.CopyTo(null!));
+        Assert.Throws<ArgumentException>("path", () => TransactionalStore.CheckFile(""));
         store.Update(t => t.Root.Put("later"u8, "x"u8));
         Assert.Empty(store.Check());
         using (TransactionalStore opened = Open(copy))

@@ -26,7 +26,8 @@ internal sealed class ReaderSlot
     /// <summary>The transaction that is read, plus one; <see cref="Vacant"/> when the place is.</summary>
     [FieldOffset(64)] public long Reading;
 
-    [FieldOffset(72)] public long StartedAt;
+    /// <summary><see cref="ReaderTable.NotBegun"/> while nobody has the place, and until it is known of who has.</summary>
+    [FieldOffset(72)] public long StartedAt = ReaderTable.NotBegun;
 
     [FieldOffset(80)] public long PageCount;
 
@@ -52,6 +53,9 @@ internal sealed class ReaderSlot
 /// </summary>
 internal sealed class ReaderTable
 {
+    /// <summary>Later than anything: a reader that takes a place has not begun when the one before it has.</summary>
+    public const long NotBegun = long.MaxValue;
+
     private readonly Lock _growth = new();
     private ReaderSlot[] _slots = NewSlots([], 16);
 
@@ -84,7 +88,11 @@ internal sealed class ReaderTable
         return slot;
     }
 
-    public static void Leave(ReaderSlot slot) => Volatile.Write(ref slot.Reading, ReaderSlot.Vacant);
+    public static void Leave(ReaderSlot slot)
+    {
+        Volatile.Write(ref slot.StartedAt, NotBegun);
+        Volatile.Write(ref slot.Reading, ReaderSlot.Vacant);
+    }
 
     /// <summary>The oldest transaction that somebody reads; <paramref name="newest"/> when nobody reads an older one.</summary>
     public ulong Oldest(ulong newest)
@@ -187,8 +195,9 @@ internal sealed class ReaderTable
         foreach (ReaderSlot slot in Volatile.Read(ref _slots))
         {
             long reading = Volatile.Read(ref slot.Reading);
-            if (reading != ReaderSlot.Vacant)
-                readers.Add(((ulong)(reading - 1), slot.StartedAt, HasEnded(slot)));
+            long startedAt = Volatile.Read(ref slot.StartedAt);
+            if (reading != ReaderSlot.Vacant && startedAt != NotBegun)
+                readers.Add(((ulong)(reading - 1), startedAt, HasEnded(slot)));
         }
 
         return readers;

@@ -64,10 +64,12 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
     /// <summary>
     /// Makes everything durable, then visible. <see cref="Files.DiskFullException"/>: nothing has happened.
     /// <see cref="Files.WritesStoppedException"/>: it may have, and the store takes no more writes until it is opened again.
-    /// The transaction is over in any case.
+    /// The transaction is over in any case. One that a callback was given is committed by who gave it:
+    /// <see cref="InvalidOperationException"/>, and so is its disposal.
     /// </summary>
     public void Commit()
     {
+        Store.RefuseEndByActor();
         Enter();
         if (_isChanging)
             ThrowHalfChanged();
@@ -222,6 +224,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
 
     protected override void Dispose(bool disposing)
     {
+        Store.RefuseEndByActor();
         if (disposing && Leave())
             Store.EndWrite();
     }
