@@ -6,6 +6,7 @@ using System.Text.Json.Serialization;
 using Kvasir.Samples.UrlShortener;
 using Kvasir.Storage.Embedded;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 // A URL shortener, the whole of it:  dotnet run --project samples/UrlShortener -- --data ./links --urls http://127.0.0.1:5080
 //   curl -d 'https://example.org/a/long/one' 'http://127.0.0.1:5080/?days=30'     -> a short address
@@ -45,7 +46,7 @@ namespace Kvasir.Samples.UrlShortener
         private const int CodeLength = 7;
 
         // Links are read far more often than they are made: a B+tree.
-    private readonly OrderedStore _store = OrderedStore.Open(folder, new StoreOptions { Engine = OrderedStoreEngine.BTree });
+        private readonly OrderedStore _store = OrderedStore.Open(folder, new StoreOptions { Engine = OrderedStoreEngine.BTree });
         private readonly ConcurrentDictionary<string, long> _hits = new(StringComparer.Ordinal);
         private readonly Lock _adding = new();
 
@@ -111,7 +112,16 @@ namespace Kvasir.Samples.UrlShortener
         {
             using var second = new PeriodicTimer(TimeSpan.FromSeconds(1));
             while (await second.WaitForNextTickAsync(stoppingToken))
-                links.WriteHits();
+            {
+                try
+                {
+                    links.WriteHits();
+                }
+                catch (WritesStoppedException)
+                {
+                    // The disk is full: links are followed all the same, and these hits are not counted.
+                }
+            }
         }
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Storage.Embedded;
+using Kvasir.Storage.Files;
 using Microsoft.Extensions.Caching.Distributed;
 
 namespace Kvasir.Caching;
@@ -57,7 +58,7 @@ public sealed class StoreCache : IBufferDistributedCache
         }
 
         if (isDue)
-            Renew(stored.Bytes);
+            TryRenew(stored.Bytes);
         return value;
     }
 
@@ -75,7 +76,7 @@ public sealed class StoreCache : IBufferDistributedCache
         }
 
         if (isDue)
-            Renew(stored.Bytes);
+            TryRenew(stored.Bytes);
         return true;
     }
 
@@ -180,6 +181,18 @@ public sealed class StoreCache : IBufferDistributedCache
             return false;
         isDue = lease.ExpiresAt is { } end && entry.IsDueForRenewal(NowMs, end.ToUnixTimeMilliseconds());
         return true;
+    }
+
+    /// <summary>Of what is served in any case: where the disk is full or has failed, it goes at the time that it had.</summary>
+    private void TryRenew(ReadOnlySpan<byte> stored)
+    {
+        try
+        {
+            Renew(stored);
+        }
+        catch (WritesStoppedException)
+        {
+        }
     }
 
     private void Renew(ReadOnlySpan<byte> stored)

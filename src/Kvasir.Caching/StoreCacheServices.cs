@@ -1,7 +1,6 @@
 using Kvasir.Storage.Embedded;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Kvasir.Caching;
 
@@ -10,14 +9,14 @@ public static class StoreCacheServices
 {
     /// <summary>
     /// An <see cref="IDistributedCache"/> (and <see cref="IBufferDistributedCache"/>, which HybridCache uses) in a store of its own in that
-    /// folder, which is opened with the first use and closed with the services.
+    /// folder, which is opened with the first use and closed with the services. Of several calls the last one counts.
     /// </summary>
     public static IServiceCollection AddKvasirCache(
         this IServiceCollection services, string folder, StoreOptions? store = null, StoreCacheOptions? cache = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(folder);
-        services.TryAddSingleton(_ => new OwnedCache(folder, store ?? new StoreOptions(), cache));
+        services.AddSingleton(_ => new OwnedCache(folder, store ?? new StoreOptions(), cache));
         services.AddSingleton<IDistributedCache>(static s => s.GetRequiredService<OwnedCache>().Cache);
         services.AddSingleton<IBufferDistributedCache>(static s => s.GetRequiredService<OwnedCache>().Cache);
         return services;

@@ -1,5 +1,7 @@
 using System.Buffers;
 using Kvasir.Storage.Embedded;
+using Kvasir.Storage.Files;
+using Kvasir.Storage.Store;
 using Microsoft.Extensions.Caching.Distributed;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -157,6 +159,39 @@ public sealed class StoreCacheTests : IDisposable
             Assert.Equal(run == 0 ? null : [0], cache.Get("k"));
             cache.Set("k", [run], s_forEver);
         }
+    }
+
+    [Fact]
+    public void WhatIsThereIsServedThoughItsRenewalCannotBeWritten()
+    {
+        var cache = new StoreCache(_store, new StoreCacheOptions { Durability = WriteDurability.Sync });
+        cache.Set("k", [1], new DistributedCacheEntryOptions { SlidingExpiration = TimeSpan.FromMinutes(10) });
+
+        // The next segment of the journal has no place.
+        Directory.Delete(Path.Combine(_folder, "cache", "journal"), recursive: true);
+        byte[] much = new byte[64 << 10];
+        Assert.Throws<WritesStoppedException>(() =>
+        {
+            for (int i = 0; i < 1000; i++)
+                _store.Put("much"u8, much);
+        });
+        _clock.Now += TimeSpan.FromMinutes(5);
+        Assert.Equal([1], cache.Get("k"));
+        Assert.True(cache.TryGet("k", new ArrayBufferWriter<byte>()));
+        Assert.Throws<WritesStoppedException>(() => cache.Refresh("k"));
+        _clock.Now += TimeSpan.FromMinutes(6);
+        Assert.Null(cache.Get("k"));
+    }
+
+    /// <summary>As of other caches that are added.</summary>
+    [Fact]
+    public void OfSeveralThatAreAddedTheLastOneCounts()
+    {
+        string first = Path.Combine(_folder, "first"), last = Path.Combine(_folder, "last");
+        using ServiceProvider services = new ServiceCollection().AddKvasirCache(first).AddKvasirCache(last).BuildServiceProvider();
+        services.GetRequiredService<IDistributedCache>().Set("k", [1], s_forEver);
+        Assert.Equal([1], services.GetRequiredService<IBufferDistributedCache>().Get("k"));
+        Assert.Equal((false, true), (Directory.Exists(first), Directory.Exists(last)));
     }
 
     [Fact]
