@@ -100,7 +100,7 @@ public sealed class RecipesTests : IDisposable
             BTreeCursor cursor = reader.Root.OpenCursor();
             for (bool found = cursor.SeekFirst(); found; found = cursor.Next())
                 lines.Add($"{Encoding.UTF8.GetString(cursor.Key)} {(cursor.IsBucket ? "is a bucket" : "has a value")}");
-            reader.EnsureReadable();                            // throws if the disk failed under a span
+            reader.EnsureReadable();                            // throws if the disk failed under a span, or the reader was ended
         }
 
         Assert.Equal(["hits is a bucket", "holds is a bucket", "shelves is a bucket"], lines);

@@ -328,9 +328,19 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
         clock.Ticks += TimeSpan.FromSeconds(55).Ticks;
         store.Update(t => t.Root.Put("a"u8, "4"u8));
         Assert.Throws<ReaderTooOldException>(() => reader.Root.Get("a"u8));
+        Assert.Throws<ReaderTooOldException>(reader.EnsureReadable);
         Assert.Equal("1"u8.ToArray(), younger.Root.Get("a"u8));
         Assert.Equal(2, told.Count);
         Assert.Single(store.ListReaders(), r => r.HasEnded);
+
+        // What a span shows when its reader was ended may be another commit's.
+        Assert.Throws<ReaderTooOldException>(() => store.View(t =>
+        {
+            Assert.True(t.Root.TryGet("a"u8, out ReadOnlySpan<byte> value));
+            clock.Ticks += TimeSpan.FromHours(1).Ticks;
+            store.Update(static w => w.Root.Put("a"u8, "5"u8));
+            return value.ToArray();
+        }));
     }
 
     [Fact]

@@ -79,11 +79,14 @@ public abstract unsafe class BTreeTransaction : IDisposable
 
     /// <summary>
     /// Throws a <see cref="DiskFailedException"/> when a mapped page that the transaction may have handed out could not be read since: a
-    /// span of it may have had zeros in it. Whoever uses spans where they lie calls this after it has used them and before it relies on
-    /// them; what copies does it by itself, and so does each next use of the transaction.
+    /// span of it may have had zeros in it; and a <see cref="ReaderTooOldException"/> or an <see cref="ObjectDisposedException"/> when the transaction
+    /// is over: what a span has may be another commit's. Whoever uses spans where they lie calls this after it has used them and before it
+    /// relies on them; what copies does it by itself, and so does each next use of the transaction.
     /// </summary>
+    public void EnsureReadable() => CheckOpen();
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void EnsureReadable()
+    internal void EnsureMapped()
     {
         if (Volatile.Read(ref *_broken) != 0)
             ThrowBroken();
@@ -117,7 +120,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     internal void Exit()
     {
         EndUse();
-        EnsureReadable();
+        EnsureMapped();
     }
 
     /// <summary>As <see cref="Exit"/>, whatever was read.</summary>
@@ -130,7 +133,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     {
         if (Volatile.Read(ref _slot.Ended) == _generation)
             ThrowEnded();
-        EnsureReadable();
+        EnsureMapped();
     }
 
     /// <summary>A page of a tree, at the level where its parent has it.</summary>
@@ -282,7 +285,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     [DoesNotReturn]
     private void ThrowMisplaced(uint number, byte* page, int level)
     {
-        EnsureReadable();
+        EnsureMapped();
         PageHeader* header = (PageHeader*)page;
         throw Layout.Damage(
             Store.Path,
@@ -293,7 +296,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     // What the map showed need not be what is on the disk.
     private CorruptionException Damaged(uint number, string detail)
     {
-        EnsureReadable();
+        EnsureMapped();
         return Layout.Damage(Store.Path, number, detail);
     }
 

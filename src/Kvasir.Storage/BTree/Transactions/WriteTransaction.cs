@@ -78,7 +78,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
             Root.Flush();
 
             // Pages that were copied from the map and changed must be what was there.
-            EnsureReadable();
+            EnsureMapped();
             if (HasChanged)
                 Store.Commit(this);
             else if (MustTrim)
@@ -145,7 +145,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         touched = Space.Allocate(1, isBranch: level > 0);
         page = Buffers.Take();
         Buffer.MemoryCopy(source, page, Layout.PageBytes, Layout.PageBytes);
-        EnsureReadable();
+        EnsureMapped();
         Dirty.Add(touched, page, 1);
         Space.FreeCommitted(number, 1);
         return page;

@@ -55,7 +55,7 @@ internal sealed unsafe class StoreCopy
             transaction.EndUse();
         }
 
-        transaction.EnsureReadable();
+        transaction.EnsureMapped();
         copy.WriteBitmaps(meta.Transaction);
         var bytes = new byte[copy._layout.PageBytes];
         for (uint number = 0; number < PageLayout.MetaPages; number++)
