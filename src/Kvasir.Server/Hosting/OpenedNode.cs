@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
+using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Transport;
@@ -148,6 +149,8 @@ internal sealed class OpenedNode : IDisposable
                     JournalBytesMax = options.JournalBytesMax,
                     Journal = JournalOf(options),
                     RoomBytes = ReserveBytes(world.Files, options.DataFolder),
+                    SnapshotBytesPerSecond = peer.SnapshotBytesPerSecond,
+                    Upkeep = new UpkeepSettings { DeadAfter = peer.DeadAfter },
                 },
                 world with { Seed = random.NextUInt64() },
                 transport);

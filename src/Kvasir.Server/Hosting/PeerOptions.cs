@@ -31,4 +31,12 @@ public sealed record PeerOptions(IPEndPoint Listen)
 
     /// <summary>So long commands wait for a leader, or are sent again, before their clients hear of it.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>
+    /// A node that is silent for so long is replaced, where this one leads the directory; <see cref="TimeSpan.MaxValue"/> for never.
+    /// </summary>
+    public TimeSpan DeadAfter { get; init; } = new UpkeepSettings().DeadAfter;
+
+    /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
+    public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
 }

@@ -9,10 +9,13 @@ namespace Kvasir.Server.Hosting;
 /// <summary>The options of a node in a cluster, as far as they can be judged without asking anybody.</summary>
 internal static class PeerOptionsReader
 {
+    private const long DeadAfterSecondsMin = 10;
+    private const long DeadAfterSecondsMax = 365 * 24 * 3600;
+
     /// <summary>All but <c>peer</c> itself.</summary>
     private static readonly string[] s_others =
     [
-        "peer-advertise", "join", "locality", "resp-routing", "leader-wait-ms", "resp-advertise",
+        "peer-advertise", "join", "locality", "resp-routing", "leader-wait-ms", "resp-advertise", "dead-after-seconds", "snapshot-mib-per-second",
         "peer-tls-cert-file", "peer-tls-key-file", "peer-tls-ca-cert-file",
     ];
 
@@ -42,6 +45,14 @@ internal static class PeerOptionsReader
                 : throw new StartupException($"locality is a list like region=eu,zone=a: {refusal}"),
             Tls = Tls(settings),
             Patience = TimeSpan.FromMilliseconds(ServerOptionsReader.Number(settings, "leader-wait-ms", 3000, 0, 60_000)),
+            DeadAfter = ServerOptionsReader.Number(settings, "dead-after-seconds", 300, 0, DeadAfterSecondsMax) switch
+            {
+                0 => TimeSpan.MaxValue,
+                < DeadAfterSecondsMin => throw new StartupException(
+                    $"dead-after-seconds is 0 for never, or at least {DeadAfterSecondsMin}: a node that is only started again is not to be replaced"),
+                long seconds => TimeSpan.FromSeconds(seconds),
+            },
+            SnapshotBytesPerSecond = ServerOptionsReader.Number(settings, "snapshot-mib-per-second", 64, 1, 64 << 10) << 20,
             Redirects = ServerOptionsReader.OneOf(settings, "resp-routing", "proxy", ["proxy", "redirect"]) == "redirect",
         };
     }

@@ -64,6 +64,24 @@ public sealed class ClusterTests : IDisposable
     }
 
     [Fact]
+    public async Task ANodeThatStaysSilentForLongerThanItMayIsReplaced()
+    {
+        var settings = new Dictionary<string, string>(StringComparer.Ordinal) { ["KVASIR_DEAD_AFTER_SECONDS"] = "10" };
+        using RunningCluster cluster = await RunningCluster.StartOf(4, _folder, settings);
+        for (int i = 0; i < 30; i++)
+            Assert.Equal("OK", cluster.Insist(i % 3, "SET", $"key{i}", $"value{i}"));
+
+        // Until then it may have had no copies.
+        Tools.Until(() => Survey(cluster).GroupsOf("db0").Any(static g => g.Replicas.Contains(4)), "node 4 has copies");
+        Tools.Run("kill", "-KILL", cluster.ProcessId(3));
+        Tools.Until(
+            () => Survey(cluster) is var survey && survey.GroupsOf("db0").All(g => !g.Replicas.Contains(4)) && survey.Lacking("db0", 3) is null,
+            "the copies of node 4 are made anew on the others");
+        for (int i = 0; i < 30; i++)
+            Assert.Equal($"value{i}", cluster.Insist(i % 3, "GET", $"key{i}"));
+    }
+
+    [Fact]
     public async Task WhatWasWrittenIsThereAfterAllWereStoppedAndStartedAgain()
     {
         using (RunningCluster cluster = await RunningCluster.Start(_folder))
@@ -177,4 +195,6 @@ public sealed class ClusterTests : IDisposable
         Assert.NotEqual(before, cluster.ProcessId(1));
         await cluster.Terminate();
     }
+
+    private static ClusterSurvey Survey(RunningCluster cluster) => ClusterSurvey.Ask(cluster.Address(0), password: null, TimeSpan.FromSeconds(5));
 }

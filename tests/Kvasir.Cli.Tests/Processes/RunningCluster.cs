@@ -29,9 +29,16 @@ internal sealed partial class RunningCluster : IDisposable
 
     public static Task<RunningCluster> Start(string folder, params string[] flags) => StartOf(3, folder, flags);
 
-    public static async Task<RunningCluster> StartOf(int nodes, string folder, params string[] flags)
+    public static Task<RunningCluster> StartOf(int nodes, string folder, params string[] flags) =>
+        StartOf(nodes, folder, new Dictionary<string, string>(StringComparer.Ordinal), flags);
+
+    /// <param name="nodes">How many.</param>
+    /// <param name="folder">Of all of them.</param>
+    /// <param name="environment">Settings of all nodes, as <c>KVASIR_</c> variables.</param>
+    /// <param name="flags">Of <c>up</c>.</param>
+    public static async Task<RunningCluster> StartOf(int nodes, string folder, IReadOnlyDictionary<string, string> environment, params string[] flags)
     {
-        RunningCluster cluster = new(KvasirProcess.Start(["up", "--nodes", $"{nodes}", "--data", folder, "--resp-port", "0", .. flags]), folder);
+        RunningCluster cluster = new(KvasirProcess.Start(environment, ["up", "--nodes", $"{nodes}", "--data", folder, "--resp-port", "0", .. flags]), folder);
         using CancellationTokenSource patience = new(TimeSpan.FromMinutes(2));
         while (await cluster.NextLine(patience.Token) is { } line)
         {

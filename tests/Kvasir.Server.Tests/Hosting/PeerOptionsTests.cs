@@ -15,6 +15,7 @@ public sealed class PeerOptionsTests
     {
         PeerOptions peer = Read(
             "peer=127.0.0.1:7001", "join= b.example:7001, [::1]:7002,127.0.0.1:7001", "locality=region=eu,zone=a", "resp-routing=redirect", "leader-wait-ms=500",
+            "dead-after-seconds=60", "snapshot-mib-per-second=8",
             "peer-advertise=a.example:17001", "resp-advertise=a.example:16379",
             "peer-tls-cert-file=c.pem", "peer-tls-key-file=k.pem", "peer-tls-ca-cert-file=ca.pem").Peer!;
         Assert.Equal(IPEndPoint.Parse("127.0.0.1:7001"), peer.Listen);
@@ -25,6 +26,8 @@ public sealed class PeerOptionsTests
         Assert.Equal(new PeerCertificateFiles("c.pem", "k.pem", "ca.pem"), peer.Tls);
         Assert.True(peer.Redirects);
         Assert.Equal(TimeSpan.FromMilliseconds(500), peer.Patience);
+        Assert.Equal(TimeSpan.FromMinutes(1), peer.DeadAfter);
+        Assert.Equal(8 << 20, peer.SnapshotBytesPerSecond);
     }
 
     [Fact]
@@ -37,7 +40,12 @@ public sealed class PeerOptionsTests
         Assert.Null(peer.Tls);
         Assert.False(peer.Redirects);
         Assert.Equal(TimeSpan.FromSeconds(3), peer.Patience);
+        Assert.Equal(TimeSpan.FromMinutes(5), peer.DeadAfter);
+        Assert.Equal(64 << 20, peer.SnapshotBytesPerSecond);
     }
+
+    [Fact]
+    public void ANodeThatIsSilentMayNeverBeReplaced() => Assert.Equal(TimeSpan.MaxValue, Read("peer=127.0.0.1:7001", "dead-after-seconds=0").Peer!.DeadAfter);
 
     [Fact]
     public void TheSameListOfNodesServesAllOfThem() =>
@@ -60,6 +68,9 @@ public sealed class PeerOptionsTests
     [InlineData("locality is a list", "peer=127.0.0.1:7001", "locality=zone=a,zone=b")]
     [InlineData("locality is a list", "peer=127.0.0.1:7001", "locality=a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1")]
     [InlineData("resp-routing is one of proxy, redirect", "peer=127.0.0.1:7001", "resp-routing=both")]
+    [InlineData("dead-after-seconds is for a node of a cluster", "dead-after-seconds=60")]
+    [InlineData("dead-after-seconds is 0 for never, or at least 10", "peer=127.0.0.1:7001", "dead-after-seconds=9")]
+    [InlineData("snapshot-mib-per-second is a number from 1", "peer=127.0.0.1:7001", "snapshot-mib-per-second=0")]
     [InlineData("go together", "peer=127.0.0.1:7001", "peer-tls-cert-file=c.pem", "peer-tls-key-file=k.pem")]
     public void WhatCannotBeMeantIsRefused(string says, params string[] settings) =>
         Assert.Contains(says, Assert.Throws<StartupException>(() => Read(settings)).Message, StringComparison.Ordinal);
