@@ -41,6 +41,24 @@ public sealed class NemesisTests
     }
 
     [Fact]
+    public void TheFirstPauseIsAsLongAsAnyMayBe()
+    {
+        Watched cluster = new(3);
+        Nemesis nemesis = Make(cluster, TortureFaults.Pause, seed: 3, out _);
+        List<int> pauses = [];
+        cluster.Passes = ms =>
+        {
+            if (cluster.IsFrozen)
+                pauses.Add(ms);
+        };
+        for (int i = 0; i < 10; i++)
+            nemesis.Step();
+        Assert.Equal(30_000, pauses[0]);
+        Assert.Equal(10, pauses.Count);
+        Assert.Contains(pauses, ms => ms < 6000);
+    }
+
+    [Fact]
     public void OfALeaderItIsToldWhatItLed()
     {
         Watched cluster = new(3) { Shards = [[], [0, 2], [1]] };
@@ -72,7 +90,7 @@ public sealed class NemesisTests
     private static Nemesis Make(Watched cluster, TortureFaults faults, ulong seed, out AvailabilityMeter meter)
     {
         meter = new AvailabilityMeter(_ => 0);
-        return new Nemesis(cluster, faults, TimeSpan.FromSeconds(30), new SeededRandom(seed), new HistoryClock(TimeProvider.System), meter, _ => { }, _ => cluster.Look());
+        return new Nemesis(cluster, faults, TimeSpan.FromSeconds(30), new SeededRandom(seed), new HistoryClock(TimeProvider.System), meter, _ => { }, cluster.Pass);
     }
 
     /// <summary>Remembers what is broken at each moment that the nemesis lets pass.</summary>
@@ -104,6 +122,17 @@ public sealed class NemesisTests
         public bool IsWhole => _dead.Count + _frozen.Count + _cut.Count == 0 && !_isDiskFull;
 
         public int? SmallDisk => nodes - 1;
+
+        public bool IsFrozen => _frozen.Count > 0;
+
+        /// <summary>Hears how many milliseconds the nemesis lets pass.</summary>
+        public Action<int> Passes { get; set; } = _ => { };
+
+        public void Pass(int milliseconds)
+        {
+            Passes(milliseconds);
+            Look();
+        }
 
         /// <summary>How many nodes must be left out for the rest to be whole.</summary>
         public void Look()

@@ -63,7 +63,7 @@ internal sealed class Nemesis
         switch (fault)
         {
             case TortureFaults.Pause:
-                Pause(Victims(fault));
+                Pause(Victims(fault), isFirst: _done[name] == 1);
                 break;
             case TortureFaults.Links:
                 Cut(Victims(fault));
@@ -110,11 +110,15 @@ internal sealed class Nemesis
         return next;
     }
 
-    private void Pause(int[] victims)
+    /// <summary>The first of a run is as long as any may be.</summary>
+    private void Pause(int[] victims, bool isFirst)
     {
-        _say($"stop {Names(victims)}");
+        _say(isFirst ? string.Create(CultureInfo.InvariantCulture, $"stop {Names(victims)} for {_longestMs / 1000.0:0.#} s") : $"stop {Names(victims)}");
         Each(victims, _cluster.Freeze);
-        Last(mayBeLong: true);
+        if (isFirst)
+            _sleepMs(_longestMs);
+        else
+            Last(mayBeLong: true);
         Each(victims, _cluster.Thaw);
         _say($"continue {Names(victims)}");
     }
