@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Primitives;
@@ -61,6 +62,7 @@ internal static class ClusterTorture
         using HistoryJudge judge = new(reader, key => kinds[TortureLane.TagOf(key)], meter, file, HistoryFiles.FormatOf(options.HistoryFile ?? ""), s_readerPatience);
         using ClientLoad load = new(options.Clients, clock, cluster.Addresses, lanes, random.Fork(), s_clientPatience, (_, part) => judge.Take(part));
         string? broken = null;
+        Exception? failure = null;
         Nemesis? nemesis = null;
         load.Start();
         try
@@ -89,14 +91,21 @@ internal static class ClusterTorture
         {
             broken = e.Message;
         }
+        catch (Exception e)
+        {
+            // Whatever this program could not do says nothing of the cluster, and nothing against what was seen of it until then. Of what it
+            // has broken much may still be so.
+            failure = e;
+        }
 
+        bool isComplete = broken is null && failure is null && !stop.IsCancellationRequested;
         cluster.HealLinks();
-        if (broken is not null || stop.IsCancellationRequested)
+        if (!isComplete)
             judge.ReadNoMore();
         load.Stop();
         judge.Finish();
         broken ??= load.Clients.Select(c => c.BrokenPromise).FirstOrDefault(b => b is not null);
-        if (broken is null && !stop.IsCancellationRequested)
+        if (isComplete && broken is null)
         {
             try
             {
@@ -113,18 +122,25 @@ internal static class ClusterTorture
 
         // A person who ends the run by Ctrl-C ends the nodes with it: what they did last is no finding.
         if (stop.IsCancellationRequested)
-            broken = null;
-        else if (!clean)
+            (broken, failure) = (null, null);
+        else if (!clean && failure is null)
             broken ??= "a node did not stop cleanly at the end";
-        TortureReport report = TortureReport.From(options, load, judge, meter, nemesis?.Done ?? new SortedDictionary<string, int>(StringComparer.Ordinal), broken);
+        TortureReport report = TortureReport.From(options, load, judge, meter, nemesis?.Done ?? new SortedDictionary<string, int>(StringComparer.Ordinal), broken, failure);
         Console.WriteLine(options.Json ? JsonSerializer.Serialize(report) : report.ToText());
         bool isGood = broken is null && judge.Verdict == Verdict.Valid;
-        if (!isGood)
+        if (!isGood || failure is not null)
+        {
+            string why = broken ?? judge.Explanation ?? $"it ended early, and not by the cluster: {failure!.Message}";
+            Console.Error.WriteLine($"kvasir: seed {options.Seed}: {why}. The data is in {folder}{Environment.NewLine}{cluster.LastWords}");
             cluster.KeepSmallDisk();
-        if (!isGood)
-            Console.Error.WriteLine($"kvasir: seed {options.Seed}: {broken ?? judge.Explanation}. The data is in {folder}{Environment.NewLine}{cluster.LastWords}");
+        }
         else if (options.Folder is null)
+        {
             Directory.Delete(folder, recursive: true);
+        }
+
+        if (isGood && failure is not null)
+            ExceptionDispatchInfo.Throw(failure);
         if (isGood)
             stop.ThrowIfCancellationRequested();
         return isGood ? ExitCode.Success : ExitCode.Negative;

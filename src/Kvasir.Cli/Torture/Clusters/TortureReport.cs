@@ -50,12 +50,16 @@ internal sealed record TortureReport
 
     [JsonPropertyName("broken_promise")] public string? BrokenPromise { get; init; }
 
+    /// <summary>Why the run ended before its time, by no fault of the cluster's: what there is of a history is judged.</summary>
+    [JsonPropertyName("ended_early")] public string? EndedEarly { get; init; }
+
     [JsonPropertyName("explanation")] public string? Explanation { get; init; }
 
     [JsonPropertyName("replay")] public required string Replay { get; init; }
 
     public static TortureReport From(
-        ClusterTortureOptions options, ClientLoad load, HistoryJudge judge, AvailabilityMeter meter, IReadOnlyDictionary<string, int> faults, string? broken)
+        ClusterTortureOptions options, ClientLoad load, HistoryJudge judge, AvailabilityMeter meter, IReadOnlyDictionary<string, int> faults, string? broken,
+        Exception? failure)
     {
         IReadOnlyList<TimeSpan?> gaps = meter.Gaps();
         SortedDictionary<string, long> errors = new(StringComparer.Ordinal);
@@ -88,6 +92,7 @@ internal sealed record TortureReport
                 _ => "unknown",
             },
             BrokenPromise = broken,
+            EndedEarly = failure?.Message,
             Explanation = judge.Explanation,
             Replay = string.Create(CultureInfo.InvariantCulture, $"kvasir torture --nodes {options.Nodes} --minutes {options.Duration.TotalMinutes:0.##} --clients {options.Clients} --faults {TortureFaultWords.Text(options.Faults)} --engines {string.Join(',', options.Engines)} --seed {options.Seed}"),
         };
@@ -109,6 +114,8 @@ internal sealed record TortureReport
         text.Append(CultureInfo.InvariantCulture, $"verdict: {Verdict}; {Keys:N0} keys judged, {KeysReadAgain:N0} read again at the end");
         if (BrokenPromise is not null)
             text.AppendLine().Append(CultureInfo.InvariantCulture, $"BROKEN: {BrokenPromise}");
+        if (EndedEarly is not null)
+            text.AppendLine().Append(CultureInfo.InvariantCulture, $"ENDED EARLY: {EndedEarly}");
         return text.AppendLine().Append(Replay).ToString();
     }
 

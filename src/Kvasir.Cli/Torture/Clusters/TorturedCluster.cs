@@ -242,6 +242,10 @@ internal sealed class TorturedCluster : ITorturedCluster, IDisposable
         {
             throw new BrokenPromiseException($"{s_patience.TotalSeconds} s after all faults ended: {last}", e);
         }
+        catch (UsageException e)
+        {
+            throw new BrokenPromiseException(e.Message, e);
+        }
     }
 
     public Task<bool> Stop() => _cluster.Stop();
