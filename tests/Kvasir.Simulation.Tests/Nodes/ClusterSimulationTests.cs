@@ -1,4 +1,5 @@
 using System.Globalization;
+using Kvasir.Simulation.Checkers;
 using Kvasir.Simulation.Histories;
 using Kvasir.Simulation.Nodes;
 using Kvasir.Simulation.Runs;
@@ -66,6 +67,17 @@ public sealed class ClusterSimulationTests
             coverage.Add(result.Coverage);
             Assert.Contains(result.History, e => e is { Operation: OperationKind.Transfer, Kind: EventKind.Ok, Value: { IsNumber: true, Number: 1 } });
             Assert.Contains(result.History, e => e is { Operation: OperationKind.Transfer, Kind: EventKind.Ok, Value: { IsNumber: true, Number: 0 } });
+
+            // Had the last transfer lost one of its halves, what was read then would have shown it.
+            HistoryEvent[] banks = [.. result.History.Where(e => e.Key.StartsWith("{bank", StringComparison.Ordinal))];
+            Assert.Equal(Verdict.Valid, BankChecker.Check(banks).Verdict);
+            int last = Array.FindLastIndex(banks, e => e is { Operation: OperationKind.Read, Kind: EventKind.Ok });
+            HistoryValue[] accounts = [.. banks[last].Value.List];
+            accounts[0] = HistoryValue.Of(accounts[0].List[0], HistoryValue.Of(accounts[0].List[1].Number - 1));
+            banks[last] = banks[last] with { Value = HistoryValue.Of(accounts) };
+            CheckReport spoilt = BankChecker.Check(banks);
+            Assert.Equal(Verdict.Invalid, spoilt.Verdict);
+            Assert.Contains("the total is 99, not 100", spoilt.Explain(), StringComparison.Ordinal);
         }
 
         Assert.True(coverage.Counts["faults: Crashes"] > 0);
