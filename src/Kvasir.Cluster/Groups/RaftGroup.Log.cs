@@ -50,7 +50,7 @@ public sealed partial class RaftGroup
 
     /// <summary>
     /// Proposes an entry. It leaves for the followers and for the journal at the end of the mailbox's item. Throws
-    /// <see cref="WritesStoppedException"/> when it is refused: then it has not happened, and will not.
+    /// <see cref="WriteRefusedException"/> when it is refused: then it has not happened, and will not.
     /// </summary>
     public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability)
     {
@@ -63,7 +63,7 @@ public sealed partial class RaftGroup
             refusal = outcome.Status == ProposeStatus.Transferring ? s_transferring : s_busy;
         }
 
-        throw new WritesStoppedException($"{refusal.Code} {refusal.Message}");
+        throw new WriteRefusedException($"{refusal.Code} {refusal.Message}");
     }
 
     /// <summary>

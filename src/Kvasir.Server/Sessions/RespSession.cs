@@ -205,7 +205,7 @@ internal sealed class RespSession : IMailboxItem
         catch (Exception e) when (Server.Dispatcher.IsExpected(e))
         {
             bool alone = Group.Abandon(execution, _replyStart);
-            Reply.Error("ERR " + e.Message);
+            Reply.Error(e is WriteRefusedException ? e.Message : "ERR " + e.Message);
             if (alone && IsPlainRead)
             {
                 // A read that met a damaged block is one failed read; the next may be of another block.

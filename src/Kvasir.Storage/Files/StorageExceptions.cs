@@ -128,7 +128,7 @@ public sealed class FolderInUseException : StorageException
 /// The store has met a failure after which it takes no more writes; reads of what is durable go on. The message says
 /// what happened and what to do.
 /// </summary>
-public sealed class WritesStoppedException : StorageException
+public class WritesStoppedException : StorageException
 {
     public WritesStoppedException() { }
 

@@ -72,7 +72,8 @@ internal sealed partial class RunningCluster : IDisposable
                 using RespConnection connection = RespConnection.Open(new HostPort("127.0.0.1", int.Parse(port, CultureInfo.InvariantCulture)));
                 answer = connection.Ask(words);
                 return !answer.StartsWith("-TRYAGAIN", StringComparison.Ordinal) && !answer.StartsWith("-CLUSTERDOWN", StringComparison.Ordinal)
-                    && !answer.StartsWith("-NOTLEADER", StringComparison.Ordinal) && !answer.StartsWith("-TIMEOUT", StringComparison.Ordinal);
+                    && !answer.StartsWith("-NOTLEADER", StringComparison.Ordinal) && !answer.StartsWith("-TIMEOUT", StringComparison.Ordinal)
+                    && !answer.StartsWith("-IOERR", StringComparison.Ordinal);
             },
             $"{string.Join(' ', words)}: {answer}");
         return answer;

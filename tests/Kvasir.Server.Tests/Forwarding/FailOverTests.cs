@@ -1,4 +1,5 @@
 using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Replicas;
 
 namespace Kvasir.Server.Tests.Forwarding;
 
@@ -46,6 +47,18 @@ public sealed class FailOverTests
         string atOnce = reader.Receive();
         cluster.Lead(group, 2);
         Assert.Equal(expected, atOnce + reader.Wait(20));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void WriteOfWhichTheLogThinksBetterIsRefusedInItsWords(int node)
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, node);
+        string key = cluster.KeyLedBy(1);
+        cluster.GroupOf(key).LateRefusal = new WriteRefusal("IOERR", "the disk failed");
+        Assert.Equal("-IOERR the disk failed\r\n", client.Send($"SET {key} new"));
     }
 
     [Fact]

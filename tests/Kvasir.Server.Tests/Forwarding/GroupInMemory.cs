@@ -41,6 +41,9 @@ internal sealed class GroupInMemory(GroupId id, int database, IStorageEngine eng
     /// <summary>It has as much under way as it may.</summary>
     public bool IsBusy { get; set; }
 
+    /// <summary>Comes up between the look at <see cref="Refusal"/> and the write.</summary>
+    public WriteRefusal? LateRefusal { get; set; }
+
     public WriteRefusal? Refusal => Leader.IsNone || IsBusy ? new WriteRefusal("TRYAGAIN", "not now") : null;
 
     public bool IsStopped => false;
@@ -65,6 +68,8 @@ internal sealed class GroupInMemory(GroupId id, int database, IStorageEngine eng
 
     public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability)
     {
+        if (LateRefusal is { } refusal)
+            throw new WriteRefusedException($"{refusal.Code} {refusal.Message}");
         Records++;
         LogPosition position = new(++_appended);
         var reader = new JournalPayloadReader(payload);

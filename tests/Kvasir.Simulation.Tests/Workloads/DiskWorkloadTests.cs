@@ -23,7 +23,7 @@ public sealed class DiskWorkloadTests
     public void TwentyThousandCrashPointsKeepThePromises() => DiskWorkloadRuns.AssertCrashesKeepThePromises(Options, 20_000, s_covered);
 
     [Fact]
-    public void DisksThatFillUpAndFailKeepThePromises() => DiskWorkloadRuns.AssertBadDisksKeepThePromises(Options, seeds: 60, failuresMin: 50);
+    public void DisksThatFillUpAndFailKeepThePromises() => DiskWorkloadRuns.AssertBadDisksKeepThePromises(Options, seeds: 30, failuresMin: 20);
 
     [Fact]
     public void SameSeedSameRun()
