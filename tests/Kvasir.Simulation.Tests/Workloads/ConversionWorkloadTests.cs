@@ -23,12 +23,10 @@ public sealed class ConversionWorkloadTests
     ];
 
     [Fact]
-    public void CrashesAtEveryOperationOfTheDiskKeepThePromises() => DiskWorkloadRuns.AssertCrashesKeepThePromises(Options, 12_000, s_covered);
+    public void CrashesAtEveryOperationOfTheDiskKeepThePromises() => DiskWorkloadRuns.AssertCrashesKeepThePromises(Options, 6_000, s_covered);
 
-    [Theory]
-    [InlineData(3)]
-    [InlineData(14)]
-    public void SameSeedSameRun(ulong seed) => Assert.Equal(DiskWorkload.Run(Options(seed)), DiskWorkload.Run(Options(seed)));
+    [Fact]
+    public void SameSeedSameRun() => Assert.Equal(DiskWorkload.Run(Options(3)), DiskWorkload.Run(Options(3)));
 
     [Fact]
     public void DisksThatFillUpAndFailKeepThePromises()
