@@ -30,12 +30,13 @@ dotnet publish samples/UrlShortener -c Release --use-current-runtime -o "$work/p
   || { cat "$work/log" >&2; exit 1; }
 program=$work/published/Kvasir.Samples.UrlShortener
 
-start() {  # until it says where it listens
+# Until it says where it listens; what it says after that is read, and thrown away: a full pipe would hold it up.
+start() {
   local line
   exec 3< <(exec "$program" --data "$work/links" --urls http://127.0.0.1:0 2>&1)
   pid=$!
   while IFS= read -r line <&3; do
-    [[ $line =~ http://127.0.0.1:([0-9]+) ]] && { port=${BASH_REMATCH[1]}; return; }
+    [[ $line =~ http://127.0.0.1:([0-9]+) ]] && { port=${BASH_REMATCH[1]}; cat <&3 > /dev/null & return; }
   done
   echo "bench/sample.sh: it ended before it listened" >&2
   exit 1
