@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Kvasir.Primitives;
 using Kvasir.Storage.BTree;
@@ -351,26 +349,4 @@ public abstract class KeyValueStore : IDisposable
 
     private long DeadlineMs(TimeSpan? timeToLive) =>
         timeToLive is { } time ? Deadlines.After(Time.GetUtcNow().ToUnixTimeMilliseconds(), time) : 0;
-
-    /// <summary>Text as UTF-8, on the stack or from the array pool.</summary>
-    private protected ref struct TextBytes : IDisposable
-    {
-        private byte[]? _rented;
-
-        public TextBytes(string text, [CallerArgumentExpression(nameof(text))] string? name = null)
-        {
-            ArgumentNullException.ThrowIfNull(text, name);
-            _rented = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
-            Span = _rented.AsSpan(0, Encoding.UTF8.GetBytes(text, _rented));
-        }
-
-        public ReadOnlySpan<byte> Span { get; }
-
-        public void Dispose()
-        {
-            if (_rented is not null)
-                ArrayPool<byte>.Shared.Return(_rented);
-            _rented = null;
-        }
-    }
 }

@@ -219,7 +219,7 @@ public sealed class BTreeStoreTests
         Assert.Throws<ArgumentException>(() => transaction.Root.Put(new byte[993], new byte[10]));
         Assert.Throws<ArgumentException>(() => transaction.Root.GetOrCreateBucket(new byte[993]));
         Assert.Throws<ArgumentOutOfRangeException>(() => transaction.UserData = new byte[513]);
-        transaction.Root.Put(default, default);
+        transaction.Root.Put([], []);
         transaction.Commit();
         using ReadTransaction reader = store.BeginRead();
         Assert.True(reader.Root.TryGet(default, out ReadOnlySpan<byte> empty) && empty.IsEmpty);

@@ -17,7 +17,7 @@ public sealed class CompilerTests : IDisposable
         string[] right =
         [
             "read.Root.TryGet(default, out _);",
-            "write.Root.Put(default, default);",
+            "write.Root.Put([], []);",
             "write.Commit();",
             "ordered.CreateIterator().Previous();",
             "hashed.CreateScan().Next();",
@@ -30,7 +30,7 @@ public sealed class CompilerTests : IDisposable
             ("read.Root.DeleteRange(default, default);", "CS1061"),
             ("read.Root.GetOrCreateBucket(default);", "CS1061"),
             ("read.Root.DeleteBucket(default);", "CS1061"),
-            ("read.Root.FindBucket(default)!.Put(default, default);", "CS1061"),
+            ("read.Root.FindBucket([])!.Put(default, default);", "CS1061"),
             ("read.Commit();", "CS1061"),
             ("read.UserData = default;", "CS0200"),
             ("hashed.CreateIterator();", "CS1061"),

@@ -78,19 +78,19 @@ public sealed class RecipesTests : IDisposable
         });
         books.Update(transaction =>                             // commits when the callback returns, and does not when it throws
         {
-            WritableBucket shelf = transaction.Root.GetOrCreateBucket("shelves"u8).GetOrCreateBucket("north"u8);
-            shelf.Put("isbn:1"u8, "A Relational Model"u8);
+            WritableBucket shelf = transaction.Root.GetOrCreateBucket("shelves").GetOrCreateBucket("north");
+            shelf.Put("isbn:1", "A Relational Model");
         });
-        byte[]? title = books.View(transaction => transaction.Root.FindBucket("shelves"u8)?.FindBucket("north"u8)?.Get("isbn:1"u8));
-        Assert.Equal("A Relational Model"u8.ToArray(), title);
+        string? title = books.View(transaction => transaction.Root.FindBucket("shelves")?.FindBucket("north")?.GetString("isbn:1"));
+        Assert.Equal("A Relational Model", title);
 
         books.Update(transaction =>
         {
-            WritableBucket holds = transaction.Root.GetOrCreateBucket("holds"u8);
-            holds.Put("isbn:1"u8, "ada"u8, timeToLive: TimeSpan.FromDays(3));
-            holds.SetTimeToLive("isbn:1"u8, TimeSpan.FromDays(7));
+            WritableBucket holds = transaction.Root.GetOrCreateBucket("holds");
+            holds.Put("isbn:1", "ada", timeToLive: TimeSpan.FromDays(3));
+            holds.SetTimeToLive("isbn:1", TimeSpan.FromDays(7));
         });
-        Assert.NotNull(books.View(transaction => transaction.Root.FindBucket("holds"u8)!.ExpiresAt("isbn:1"u8)));
+        Assert.NotNull(books.View(transaction => transaction.Root.FindBucket("holds")!.ExpiresAt("isbn:1")));
 
         books.Batch(transaction => transaction.Root.GetOrCreateBucket("hits"u8).Put("page:1"u8, "1"u8));
         await books.BatchAsync(transaction => transaction.Root.GetOrCreateBucket("hits"u8).Put("page:2"u8, "1"u8), cancellation);
@@ -105,7 +105,7 @@ public sealed class RecipesTests : IDisposable
 
         Assert.Equal(["hits is a bucket", "holds is a bucket", "shelves is a bucket"], lines);
 
-        books.Update(transaction => transaction.Root.DeleteBucket("shelves"u8));
+        books.Update(transaction => transaction.Root.DeleteBucket("shelves"));
         books.Shrink();
         IReadOnlyList<DamageFinding> findings = books.Check();  // reads every page, while serving
         books.CopyTo(file + ".backup");

@@ -61,6 +61,7 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
             BTreeCursor cursor = reader.Root.OpenCursor();
             Assert.Equal(0, Allocations.Least(() => reader.Root.TryGet("0500"u8, out _)));
             Assert.Equal(0, Allocations.Least(() => reader.Root.Contains("0500"u8)));
+            Assert.Equal(0, Allocations.Least(() => reader.Root.Contains("0500")));
             Assert.Equal(0, Allocations.Least(() => reader.Root.ExpiresAt("expires"u8)));
             Assert.Equal(0, Allocations.Least(() => cursor.Seek("0500"u8)));
             Assert.Equal(0, Allocations.Least(() => cursor.SeekForPrevious("0500"u8)));
@@ -69,11 +70,49 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
         using WriteTransaction writer = store.BeginWrite();
         Assert.Equal(0, Allocations.Least(() => writer.Root.TryGet("0500"u8, out _)));
         Assert.Equal(0, Allocations.Least(() => writer.Root.Put("0500"u8, value)));
+        Assert.Equal(0, Allocations.Least(() => writer.Root.Put("0500", "text")));
         Assert.Equal(0, Allocations.Least(() =>
         {
             writer.Root.Put("05001"u8, value);
             writer.Root.Delete("05001"u8);
         }));
+    }
+
+    [Fact]
+    public void TextIsUtf8AsInOtherStores()
+    {
+        using TransactionalStore store = Open();
+        store.Update(t =>
+        {
+            WritableBucket users = t.Root.GetOrCreateBucket("users");
+            Assert.Same(users, t.Root.FindBucket("users"u8));
+            Assert.Same(users, t.Root.FindBucket("users"));
+            users.Put("naïve", "café");
+            users.Put("guest", "yes", TimeSpan.FromHours(1));
+            users.Put("kept", "", TimeSpan.FromHours(1));
+            Assert.True(users.SetTimeToLive("kept", null));
+            Assert.False(users.SetTimeToLive("nobody", null));
+            users.Put("gone", "soon");
+            Assert.True(users.Delete("gone"));
+            Assert.False(users.Delete("gone"));
+            t.Root.GetOrCreateBucket("none");
+            Assert.True(t.Root.DeleteBucket("none"));
+            Assert.False(t.Root.DeleteBucket("none"));
+        });
+        using ReadTransaction reader = store.BeginRead();
+        Assert.Null(reader.Root.FindBucket("none"));
+        Bucket read = reader.Root.FindBucket("users")!;
+        Assert.Equal("café"u8, read.Get("naïve"u8)!);
+        Assert.Equal("café", read.GetString("naïve"));
+        Assert.Equal("", read.GetString("kept"));
+        Assert.Null(read.GetString("gone"));
+        Assert.True(read.Contains("naïve"));
+        Assert.False(read.Contains("gone"));
+        Assert.NotNull(read.ExpiresAt("guest"));
+        Assert.Null(read.ExpiresAt("kept"));
+        Assert.Throws<ArgumentNullException>("key", () => read.GetString(null!));
+        reader.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => read.GetString("naïve"));
     }
 
     [Fact]

@@ -81,7 +81,7 @@ public sealed unsafe class BTreeCursor
         }
     }
 
-    /// <summary>Stands on a bucket, which is opened by <see cref="Bucket.FindBucket"/>.</summary>
+    /// <summary>Stands on a bucket, which is opened by <see cref="Bucket.FindBucket(ReadOnlySpan{byte})"/>.</summary>
     public bool IsBucket
     {
         get

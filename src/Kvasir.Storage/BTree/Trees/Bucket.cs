@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text;
 using Kvasir.Storage.BTree.Pages;
 using Kvasir.Storage.BTree.Transactions;
 using Kvasir.Storage.Engines;
@@ -75,8 +76,26 @@ public unsafe class Bucket
         return copy;
     }
 
+    /// <inheritdoc cref="Get(ReadOnlySpan{byte})"/>
+    public string? GetString(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        if (!TryGet(keyBytes.Span, out ReadOnlySpan<byte> value))
+            return null;
+        string text = Encoding.UTF8.GetString(value);
+        Transaction.EnsureReadable();
+        return text;
+    }
+
     /// <summary>Whether the key has a value.</summary>
     public bool Contains(ReadOnlySpan<byte> key) => TryGet(key, out _);
+
+    /// <inheritdoc cref="Contains(ReadOnlySpan{byte})"/>
+    public bool Contains(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return Contains(keyBytes.Span);
+    }
 
     /// <summary>When the key goes; null for one that stays, or is not there.</summary>
     public DateTimeOffset? ExpiresAt(ReadOnlySpan<byte> key)
@@ -88,8 +107,22 @@ public unsafe class Bucket
         return at;
     }
 
+    /// <inheritdoc cref="ExpiresAt(ReadOnlySpan{byte})"/>
+    public DateTimeOffset? ExpiresAt(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return ExpiresAt(keyBytes.Span);
+    }
+
     /// <summary>A bucket within this one; null where there is none.</summary>
     public virtual Bucket? FindBucket(ReadOnlySpan<byte> key) => FindRoot(key, out TreeRoot root) ? new Bucket(Transaction, root) : null;
+
+    /// <inheritdoc cref="FindBucket(ReadOnlySpan{byte})"/>
+    public virtual Bucket? FindBucket(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return FindBucket(keyBytes.Span);
+    }
 
     /// <summary>Stands nowhere until it is sent somewhere.</summary>
     public BTreeCursor OpenCursor()

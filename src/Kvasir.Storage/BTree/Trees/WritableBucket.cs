@@ -40,6 +40,14 @@ public sealed unsafe class WritableBucket : Bucket
     /// <summary>Sets the value of a key, which stays until it is deleted or put anew, whatever time to live it had. Neither span is kept.</summary>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value) => Put(key, value, expiresAtMs: 0);
 
+    /// <inheritdoc cref="Put(ReadOnlySpan{byte}, ReadOnlySpan{byte})"/>
+    public void Put(string key, string value)
+    {
+        using var keyBytes = new TextBytes(key);
+        using var valueBytes = new TextBytes(value);
+        Put(keyBytes.Span, valueBytes.Span);
+    }
+
     /// <summary>
     /// Sets the value of a key that goes by itself. From that time on it is not there for transactions that begin; its space is free soon after,
     /// at a price of what has expired and not of what is there. Neither span is kept.
@@ -49,6 +57,14 @@ public sealed unsafe class WritableBucket : Bucket
     /// <param name="timeToLive">Counted from the beginning of the transaction, in milliseconds, by the clock of the store.</param>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, TimeSpan timeToLive) => Put(key, value, ExpiresAtMs(timeToLive));
 
+    /// <inheritdoc cref="Put(ReadOnlySpan{byte}, ReadOnlySpan{byte}, TimeSpan)"/>
+    public void Put(string key, string value, TimeSpan timeToLive)
+    {
+        using var keyBytes = new TextBytes(key);
+        using var valueBytes = new TextBytes(value);
+        Put(keyBytes.Span, valueBytes.Span, timeToLive);
+    }
+
     /// <summary>Gives a key another time to live, counted from the beginning of the transaction, or none with null. False when it has no value.</summary>
     public bool SetTimeToLive(ReadOnlySpan<byte> key, TimeSpan? timeToLive)
     {
@@ -57,6 +73,13 @@ public sealed unsafe class WritableBucket : Bucket
             return false;
         Put(key, value, expiresAtMs);
         return true;
+    }
+
+    /// <inheritdoc cref="SetTimeToLive(ReadOnlySpan{byte}, TimeSpan?)"/>
+    public bool SetTimeToLive(string key, TimeSpan? timeToLive)
+    {
+        using var keyBytes = new TextBytes(key);
+        return SetTimeToLive(keyBytes.Span, timeToLive);
     }
 
     private void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs)
@@ -124,6 +147,13 @@ public sealed unsafe class WritableBucket : Bucket
         return true;
     }
 
+    /// <inheritdoc cref="Delete(ReadOnlySpan{byte})"/>
+    public bool Delete(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return Delete(keyBytes.Span);
+    }
+
     /// <summary>
     /// Takes away all entries in [start, end), buckets too; an empty end means unbounded. What lies in the range is let go of by
     /// whole pages, which become free later.
@@ -160,6 +190,13 @@ public sealed unsafe class WritableBucket : Bucket
         return open;
     }
 
+    /// <inheritdoc cref="FindBucket(ReadOnlySpan{byte})"/>
+    public override WritableBucket? FindBucket(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return FindBucket(keyBytes.Span);
+    }
+
     /// <summary>The bucket of that name, made where there is none.</summary>
     public WritableBucket GetOrCreateBucket(ReadOnlySpan<byte> key)
     {
@@ -170,6 +207,13 @@ public sealed unsafe class WritableBucket : Bucket
             throw new InvalidOperationException($"buckets lie in one another at most {LevelsMax} deep");
         PutRoot(key, default);
         return FindBucket(key)!;
+    }
+
+    /// <inheritdoc cref="GetOrCreateBucket(ReadOnlySpan{byte})"/>
+    public WritableBucket GetOrCreateBucket(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return GetOrCreateBucket(keyBytes.Span);
     }
 
     /// <summary>
@@ -191,6 +235,13 @@ public sealed unsafe class WritableBucket : Bucket
         Forget(bucket._name);
         RemoveEntry(key);
         return true;
+    }
+
+    /// <inheritdoc cref="DeleteBucket(ReadOnlySpan{byte})"/>
+    public bool DeleteBucket(string key)
+    {
+        using var keyBytes = new TextBytes(key);
+        return DeleteBucket(keyBytes.Span);
     }
 
     /// <summary>The names of the buckets that lead to this one, outermost first.</summary>
