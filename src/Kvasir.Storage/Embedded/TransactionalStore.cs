@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using Kvasir.Storage.BTree;
 using Kvasir.Storage.BTree.Checking;
 using Kvasir.Storage.BTree.Transactions;
@@ -25,6 +26,9 @@ namespace Kvasir.Storage.Embedded;
 public sealed class TransactionalStore : IDisposable
 {
     private const long CacheBytesMin = 1 << 20;
+
+    private const string AsynchronousWrite =
+        "The transaction ends when the callback returns, and an asynchronous one has not done its work by then: await first, and write when everything is there.";
 
     private readonly PosixFileSystem _files;
     private readonly ThreadScheduler _scheduler;
@@ -94,11 +98,14 @@ public sealed class TransactionalStore : IDisposable
     /// <summary>
     /// The one write transaction: waits until there is no other; any thread. Ended, durably, by <see cref="WriteTransaction.Commit"/>; disposed of without it, nothing
     /// has happened. A thread that has one and begins another waits for itself for ever;
-    /// inside <see cref="Update"/> and <see cref="Batch"/> it throws <see cref="InvalidOperationException"/> instead, as they do inside each other.
+    /// inside <see cref="Update(Action{WriteTransaction})"/> and <see cref="Batch(Action{WriteTransaction})"/> it throws <see cref="InvalidOperationException"/> instead, as they do inside each other.
     /// </summary>
     public WriteTransaction BeginWrite() => _store.BeginWrite();
 
-    /// <summary>Runs a callback with a read transaction, and gives back what it returns once it is sure that all of it could be read. Any thread.</summary>
+    /// <summary>
+    /// Runs a callback with a read transaction, and gives back what it returns once it is sure that all of it could be read. Any thread. Where that
+    /// is a task, the transaction is over for what goes on in it: <see cref="ObjectDisposedException"/>.
+    /// </summary>
     public TResult View<TResult>(Func<ReadTransaction, TResult> read)
     {
         ArgumentNullException.ThrowIfNull(read);
@@ -117,8 +124,17 @@ public sealed class TransactionalStore : IDisposable
         transaction.Commit();
     }
 
+    // Of a lambda that returns nothing, or only throws, no type can be inferred here, and one that returns something else does not satisfy the
+    // constraint: they go on to be the actions that they are. Only a task leads here, in the place of an async void that nobody waits for.
+
+    /// <summary>Does not compile: the transaction would be over before an asynchronous callback has done its work.</summary>
+    [Obsolete(AsynchronousWrite, error: true)]
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public void Update<TTask>(Func<WriteTransaction, TTask> write)
+        where TTask : Task => throw new NotSupportedException(AsynchronousWrite);
+
     /// <summary>
-    /// As <see cref="Update"/>, for many small transactions of many threads: those that wait go into one commit, with one sync. Returns when it is
+    /// As <see cref="Update(Action{WriteTransaction})"/>, for many small transactions of many threads: those that wait go into one commit, with one sync. Returns when it is
     /// durable. The callback may run more than once, should another one of its commit fail, and only its last run counts; what it throws is
     /// thrown here and harms nobody else. It runs on whatever thread commits.
     /// </summary>
@@ -128,8 +144,14 @@ public sealed class TransactionalStore : IDisposable
         _store.Batch(write);
     }
 
+    /// <inheritdoc cref="Update{TTask}(Func{WriteTransaction, TTask})"/>
+    [Obsolete(AsynchronousWrite, error: true)]
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public void Batch<TTask>(Func<WriteTransaction, TTask> write)
+        where TTask : Task => throw new NotSupportedException(AsynchronousWrite);
+
     /// <summary>
-    /// As <see cref="Batch"/>, without a thread that waits for the disk: thousands of callers may await it on a few threads. Both go into the
+    /// As <see cref="Batch(Action{WriteTransaction})"/>, without a thread that waits for the disk: thousands of callers may await it on a few threads. Both go into the
     /// same commits. The task ends when the commit is durable; what the callback throws, a commit that fails, and an
     /// <see cref="ObjectDisposedException"/> if the store is disposed of before, are thrown where it is awaited. The callback runs on a thread of
     /// the store's own or of another caller, alone, and without the caller's <see cref="ExecutionContext"/>: it should be short, and must not wait for
@@ -146,6 +168,12 @@ public sealed class TransactionalStore : IDisposable
         ArgumentNullException.ThrowIfNull(write);
         return _store.BatchAsync(write, cancellation);
     }
+
+    /// <inheritdoc cref="Update{TTask}(Func{WriteTransaction, TTask})"/>
+    [Obsolete(AsynchronousWrite, error: true)]
+    [EditorBrowsable(EditorBrowsableState.Never)]
+    public ValueTask BatchAsync<TTask>(Func<WriteTransaction, TTask> write, CancellationToken cancellation = default)
+        where TTask : Task => throw new NotSupportedException(AsynchronousWrite);
 
     /// <summary>Read transactions that have not been disposed of, with the commit that each sees and its age. Any thread.</summary>
     public IReadOnlyList<BTreeReader> ListReaders() => _store.ListReaders();

@@ -39,7 +39,7 @@ public sealed record TransactionalStoreOptions
     /// </summary>
     public bool BackgroundUpkeep { get; init; } = true;
 
-    /// <summary>How many callbacks of <see cref="TransactionalStore.Batch"/> one commit takes at most.</summary>
+    /// <summary>How many callbacks of <see cref="TransactionalStore.Batch(Action{BTree.Transactions.WriteTransaction})"/> one commit takes at most.</summary>
     public int BatchMax { get; init; } = 1024;
 
     /// <summary>The clock that keys expire by, and that tells the age of readers.</summary>

@@ -46,6 +46,48 @@ public sealed class CompilerTests : IDisposable
             Compile([.. wrong.Select(w => w.Code)]).Where(e => wrong.Any(w => e.EndsWith(w.Error, StringComparison.Ordinal))).Distinct(StringComparer.Ordinal));
     }
 
+    [Fact]
+    public void AWriteThatIsAsynchronousIsAnErrorOfTheCompiler()
+    {
+        string[] right =
+        [
+            "transactional.Update(t => t.Root.Put([], []));",
+            "transactional.Update(t => t.Root.Delete([]));",
+            "transactional.Update(t => t.Root.GetOrCreateBucket([]));",
+            "transactional.Update(t => throw new System.Exception());",
+            "transactional.Update(t => { throw new System.Exception(); });",
+            "transactional.Update(t => { while (true) { } });",
+            "transactional.Update(static _ => { });",
+            "transactional.Update(delegate { });",
+            "transactional.Update(null);",
+            "void Write(WriteTransaction t) { } transactional.Update(Write);",
+            "bool Write(WriteTransaction t) => true; transactional.Update(t => Write(t));",
+            "System.Action<WriteTransaction> action = _ => { }; transactional.Update(action); transactional.Batch(action); transactional.BatchAsync(action);",
+            "System.Action<System.Action<WriteTransaction>> way = transactional.Update; way = transactional.Batch;",
+            "transactional.Batch(t => t.Root.Delete([]));",
+            "transactional.Batch(t => throw new System.Exception());",
+            "transactional.BatchAsync(t => t.Root.Delete([]));",
+            "transactional.BatchAsync(t => throw new System.Exception(), default);",
+
+            // What it reads before its first await it may take along.
+            "transactional.View(t => System.Threading.Tasks.Task.FromResult(t.Root.IsEmpty));",
+        ];
+        string[] wrong =
+        [
+            "transactional.Update(async t => await System.Threading.Tasks.Task.Yield());",
+            "transactional.Update(async t => { await System.Threading.Tasks.Task.Yield(); t.Root.Put([], []); });",
+            "transactional.Update(async t => { await System.Threading.Tasks.Task.Yield(); return 1; });",
+            "transactional.Update(async delegate { await System.Threading.Tasks.Task.Yield(); });",
+            "transactional.Update(t => System.Threading.Tasks.Task.Delay(1));",
+            "System.Threading.Tasks.Task Write(WriteTransaction t) => null; transactional.Update(Write);",
+            "transactional.Batch(async t => await System.Threading.Tasks.Task.Yield());",
+            "transactional.BatchAsync(async t => await System.Threading.Tasks.Task.Yield());",
+            "transactional.BatchAsync(async t => await System.Threading.Tasks.Task.Yield(), default);",
+        ];
+        Assert.Equal([], Compile(right));
+        Assert.Equal(wrong.Select((_, i) => $"{i}: CS0619"), Compile(wrong));
+    }
+
     /// <summary>Each statement is a method of its own; the errors, as "number of the statement: error".</summary>
     private List<string> Compile(string[] statements)
     {

@@ -228,6 +228,22 @@ public abstract class TransactionalStoreTests(PageReads reads) : IDisposable
     }
 
     [Fact]
+    public async Task ATransactionIsOverForWhatItsCallbackLeavesRunning()
+    {
+        using TransactionalStore store = Open();
+        store.Update(t => t.Root.Put("k", "v"));
+        var returned = new TaskCompletionSource();
+        Task<string?> late = store.View(async t =>
+        {
+            Assert.True(t.Root.Contains("k"));
+            await returned.Task;
+            return t.Root.GetString("k");
+        });
+        returned.SetResult();
+        Assert.Contains("over", (await Assert.ThrowsAsync<ObjectDisposedException>(() => late)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void ManyThreadsCommitTogether()
     {
         using (TransactionalStore store = Open())
