@@ -257,7 +257,7 @@ public sealed partial class BTreeStore
     }
 }
 
-/// <summary>What a store's file holds.</summary>
+/// <summary>What a store's file holds. Immutable; any thread.</summary>
 public sealed record BTreeStatistics
 {
     /// <summary>Bytes of a page.</summary>

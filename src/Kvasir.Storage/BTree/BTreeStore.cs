@@ -394,7 +394,7 @@ public sealed unsafe partial class BTreeStore : IDisposable
     }
 }
 
-/// <summary>An open read transaction.</summary>
+/// <summary>An open read transaction. Immutable; any thread.</summary>
 /// <param name="Transaction">The commit that it sees; what later ones freed is held back for it.</param>
 /// <param name="Age">How long it has been open.</param>
 /// <param name="HasEnded">It was ended for its age, or with the store, and nothing is held back for it any more.</param>

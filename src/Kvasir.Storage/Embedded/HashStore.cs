@@ -24,7 +24,7 @@ public sealed class HashStore : KeyValueStore
     /// <summary>
     /// Opens the store in the folder, or makes one; its index is read from small files beside the log. Throws a
     /// <see cref="Files.StorageException"/> that names the file and says what to do: when another process has it open, when something is
-    /// damaged or missing, when another engine or a newer version wrote it.
+    /// damaged or missing, when another engine or a newer version wrote it. Any thread.
     /// </summary>
     /// <param name="folder">Of this store alone.</param>
     /// <param name="options">Null for the defaults; <see cref="StoreOptions.Engine"/> means nothing here.</param>

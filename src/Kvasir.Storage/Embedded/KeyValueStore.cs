@@ -43,7 +43,7 @@ public abstract class KeyValueStore : IDisposable
 
     private protected DurableStore Store { get; }
 
-    /// <summary>The clock that keys expire by: <see cref="StoreOptions.Time"/>.</summary>
+    /// <summary>The clock that keys expire by: <see cref="StoreOptions.Time"/>. Any thread.</summary>
     public TimeProvider Time => _scheduler.Time;
 
     /// <summary>
@@ -129,12 +129,15 @@ public abstract class KeyValueStore : IDisposable
         return lease.Found ? Encoding.UTF8.GetString(lease.Value) : null;
     }
 
-    /// <summary>Appends the value to <paramref name="value"/>; false, and nothing is appended, when there is none. Allocates nothing. Any thread.</summary>
+    /// <summary>
+    /// Appends the value to <paramref name="value"/>; false, and nothing is appended, when there is none. Allocates nothing. Any thread; as durable
+    /// as what <see cref="Get"/> shows.
+    /// </summary>
     public bool TryGet(ReadOnlySpan<byte> key, BytesBuffer value, EngineSnapshot? snapshot = null) => Find(key, value, snapshot).Found;
 
     /// <summary>
     /// Has <paramref name="reader"/> look at the value; false, and it is not called, when there is none. Allocates nothing. The reader may read
-    /// from the store and write to it. Any thread; the reader is called on the caller's.
+    /// from the store and write to it. Any thread; the reader is called on the caller's. As durable as what <see cref="Get"/> shows.
     /// </summary>
     public bool Read<TState>(ReadOnlySpan<byte> key, TState state, ValueReader<TState> reader, EngineSnapshot? snapshot = null)
         where TState : allows ref struct
@@ -154,7 +157,10 @@ public abstract class KeyValueStore : IDisposable
         }
     }
 
-    /// <summary>The value in a buffer of a pool, until the lease is disposed of. Allocates nothing in steady state. Any thread; a lease is its caller's.</summary>
+    /// <summary>
+    /// The value in a buffer of a pool, until the lease is disposed of. Allocates nothing in steady state. Any thread; a lease is its caller's. As
+    /// durable as what <see cref="Get"/> shows.
+    /// </summary>
     public ValueLease Lease(ReadOnlySpan<byte> key, EngineSnapshot? snapshot = null)
     {
         PooledValue value = ValueBuffers.Rent();
@@ -178,7 +184,7 @@ public abstract class KeyValueStore : IDisposable
         return new ValueLease(value, found.ExpiresAtMs == 0 ? null : Deadlines.At(found.ExpiresAtMs));
     }
 
-    /// <summary>Whether the key has a value. Any thread.</summary>
+    /// <summary>Whether the key has a value. Any thread; as durable as what <see cref="Get"/> shows.</summary>
     public bool Contains(ReadOnlySpan<byte> key, EngineSnapshot? snapshot = null) => Find(key, value: null, snapshot).Found;
 
     /// <inheritdoc cref="Contains(ReadOnlySpan{byte}, EngineSnapshot?)"/>
@@ -188,7 +194,10 @@ public abstract class KeyValueStore : IDisposable
         return Contains(keyBytes.Span, snapshot);
     }
 
-    /// <summary>This moment, to be read as long as it is not disposed of. Keeps what it can see on the disk: dispose of it. Any thread, and so is it.</summary>
+    /// <summary>
+    /// This moment, to be read as long as it is not disposed of. Keeps what it can see on the disk, in this process: dispose of it. Any thread, and
+    /// so is it.
+    /// </summary>
     public EngineSnapshot CreateSnapshot() => Store.CreateSnapshot();
 
     /// <summary>Makes all that was written durable in the engine's own files, and the journal short, so that the next start is quick. Any thread; others write meanwhile.</summary>
@@ -197,7 +206,7 @@ public abstract class KeyValueStore : IDisposable
     /// <summary>
     /// Writes a copy of this moment, which can be opened, to a new folder on the same disk; durable on return. Where the engine's files never
     /// change it is made by hard links, at once and for little space; of a B+tree the pages are copied. Reads and writes go on meanwhile.
-    /// Cancelled, it throws <see cref="OperationCanceledException"/> and leaves nothing.
+    /// Cancelled, it throws <see cref="OperationCanceledException"/> and leaves nothing. Any thread.
     /// </summary>
     /// <param name="folder">There must be none yet, and it may not lie inside the store's own.</param>
     /// <param name="cancellation">Looked at now and then.</param>
@@ -211,14 +220,15 @@ public abstract class KeyValueStore : IDisposable
     }
 
     /// <summary>
-    /// Walks all keys once, in the engine's own order, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). It belongs
-    /// to one thread; dispose of it. Allocates when it is made, and not when it moves.
+    /// Walks all keys once, in the engine's own order, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). Any thread;
+    /// the walk belongs to one at a time; dispose of it. Allocates when it is made, and not when it moves. As durable as what <see cref="Get"/> shows.
     /// </summary>
     public EngineScan CreateScan(in IteratorOptions options = default) => Store.CreateScan(options);
 
     /// <summary>
     /// All keys and their values, in the engine's own order, as of the moment of the first step. For convenience: allocates for each. Cancelled,
-    /// the next step throws <see cref="OperationCanceledException"/>. Any thread; each walk belongs to one at a time.
+    /// the next step throws <see cref="OperationCanceledException"/>. Any thread; each walk belongs to one at a time. As durable as what
+    /// <see cref="Get"/> shows.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(CancellationToken cancellation = default)
     {

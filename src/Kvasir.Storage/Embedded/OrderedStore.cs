@@ -19,7 +19,7 @@ public sealed class OrderedStore : KeyValueStore
     /// <summary>
     /// Opens the store in the folder, or makes one. Replays what the journal has and the engine's files have not: at most
     /// <see cref="StoreOptions.JournalBytesMax"/>. Throws a <see cref="Files.StorageException"/> that names the file and says what to do: when another process
-    /// has it open, when something is damaged or missing, when a newer version wrote it.
+    /// has it open, when something is damaged or missing, when a newer version wrote it. Any thread.
     /// </summary>
     public static OrderedStore Open(string folder, StoreOptions? options = null)
     {
@@ -35,14 +35,15 @@ public sealed class OrderedStore : KeyValueStore
     }
 
     /// <summary>
-    /// Walks keys both ways, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). It belongs to one thread; dispose of it.
-    /// Allocates when it is made, and not when it moves.
+    /// Walks keys both ways, over this moment or that of a snapshot (<see cref="IteratorOptions.View"/>). Any thread; the walk belongs to one at a
+    /// time; dispose of it. Allocates when it is made, and not when it moves. As durable as what <see cref="KeyValueStore.Get"/> shows.
     /// </summary>
     public EngineIterator CreateIterator(in IteratorOptions options = default) => Store.CreateIterator(options);
 
     /// <summary>
     /// The keys that begin with a prefix, and their values, in order, as of the moment of the first step. For convenience: allocates for each.
     /// Cancelled, the next step throws <see cref="OperationCanceledException"/>. Any thread; each walk belongs to one at a time.
+    /// As durable as what <see cref="KeyValueStore.Get"/> shows.
     /// </summary>
     public IEnumerable<KeyValuePair<byte[], byte[]>> Scan(ReadOnlyMemory<byte> prefix, CancellationToken cancellation = default)
     {
@@ -57,7 +58,7 @@ public sealed class OrderedStore : KeyValueStore
 
     /// <summary>
     /// As <see cref="KeyValueStore.Compact"/>, of what lies from <paramref name="start"/> to before <paramref name="end"/> (empty: from the first,
-    /// to the last) and, where that is all one, of more.
+    /// to the last) and, where that is all one, of more. Any thread; nothing that was durable is less so at any moment.
     /// </summary>
     public void CompactRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end, CancellationToken cancellation = default)
     {

@@ -2,7 +2,9 @@ using Kvasir.Storage.Store;
 
 namespace Kvasir.Storage.Embedded;
 
-/// <summary>How a <see cref="KeyValueStore"/> is opened. The defaults are those of the benchmarks, with less memory.</summary>
+/// <summary>
+/// How a <see cref="KeyValueStore"/> is opened. The defaults are those of the benchmarks, with less memory. Immutable; any thread.
+/// </summary>
 public sealed record StoreOptions
 {
     /// <summary>More background threads than that would only wait for each other.</summary>

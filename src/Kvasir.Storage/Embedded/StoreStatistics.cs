@@ -1,6 +1,6 @@
 namespace Kvasir.Storage.Embedded;
 
-/// <summary>Numbers for people and metrics; a moment's reading, not a consistent cut. Sizes in bytes.</summary>
+/// <summary>Numbers for people and metrics; a moment's reading, not a consistent cut. Sizes in bytes. Immutable; any thread.</summary>
 public sealed record StoreStatistics
 {
     /// <summary>Keys, about: those that were written over or deleted count until they are compacted.</summary>

@@ -37,16 +37,16 @@ public sealed class TransactionalStore : IDisposable
     private TransactionalStore(PosixFileSystem files, ThreadScheduler scheduler, BTreeStore store) =>
         (_files, _scheduler, _store) = (files, scheduler, store);
 
-    /// <summary>The file.</summary>
+    /// <summary>The file. Any thread.</summary>
     public string Path => _store.Path;
 
-    /// <summary>Why no more writes are taken; null while they are.</summary>
+    /// <summary>Why no more writes are taken; null while they are. Any thread.</summary>
     public StorageException? StopReason => _store.StopReason;
 
     /// <summary>
     /// Opens the file, and makes it where there is none; takes as long for a large one as for a small one. Throws a
     /// <see cref="StorageException"/> that names the file and says what to do: when another process has it open, when it is damaged or
-    /// something else, when a newer version wrote it.
+    /// something else, when a newer version wrote it. Any thread; what is found is the last commit that was durable, or a later one that was under way.
     /// </summary>
     /// <param name="path">Of the file; its folder must be there. A lock file lies beside it.</param>
     /// <param name="options">Null for the defaults.</param>
@@ -191,20 +191,21 @@ public sealed class TransactionalStore : IDisposable
     /// <summary>
     /// Deletes what has expired by now, and gives its space back to later writes; reads and writes go on in between. With
     /// <see cref="TransactionalStoreOptions.BackgroundUpkeep"/> the store does it by itself; to readers expired keys are gone in either case.
-    /// Cancelled, it throws <see cref="OperationCanceledException"/>, and what it has done until then stays.
+    /// Cancelled, it throws <see cref="OperationCanceledException"/>, and what it has done until then stays. Any thread; what it has done is durable
+    /// on return.
     /// </summary>
     public void DeleteExpired(CancellationToken cancellation = default) => _store.DeleteExpired(cancellation: cancellation);
 
     /// <summary>
     /// Makes the file as small as what is in it, as far as open readers allow; reads and writes go on in between. It is never necessary: with
     /// <see cref="TransactionalStoreOptions.BackgroundUpkeep"/> the store does it by itself when much is free. Cancelled, it throws
-    /// <see cref="OperationCanceledException"/>, and what it has done until then stays.
+    /// <see cref="OperationCanceledException"/>, and what it has done until then stays. Any thread; nothing that was durable is less so at any moment.
     /// </summary>
     public void Shrink(CancellationToken cancellation = default) => _store.Shrink(cancellation: cancellation);
 
     /// <summary>
     /// Writes a copy of the last commit, which can be opened, to a new file; durable on return. Reads and writes go on meanwhile. Cancelled, it
-    /// throws <see cref="OperationCanceledException"/> and leaves nothing.
+    /// throws <see cref="OperationCanceledException"/> and leaves nothing. Any thread.
     /// </summary>
     public void CopyTo(string path, CancellationToken cancellation = default)
     {
@@ -214,11 +215,11 @@ public sealed class TransactionalStore : IDisposable
 
     /// <summary>
     /// Reads every page of the last commit and tells what is wrong; nothing in a sound store. Reads and writes go on meanwhile. Cancelled, it
-    /// throws <see cref="OperationCanceledException"/>.
+    /// throws <see cref="OperationCanceledException"/>. Any thread.
     /// </summary>
     public IReadOnlyList<DamageFinding> Check(CancellationToken cancellation = default) => _store.Verify(cancellation);
 
-    /// <summary>What is wrong with the file of a store that nobody has open; nothing in a sound one.</summary>
+    /// <summary>What is wrong with the file of a store that nobody has open; nothing in a sound one. Changes nothing. Any thread.</summary>
     public static IReadOnlyList<DamageFinding> CheckFile(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
@@ -227,7 +228,7 @@ public sealed class TransactionalStore : IDisposable
 
     /// <summary>
     /// No new transactions from here on, and open ones throw an <see cref="ObjectDisposedException"/> at their next use. The file is let go of
-    /// when the last of them is disposed of. Nothing that was committed depends on it.
+    /// when the last of them is disposed of. Nothing that was committed depends on it: it is durable in any case. Any thread; a second call does nothing.
     /// </summary>
     public void Dispose()
     {

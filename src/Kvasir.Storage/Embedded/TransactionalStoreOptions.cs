@@ -2,7 +2,7 @@ using Kvasir.Storage.BTree;
 
 namespace Kvasir.Storage.Embedded;
 
-/// <summary>How a <see cref="TransactionalStore"/> is opened.</summary>
+/// <summary>How a <see cref="TransactionalStore"/> is opened. Immutable; any thread.</summary>
 public sealed record TransactionalStoreOptions
 {
     /// <summary>How pages are read.</summary>

@@ -270,14 +270,14 @@ public enum ReadViewKind
     Snapshot,
 }
 
-/// <summary>A consistent view of an engine. Thread-safe. Reading at one that was disposed throws.</summary>
+/// <summary>A consistent view of an engine. Any thread. It lives no longer than its process. Reading at one that was disposed throws.</summary>
 public abstract class EngineSnapshot : IDisposable
 {
     private int _disposed;
 
     protected EngineSnapshot(SequenceNumber sequence) => Sequence = sequence;
 
-    /// <summary>The last mutation that the view contains.</summary>
+    /// <summary>The last mutation that the view contains. Any thread.</summary>
     public SequenceNumber Sequence { get; }
 
     /// <summary>What it could see may be gone since.</summary>

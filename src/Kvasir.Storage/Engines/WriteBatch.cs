@@ -6,32 +6,40 @@ namespace Kvasir.Storage.Engines;
 /// <summary>
 /// An atomic group of mutations, kept in the bytes that journals hold (docs/formats/write-batch.md): a list of
 /// operations, each a kind byte, its lengths as varints, then its bytes. Reused by its owner: <see cref="Clear"/> and
-/// fill again. Not thread-safe.
+/// fill again. One thread at a time; what is in it is on no disk before it is written to a store.
 /// </summary>
 public sealed class WriteBatch
 {
     private readonly BytesBuffer _bytes;
 
+    /// <summary>An empty one; any thread.</summary>
+    /// <param name="capacity">Bytes that it has room for before it grows.</param>
     public WriteBatch(int capacity = 256) => _bytes = new BytesBuffer(capacity);
 
-    /// <summary>Number of operations.</summary>
+    /// <summary>Number of operations. One thread at a time.</summary>
     public int Count { get; private set; }
 
-    /// <summary>The batch as journals hold it; valid until the next change of it.</summary>
+    /// <summary>The batch as journals hold it; valid until the next change of it. One thread at a time.</summary>
     public ReadOnlySpan<byte> Bytes => _bytes.WrittenSpan;
 
-    /// <summary>Empties the batch, for the next one.</summary>
+    /// <summary>Empties the batch, for the next one: nothing that was written is less durable for it. One thread at a time.</summary>
     public void Clear()
     {
         _bytes.ClearAndTrim(1 << 20);
         Count = 0;
     }
 
-    /// <summary>Sets <paramref name="key"/>; <paramref name="expiresAtMs"/> is Unix milliseconds, 0 for never.</summary>
+    /// <summary>
+    /// Sets <paramref name="key"/>; <paramref name="expiresAtMs"/> is Unix milliseconds, 0 for never. One thread at a time; durable as, and when,
+    /// the batch is written.
+    /// </summary>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long expiresAtMs = 0) =>
         Put(key, [], value, expiresAtMs);
 
-    /// <summary>As the other overload, with a value that is <paramref name="prefix"/> followed by <paramref name="value"/>.</summary>
+    /// <summary>
+    /// As the other overload, with a value that is <paramref name="prefix"/> followed by <paramref name="value"/>. One thread at a time; durable
+    /// as, and when, the batch is written.
+    /// </summary>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(expiresAtMs);
@@ -56,7 +64,7 @@ public sealed class WriteBatch
         Count++;
     }
 
-    /// <summary>Deletes a key, if it is there.</summary>
+    /// <summary>Deletes a key, if it is there. One thread at a time; durable as, and when, the batch is written.</summary>
     public void Delete(ReadOnlySpan<byte> key)
     {
         Span<byte> span = _bytes.GetSpan(1 + Varint.MaxLength32 + key.Length);
@@ -70,7 +78,7 @@ public sealed class WriteBatch
 
     /// <summary>
     /// Deletes every key in [<paramref name="start"/>, <paramref name="end"/>); an empty <paramref name="end"/> means
-    /// no upper bound.
+    /// no upper bound. One thread at a time; durable as, and when, the batch is written.
     /// </summary>
     public void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {

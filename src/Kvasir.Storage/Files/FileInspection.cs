@@ -7,7 +7,7 @@ namespace Kvasir.Storage.Files;
 /// <param name="Fields">What it holds, in the order to be shown.</param>
 public sealed record InspectedPart(long Offset, long Length, string Kind, IReadOnlyList<KeyValuePair<string, string>> Fields);
 
-/// <summary>Something in a file is not as it must be.</summary>
+/// <summary>Something in a file is not as it must be. Immutable; any thread.</summary>
 /// <param name="Path">The file, which may be missing.</param>
 /// <param name="Offset">Where the damaged unit starts.</param>
 /// <param name="Detail">What is wrong with it.</param>

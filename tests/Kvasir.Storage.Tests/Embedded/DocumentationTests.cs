@@ -1,30 +1,36 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using Kvasir.Storage.Embedded;
 
 namespace Kvasir.Storage.Tests.Embedded;
 
 /// <summary>Whoever embeds a store finds what each member promises in the editor.</summary>
-public sealed class DocumentationTests
+public sealed partial class DocumentationTests
 {
     private const BindingFlags Declared = BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
+
+    // What changes something, or makes a copy, says when that is durable.
+    private static readonly HashSet<string> s_writing = new(StringComparer.Ordinal)
+    {
+        "Put", "Delete", "DeleteRange", "Write", "Clear", "Flush", "Checkpoint", "Compact", "CompactRange", "SetTimeToLive", "GetOrCreateBucket",
+        "DeleteBucket", "UserData", "Commit", "Update", "Batch", "BatchAsync", "DeleteExpired", "Shrink", "CopyTo",
+    };
 
     [Fact]
     public void EveryPublicMemberOfWhatIsEmbeddedIsDocumented()
     {
-        Dictionary<string, string> documented = XDocument.Load(Path.ChangeExtension(typeof(KeyValueStore).Assembly.Location, ".xml"))
-            .Descendants("member").Select(m => (Name: m.Attribute("name")!.Value, Text: m.ToString())).ToDictionary(m => m.Name, m => m.Text, StringComparer.Ordinal);
+        Dictionary<string, string> documented = Documented();
         List<string> missing = [];
         foreach (Type type in Reached())
         {
-            string name = type.FullName!.Replace('+', '.');
+            string name = NameOf(type);
             if (!documented.TryGetValue("T:" + name, out string? about))
                 missing.Add(name);
-            foreach (IGrouping<string, MemberInfo> overloads in type.GetMembers(Declared).Where(m => IsWritten(m, type)).GroupBy(m => m.Name, StringComparer.Ordinal))
+            foreach (IGrouping<string, MemberInfo> overloads in MembersOf(type))
             {
-                string id = $"{Kind(overloads.First())}:{name}.{overloads.Key}";
-                int found = documented.Keys.Count(k => k.StartsWith(id, StringComparison.Ordinal) && (k.Length == id.Length || k[id.Length] is '(' or '`'));
+                int found = DocumentsOf(overloads, name, documented).Count();
                 bool isPositional = about?.Contains($"<param name=\"{overloads.Key}\">", StringComparison.Ordinal) == true;
                 if (found < overloads.Count() && !isPositional)
                     missing.Add($"{name}.{overloads.Key}");
@@ -32,6 +38,62 @@ public sealed class DocumentationTests
         }
 
         Assert.True(missing.Count == 0, string.Join('\n', missing.Order(StringComparer.Ordinal)));
+    }
+
+    [Fact]
+    public void EveryPublicMemberOfWhatIsEmbeddedSaysWhichThreadsMayUseItAndWhatIsDurable()
+    {
+        Dictionary<string, string> documented = Documented();
+        List<string> silent = [];
+        foreach (Type type in Reached().Where(t => !t.IsEnum && !typeof(Delegate).IsAssignableFrom(t) && !typeof(Exception).IsAssignableFrom(t)))
+        {
+            string name = NameOf(type);
+
+            // A record does not change and says so once; a value is its holder's, unless it has something to give back.
+            if (type.GetMethod("<Clone>$") is not null)
+            {
+                if (!SaysThreads(documented["T:" + name]))
+                    silent.Add($"{name}: threads");
+                continue;
+            }
+
+            if (type.IsValueType && type.GetMethod("Dispose") is null)
+                continue;
+            foreach (IGrouping<string, MemberInfo> overloads in MembersOf(type).Where(g => g.First() is not FieldInfo))
+            {
+                foreach ((string id, string document) in DocumentsOf(overloads, name, documented))
+                {
+                    string says = document;
+                    while (Inherited().Match(says) is { Success: true } from)
+                        says = documented[from.Groups[1].Value];
+                    if (says.Contains("Does not compile", StringComparison.Ordinal))
+                        continue;
+                    if (!SaysThreads(says))
+                        silent.Add($"{id}: threads");
+                    if (s_writing.Contains(overloads.Key) && !says.Contains("durab", StringComparison.Ordinal))
+                        silent.Add($"{id}: durability");
+                }
+            }
+        }
+
+        Assert.True(silent.Count == 0, string.Join('\n', silent.Order(StringComparer.Ordinal)));
+    }
+
+    private static bool SaysThreads(string document) => document.Contains("thread", StringComparison.Ordinal);
+
+    private static Dictionary<string, string> Documented() => XDocument.Load(Path.ChangeExtension(typeof(KeyValueStore).Assembly.Location, ".xml"))
+        .Descendants("member").Select(m => (Name: m.Attribute("name")!.Value, Text: m.ToString())).ToDictionary(m => m.Name, m => m.Text, StringComparer.Ordinal);
+
+    private static string NameOf(Type type) => type.FullName!.Replace('+', '.');
+
+    private static IEnumerable<IGrouping<string, MemberInfo>> MembersOf(Type type) =>
+        type.GetMembers(Declared).Where(m => IsWritten(m, type)).GroupBy(m => m.Name, StringComparer.Ordinal);
+
+    /// <summary>Of all overloads, with the compiler's name of each.</summary>
+    private static IEnumerable<KeyValuePair<string, string>> DocumentsOf(IGrouping<string, MemberInfo> overloads, string typeName, Dictionary<string, string> documented)
+    {
+        string id = $"{Kind(overloads.First())}:{typeName}.{overloads.Key}";
+        return documented.Where(d => d.Key.StartsWith(id, StringComparison.Ordinal) && (d.Key.Length == id.Length || d.Key[id.Length] is '(' or '`'));
     }
 
     /// <summary>The public types of the namespace, and all of this package that their members name.</summary>
@@ -81,4 +143,7 @@ public sealed class DocumentationTests
         PropertyInfo => 'P',
         _ => 'F',
     };
+
+    [GeneratedRegex("<inheritdoc cref=\"([^\"]+)\"")]
+    private static partial Regex Inherited();
 }

@@ -54,7 +54,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
         _recent = _start is null ? new CachedPage?[RecentPages] : null;
     }
 
-    /// <summary>The commit whose state is seen.</summary>
+    /// <summary>The commit whose state is seen. Any thread.</summary>
     public ulong Number => State.Transaction;
 
     internal BTreeStore Store { get; }
@@ -81,7 +81,7 @@ public abstract unsafe class BTreeTransaction : IDisposable
     /// Throws a <see cref="DiskFailedException"/> when a mapped page that the transaction may have handed out could not be read since: a
     /// span of it may have had zeros in it; and a <see cref="ReaderTooOldException"/> or an <see cref="ObjectDisposedException"/> when the transaction
     /// is over: what a span has may be another commit's. Whoever uses spans where they lie calls this after it has used them and before it
-    /// relies on them; what copies does it by itself, and so does each next use of the transaction.
+    /// relies on them; what copies does it by itself, and so does each next use of the transaction. One thread at a time.
     /// </summary>
     public void EnsureReadable() => CheckOpen();
 
@@ -95,7 +95,10 @@ public abstract unsafe class BTreeTransaction : IDisposable
     /// <summary>It reads from a map that cannot be relied on any more.</summary>
     internal bool IsUnreadable => Volatile.Read(ref *_broken) != 0;
 
-    /// <summary>The transaction is over: what it sees may change, and using it throws an <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>
+    /// The transaction is over: what it sees may change, and using it throws an <see cref="ObjectDisposedException"/>. A write
+    /// transaction that was not committed leaves nothing; one that was is durable. One thread at a time; a second call does nothing.
+    /// </summary>
     public void Dispose()
     {
         Dispose(disposing: true);

@@ -11,10 +11,10 @@ public sealed class ReadTransaction : BTreeTransaction
     internal ReadTransaction(BTreeStore store, CommittedState state, ReaderSlot slot)
         : base(store, state, slot) => Root = new Bucket(this, state.Meta.Root);
 
-    /// <summary>The outermost bucket.</summary>
+    /// <summary>The outermost bucket. One thread at a time.</summary>
     public Bucket Root { get; }
 
-    /// <summary>What was last committed with <see cref="WriteTransaction.UserData"/>.</summary>
+    /// <summary>What was last committed with <see cref="WriteTransaction.UserData"/>, and is durable. Any thread.</summary>
     public ReadOnlySpan<byte> UserData => State.Meta.User;
 
     /// <summary>Of the pages that are not free.</summary>

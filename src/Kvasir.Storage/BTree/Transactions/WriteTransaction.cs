@@ -34,10 +34,13 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
         Root = new WritableBucket(this, parent: null, name: [], state.Meta.Root);
     }
 
-    /// <summary>The outermost bucket.</summary>
+    /// <summary>The outermost bucket. One thread at a time; what is written there is durable when the transaction commits.</summary>
     public WritableBucket Root { get; }
 
-    /// <summary>A few bytes that go with the commit, for the store's user: 512 at most. They stay until they are set again.</summary>
+    /// <summary>
+    /// A few bytes that go with the commit, for the store's user: 512 at most. They stay until they are set again. One thread at a time; durable
+    /// when the transaction commits.
+    /// </summary>
     public ReadOnlySpan<byte> UserData
     {
         get => _user ?? State.Meta.User;
@@ -65,7 +68,7 @@ public sealed unsafe class WriteTransaction : BTreeTransaction
     /// Makes everything durable, then visible. <see cref="Files.DiskFullException"/>: nothing has happened.
     /// <see cref="Files.WritesStoppedException"/>: it may have, and the store takes no more writes until it is opened again.
     /// The transaction is over in any case. One that a callback was given is committed by who gave it:
-    /// <see cref="InvalidOperationException"/>, and so is its disposal.
+    /// <see cref="InvalidOperationException"/>, and so is its disposal. One thread at a time.
     /// </summary>
     public void Commit()
     {

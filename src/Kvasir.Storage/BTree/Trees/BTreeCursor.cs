@@ -8,7 +8,8 @@ namespace Kvasir.Storage.BTree.Trees;
 
 /// <summary>
 /// Goes through a bucket both ways. Spans are good until it moves. Beside writes of its own transaction it stays right: it
-/// knows the key that it stands on, goes on from there, and fails when the entry itself is asked for and gone.
+/// knows the key that it stands on, goes on from there, and fails when the entry itself is asked for and gone. For one thread at a time with its
+/// transaction; what it shows is as durable as what <see cref="Bucket.TryGet"/> does.
 /// </summary>
 public sealed unsafe class BTreeCursor
 {
@@ -58,10 +59,10 @@ public sealed unsafe class BTreeCursor
         _transaction.Register(this);
     }
 
-    /// <summary>Stands on an entry.</summary>
+    /// <summary>Stands on an entry. One thread at a time.</summary>
     public bool IsValid => _isValid;
 
-    /// <summary>The key, or the name of the bucket, that it stands on.</summary>
+    /// <summary>The key, or the name of the bucket, that it stands on. One thread at a time.</summary>
     public ReadOnlySpan<byte> Key
     {
         get
@@ -71,7 +72,7 @@ public sealed unsafe class BTreeCursor
         }
     }
 
-    /// <summary>The value of the entry; a bucket has none.</summary>
+    /// <summary>The value of the entry; a bucket has none. One thread at a time.</summary>
     public ReadOnlySpan<byte> Value
     {
         get
@@ -81,7 +82,7 @@ public sealed unsafe class BTreeCursor
         }
     }
 
-    /// <summary>Stands on a bucket, which is opened by <see cref="Bucket.FindBucket(ReadOnlySpan{byte})"/>.</summary>
+    /// <summary>Stands on a bucket, which is opened by <see cref="Bucket.FindBucket(ReadOnlySpan{byte})"/>. One thread at a time.</summary>
     public bool IsBucket
     {
         get
@@ -91,7 +92,7 @@ public sealed unsafe class BTreeCursor
         }
     }
 
-    /// <summary>When the entry goes; null for one that stays.</summary>
+    /// <summary>When the entry goes; null for one that stays. One thread at a time.</summary>
     public DateTimeOffset? ExpiresAt
     {
         get
@@ -101,19 +102,19 @@ public sealed unsafe class BTreeCursor
         }
     }
 
-    /// <summary>To the first entry; false when there is none, as of all that move.</summary>
+    /// <summary>To the first entry; false when there is none, as of all that move. One thread at a time.</summary>
     public bool SeekFirst() => Run(CursorMove.First, default);
 
-    /// <summary>To the last entry.</summary>
+    /// <summary>To the last entry. One thread at a time.</summary>
     public bool SeekLast() => Run(CursorMove.Last, default);
 
-    /// <summary>To the first entry that is not less than the key.</summary>
+    /// <summary>To the first entry that is not less than the key. One thread at a time.</summary>
     public bool Seek(ReadOnlySpan<byte> key) => Run(CursorMove.NotLess, key);
 
-    /// <summary>To the last entry that is not greater than the key.</summary>
+    /// <summary>To the last entry that is not greater than the key. One thread at a time.</summary>
     public bool SeekForPrevious(ReadOnlySpan<byte> key) => Run(CursorMove.NotGreater, key);
 
-    /// <summary>To the next entry; it must stand on one. Behind the last it stands nowhere.</summary>
+    /// <summary>To the next entry; it must stand on one. Behind the last it stands nowhere. One thread at a time.</summary>
     public bool Next()
     {
         if (!_isValid)
@@ -125,7 +126,7 @@ public sealed unsafe class BTreeCursor
         return Arrive(++_index < _count || ToNextLeaf(), isForward: true);
     }
 
-    /// <summary>To the entry before; it must stand on one. Before the first it stands nowhere.</summary>
+    /// <summary>To the entry before; it must stand on one. Before the first it stands nowhere. One thread at a time.</summary>
     public bool Previous()
     {
         if (!_isValid)

@@ -7,8 +7,8 @@ using Kvasir.Storage.Engines;
 namespace Kvasir.Storage.BTree.Trees;
 
 /// <summary>
-/// A sorted map of keys to values and to further buckets, as its transaction sees it. Keys order by unsigned bytes. For the
-/// thread of its transaction.
+/// A sorted map of keys to values and to further buckets, as its transaction sees it. Keys order by unsigned bytes. It belongs, as all buckets and
+/// cursors of its transaction do together, to one thread at a time.
 /// </summary>
 public unsafe class Bucket
 {
@@ -25,7 +25,7 @@ public unsafe class Bucket
     /// <summary>Counts the writes of the transaction to this bucket, so that cursors notice.</summary>
     internal long Writes { get; private protected set; }
 
-    /// <summary>Whether there is neither a key nor a bucket in it.</summary>
+    /// <summary>Whether there is neither a key nor a bucket in it. One thread at a time.</summary>
     public bool IsEmpty
     {
         get
@@ -36,7 +36,10 @@ public unsafe class Bucket
         }
     }
 
-    /// <summary>The value of a key, without a copy. A bucket is no value.</summary>
+    /// <summary>
+    /// The value of a key, without a copy. A bucket is no value. What is shown is durable, but for the transaction's own writes, which are so when it
+    /// commits. One thread at a time.
+    /// </summary>
     public bool TryGet(ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value)
     {
         BTreeTransaction transaction = Transaction;
@@ -66,7 +69,7 @@ public unsafe class Bucket
         return true;
     }
 
-    /// <summary>A copy of the value, or null.</summary>
+    /// <summary>A copy of the value, or null; as durable as what <see cref="TryGet"/> shows. One thread at a time.</summary>
     public byte[]? Get(ReadOnlySpan<byte> key)
     {
         if (!TryGet(key, out ReadOnlySpan<byte> value))
@@ -87,7 +90,7 @@ public unsafe class Bucket
         return text;
     }
 
-    /// <summary>Whether the key has a value.</summary>
+    /// <summary>Whether the key has a value. One thread at a time.</summary>
     public bool Contains(ReadOnlySpan<byte> key) => TryGet(key, out _);
 
     /// <inheritdoc cref="Contains(ReadOnlySpan{byte})"/>
@@ -97,7 +100,7 @@ public unsafe class Bucket
         return Contains(keyBytes.Span);
     }
 
-    /// <summary>When the key goes; null for one that stays, or is not there.</summary>
+    /// <summary>When the key goes; null for one that stays, or is not there. One thread at a time.</summary>
     public DateTimeOffset? ExpiresAt(ReadOnlySpan<byte> key)
     {
         Enter();
@@ -114,7 +117,7 @@ public unsafe class Bucket
         return ExpiresAt(keyBytes.Span);
     }
 
-    /// <summary>A bucket within this one; null where there is none.</summary>
+    /// <summary>A bucket within this one; null where there is none. One thread at a time.</summary>
     public virtual Bucket? FindBucket(ReadOnlySpan<byte> key) => FindRoot(key, out TreeRoot root) ? new Bucket(Transaction, root) : null;
 
     /// <inheritdoc cref="FindBucket(ReadOnlySpan{byte})"/>
@@ -124,7 +127,7 @@ public unsafe class Bucket
         return FindBucket(keyBytes.Span);
     }
 
-    /// <summary>Stands nowhere until it is sent somewhere.</summary>
+    /// <summary>Stands nowhere until it is sent somewhere. One thread at a time.</summary>
     public BTreeCursor OpenCursor()
     {
         Enter();

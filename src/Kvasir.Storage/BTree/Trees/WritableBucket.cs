@@ -6,7 +6,10 @@ using Kvasir.Storage.Engines;
 
 namespace Kvasir.Storage.BTree.Trees;
 
-/// <summary>A bucket in a write transaction.</summary>
+/// <summary>
+/// A bucket in a write transaction, for one thread at a time. What is written to it is durable when the transaction commits, and has not
+/// happened before.
+/// </summary>
 public sealed unsafe class WritableBucket : Bucket
 {
     private const int OverflowReferenceBytes = 8;
@@ -34,10 +37,13 @@ public sealed unsafe class WritableBucket : Bucket
         _stored = root;
     }
 
-    /// <summary>The longest key; longer ones are refused.</summary>
+    /// <summary>The longest key; longer ones are refused. Any thread.</summary>
     public int KeyBytesMax => _transaction.Layout.KeyBytesMax;
 
-    /// <summary>Sets the value of a key, which stays until it is deleted or put anew, whatever time to live it had. Neither span is kept.</summary>
+    /// <summary>
+    /// Sets the value of a key, which stays until it is deleted or put anew, whatever time to live it had. Neither span is kept. One thread at a
+    /// time; durable when the transaction commits.
+    /// </summary>
     public void Put(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value) => Put(key, value, expiresAtMs: 0);
 
     /// <inheritdoc cref="Put(ReadOnlySpan{byte}, ReadOnlySpan{byte})"/>
@@ -50,7 +56,7 @@ public sealed unsafe class WritableBucket : Bucket
 
     /// <summary>
     /// Sets the value of a key that goes by itself. From that time on it is not there for transactions that begin; its space is free soon after,
-    /// at a price of what has expired and not of what is there. Neither span is kept.
+    /// at a price of what has expired and not of what is there. Neither span is kept. One thread at a time; durable when the transaction commits.
     /// </summary>
     /// <param name="key">As of the other one.</param>
     /// <param name="value">As of the other one.</param>
@@ -65,7 +71,10 @@ public sealed unsafe class WritableBucket : Bucket
         Put(keyBytes.Span, valueBytes.Span, timeToLive);
     }
 
-    /// <summary>Gives a key another time to live, counted from the beginning of the transaction, or none with null. False when it has no value.</summary>
+    /// <summary>
+    /// Gives a key another time to live, counted from the beginning of the transaction, or none with null. False when it has no value. One thread
+    /// at a time; durable when the transaction commits.
+    /// </summary>
     public bool SetTimeToLive(ReadOnlySpan<byte> key, TimeSpan? timeToLive)
     {
         long expiresAtMs = timeToLive is { } time ? ExpiresAtMs(time) : 0;
@@ -132,7 +141,7 @@ public sealed unsafe class WritableBucket : Bucket
         return done;
     }
 
-    /// <summary>Takes a key and its value away; false when it has none.</summary>
+    /// <summary>Takes a key and its value away; false when it has none. One thread at a time; durable when the transaction commits.</summary>
     public bool Delete(ReadOnlySpan<byte> key)
     {
         Enter();
@@ -156,7 +165,7 @@ public sealed unsafe class WritableBucket : Bucket
 
     /// <summary>
     /// Takes away all entries in [start, end), buckets too; an empty end means unbounded. What lies in the range is let go of by
-    /// whole pages, which become free later.
+    /// whole pages, which become free later. One thread at a time; durable when the transaction commits.
     /// </summary>
     public void DeleteRange(ReadOnlySpan<byte> start, ReadOnlySpan<byte> end)
     {
@@ -175,7 +184,7 @@ public sealed unsafe class WritableBucket : Bucket
         EndChange(root);
     }
 
-    /// <summary>A bucket within this one, one object for each.</summary>
+    /// <summary>A bucket within this one, one object for each; null where there is none. One thread at a time.</summary>
     public override WritableBucket? FindBucket(ReadOnlySpan<byte> key)
     {
         byte[] name = key.ToArray();
@@ -197,7 +206,7 @@ public sealed unsafe class WritableBucket : Bucket
         return FindBucket(keyBytes.Span);
     }
 
-    /// <summary>The bucket of that name, made where there is none.</summary>
+    /// <summary>The bucket of that name, made where there is none. One thread at a time; durable when the transaction commits.</summary>
     public WritableBucket GetOrCreateBucket(ReadOnlySpan<byte> key)
     {
         CheckKey(key);
@@ -218,7 +227,7 @@ public sealed unsafe class WritableBucket : Bucket
 
     /// <summary>
     /// Deletes a bucket and all that is in it; false when there is none. Takes no time for what is in it: its pages become free
-    /// later.
+    /// later. One thread at a time; durable when the transaction commits.
     /// </summary>
     public bool DeleteBucket(ReadOnlySpan<byte> key)
     {
