@@ -34,5 +34,10 @@ internal sealed class SimulatedFile(SimulatedFileSystem owner, string path, Simu
 
     public IFileMap? Map(long length) => owner.Map(this, length);
 
-    public void Dispose() => _disposed = true;
+    public void Dispose()
+    {
+        if (!_disposed)
+            owner.NoteClosed();
+        _disposed = true;
+    }
 }

@@ -22,6 +22,7 @@ public sealed class SimulatedFileSystem : IFileSystem
     private readonly SortedSet<string> _folders = new(StringComparer.Ordinal);
     private readonly SortedSet<string> _locks = new(StringComparer.Ordinal);
     private bool _stopped;
+    private int _openFiles;
 
     public SimulatedFileSystem(SeededRandom random) => _random = random;
 
@@ -43,6 +44,9 @@ public sealed class SimulatedFileSystem : IFileSystem
 
     /// <summary>Successful syncs of files so far.</summary>
     public long SyncCount { get; private set; }
+
+    /// <summary>Those that nobody has disposed of.</summary>
+    public int OpenFiles => Volatile.Read(ref _openFiles);
 
     /// <summary>A digest of every operation so far: two runs of one seed must agree on it.</summary>
     public ulong Fingerprint { get; private set; }
@@ -134,14 +138,14 @@ public sealed class SimulatedFileSystem : IFileSystem
             bool create = mode == FileOpenMode.CreateNew;
             ThrowIf(Begin(create ? DiskOperationKind.Create : DiskOperationKind.Open, path), "open", path);
             if (!create)
-                return new SimulatedFile(this, path, Find(path), writable: mode == FileOpenMode.ReadWrite);
+                return NewFile(path, Find(path), isWritable: mode == FileOpenMode.ReadWrite);
             if (!_folders.Contains(FolderOf(path)))
                 throw new FileMissingException(FolderOf(path));
             if (_names.ContainsKey(path))
                 throw new DiskFailedException("open", path, "File exists");
             var inode = new SimulatedInode();
             AddName(new NameChange(path, Source: null, inode));
-            return new SimulatedFile(this, path, inode, writable: true);
+            return NewFile(path, inode, isWritable: true);
         }
     }
 
@@ -288,6 +292,8 @@ public sealed class SimulatedFileSystem : IFileSystem
         lock (_lock)
             return CapacityBytes - UsedBytes();
     }
+
+    internal void NoteClosed() => Interlocked.Decrement(ref _openFiles);
 
     internal int Read(SimulatedFile file, Span<byte> destination, long offset)
     {
@@ -436,6 +442,12 @@ public sealed class SimulatedFileSystem : IFileSystem
 
     private SimulatedInode Find(string path) =>
         _names.TryGetValue(path, out SimulatedInode? inode) ? inode : throw new FileMissingException(path);
+
+    private SimulatedFile NewFile(string path, SimulatedInode inode, bool isWritable)
+    {
+        Interlocked.Increment(ref _openFiles);
+        return new SimulatedFile(this, path, inode, isWritable);
+    }
 
     private void AddName(NameChange change)
     {

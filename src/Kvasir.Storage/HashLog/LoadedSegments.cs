@@ -30,8 +30,14 @@ internal sealed record LoadedSegments(KeyIndex Index, SegmentTable Table, Segmen
                 segments.Add(segment);
                 table.Add(segment, ulong.MaxValue);
                 byte[] hints = HintsOf(folder, environment.Files, state.Identity, segment);
-                Add(hints, segment, index, table);
-                ArrayPool<byte>.Shared.Return(hints);
+                try
+                {
+                    Add(hints, segment, index, table);
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(hints);
+                }
             }
         }
         catch

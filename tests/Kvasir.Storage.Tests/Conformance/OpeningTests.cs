@@ -1,4 +1,5 @@
 using Kvasir.Primitives;
+using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Store;
@@ -162,6 +163,44 @@ public sealed class OpeningTests
         Assert.True(refused >= 3, $"{refused} were refused");
         world.Reopen();
         Assert.Equal(content, world.All());
+    }
+
+    /// <summary>What it had by then it has given back: nobody else can.</summary>
+    [Theory, EveryEngine(Disks = [DiskKind.Simulated])]
+    public void AnOpeningThatTheDiskRefusesAnywhereLeavesNothingOpen(string engine, DiskKind disk)
+    {
+        using var world = new EngineWorld(engine, disk);
+        world.FillMixed();
+        SortedDictionary<string, string> content = world.All();
+        world.Close();
+        int refused = 0;
+        bool isRefused = true;
+        for (int passed = 0; isRefused; passed++)
+        {
+            SimulatedFileSystem files = world.Disk.Simulated!.Clone();
+            EngineEnvironment environment = world.Environment with { Files = files };
+            files.Faults.Add(new FaultRule(DiskFault.Failed) { Skip = passed, Times = 1 });
+            try
+            {
+                using IStorageEngine opened = world.UnderTest.Tiny.Open(world.Folder, environment);
+                isRefused = files.OperationCount > passed;
+                files.Faults.Clear();
+            }
+            catch (StorageException) when (files.OperationCount > passed)
+            {
+                refused++;
+            }
+
+            files.Faults.Clear();
+            world.Scheduler.RunAll();
+            Assert.True(files.OpenFiles == 0, $"{files.OpenFiles} files are open after operation {passed} was refused");
+            Assert.Equal(0, world.Memory.WriteBytes + world.Memory.CacheBytes + world.Memory.IndexBytes);
+            using (IStorageEngine again = world.UnderTest.Tiny.Open(world.Folder, environment))
+                Assert.Equal(content, All(again));
+            world.Scheduler.RunAll();
+        }
+
+        Assert.True(refused > 5, $"{refused} were refused");
     }
 
     [Theory, EveryEngine]

@@ -79,6 +79,12 @@ internal sealed class ManifestLog : IDisposable
                 current.Sync(SyncMode.Data);
             return new ManifestLog(files, folder, Load(files, folder, marked: true)) { _lastFileNumber = log._lastFileNumber };
         }
+        catch
+        {
+            // The new one may be open already: what was refused was the list of those before it.
+            log.Dispose();
+            throw;
+        }
 
         log.DeleteLeftovers(names);
         return log;

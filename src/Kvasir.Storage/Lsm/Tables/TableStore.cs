@@ -53,7 +53,7 @@ internal sealed partial class TableStore : ISortedStore
     private long _compactionBytesWritten;
     private bool _disposed;
 
-    private TableStore(string folder, EngineEnvironment environment, LsmOptions options, BlockCache blocks)
+    private TableStore(string folder, EngineEnvironment environment, LsmOptions options, BlockCache blocks, ManifestLog manifest)
     {
         _folder = folder;
         _files = environment.Files;
@@ -66,7 +66,7 @@ internal sealed partial class TableStore : ISortedStore
         _obsolete = new ObsoleteFiles(_files, folder, _tables, _scheduler);
         _compactionEnded = _scheduler.CreateWaitPoint();
         _pace = new WorkPace(_scheduler);
-        _manifest = ManifestLog.Open(_files, folder, environment.Owner);
+        _manifest = manifest;
         _current = BuildSet(_manifest.State);
         _targets = LevelTargets.Compute(_current, options);
         Refresh();
@@ -121,12 +121,15 @@ internal sealed partial class TableStore : ISortedStore
     {
         environment.Files.CreateFolder(folder);
         BlockCache blocks = BlockCache.Join(environment.Memory);
+        ManifestLog? manifest = null;
         try
         {
-            return new TableStore(folder, environment, options, blocks);
+            manifest = ManifestLog.Open(environment.Files, folder, environment.Owner);
+            return new TableStore(folder, environment, options, blocks, manifest);
         }
         catch
         {
+            manifest?.Dispose();
             blocks.Leave();
             throw;
         }
