@@ -51,9 +51,17 @@ public sealed class ClusterSimulation
             UncommittedEntriesMax = random.OneIn(2) ? 64 * 1024 : 20,
             QuiesceAfter = quiet.OneIn(4) ? TimeSpan.MaxValue : TimeSpan.FromMilliseconds(100 + quiet.Next(900)),
         };
+
+        // A transfer that is two entries is whole to everybody as long as both of them travel together: here each entry leaves when the one
+        // before it is there. What is half of something is then committed alone, for as long as a message takes, and seen, or left behind.
+        bool isOneByOne = options.HasBanks && quiet.OneIn(2);
+        if (isOneByOne)
+            settings = settings with { AppendBytesMax = 1, InflightMessagesMax = 1 };
         _dice = random.Fork();
         bool replacesSoon = options.Faults.HasFlag(ClusterFaults.Membership) && new SeededRandom(options.Seed).OneIn(2);
         _world = new ClusterWorld(random.NextUInt64(), options, settings) { DeadAfter = replacesSoon ? s_deadSoon : s_deadLate };
+        if (isOneByOne)
+            _world.Coverage.Add("seeds with entries one by one");
         _operator = new ClusterOperator(_world);
         for (int i = 1; i <= options.Nodes; i++)
             _world.Machines.Add(new NodeMachine(_world, new NodeId((ulong)i), isFounder: i == 1));
