@@ -29,6 +29,9 @@ public sealed class HistoryRecorder(int client, int clients, HistoryClock clock)
     /// <summary>The process that this client is now: the one that the next operation begins in.</summary>
     public int Process => _process;
 
+    /// <summary>An operation has begun and not ended.</summary>
+    public bool IsInside => _open is not null;
+
     /// <summary>Before the request leaves.</summary>
     public void Invoke(OperationKind operation, string key, HistoryValue value = default)
     {

@@ -57,4 +57,19 @@ public sealed class ClusterFaultTests : IDisposable
         Assert.Equal(JsonValueKind.Null, report.GetProperty("broken_promise").ValueKind);
         Assert.Contains("no such luck", outcome.Error, StringComparison.Ordinal);
     }
+
+    /// <summary>The tool again: its file has no room. The run ends with the reason, and what clients saw is judged all the same.</summary>
+    [Fact]
+    public async Task WhatClientsSawIsJudgedThoughItCannotBeWritten()
+    {
+        Outcome outcome = await KvasirProcess.RunLong(
+            TimeSpan.FromMinutes(8), "torture", "--nodes", "3", "--minutes", "0.05", "--clients", "4", "--faults", "none", "--json", "--history", "/dev/full",
+            "--data", _folder);
+        Assert.True(outcome.ExitCode == ExitCode.Usage, $"exit code {outcome.ExitCode}: {outcome.Output}{outcome.Error}");
+        JsonElement report = JsonDocument.Parse(outcome.Output).RootElement;
+        Assert.Equal("valid", report.GetProperty("verdict").GetString());
+        Assert.NotEqual(0, report.GetProperty("answered").GetInt64());
+        Assert.StartsWith("the history cannot be written: ", report.GetProperty("ended_early").GetString(), StringComparison.Ordinal);
+        Assert.Contains("the history cannot be written: ", outcome.Error, StringComparison.Ordinal);
+    }
 }

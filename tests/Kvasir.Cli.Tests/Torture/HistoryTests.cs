@@ -187,6 +187,68 @@ public sealed class HistoryTests
         Assert.Equal(Verdict.Valid, LinearizabilityChecker.Check(events, key => LaneOf(key) % 3 == (int)KeyKind.Counter ? KeyModel.Counter() : KeyModel.Plain()).Verdict);
     }
 
+    /// <summary>A full disk of this machine's says nothing of the cluster.</summary>
+    [Fact]
+    public void AHistoryThatCannotBeWrittenIsJudgedAndItIsSaid()
+    {
+        using FullWriter file = new();
+        Outcome outcome = Run(new FakeStore().Answer, file: file);
+        Assert.Equal("valid", outcome.Verdict);
+        Assert.Equal("the history cannot be written: no room", outcome.Defect);
+    }
+
+    [Fact]
+    public void AClientThatFailsEndsTheLoadAndWhatAllSawIsJudged()
+    {
+        // In the middle of an operation of one of them.
+        TimeThatFails time = new();
+        int fails = 0;
+        FakeStore store = new()
+        {
+            Instead = (_, _) =>
+            {
+                if (Interlocked.Exchange(ref fails, 0) == 1)
+                    time.FailsOnce();
+                return FakeStore.Verdict.Honest;
+            },
+        };
+        using ScriptedServer server = new(store.Answer);
+        using TestedLoad tested = new(server.Address, time, static key => (KeyKind)(LaneOf(key) % 3));
+        tested.Load.Start();
+        Processes.Tools.Until(() => tested.Load.Steps >= 500, "clients ask");
+        tested.Load.BeginNextPart();
+        Processes.Tools.Until(() => tested.Judge.Keys > 0, "the judge has read what was left");
+        Volatile.Write(ref fails, 1);
+        Processes.Tools.Until(() => tested.Load.Defect is not null, "one has failed");
+        tested.Load.Stop();
+        tested.Judge.Finish();
+        Assert.Equal("a client failed: the clock stands", tested.Load.Defect!.Message);
+        Assert.Null(tested.Judge.Defect);
+        Assert.Equal((Verdict.Valid, null), (tested.Judge.Verdict, tested.Judge.Explanation));
+        Assert.True(tested.Judge.Operations >= tested.Load.Steps && tested.Load.Steps >= 500, $"{tested.Judge.Operations} of {tested.Load.Steps}");
+        Assert.Equal(tested.Judge.Operations, tested.Judge.Answered + tested.Judge.InDoubt);
+        Assert.InRange(tested.Judge.InDoubt, 0, 1);
+    }
+
+    [Fact]
+    public void AJudgeThatFailsOverOnePartJudgesTheOthers()
+    {
+        using ScriptedServer server = new(new FakeStore().Answer);
+        int asked = 0;
+        using TestedLoad tested = new(server.Address, TimeProvider.System, key => ++asked == 2 ? throw new InvalidOperationException("lost my glasses") : (KeyKind)(LaneOf(key) % 3));
+        tested.Load.Start();
+        Processes.Tools.Until(() => tested.Load.Steps >= 500, "clients ask");
+        tested.Load.BeginNextPart();
+        Processes.Tools.Until(() => tested.Judge.Defect is not null, "the judge has failed");
+        long judgedLater = tested.Load.Steps;
+        Processes.Tools.Until(() => tested.Load.Steps >= judgedLater + 500, "clients ask on");
+        tested.Load.Stop();
+        tested.Judge.Finish();
+        Assert.Equal("the judge failed: lost my glasses", tested.Judge.Defect!.Message);
+        Assert.Equal((Verdict.Unknown, "a part of what clients saw is not judged: lost my glasses"), (tested.Judge.Verdict, tested.Judge.Explanation));
+        Assert.True(tested.Judge.Operations >= 500 && tested.Judge.Keys > 5, $"{tested.Judge.Operations} operations, {tested.Judge.Keys} keys");
+    }
+
     [Theory]
     [InlineData("TIMEOUT outcome unknown: the leader was lost", ErrorMeaning.Indeterminate)]
     [InlineData("IOERR the disk failed: the write's outcome is unknown until the server restarts. EIO", ErrorMeaning.Indeterminate)]
@@ -229,11 +291,52 @@ public sealed class HistoryTests
         string verdict = judge.Verdict switch { Verdict.Valid => "valid", Verdict.Invalid => "INVALID", _ => "unknown: " + judge.Explanation };
         return new Outcome(
             judge.Operations, judge.Answered, judge.Failed, judge.InDoubt, judge.Keys, judge.KeysReadAgain, verdict, judge.Explanation,
-            load.Clients.Select(c => c.BrokenPromise).FirstOrDefault(b => b is not null));
+            load.Clients.Select(c => c.BrokenPromise).FirstOrDefault(b => b is not null), judge.Defect?.Message);
     }
 
     private static int LaneOf(string key) => int.Parse(TortureLane.TagOf(key)[5..^1]);
 
     private sealed record Outcome(
-        long Operations, long Answered, long Failed, long InDoubt, int Keys, int KeysReadAgain, string Verdict, string? Explanation, string? Broken);
+        long Operations, long Answered, long Failed, long InDoubt, int Keys, int KeysReadAgain, string Verdict, string? Explanation, string? Broken, string? Defect);
+
+    /// <summary>Clients of one server, and their judge.</summary>
+    private sealed class TestedLoad : IDisposable
+    {
+        public TestedLoad(HostPort node, TimeProvider time, Func<string, KeyKind> kindOf)
+        {
+            TortureLane[] lanes = TortureLane.Make(6, operationsPerKey: 60);
+            SeededRandom random = new(1);
+            HistoryClock clock = new(time);
+            TimeSpan patience = TimeSpan.FromMinutes(1);
+            HistoryClient reader = new(Clients, Clients + 1, clock, [node], lanes, random.Fork(), patience);
+            Judge = new HistoryJudge(reader, kindOf, new AvailabilityMeter(LaneOf), file: null, HistoryFormat.Json, patience);
+            Load = new ClientLoad(Clients, clock, [node], lanes, random.Fork(), patience, (_, part) => Judge.Take(part));
+        }
+
+        public HistoryJudge Judge { get; }
+
+        public ClientLoad Load { get; }
+
+        public void Dispose()
+        {
+            Load.Dispose();
+            Judge.Dispose();
+        }
+    }
+
+    /// <summary>Once, whoever asks next is told nothing.</summary>
+    private sealed class TimeThatFails : TimeProvider
+    {
+        private int _fails;
+
+        public void FailsOnce() => Volatile.Write(ref _fails, 1);
+
+        public override long GetTimestamp() =>
+            Interlocked.Exchange(ref _fails, 0) == 1 ? throw new InvalidOperationException("the clock stands") : base.GetTimestamp();
+    }
+
+    private sealed class FullWriter : StringWriter
+    {
+        public override void Flush() => throw new IOException("no room");
+    }
 }

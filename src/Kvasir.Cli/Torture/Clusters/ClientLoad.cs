@@ -38,6 +38,9 @@ internal sealed class ClientLoad : IDisposable
 
     public IReadOnlyList<HistoryClient> Clients => _clients;
 
+    /// <summary>Why a client ended before it was told to, the first that did: then the others end, too. Null: none has.</summary>
+    public Exception? Defect => Volatile.Read(ref _defect);
+
     /// <summary>Operations begun so far.</summary>
     public long Steps => Interlocked.Read(ref _steps);
 
@@ -57,8 +60,10 @@ internal sealed class ClientLoad : IDisposable
         foreach (Thread thread in _threads)
             thread.Join();
 
-        if (_defect is not null)
-            throw new InvalidOperationException("a client failed: " + _defect.Message, _defect);
+        // One that failed did not come as far as others did.
+        foreach ((int part, List<HistoryRecorder> recorders) in _parts)
+            _partEnded(part, recorders);
+        _parts.Clear();
     }
 
     public void Dispose()
@@ -71,22 +76,35 @@ internal sealed class ClientLoad : IDisposable
     private void Run(HistoryClient client)
     {
         int part = 0;
-        try
+        OrEnd(() =>
         {
             while (!_stopped)
             {
-                for (int now = _part; part < now; part++)
-                    HandOver(part, client);
+                for (int now = _part; part < now;)
+                    HandOver(part++, client);
                 if (client.Step(part))
                     Interlocked.Increment(ref _steps);
             }
+        });
 
-            for (int last = _part; part <= last; part++)
-                HandOver(part, client);
+        // Of one that failed, too: what it saw until then is as true as what the others saw, and cannot be judged without it.
+        OrEnd(() =>
+        {
+            client.Leave();
+            for (int last = _part; part <= last;)
+                HandOver(part++, client);
+        });
+    }
+
+    private void OrEnd(Action action)
+    {
+        try
+        {
+            action();
         }
         catch (Exception e)
         {
-            Interlocked.CompareExchange(ref _defect, e, comparand: null);
+            Interlocked.CompareExchange(ref _defect, new InvalidOperationException("a client failed: " + e.Message, e), comparand: null);
             _stopped = true;
         }
     }

@@ -68,7 +68,7 @@ internal static class ClusterTorture
         try
         {
             long end = clock.NowNs + (options.Duration.Ticks * 100);
-            bool GoesOn() => clock.NowNs < end && !stop.IsCancellationRequested;
+            bool GoesOn() => clock.NowNs < end && !stop.IsCancellationRequested && load.Defect is null && judge.Defect is null;
             void Sleep(int milliseconds)
             {
                 long until = Environment.TickCount64 + milliseconds;
@@ -98,14 +98,16 @@ internal static class ClusterTorture
             failure = e;
         }
 
+        failure ??= load.Defect ?? judge.Defect;
         bool isComplete = broken is null && failure is null && !stop.IsCancellationRequested;
         cluster.HealLinks();
         if (!isComplete)
             judge.ReadNoMore();
         load.Stop();
         judge.Finish();
+        failure ??= load.Defect ?? judge.Defect;
         broken ??= load.Clients.Select(c => c.BrokenPromise).FirstOrDefault(b => b is not null);
-        if (isComplete && broken is null)
+        if (isComplete && broken is null && failure is null)
         {
             try
             {
@@ -115,6 +117,10 @@ internal static class ClusterTorture
             catch (BrokenPromiseException e)
             {
                 broken = e.Message;
+            }
+            catch (Exception e)
+            {
+                failure = e;
             }
         }
 
@@ -127,10 +133,12 @@ internal static class ClusterTorture
             broken ??= "a node did not stop cleanly at the end";
         TortureReport report = TortureReport.From(options, load, judge, meter, nemesis?.Done ?? new SortedDictionary<string, int>(StringComparer.Ordinal), broken, failure);
         Console.WriteLine(options.Json ? JsonSerializer.Serialize(report) : report.ToText());
-        bool isGood = broken is null && judge.Verdict == Verdict.Valid;
+        bool isBad = broken is not null || judge.Verdict == Verdict.Invalid;
+        bool isGood = !isBad && judge.Verdict == Verdict.Valid;
         if (!isGood || failure is not null)
         {
-            string why = broken ?? judge.Explanation ?? $"it ended early, and not by the cluster: {failure!.Message}";
+            string? early = failure is null ? null : $"it ended early, and not by the cluster: {failure.Message}";
+            string why = (isBad ? broken ?? judge.Explanation : early ?? judge.Explanation)!;
             Console.Error.WriteLine($"kvasir: seed {options.Seed}: {why}. The data is in {folder}{Environment.NewLine}{cluster.LastWords}");
             cluster.KeepSmallDisk();
         }
@@ -139,7 +147,7 @@ internal static class ClusterTorture
             Directory.Delete(folder, recursive: true);
         }
 
-        if (isGood && failure is not null)
+        if (!isBad && failure is not null)
             ExceptionDispatchInfo.Throw(failure);
         if (isGood)
             stop.ThrowIfCancellationRequested();

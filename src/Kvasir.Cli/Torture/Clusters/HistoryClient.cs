@@ -69,6 +69,13 @@ internal sealed class HistoryClient : IDisposable
         return finished;
     }
 
+    /// <summary>After an exception that nobody expected: what it was at may have happened.</summary>
+    public void Leave()
+    {
+        if (_recorder.IsInside)
+            _recorder.Info();
+    }
+
     /// <summary>One operation on one key; false when no node could be asked.</summary>
     public bool Step(int epoch)
     {

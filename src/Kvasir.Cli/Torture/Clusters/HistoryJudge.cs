@@ -15,12 +15,12 @@ internal sealed class HistoryJudge : IDisposable
     private readonly HistoryClient _reader;
     private readonly Func<string, KeyKind> _kindOf;
     private readonly AvailabilityMeter _meter;
-    private readonly TextWriter? _file;
     private readonly HistoryFormat _format;
     private readonly TimeSpan _patience;
     private readonly BlockingCollection<IReadOnlyList<HistoryRecorder>> _waiting = [];
     private readonly Dictionary<string, string?> _left = new(StringComparer.Ordinal);
     private readonly Thread _thread;
+    private TextWriter? _file;
     private Exception? _defect;
     private volatile bool _readsNoMore;
 
@@ -61,6 +61,9 @@ internal sealed class HistoryJudge : IDisposable
     /// <summary>Of the first key that cannot be; or why there is no verdict.</summary>
     public string? Explanation { get; private set; }
 
+    /// <summary>What it could not do, the first of it: a part that is not judged, or a history that is not written. The rest it does. Null: nothing.</summary>
+    public Exception? Defect => Volatile.Read(ref _defect);
+
     /// <summary>The cluster is gone, or will be: what is recorded is judged, and nobody is asked any more.</summary>
     public void ReadNoMore() => _readsNoMore = true;
 
@@ -72,8 +75,6 @@ internal sealed class HistoryJudge : IDisposable
     {
         _waiting.CompleteAdding();
         _thread.Join();
-        if (_defect is not null)
-            throw new InvalidOperationException("the judge failed: " + _defect.Message, _defect);
     }
 
     /// <summary>After all: reads what was left in old keys, which nobody has touched since.</summary>
@@ -102,14 +103,21 @@ internal sealed class HistoryJudge : IDisposable
 
     private void Run()
     {
-        try
+        foreach (IReadOnlyList<HistoryRecorder> part in _waiting.GetConsumingEnumerable())
         {
-            foreach (IReadOnlyList<HistoryRecorder> part in _waiting.GetConsumingEnumerable())
+            try
+            {
                 Judge(part);
-        }
-        catch (Exception e)
-        {
-            _defect = e;
+            }
+            catch (Exception e)
+            {
+                Miss(new InvalidOperationException("the judge failed: " + e.Message, e));
+                Unknown($"a part of what clients saw is not judged: {e.Message}");
+
+                // What was read of this part is nothing for the next.
+                _reader.Leave();
+                _reader.Hand();
+            }
         }
     }
 
@@ -125,12 +133,7 @@ internal sealed class HistoryJudge : IDisposable
         }
 
         List<HistoryEvent> events = HistoryRecorder.Merge([.. part, _reader.Hand()]);
-        if (_file is not null)
-        {
-            HistoryFiles.Write(_file, _format, events);
-            _file.Flush();
-        }
-
+        Write(events);
         Count(events);
         _meter.Take(events);
         CheckReport report = LinearizabilityChecker.Check(events, key => _kindOf(key) == KeyKind.Counter ? KeyModel.Counter() : KeyModel.Plain());
@@ -143,6 +146,23 @@ internal sealed class HistoryJudge : IDisposable
                 Unknown($"{key.Key}: {key.Bound}, after {key.Operations} operations, {key.Uncertain} in doubt");
             else if (key.Uncertain == 0 && read.TryGetValue(key.Key, out string? left))
                 _left[key.Key] = left;
+        }
+    }
+
+    private void Write(List<HistoryEvent> events)
+    {
+        if (_file is null)
+            return;
+        try
+        {
+            HistoryFiles.Write(_file, _format, events);
+            _file.Flush();
+        }
+        catch (IOException e)
+        {
+            // Half of a part is on the disk: what came behind it would be no history.
+            _file = null;
+            Miss(new IOException("the history cannot be written: " + e.Message, e));
         }
     }
 
@@ -167,6 +187,8 @@ internal sealed class HistoryJudge : IDisposable
     }
 
     private static string? TextOf(RespReply reply) => reply.Kind == Wire.Resp.RespReplyKind.Null ? null : reply.Text;
+
+    private void Miss(Exception defect) => Interlocked.CompareExchange(ref _defect, defect, comparand: null);
 
     private void Invalid(string why)
     {
