@@ -75,6 +75,8 @@ public sealed class CheckCommandTests : IDisposable
         Outcome first = (await KvasirProcess.Run("simulate", "raft", "--seed", "3", "--minutes", "0.1", "--history", file, "--json")).AssertSuccess();
         Outcome second = (await KvasirProcess.Run("simulate", "raft", "--seed", "3", "--minutes", "0.1", "--json")).AssertSuccess();
         Assert.Equal(Trace(first), Trace(second));
+        string text = (await KvasirProcess.Run("simulate", "raft", "--seed", "3", "--minutes", "0.1", "--members", "3")).AssertSuccess().Output;
+        Assert.Contains("1 seed from 3 on, 3 members, 0.1 minutes of their time, ", text, StringComparison.Ordinal);
         Assert.Contains("valid; ", (await KvasirProcess.Run("check", file)).AssertSuccess().Output, StringComparison.Ordinal);
         (await KvasirProcess.Run("simulate", "raft", "--faults", "fire")).AssertUsageError();
         (await KvasirProcess.Run("simulate", "raft", "--minutes", "none")).AssertUsageError();

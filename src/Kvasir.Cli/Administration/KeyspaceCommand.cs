@@ -106,7 +106,7 @@ internal static class KeyspaceCommand
         {
             Console.Error.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"warning: {name} promises {replicas} copies and the cluster has {nodes} {(nodes == 1 ? "node" : "nodes")}: {replicas - nodes} will be lacking until there are more"));
+                $"warning: {name} promises {replicas} copies and the cluster has {Counted.Of(nodes, "node")}: {replicas - nodes} will be lacking until there are more"));
         }
     }
 

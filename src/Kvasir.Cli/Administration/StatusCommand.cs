@@ -61,7 +61,9 @@ internal static class StatusCommand
 
     private static void WriteText(ClusterSurvey survey, IReadOnlyList<string> warnings, string? only, bool replicas)
     {
-        Console.WriteLine($"cluster {survey.First.Cluster ?? "-"}: {survey.Nodes.Count} nodes, {survey.First.Groups.Count} groups; "
+        // Those that have left are listed, since their numbers stand in logs; they are nodes of the cluster no more.
+        int nodes = survey.Nodes.Count(static n => n.Node.State is not "decommissioned");
+        Console.WriteLine($"cluster {survey.First.Cluster ?? "-"}: {Counted.Of(nodes, "node")}, {Counted.Of(survey.First.Groups.Count, "group")}; "
             + $"the directory is led by {(survey.First.DirectoryLeader == 0 ? "nobody" : $"node {survey.First.DirectoryLeader}")}");
         foreach (string warning in warnings)
             Console.WriteLine("WARNING: " + warning);

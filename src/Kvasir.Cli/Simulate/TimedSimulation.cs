@@ -90,7 +90,7 @@ internal sealed class TimedSimulation<TFaults>
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{count,14:N0}  {what}"));
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{_done} seeds from {_options.Seed} on, {_options.Population.Count} {_options.Population.Name}, {Minutes:N0} minutes of their time, "
+            $"{Counted.Of(_done, "seed")} from {_options.Seed} on, {Counted.Of(_options.Population.Count, _options.Population.Name.TrimEnd('s'))}, {Counted.Of(Minutes, "minute")} of their time, "
             + $"{_messages:N0} messages, {_entries:N0} entries committed, no promise broken; {_watch.Elapsed.TotalSeconds:F0} s; trace {_traceHash:x16}"));
     }
 

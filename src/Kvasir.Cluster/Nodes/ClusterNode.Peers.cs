@@ -24,13 +24,16 @@ public sealed partial class ClusterNode
         Learn(_remembered);
     }
 
-    /// <summary>Somebody has said where these are; it stands until the directory says otherwise.</summary>
+    /// <summary>
+    /// Somebody has said where these are; it stands until the directory says otherwise. Whoever was at this node's own address is not there any
+    /// more: its folder was emptied, and this node came of it, or all were given new addresses.
+    /// </summary>
     private void Learn(IReadOnlyList<NodeAddress> peers)
     {
         bool isNews = false;
         foreach (NodeAddress peer in peers)
         {
-            if (peer.Node == Self || peer.Node.IsNone || (_peers.TryGetValue(peer.Node, out string? known) && known == peer.PeerAddress))
+            if (peer.Node == Self || peer.Node.IsNone || peer.PeerAddress == _options.PeerAddress || (_peers.TryGetValue(peer.Node, out string? known) && known == peer.PeerAddress))
                 continue;
             _peers[peer.Node] = peer.PeerAddress;
             isNews = true;

@@ -28,6 +28,9 @@ internal sealed class FakeCluster : IDisposable
 
     public int LagMs { get; set; } = 2;
 
+    /// <summary>Nodes that were there once.</summary>
+    public HashSet<int> Decommissioned { get; } = [];
+
     public List<string> Problems { get; } = [];
 
     public string Port => _nodes[0].Port;
@@ -55,7 +58,7 @@ internal sealed class FakeCluster : IDisposable
         ("directory-leader", Number(2)),
         ("problems", List(Problems.Select(Text))),
         ("nodes", List(Enumerable.Range(1, 3).Select(i => Map(
-            ("id", Number(i)), ("state", Text("active")), ("reachable", Number(1)), ("resp", Text(_nodes[i - 1].Address.ToString())),
+            ("id", Number(i)), ("state", Text(Decommissioned.Contains(i) ? "decommissioned" : "active")), ("reachable", Number(1)), ("resp", Text(_nodes[i - 1].Address.ToString())),
             ("peer", Text($"127.0.0.1:{7000 + i}")), ("http", Text("")), ("locality", Text($"zone={(char)('a' + i)}")), ("of-a-later-version", Number(1)))))),
         ("keyspaces", List(Map(
             ("name", Text("db0")), ("engine", Text("lsm")), ("partitioning", Text("static")), ("shards", Number(2)), ("replication", Text("raft")),

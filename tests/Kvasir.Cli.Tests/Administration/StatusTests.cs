@@ -48,6 +48,15 @@ public sealed class StatusTests : IDisposable
     }
 
     [Fact]
+    public async Task NodesThatHaveLeftAreListedAndNotCounted()
+    {
+        _cluster.Decommissioned.UnionWith([1, 2]);
+        string output = (await Run("status")).AssertSuccess().Output;
+        Assert.Contains("cluster 4f2a: 1 node, 2 groups; ", output, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^2 +decommissioned ", output);
+    }
+
+    [Fact]
     public async Task WhatTheDirectoryFindsWrongIsSaidFirst()
     {
         _cluster.Problems.Add("node 2 has been silent for a while");

@@ -64,9 +64,10 @@ internal sealed class ClusterWorld
     public List<ClusterMember> Members { get; } = [];
 
     /// <summary>Another node: the first founds a cluster, others ask the first; nodes get their numbers in this order.</summary>
-    public ClusterMember Add()
+    /// <param name="at">Where it says that it is; null for where it is.</param>
+    public ClusterMember Add(PeerAddress? at = null)
     {
-        var member = new ClusterMember(this, new NodeId((ulong)Members.Count + 1));
+        var member = new ClusterMember(this, new NodeId((ulong)Members.Count + 1)) { Stated = at };
         Members.Add(member);
         member.Start();
         RunUntil(() => member.Node.Self == member.Id, $"node {member.Id} has its number");
@@ -225,6 +226,12 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     public SimulatedTransport Link { get; }
 
+    /// <summary>Where it says that it is, if elsewhere than it is.</summary>
+    public PeerAddress? Stated { get; init; }
+
+    /// <summary>Where it was ever told that others are.</summary>
+    public List<PeerAddress> Heard { get; } = [];
+
     public ClusterNode Node { get; private set; } = null!;
 
     public bool IsDown => Link.IsDown;
@@ -244,7 +251,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
         var options = new ClusterNodeOptions
         {
             Folder = "/data",
-            PeerAddress = Link.Address.ToString(),
+            PeerAddress = (Stated ?? Link.Address).ToString(),
             RespAddress = $"resp-{Id}:1",
             Seeds = Id.Value == 1 ? [] : [_world.Members[0].Link.Address],
             Engine = _world.Engines.Name,
@@ -407,6 +414,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
     void ITransport.SetPeers(IReadOnlyList<PeerAddress> peers)
     {
         _told = [.. peers.Select(p => p.Node)];
+        Heard.AddRange(peers);
         Link.SetPeers(peers);
     }
 

@@ -80,6 +80,20 @@ public sealed class CutOffTests
         Assert.Contains("was decommissioned", away.Node.Refused, StringComparison.Ordinal);
     }
 
+    /// <summary>It would find itself there, and warn of it.</summary>
+    [Fact]
+    public void WhoTakesTheAddressOfALostNodeDoesNotLookForThatOneThere()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(35);
+        ClusterMember lost = world.Members[2];
+        lost.Crash(CrashKind.LoseUnsynced);
+        Assert.Null(world.Ask((node, done) => node.Drain(lost.Id, done)));
+        ClusterMember successor = world.Add(at: lost.Link.Address);
+        world.RunUntil(() => successor.Node.View.Node(successor.Id)?.State == NodeState.Active, "it is one of the cluster's");
+        Assert.Contains(successor.Heard, p => p.Node == world.Members[0].Id);
+        Assert.DoesNotContain(successor.Heard, p => p.Node == lost.Id);
+    }
+
     private static void Ask(ClusterWorld world, Action<IClusterAdministration, Action<string?>> question)
     {
         string? answer = "";

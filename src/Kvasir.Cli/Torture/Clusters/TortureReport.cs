@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json.Serialization;
+using Kvasir.Cli.CommandLine;
 using Kvasir.Simulation.Checkers;
 
 namespace Kvasir.Cli.Torture.Clusters;
@@ -101,16 +102,17 @@ internal sealed record TortureReport
     public string ToText()
     {
         StringBuilder text = new();
-        text.AppendLine(CultureInfo.InvariantCulture, $"{Nodes} nodes, {Clients} clients, seed {Seed}: {Operations:N0} operations, {Answered:N0} answered, {Failed:N0} refused, {InDoubt:N0} in doubt");
+        text.AppendLine(CultureInfo.InvariantCulture, $"{Counted.Of(Nodes, "node")}, {Counted.Of(Clients, "client")}, seed {Seed}: {Counted.Of(Operations, "operation")}, {Answered:N0} answered, {Failed:N0} refused, {InDoubt:N0} in doubt");
         text.AppendLine("answered in each second:");
         for (int i = 0; i < BySecond.Count; i += SecondsInALine)
             text.AppendLine(CultureInfo.InvariantCulture, $"{i,6}  {string.Join(' ', BySecond.Skip(i).Take(SecondsInALine).Select(n => n.ToString(CultureInfo.InvariantCulture).PadLeft(6)))}");
         text.AppendLine(CultureInfo.InvariantCulture, $"a write succeeded in {SecondsWithAWrite} of {BySecond.Count} seconds; longest time without one {LongestSilenceMs:F0} ms");
         text.AppendLine("faults: " + Listed(Faults.Select(f => (f.Key, (long)f.Value))));
         text.AppendLine("errors that clients saw: " + Listed(Errors.Select(e => (e.Key, e.Value))));
+        string kills = LeaderKills == 1 ? "1 kill of a leader" : $"{LeaderKills} kills of leaders";
         text.AppendLine(GapMaxMs is null
-            ? $"{LeaderKills} kills of leaders"
-            : string.Create(CultureInfo.InvariantCulture, $"{LeaderKills} kills of leaders: writes stood still for {GapMedianMs:F0} ms in the median, {GapMaxMs:F0} ms at most{(Unrecovered > 0 ? $", {Unrecovered} times until the end" : "")}"));
+            ? kills
+            : string.Create(CultureInfo.InvariantCulture, $"{kills}: writes stood still for {GapMedianMs:F0} ms in the median, {GapMaxMs:F0} ms at most{(Unrecovered > 0 ? $", {Unrecovered} times until the end" : "")}"));
         text.Append(CultureInfo.InvariantCulture, $"verdict: {Verdict}; {Keys:N0} keys judged, {KeysReadAgain:N0} read again at the end");
         if (BrokenPromise is not null)
             text.AppendLine().Append(CultureInfo.InvariantCulture, $"BROKEN: {BrokenPromise}");
