@@ -14,32 +14,51 @@ internal static class KeyspaceRules
     public const int ReplicasMax = 7;
     public const string SystemName = "system";
 
-    private static readonly Choice<string>[] s_engines = [new("lsm", "lsm"), new("log", "log"), new("btree", "btree")];
+    private static readonly Choice<string>[] s_engines =
+        [new("lsm", "lsm", Places.All), new("log", "log", Places.All), new("btree", "btree", Places.All)];
 
     private static readonly Choice<KeyspacePartitioning>[] s_partitionings =
-        [new("range", KeyspacePartitioning.Range), new("static", KeyspacePartitioning.Static), new("ring", KeyspacePartitioning.Ring)];
+    [
+        new("range", KeyspacePartitioning.Range, Places.None), new("static", KeyspacePartitioning.Static, Places.All),
+        new("ring", KeyspacePartitioning.Ring, Places.None),
+    ];
 
     private static readonly Choice<KeyspaceReplication>[] s_replications =
-        [new("raft", KeyspaceReplication.Raft), new("quorum", KeyspaceReplication.Quorum), new("multileader", KeyspaceReplication.MultiLeader)];
+    [
+        new("raft", KeyspaceReplication.Raft, Places.All), new("quorum", KeyspaceReplication.Quorum, Places.None),
+        new("multileader", KeyspaceReplication.MultiLeader, Places.None),
+    ];
 
     private static readonly Choice<KeyspaceConflicts>[] s_conflicts =
     [
-        new("none", KeyspaceConflicts.None), new("lww", KeyspaceConflicts.LastWriteWins),
-        new("siblings", KeyspaceConflicts.Siblings), new("crdt", KeyspaceConflicts.Crdt),
+        new("none", KeyspaceConflicts.None, Places.All), new("lww", KeyspaceConflicts.LastWriteWins, Places.None),
+        new("siblings", KeyspaceConflicts.Siblings, Places.None), new("crdt", KeyspaceConflicts.Crdt, Places.None),
     ];
 
     private static readonly Choice<Durability>[] s_durabilities =
-        [new("sync", Durability.Sync), new("interval", Durability.Interval), new("none", Durability.None)];
+    [
+        new("sync", Durability.Sync, Places.All), new("interval", Durability.Interval, Places.Alone), new("none", Durability.None, Places.Alone),
+    ];
+
+    /// <summary>Where a choice can be had by now.</summary>
+    [Flags]
+    private enum Places
+    {
+        None = 0,
+        Cluster = 1,
+        Alone = 2,
+        All = 3,
+    }
 
     public static string NameOfDatabase(int database) => "db" + database.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Why there can be no such keyspace, or null.</summary>
     public static string? Refusal(KeyspaceRequest request) =>
-        OfName(request.Name) ?? OfWords(request, ["sync"]) ?? OfCombination(request) ?? RefusalOfNumbers(request) ?? NotYet(request);
+        OfName(request.Name) ?? OfWords(request, Places.Cluster) ?? OfCombination(request) ?? RefusalOfNumbers(request) ?? NotYet(request);
 
     /// <summary>The same on a node that is alone: it has one copy of one shard, and every durability.</summary>
     public static string? RefusalAlone(KeyspaceRequest request) =>
-        OfName(request.Name) ?? OfWords(request, ["sync", "interval", "none"]) ?? request switch
+        OfName(request.Name) ?? OfWords(request, Places.Alone) ?? request switch
         {
             { Partitioning: "range", Engine: "log" } => OfCombination(request),
             { Partitioning: not "static" } => $"a node that is alone has all keys in one place: partitioning static, not {request.Partitioning}",
@@ -79,14 +98,14 @@ internal static class KeyspaceRules
     }
 
     // Of the words that there will be, only those are named that can be had.
-    private static string? OfWords(KeyspaceRequest request, ReadOnlySpan<string> durabilities) =>
+    private static string? OfWords(KeyspaceRequest request, Places place) =>
         UnknownEngine(request.Engine)
-        ?? Unknown(s_partitionings, "partitioning", request.Partitioning, ["static"])
-        ?? Unknown(s_replications, "replication", request.Replication, ["raft"])
-        ?? Unknown(s_conflicts, "rule for conflicts", request.Conflicts, ["none"])
-        ?? Unknown(s_durabilities, "durability", request.Durability, durabilities);
+        ?? Unknown(s_partitionings, "partitioning", request.Partitioning, place)
+        ?? Unknown(s_replications, "replication", request.Replication, place)
+        ?? Unknown(s_conflicts, "rule for conflicts", request.Conflicts, place)
+        ?? Unknown(s_durabilities, "durability", request.Durability, place);
 
-    private static string? UnknownEngine(string engine) => Unknown(s_engines, "engine", engine, ["lsm", "log", "btree"]);
+    private static string? UnknownEngine(string engine) => Unknown(s_engines, "engine", engine, Places.All);
 
     /// <summary>With what does not exist yet of it said, too: whoever mends one choice should not meet the next refusal.</summary>
     private static string? OfCombination(KeyspaceRequest request) =>
@@ -140,15 +159,16 @@ internal static class KeyspaceRules
         return request.Partitioning == "range" ? "partitioning range is not there yet: static is" : null;
     }
 
-    private static string? Unknown<T>(Choice<T>[] choices, string what, string asked, ReadOnlySpan<string> there)
+    private static string? Unknown<T>(Choice<T>[] choices, string what, string asked, Places place)
     {
         if (choices.Any(c => c.Word == asked))
             return null;
-        string others = there.Length == 1 ? "" : string.Join(", ", there[..^1].ToArray()) + " or ";
+        string[] there = [.. choices.Where(c => (c.There & place) != 0).Select(static c => c.Word)];
+        string others = there.Length == 1 ? "" : string.Join(", ", there[..^1]) + " or ";
         return $"there is no {what} '{asked}': it is {others}{there[^1]}";
     }
 
     private static T Of<T>(Choice<T>[] choices, string word) => choices.Single(c => c.Word == word).Meaning;
 
-    private readonly record struct Choice<T>(string Word, T Meaning);
+    private readonly record struct Choice<T>(string Word, T Meaning, Places There);
 }

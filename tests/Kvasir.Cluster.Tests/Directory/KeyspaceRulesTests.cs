@@ -72,6 +72,19 @@ public sealed class KeyspaceRulesTests
     }
 
     [Theory]
+    [InlineData("engine rocks", "there is no engine 'rocks': it is lsm, log or btree", false)]
+    [InlineData("partitioning hash", "there is no partitioning 'hash': it is static", false)]
+    [InlineData("replication paxos", "there is no replication 'paxos': it is raft", false)]
+    [InlineData("conflicts first", "there is no rule for conflicts 'first': it is none", false)]
+    [InlineData("durability maybe", "there is no durability 'maybe': it is sync", false)]
+    [InlineData("durability maybe", "there is no durability 'maybe': it is sync, interval or none", true)]
+    public void WordsThatCanBeHadAreListedOnce(string words, string refusal, bool isAlone)
+    {
+        Assert.True(KeyspaceRequest.TryParse("users", words.Split(' '), out KeyspaceRequest? request, out _));
+        Assert.Equal(refusal, isAlone ? KeyspaceRules.RefusalAlone(request) : KeyspaceRules.Refusal(request));
+    }
+
+    [Theory]
     [InlineData("users", "")]
     [InlineData("a", "engine lsm partitioning static shards 16 replication raft replicas 3 durability sync conflicts none")]
     [InlineData("a-b_9", "SHARDS 1024 Replicas 7")]
