@@ -80,6 +80,9 @@ public sealed class WriteAdmissionTests
     [InlineData("GETEX", "expires", "PERSIST")]
     [InlineData("SETBIT", "long", "1", "1")]
     [InlineData("BITFIELD", "long", "SET", "u8", "0", "1")]
+    [InlineData("SETBIT", "short", "7488", "1")]
+    [InlineData("BITFIELD", "short", "SET", "u8", "7488", "1")]
+    [InlineData("BITFIELD", "short", "INCRBY", "u8", "#936", "1")]
     [InlineData("SETRANGE", "long", "1", "x")]
     [InlineData("SETRANGE", "short", "950", "x")]
     [InlineData("APPEND", "long", "x")]
@@ -102,7 +105,10 @@ public sealed class WriteAdmissionTests
         Assert.False(client.IsClosed);
         Assert.Equal(TooLong("db0"), client.Execute("SET short " + new string('v', 937)));
 
-        // Nothing has changed, and what makes it fit runs.
+        // Nothing has changed, all of it is read, and what makes it fit runs.
+        Assert.Equal(":1\r\n", client.Execute("GETBIT long 7998"));
+        Assert.Equal("*1\r\n:118\r\n", client.Execute("BITFIELD long GET u8 #999"));
+        Assert.Equal("-ERR bit offset is not an integer or out of range\r\n", client.Execute("SETBIT short 4294967296000 1"));
         Assert.Equal($"*5\r\n$1000\r\n{value}\r\n$1000\r\n{value}\r\n$1\r\nv\r\n$-1\r\n$-1\r\n", client.Execute("MGET long expires short to other"));
         Assert.Equal(":-1\r\n", client.Execute("TTL long"));
         Assert.Equal(":100\r\n", client.Execute("TTL expires"));

@@ -15,7 +15,7 @@ internal static class BitCommands
 
     public static void SetBit(CommandContext context)
     {
-        if (!BitOffset.TryArgument(context, 2, out long offset))
+        if (!BitOffset.TryArgument(context, 2, writes: true, out long offset))
             return;
         const string Error = "ERR bit is not an integer or out of range";
         if (!NumberText.TryArgument(context, 3, out long bit, Error))
@@ -51,7 +51,7 @@ internal static class BitCommands
 
     public static void GetBit(CommandContext context)
     {
-        if (!BitOffset.TryArgument(context, 2, out long offset))
+        if (!BitOffset.TryArgument(context, 2, writes: false, out long offset))
             return;
         if (!KeyAccess.TryReadString(context, context.Argument(1), out _))
             return;

@@ -53,7 +53,7 @@ internal static class BitFieldCommand
 
             BitFieldAction action = ActionOf(context.Argument(i));
             _ = BitFieldType.TryParse(context.Argument(i + 1), out BitFieldType type);
-            _ = BitOffset.TryArgument(context, i + 2, out long offset, type.Bits);
+            _ = BitOffset.TryArgument(context, i + 2, writes: action != BitFieldAction.Get, out long offset, type.Bits);
             if (action == BitFieldAction.Get)
             {
                 context.Reply.Integer(type.Read(bytes, offset));
@@ -116,7 +116,7 @@ internal static class BitFieldCommand
                 return false;
             }
 
-            if (!BitOffset.TryArgument(context, i + 2, out long offset, type.Bits))
+            if (!BitOffset.TryArgument(context, i + 2, writes: !isGet, out long offset, type.Bits))
                 return false;
             if (!isGet)
             {
