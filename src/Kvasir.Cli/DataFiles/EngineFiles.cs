@@ -22,7 +22,7 @@ internal sealed record EngineFiles(
     ];
 
     public delegate IReadOnlyList<DamageFinding> Verifier(
-        IFileSystem files, string folder, Action<string, long>? progress, bool mustExist, EngineOwner owner);
+        IFileSystem files, string folder, Action<string, long>? progress, bool mustExist, EngineOwner owner, List<DamageFinding>? findings);
 
     /// <summary>The engine whose files lie in the folder; null where there are none of any.</summary>
     public static EngineFiles? Of(IFileSystem files, string folder) =>

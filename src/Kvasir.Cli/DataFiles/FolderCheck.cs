@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Primitives;
@@ -17,11 +18,23 @@ namespace Kvasir.Cli.DataFiles;
 /// </summary>
 internal sealed class FolderCheck(IFileSystem files, Action<string, long> progress)
 {
-    private readonly List<DamageFinding> _findings = [];
-    private readonly HashSet<string> _unread = new(StringComparer.Ordinal);
+    // Looked at from another thread when the check is given up.
+    private readonly ConcurrentQueue<DamageFinding> _findings = [];
+    private readonly ConcurrentDictionary<string, bool> _unread = new(StringComparer.Ordinal);
 
     /// <summary>The folder cannot be written and has no lock: it was checked without.</summary>
     public bool IsUnlocked { get; private set; }
+
+    /// <summary>All that is found by now; from any thread.</summary>
+    public IReadOnlyList<DamageFinding> Findings
+    {
+        get
+        {
+            // What cannot be read holds nothing of the log: that is told by what is wrong with it.
+            DamageFinding[] all = [.. _findings];
+            return [.. all.Where(f => !_unread.ContainsKey(f.Path) || !Array.Exists(all, o => o.Path.StartsWith(f.Path + "/", StringComparison.Ordinal)))];
+        }
+    }
 
     public IReadOnlyList<DamageFinding> Run(string folder)
     {
@@ -30,9 +43,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         else
             CheckFolder(folder);
 
-        // What cannot be read holds nothing of the log: that is told by what is wrong with it.
-        _findings.RemoveAll(f => _unread.Contains(f.Path) && _findings.Exists(o => o.Path.StartsWith(f.Path + "/", StringComparison.Ordinal)));
-        return _findings;
+        return Findings;
     }
 
     /// <summary>One file that a program has as a B+tree store.</summary>
@@ -40,7 +51,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         using IDisposable? locked = Lock(BTreeStore.LockPath(path), path);
         IsUnlocked |= locked is null;
-        _findings.AddRange(BTreeVerifier.Verify(files, path));
+        Add(BTreeVerifier.Verify(files, path));
         progress(path, LengthOf(path));
     }
 
@@ -96,12 +107,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             if (files.FileExists(table))
                 progress(table, LengthOf(table));
             TellOfFlushed(folder);
-            _findings.AddRange(NodeInspector.VerifyFlushed(files, folder, FlushedPosition));
+            Add(NodeInspector.VerifyFlushed(files, folder, FlushedPosition));
             CheckJournal(NodeInspector.JournalFolder(folder), NodeInspector.ExpectedJournal(files, folder, FlushedPosition));
         }
         catch (StorageException e)
         {
-            _findings.Add(Finding(e, identity));
+            _findings.Enqueue(Finding(e, identity));
             CheckJournal(NodeInspector.JournalFolder(folder), new JournalOptions());
         }
 
@@ -132,7 +143,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         LogPosition position = EngineFiles.Of(files, engine)?.FlushedPosition(files, engine) ?? LogPosition.Zero;
         if (position == LogPosition.Zero)
-            _unread.Add(engine);
+            _unread[engine] = true;
         return position;
     }
 
@@ -145,12 +156,12 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         try
         {
             foreach (JournalFinding finding in ClusterInspector.VerifyJournal(files, folder, FlushedPosition, out needed))
-                _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
+                _findings.Enqueue(new DamageFinding(finding.File, finding.Offset, finding.Detail));
             TellOfSegments(journal);
         }
         catch (StorageException e)
         {
-            _findings.Add(Finding(e, journal));
+            _findings.Enqueue(Finding(e, journal));
         }
 
         foreach (string replica in needed)
@@ -167,7 +178,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         }
         catch (StorageException e)
         {
-            _findings.Add(Finding(e, path));
+            _findings.Enqueue(Finding(e, path));
         }
     }
 
@@ -185,18 +196,18 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
             }
 
             if (StoreInspector.FindMissingFile(files, folder) is { } gone)
-                _findings.Add(gone);
+                _findings.Enqueue(gone);
             TellOfFlushed(folder);
             LogPosition flushed = FlushedPosition(folder + "/engine");
             if (files.FileExists(identity) && StoreInspector.FindMissing(files, folder, flushed) is { } missing)
-                _findings.Add(missing);
+                _findings.Enqueue(missing);
             CheckJournal(folder + "/journal", files.FileExists(identity)
                 ? StoreInspector.ExpectedJournal(files, folder, flushed)
                 : new JournalOptions());
         }
         catch (StorageException e)
         {
-            _findings.Add(Finding(e, identity));
+            _findings.Enqueue(Finding(e, identity));
         }
 
         CheckEngine(folder + "/engine", mustExist: true, kind: kind);
@@ -207,7 +218,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
         if (!files.FolderExists(folder) && !expected.MustExist)
             return;
         foreach (JournalFinding finding in JournalVerifier.Verify(files, folder, expected))
-            _findings.Add(new DamageFinding(finding.File, finding.Offset, finding.Detail));
+            _findings.Enqueue(new DamageFinding(finding.File, finding.Offset, finding.Detail));
         TellOfSegments(folder);
     }
 
@@ -246,7 +257,7 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         if (EngineFiles.Named(name) is { } kind)
             return kind;
-        _findings.Add(new DamageFinding(identity, 0, $"there is no engine '{name}'"));
+        _findings.Enqueue(new DamageFinding(identity, 0, $"there is no engine '{name}'"));
         return null;
     }
 
@@ -255,9 +266,35 @@ internal sealed class FolderCheck(IFileSystem files, Action<string, long> progre
     {
         kind ??= EngineFiles.Of(files, folder);
         if (kind is not null && files.FolderExists(folder))
-            _findings.AddRange(kind.Verify(files, folder, progress, mustExist, owner));
+            VerifyEngine(folder, kind, mustExist, owner);
         else if (mustExist)
-            _findings.Add(new DamageFinding(folder, 0, files.FolderExists(folder) ? EngineFiles.NoneIn(folder) : "the folder is missing"));
+            _findings.Enqueue(new DamageFinding(folder, 0, files.FolderExists(folder) ? EngineFiles.NoneIn(folder) : "the folder is missing"));
+    }
+
+    /// <summary>What is found of each file is there as soon as the file is done: a large engine takes its time.</summary>
+    private void VerifyEngine(string folder, EngineFiles kind, bool mustExist, EngineOwner owner)
+    {
+        List<DamageFinding> found = [];
+        int told = 0;
+        void Tell()
+        {
+            while (told < found.Count)
+                _findings.Enqueue(found[told++]);
+        }
+
+        kind.Verify(
+            files, folder, (path, length) =>
+            {
+                Tell();
+                progress(path, length);
+            }, mustExist, owner, found);
+        Tell();
+    }
+
+    private void Add(IReadOnlyList<DamageFinding> findings)
+    {
+        foreach (DamageFinding finding in findings)
+            _findings.Enqueue(finding);
     }
 
     private static DamageFinding Finding(StorageException e, string path) => e is CorruptionException { Path: not null } damage

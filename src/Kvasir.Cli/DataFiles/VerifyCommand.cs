@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.Json;
 using Kvasir.Cli.CommandLine;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Machine;
@@ -25,54 +24,52 @@ internal static class VerifyCommand
 
     private static int Run(string folder, bool json, CancellationToken cancellation)
     {
+        bool shown = !json && !Console.IsErrorRedirected;
+        void Progress(string path, int files, long bytes)
+        {
+            if (shown)
+                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r\e[K{files} files, {bytes >> 20} MiB  {Path.GetFileName(path)}"));
+        }
+
+        return Run(folder, Progress, report =>
+        {
+            if (shown)
+                Console.Error.Write("\r\e[K");
+            if (report.IsUnlocked)
+                Console.Error.WriteLine($"{folder} cannot be written and has no LOCK: checked without one. Nobody may have written to it meanwhile.");
+            if (json)
+                report.WriteJson(Console.OpenStandardOutput());
+            else
+                Console.Out.WriteLine(report.ToText());
+        }, cancellation);
+    }
+
+    /// <param name="folder">What is checked.</param>
+    /// <param name="progress">Hears of each file, how many there were, and the bytes of all.</param>
+    /// <param name="write">Hears what was found; where the check is interrupted, what was found until then, if anything was.</param>
+    /// <param name="cancellation">Interrupts it.</param>
+    internal static int Run(string folder, Action<string, int, long> progress, Action<VerifyReport> write, CancellationToken cancellation)
+    {
         int fileCount = 0;
         long bytes = 0;
-        bool shown = !json && !Console.IsErrorRedirected;
-        void Progress(string path, long length)
+        var check = new FolderCheck(new PosixFileSystem(), (path, length) =>
         {
+            progress(path, ++fileCount, bytes += length);
             cancellation.ThrowIfCancellationRequested();
-            fileCount++;
-            bytes += length;
-            if (shown)
-                Console.Error.Write(string.Create(CultureInfo.InvariantCulture, $"\r\e[K{fileCount} files, {bytes >> 20} MiB  {Path.GetFileName(path)}"));
-        }
-
-        var check = new FolderCheck(new PosixFileSystem(), Progress);
-        IReadOnlyList<DamageFinding> findings = AbandonableWork.Run(() => check.Run(folder), cancellation);
-        if (shown)
-            Console.Error.Write("\r\e[K");
-        if (check.IsUnlocked)
-            Console.Error.WriteLine($"{folder} cannot be written and has no LOCK: checked without one. Nobody may have written to it meanwhile.");
-        if (json)
+        });
+        VerifyReport Report(IReadOnlyList<DamageFinding> damage, bool isComplete) => new(fileCount, bytes, damage, check.IsUnlocked, isComplete);
+        try
         {
-            using var writer = new Utf8JsonWriter(Console.OpenStandardOutput(), new JsonWriterOptions { Indented = true });
-            writer.WriteStartObject();
-            writer.WriteBoolean("sound", findings.Count == 0);
-            writer.WriteNumber("files", fileCount);
-            writer.WriteNumber("bytes", bytes);
-            writer.WriteStartArray("damage");
-            foreach (DamageFinding finding in findings)
-            {
-                writer.WriteStartObject();
-                writer.WriteString("file", finding.Path);
-                writer.WriteNumber("offset", finding.Offset);
-                writer.WriteString("detail", finding.Detail);
-                writer.WriteEndObject();
-            }
-
-            writer.WriteEndArray();
-            writer.WriteEndObject();
-            writer.Flush();
-            Console.Out.Write("\n");
+            IReadOnlyList<DamageFinding> damage = AbandonableWork.Run(() => check.Run(folder), cancellation);
+            write(Report(damage, isComplete: true));
+            return damage.Count == 0 ? ExitCode.Success : ExitCode.Negative;
         }
-        else
+        catch (OperationCanceledException)
         {
-            foreach (DamageFinding finding in findings)
-                Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{finding.Path}: offset {finding.Offset}: {finding.Detail}"));
-            Console.Out.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{fileCount} files, {bytes:N0} bytes: {(findings.Count == 0 ? "sound" : $"{findings.Count} damaged places")}"));
+            // Nobody knows of the rest; but a damaged place is damaged whatever the rest is, and it may have taken hours to find.
+            if (check.Findings is { Count: > 0 } found)
+                write(Report(found, isComplete: false));
+            throw;
         }
-
-        return findings.Count == 0 ? ExitCode.Success : ExitCode.Negative;
     }
 }

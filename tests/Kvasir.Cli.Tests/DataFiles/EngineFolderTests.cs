@@ -153,6 +153,47 @@ public sealed class EngineFolderTests : IDisposable
         Assert.Contains("key key, value value", told, StringComparison.Ordinal);
     }
 
+    /// <summary>Of the file before, in the middle of an engine; and nothing is said of what nobody has read.</summary>
+    [Fact]
+    public void WhatAnInterruptedCheckHadFoundIsTold()
+    {
+        Make("lsm");
+        Make("lsm");
+        string[] tables = [.. Directory.GetFiles(EngineFolder, "*.sst").Order(StringComparer.Ordinal)];
+        Assert.True(tables.Length > 1);
+        foreach (string table in tables)
+        {
+            using FileStream file = File.OpenWrite(table);
+            file.SetLength(file.Length / 2);
+        }
+
+        using var stop = new CancellationTokenSource();
+        VerifyReport? told = null;
+        string? read = null;
+        Assert.ThrowsAny<OperationCanceledException>(() => VerifyCommand.Run(
+            Store,
+            (path, _, _) =>
+            {
+                if (!path.EndsWith(".sst", StringComparison.Ordinal))
+                    return;
+                read = path;
+                stop.Cancel();
+            },
+            report => told = report, stop.Token));
+        DamageFinding finding = Assert.Single(told!.Damage);
+        Assert.Equal(read, finding.Path);
+        Assert.False(told.IsComplete);
+        Assert.EndsWith(": 1 damaged place, and the rest was not read", told.ToText(), StringComparison.Ordinal);
+        using MemoryStream json = new();
+        told.WriteJson(json);
+        Assert.Contains("\"complete\": false", Encoding.UTF8.GetString(json.ToArray()), StringComparison.Ordinal);
+
+        // Where nothing was found, nothing is said: it is not sound.
+        told = null;
+        Assert.ThrowsAny<OperationCanceledException>(() => VerifyCommand.Run(Store, (_, _, _) => stop.Cancel(), report => told = report, stop.Token));
+        Assert.Null(told);
+    }
+
     private static IReadOnlyList<DamageFinding> Verify(string folder) => new FolderCheck(new PosixFileSystem(), static (_, _) => { }).Run(folder);
 
     /// <summary>Enough for some pages, with a long value and one that expires, all of it in the engine's files.</summary>

@@ -22,14 +22,21 @@ public static class TreeVerifier
     /// <summary>
     /// All damage found; empty when all is well. <paramref name="progress"/> hears of the file when it was checked, with its bytes. Without
     /// <paramref name="mustExist"/> the folder may be one whose first opening was not completed. A folder that says that it is another's
-    /// than <paramref name="owner"/>'s is damage, too.
+    /// than <paramref name="owner"/>'s is damage, too. What is found is added to <paramref name="findings"/>, where there are some.
     /// </summary>
     public static IReadOnlyList<DamageFinding> Verify(
-        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true, EngineOwner owner = default)
+        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true, EngineOwner owner = default,
+        List<DamageFinding>? findings = null)
     {
+        findings ??= [];
         string path = SortedTree.PathIn(folder);
         if (!files.FileExists(path))
-            return mustExist ? [new DamageFinding(path, 0, $"{path} is missing")] : [];
+        {
+            if (mustExist)
+                findings.Add(new DamageFinding(path, 0, $"{path} is missing"));
+            return findings;
+        }
+
         DamageFinding? stranger = null;
         IReadOnlyList<DamageFinding> pages = BTreeVerifier.Verify(files, path, user =>
         {
@@ -41,8 +48,11 @@ public static class TreeVerifier
                 stranger = new DamageFinding(path, 0, $"the tree is {mark.Owner}, and stands in the place of {owner}");
             return (kind, _, value) => FaultOf(kind, value, mark);
         });
+        if (stranger is not null)
+            findings.Add(stranger);
+        findings.AddRange(pages);
         progress?.Invoke(path, LengthOf(files, path));
-        return stranger is null ? pages : [stranger, .. pages];
+        return findings;
     }
 
     /// <summary>Up to where the tree holds the log; zero where it cannot be read.</summary>

@@ -19,12 +19,14 @@ public static class TableVerifier
     /// <summary>
     /// All damage found; empty when all is well. <paramref name="progress"/> hears of each file that was checked, with
     /// its bytes. Without <paramref name="mustExist"/> the folder may be one whose first opening was not completed. A folder
-    /// that says that it is another's than <paramref name="owner"/>'s is damage, too.
+    /// that says that it is another's than <paramref name="owner"/>'s is damage, too. What
+    /// is found of a file is in <paramref name="findings"/> when <paramref name="progress"/> hears of it.
     /// </summary>
     public static IReadOnlyList<DamageFinding> Verify(
-        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true, EngineOwner owner = default)
+        IFileSystem files, string folder, Action<string, long>? progress = null, bool mustExist = true, EngineOwner owner = default,
+        List<DamageFinding>? findings = null)
     {
-        var findings = new List<DamageFinding>();
+        findings ??= [];
         ManifestState state;
         string current = TableFiles.Join(folder, TableFiles.CurrentName);
         try
