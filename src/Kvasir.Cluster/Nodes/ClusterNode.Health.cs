@@ -22,13 +22,14 @@ public sealed partial class ClusterNode
         if (View.Cluster is null)
             return;
         GroupHost host = _host!;
-        SortedDictionary<NodeId, TimeSpan> heard = HeardOf();
         TimeSpan since = host.Now() - s_silenceMax;
+        SortedDictionary<NodeId, TimeSpan> heard = HeardOf(since);
         _stoppedCopies.Forget(host.Now());
         var health = DirectoryHealth.Of(
             View, node => node != Self && (!_reachable.ContainsKey(node) || (heard.TryGetValue(node, out TimeSpan at) && at < since)),
-            (group, member) => _stoppedCopies.IsStopped(group, member) || (host.TryFind(group, out RaftGroup? own) && own.IsOut && own.Member.Id == member),
-            (group, member) => GroupMember.NodeOf(member) == Self && _unopened.ContainsKey(group) && !host.TryFind(group, out _));
+            IsStopped,
+            (group, member) => !IsStopped(group, member)
+                && (host.TryFind(group, out RaftGroup? own) ? IsUnheard(own, member, since) : GroupMember.NodeOf(member) == Self && _unopened.ContainsKey(group)));
         DirectoryHealth? before = _health;
         Volatile.Write(ref _health, health);
         if (before is null ? health.IsWhole : (before.Word, before.NodesLost, before.NodesActive) == (health.Word, health.NodesLost, health.NodesActive))
@@ -38,8 +39,21 @@ public sealed partial class ClusterNode
             : $"the cluster is {health.Word}: {string.Join("; ", health.Problems)}");
     }
 
-    /// <summary>When the leaders here last heard of others: a connection outlives a process that hangs.</summary>
-    private SortedDictionary<NodeId, TimeSpan> HeardOf()
+    private bool IsStopped(GroupId group, MemberId member) =>
+        _stoppedCopies.IsStopped(group, member) || (_host!.TryFind(group, out RaftGroup? own) && own.IsOut && own.Member.Id == member);
+
+    /// <summary>
+    /// Nothing is heard of a copy, for longer than its node may be silent: where that one is heard of, it has not opened the copy. Only the shard's
+    /// leader can tell, and only while it is awake; it does not go quiet before it has heard of all whose nodes are there.
+    /// </summary>
+    private static bool IsUnheard(RaftGroup group, MemberId member, TimeSpan since) =>
+        group.IsServing && !group.Member.IsQuiesced && group.TryFollower(member, out FollowerStatus status) && status.HeardAt < since;
+
+    /// <summary>
+    /// When the leaders here last heard of others: a connection outlives a process that hangs. A copy that has never answered its leader may not have
+    /// been opened, and one that is stopped answers nobody: that says nothing of its node.
+    /// </summary>
+    private SortedDictionary<NodeId, TimeSpan> HeardOf(TimeSpan since)
     {
         SortedDictionary<NodeId, TimeSpan> heard = [];
         foreach (RaftGroup group in _host!.Groups)
@@ -48,8 +62,11 @@ public sealed partial class ClusterNode
                 continue;
             foreach (MemberId member in group.Configuration.Members)
             {
+                if (!group.TryFollower(member, out FollowerStatus status)
+                    || (status.HeardAt < since && (status.MatchIndex == LogIndex.Zero || IsStopped(group.Id, member))))
+                    continue;
                 NodeId node = GroupMember.NodeOf(member);
-                if (group.TryFollower(member, out FollowerStatus status) && (!heard.TryGetValue(node, out TimeSpan at) || at < status.HeardAt))
+                if (!heard.TryGetValue(node, out TimeSpan at) || at < status.HeardAt)
                     heard[node] = status.HeardAt;
             }
         }

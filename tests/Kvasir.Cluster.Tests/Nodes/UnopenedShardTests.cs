@@ -28,9 +28,19 @@ public sealed class UnopenedShardTests
         string said = Assert.Single(full.Announced, a => a.Contains("cannot be opened", StringComparison.Ordinal));
         Assert.StartsWith($"shard {next} ", said, StringComparison.Ordinal);
         Assert.Equal(1, ((IClusterTopology)full.Node).Health?.ShardsUnderReplicated);
+
+        // Its leader misses it, too, and goes on doing so: the shard does not sleep without it.
+        ClusterMember leader = Assert.Single(world.Members[..2], m => m.Group(next).IsServing);
+        for (int i = 0; i < 3; i++)
+        {
+            DirectoryHealth? health = ((IClusterTopology)leader.Node).Health;
+            Assert.Equal((1, 0), (health?.ShardsUnderReplicated, health?.NodesLost));
+            world.Run(TimeSpan.FromSeconds(2));
+        }
+
         full.Disk.Faults.Clear();
         world.RunUntil(() => full.Node.Host!.TryFind(next, out _) && world.IsWhole(), "it is opened when there is room");
-        world.RunUntil(() => ((IClusterTopology)full.Node).Health?.Word == "ok", "it has all copies");
+        world.RunUntil(() => world.Members.TrueForAll(m => ((IClusterTopology)m.Node).Health?.Word == "ok"), "it has all copies, and all say so");
     }
 
     private static void Create(ClusterWorld world, string name) =>
