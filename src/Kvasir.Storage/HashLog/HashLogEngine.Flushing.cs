@@ -393,16 +393,9 @@ internal sealed unsafe partial class HashLogEngine
         Check.That(!Location.IsMemory(below), "what lies below is let go before");
         if (record->Home == Location.None)
         {
-            // It was dead when it was flushed, or nothing had to be deleted. What a snapshot sees of the key is found by way of the index.
+            // It was dead when it was flushed, or nothing had to be deleted.
             if (below == Location.None && isNewest)
-            {
-                below = _oldVersions.Newest(token, record->Check);
-                if (below != Location.None)
-                    _oldVersions.Move(token, below, Location.None);
-            }
-
-            if (below == Location.None && isNewest)
-                held.Remove(token, record->Check);
+                LeadToOld(held, there, token, record->Check);
             else
                 Volatile.Write(ref *there, below);
             return;
@@ -411,6 +404,37 @@ internal sealed unsafe partial class HashLogEngine
         if (below != Location.None && oldestSnapshot < record->Sequence)
             _oldVersions.Add(token, record->Check, below, record->Sequence);
         Volatile.Write(ref *there, record->Home);
+    }
+
+    /// <summary>
+    /// Of a key that nothing is left of but what snapshots see: that is found by way of the index. A deletion of a range, kept for as long,
+    /// hides it from all others.
+    /// </summary>
+    private void LeadToOld(in KeyIndex.HeldShard held, ulong* there, ulong token, uint check)
+    {
+        // What a snapshot sees that is there now is in an open segment; it stays open for this.
+        int ticket = _epoch.Enter();
+        ulong old = _oldVersions.Newest(token, check);
+        ulong supersededBy = old == Location.None ? 0 : _oldVersions.SupersededAt(token, old) ?? 0;
+        bool isSeen = _snapshots.AnyBefore(supersededBy);
+        if (isSeen)
+        {
+            // In this order: it may have been noted as dead, and a merge that goes by notes looks for snapshots, then whether it may.
+            _table[old].IgnoreNoted();
+            isSeen = _snapshots.AnyBefore(supersededBy);
+        }
+
+        if (isSeen)
+        {
+            _oldVersions.Move(token, old, Location.None);
+            Volatile.Write(ref *there, old);
+        }
+        else
+        {
+            held.Remove(token, check);
+        }
+
+        _epoch.Leave(ticket);
     }
 
     /// <summary>Deletions of ranges that nothing is left below.</summary>

@@ -338,8 +338,9 @@ internal sealed unsafe partial class HashLogEngine
         {
             if (*at == move.From)
             {
+                // What superseded it was dead when it was flushed, and memory has let go of it since.
                 if (to == Location.None && at == there)
-                    held.Remove(move.Token, move.Check);
+                    LeadToOld(held, there, move.Token, move.Check);
                 else
                     Volatile.Write(ref *at, to);
                 if (!isNewest && to != Location.None)

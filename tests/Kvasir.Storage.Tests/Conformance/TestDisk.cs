@@ -83,8 +83,8 @@ internal sealed class TestDisk : IDisposable
         return copy;
     }
 
-    // Who opened and closed one would take the lock from whoever of this process has it.
-    private static bool IsLock(string path) => path.EndsWith("/LOCK", StringComparison.Ordinal) || path.EndsWith(".lock", StringComparison.Ordinal);
+    /// <summary>Nothing that anybody reads is in one. Who opened and closed it would take the lock from whoever of this process has it.</summary>
+    public static bool IsLock(string path) => path.EndsWith("/LOCK", StringComparison.Ordinal) || path.EndsWith(".lock", StringComparison.Ordinal);
 
     public void Dispose()
     {

@@ -60,7 +60,9 @@ internal sealed class LogMerge(
             int partBytes = (int)Math.Clamp(PartBytesTotal / inputs.Count, PartBytesMin, PartBytesMax);
             for (int i = 0; i < inputs.Count; i++)
             {
-                var head = new MergeInput(inputs[i], partBytes, IsUnwatched ? dead[i] : null);
+                // Asked after the snapshots were: whoever led the index to one that was noted saw a snapshot after saying so.
+                bool goesByNotes = IsUnwatched && !inputs[i].IgnoresNoted;
+                var head = new MergeInput(inputs[i], partBytes, goesByNotes ? dead[i] : null);
                 if (head.MoveNext())
                     _heads.Add(head);
             }

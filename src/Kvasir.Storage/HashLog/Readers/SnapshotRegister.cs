@@ -43,6 +43,13 @@ internal sealed class SnapshotRegister
         }
     }
 
+    /// <summary>Whether there is one that does not see what has this number.</summary>
+    public bool AnyBefore(ulong sequence)
+    {
+        lock (_lock)
+            return _sequences.Count > 0 && _sequences[0] < sequence;
+    }
+
     /// <summary>Ascending, with repetitions.</summary>
     public ulong[] Sequences()
     {

@@ -18,6 +18,7 @@ internal sealed class SegmentFile : IDisposable
     private long _deadBytes;
     private long _deadEntries;
     private DeadRecords? _dead;
+    private bool _ignoresNoted;
 
     private SegmentFile(SegmentHandles handles, string path, ulong identity, SegmentFacts facts)
     {
@@ -164,6 +165,12 @@ internal sealed class SegmentFile : IDisposable
         Volatile.Read(ref _dead)?.CopyTo(marks);
         return marks;
     }
+
+    /// <summary>The index may lead to one of those that were noted: a merge has to look for each.</summary>
+    public bool IgnoresNoted => Volatile.Read(ref _ignoresNoted);
+
+    /// <summary>From now on, <see cref="IgnoresNoted"/>.</summary>
+    public void IgnoreNoted() => Volatile.Write(ref _ignoresNoted, true);
 
     public void Dispose()
     {
