@@ -3,6 +3,7 @@ using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Nodes;
 
@@ -33,6 +34,9 @@ public interface ILoneNode
 
     /// <inheritdoc cref="KvasirNode.SetDurability"/>
     void SetDurability(Durability durability);
+
+    /// <inheritdoc cref="KvasirNode.Files"/>
+    IFileSystem Files { get; }
 
     /// <inheritdoc cref="KvasirNode.Checkpoint"/>
     void Checkpoint(string folder);

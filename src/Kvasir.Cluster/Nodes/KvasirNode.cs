@@ -34,7 +34,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     private readonly MemoryBudget _memory;
     private readonly JournalLog _log;
     private readonly NodeUpkeep _upkeep;
-    private readonly IDisposable _folderLock;
+    private readonly HeldFolder _folder;
     private readonly SpaceReserve _reserve;
     private ILogListener? _listener;
     private NodeIdentity _identity;
@@ -63,19 +63,19 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     private int _discardsPending;
     private bool _disposed;
 
-    private KvasirNode(NodeOptions options, NodeEnvironment environment, IDisposable folderLock, NodeIdentity identity)
+    private KvasirNode(NodeOptions options, NodeEnvironment environment, HeldFolder folder, NodeIdentity identity)
     {
         _options = options;
-        _environment = environment;
-        _folderLock = folderLock;
+        _environment = environment with { Files = folder };
+        _folder = folder;
         _identity = identity;
         _memory = new MemoryBudget(options.MemoryBytes);
         Conversions = new ConversionMeter(environment.Scheduler.Time);
         _log = new JournalLog(OnDurable, OnFailed);
         Mailbox = new ReplicaMailbox();
         _databases = [];
-        _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.ReserveBytes);
-        _upkeep = new NodeUpkeep(this, options, environment.Files, environment.Scheduler, _log, _reserve);
+        _reserve = new SpaceReserve(folder, options.Folder + "/" + SpaceReserve.Name, options.ReserveBytes);
+        _upkeep = new NodeUpkeep(this, options, folder, environment.Scheduler, _log, _reserve);
     }
 
     /// <summary>Drawn when the folder was made; never changes.</summary>
@@ -110,22 +110,25 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     /// <summary>Why writes are refused now, or null.</summary>
     public WriteRefusal? Refusal => _log.Refusal;
 
+    /// <summary>The folder's disk, for as long as it is the folder that was opened: what writes there writes through it.</summary>
+    public IFileSystem Files => _folder;
+
+    public string? LookForFolder() => _folder.LookForIdentity() ? null : _folder.Loss;
+
     /// <summary>The wrapped journal's bytes, for metrics.</summary>
     public long JournalBytes => _log.RetainedBytes;
 
     /// <summary>Opens the folder's node, or makes a new one. Throws <see cref="StorageException"/>s that say what is wrong.</summary>
     public static KvasirNode Open(NodeOptions options, NodeEnvironment environment)
     {
-        IFileSystem files = environment.Files;
-        files.CreateFolder(options.Folder);
-        IDisposable folderLock = files.Lock(options.Folder + "/LOCK");
+        HeldFolder files = HeldFolder.Take(environment.Files, options.Folder);
         KvasirNode? node = null;
         try
         {
             if (files.FileExists(options.Folder + "/" + ClusterFile.Name))
                 throw new StorageException($"{options.Folder} is the folder of a node of a cluster: start it with its peer address");
             NodeIdentity identity = IdentityFile.ReadOrCreate(files, options.Folder, new SeededRandom(environment.Seed).NextUInt64());
-            node = new KvasirNode(options, environment, folderLock, identity);
+            node = new KvasirNode(options, environment, files, identity);
             node.OpenStorageOnAnyDisk();
             node.RecordWhatWasMade();
             node.BeginToTellOfFlushed();
@@ -141,7 +144,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
                 journal?.Dispose();
             }
 
-            folderLock.Dispose();
+            files.Dispose();
             throw;
         }
     }
@@ -247,7 +250,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
         StorageException? failure;
         lock (_filesLock)
             failure = CloseStorage();
-        _folderLock.Dispose();
+        _folder.Dispose();
         if (failure is not null)
             throw failure;
     }

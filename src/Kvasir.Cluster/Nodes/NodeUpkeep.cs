@@ -31,11 +31,10 @@ internal sealed class NodeUpkeep : IBackgroundJob
     private readonly KvasirNode _node;
     private readonly IScheduler _scheduler;
     private readonly JournalLog _log;
-    private readonly IFileSystem _files;
+    private readonly HeldFolder _folder;
     private readonly SpaceReserve _reserve;
     private readonly IWaitPoint _idle;
     private readonly WriteRoom _room;
-    private readonly string _identityPath;
     private volatile NodeOptions _options;
     private volatile bool _syncsByInterval;
     private ITimer? _timer;
@@ -51,25 +50,21 @@ internal sealed class NodeUpkeep : IBackgroundJob
     // 1 while somebody waits for memory, until engines were told.
     private int _roomIsWanted;
 
-    // For good: what is put there later need not be what this process has open.
-    private bool _folderIsLost;
-
     private int _rounds;
 
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
 
-    public NodeUpkeep(KvasirNode node, NodeOptions options, IFileSystem files, IScheduler scheduler, JournalLog log, SpaceReserve reserve)
+    public NodeUpkeep(KvasirNode node, NodeOptions options, HeldFolder folder, IScheduler scheduler, JournalLog log, SpaceReserve reserve)
     {
         _reserve = reserve;
         _node = node;
         _options = options;
-        _files = files;
+        _folder = folder;
         _scheduler = scheduler;
         _log = log;
         _idle = scheduler.CreateWaitPoint();
         _room = new WriteRoom(node.Memory);
-        _identityPath = options.Folder + "/" + IdentityFile.Name;
         _lastSync = scheduler.Time.GetTimestamp();
     }
 
@@ -111,18 +106,26 @@ internal sealed class NodeUpkeep : IBackgroundJob
         try
         {
             Unawaited();
-            if (Interlocked.Exchange(ref _roomIsWanted, 0) != 0)
+            bool isHere = _folder.Look();
+            if (isHere && Interlocked.Exchange(ref _roomIsWanted, 0) != 0)
                 BoundMemory();
 
             // Less than a round by a margin: a timer's tick that comes a little early is not to be lost.
             if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round * 0.9)
                 return;
             _lastRound = _scheduler.Time.GetTimestamp();
-            if (LooksForFolder())
+            if (isHere && _folder.LookForIdentity())
+            {
                 Resume(_log.Refusal);
-            TrimJournal();
-            BoundMemory();
-            _node.RemoveDropped();
+                TrimJournal();
+                BoundMemory();
+                _node.RemoveDropped();
+            }
+            else
+            {
+                RefuseWithoutFolder();
+            }
+
             if (++_rounds % RoundsOfMemory == 0)
                 _node.Memory.Spares.Rest();
         }
@@ -175,27 +178,13 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     /// <summary>
     /// A folder that was moved or removed takes writes as before, through the files that are open, and a restart would have
-    /// none of them: refused instead. False when that is so.
+    /// none of them: refused instead, for good, since what is put there later need not be what this process has open. Flushes
+    /// and compactions rest, too.
     /// </summary>
-    private bool LooksForFolder()
+    private void RefuseWithoutFolder()
     {
-        if (_folderIsLost)
-            return false;
-        try
-        {
-            if (_files.FileExists(_identityPath))
-                return true;
-        }
-        catch (StorageException)
-        {
-            // A disk that cannot tell has not lost anything yet.
-            return true;
-        }
-
-        _folderIsLost = true;
-        _log.Refuse(new WriteRefusal(
-            "IOERR", $"the data folder {_options.Folder} is not there any more: writes are refused and reads go on as far as they can; put it back, then restart"));
-        return false;
+        if (_log.Refusal is not { Code: "IOERR" })
+            _log.Refuse(new WriteRefusal("IOERR", $"{_folder.Loss}: writes are refused and reads go on as far as they can; put it back, then restart"));
     }
 
     private void Resume(WriteRefusal? refusal)

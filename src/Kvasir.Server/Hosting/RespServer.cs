@@ -36,7 +36,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         if (node.Alone is { } alone)
         {
             State.ReloadNode = () => Reload(alone, lost);
-            State.Snapshotter = new CheckpointKeeper(files, NodeInspector.CheckpointsFolder(options.DataFolder), alone.Checkpoint, node.Time, _logger);
+            State.Snapshotter = new CheckpointKeeper(alone.Files, NodeInspector.CheckpointsFolder(options.DataFolder), alone.Checkpoint, node.Time, _logger);
         }
 
         if (node.Clustered is { } clustered)

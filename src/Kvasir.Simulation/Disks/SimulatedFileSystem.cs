@@ -273,7 +273,7 @@ public sealed class SimulatedFileSystem : IFileSystem
         }
     }
 
-    public IDisposable Lock(string path)
+    public IFileLock Lock(string path)
     {
         path = Normalize(path);
         lock (_lock)
@@ -283,7 +283,7 @@ public sealed class SimulatedFileSystem : IFileSystem
                 AddName(new NameChange(path, Source: null, new SimulatedInode()));
             if (!_locks.Add(path))
                 throw new FolderInUseException($"{path} is locked by another store");
-            return new HeldLock(this, path);
+            return new HeldLock(this, path, _names[path]);
         }
     }
 
@@ -500,8 +500,17 @@ public sealed class SimulatedFileSystem : IFileSystem
         }
     }
 
-    private sealed class HeldLock(SimulatedFileSystem owner, string path) : IDisposable
+    private sealed class HeldLock(SimulatedFileSystem owner, string path, SimulatedInode inode) : IFileLock
     {
+        public bool IsInPlace
+        {
+            get
+            {
+                lock (owner._lock)
+                    return owner._names.TryGetValue(path, out SimulatedInode? found) && found == inode;
+            }
+        }
+
         public void Dispose()
         {
             lock (owner._lock)

@@ -51,7 +51,7 @@ public interface IFileSystem
     /// Takes the exclusive lock that lies at <paramref name="path"/> until disposed or until the process dies.
     /// Held by another: <see cref="FolderInUseException"/>.
     /// </summary>
-    IDisposable Lock(string path);
+    IFileLock Lock(string path);
 
     /// <summary>
     /// As <see cref="Lock"/>, for those who only read, and also where the folder cannot be written: a lock that lies there is
@@ -61,6 +61,16 @@ public interface IFileSystem
 
     /// <summary>Bytes that an ordinary user may still write on the disk of this folder.</summary>
     long FreeBytes(string folder);
+}
+
+/// <summary>A lock that is held until it is disposed. Thread-safe, but not beside its disposal.</summary>
+public interface IFileLock : IDisposable
+{
+    /// <summary>
+    /// The file that was locked still lies at its path: nobody moved it, removed it, or put another in its place. True, too, where the
+    /// disk cannot tell.
+    /// </summary>
+    bool IsInPlace { get; }
 }
 
 public enum FileOpenMode

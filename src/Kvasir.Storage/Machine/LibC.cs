@@ -128,6 +128,22 @@ internal static partial class LibC
     [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Access(string path, int mode);
 
+    public const int AtWorkingFolder = -100;
+
+    /// <summary>AT_EMPTY_PATH: of the open file itself.</summary>
+    public const int OfOpenFile = 0x1000;
+
+    /// <summary>STATX_INO.</summary>
+    public const uint InodeWanted = 0x100;
+
+    /// <summary>struct statx, which is the same everywhere.</summary>
+    public const int StatusBytes = 256;
+    public const int StatusInode = 32;
+    public const int StatusDevice = 136;
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static unsafe partial int Status(int folder, string path, int flags, uint wanted, byte* status);
+
     [LibraryImport("libc", EntryPoint = "unlink", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Unlink(string path);
 

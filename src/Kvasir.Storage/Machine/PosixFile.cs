@@ -5,7 +5,7 @@ using Kvasir.Storage.Files;
 namespace Kvasir.Storage.Machine;
 
 /// <summary>An open file of the machine.</summary>
-internal sealed class PosixFile : IFile
+internal sealed class PosixFile : IFile, IFileLock
 {
     private readonly Descriptor _descriptor;
 
@@ -138,7 +138,32 @@ internal sealed class PosixFile : IFile
         return null;
     }
 
+    public bool IsInPlace
+    {
+        get
+        {
+            using DescriptorUse use = new(_descriptor);
+            return IdentityOf(use.Number, "", LibC.OfOpenFile) is not { } opened
+                || (IdentityOf(LibC.AtWorkingFolder, Path, flags: 0) is { } found
+                    ? found == opened
+                    : Marshal.GetLastPInvokeError() is not (LibC.NoEntry or LibC.NotADirectory));
+        }
+    }
+
     public void Dispose() => _descriptor.Dispose();
+
+    // While a file is open its inode's number is nobody else's.
+    private static unsafe (ulong Inode, ulong Device)? IdentityOf(int folder, string path, int flags)
+    {
+        byte* status = stackalloc byte[LibC.StatusBytes];
+        while (LibC.Status(folder, path, flags, LibC.InodeWanted, status) != 0)
+        {
+            if (!PosixErrors.WasInterrupted())
+                return null;
+        }
+
+        return (*(ulong*)(status + LibC.StatusInode), *(ulong*)(status + LibC.StatusDevice));
+    }
 
     public static void SyncFull(int descriptor, string path)
     {

@@ -112,7 +112,7 @@ public sealed class PosixFileSystem : IFileSystem
     /// go of it when the process dies. The file stays, since deleting it would let two hold "the" lock. It names the
     /// holder's process for the message of whoever comes second.
     /// </summary>
-    public IDisposable Lock(string path) => LockAndSign(path, OpenDescriptor(path, LibC.OpenReadWrite | LibC.OpenCreate));
+    public IFileLock Lock(string path) => LockAndSign(path, OpenDescriptor(path, LibC.OpenReadWrite | LibC.OpenCreate));
 
     public IDisposable? LockForReading(string path)
     {

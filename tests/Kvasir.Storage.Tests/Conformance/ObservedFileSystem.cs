@@ -64,7 +64,7 @@ internal sealed class ObservedFileSystem(IFileSystem inner) : IFileSystem
         inner.SyncFolder(path);
     }
 
-    public IDisposable Lock(string path) => inner.Lock(path);
+    public IFileLock Lock(string path) => inner.Lock(path);
 
     public IDisposable? LockForReading(string path) => inner.LockForReading(path);
 

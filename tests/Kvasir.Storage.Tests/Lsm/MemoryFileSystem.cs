@@ -149,7 +149,7 @@ internal sealed class MemoryFileSystem : IFileSystem
             Change("sync", path);
     }
 
-    public IDisposable Lock(string path) => new MemoryStream();
+    public IFileLock Lock(string path) => new NoLock();
 
     public long FreeBytes(string folder) => long.MaxValue;
 
@@ -225,6 +225,15 @@ internal sealed class MemoryFileSystem : IFileSystem
                     owner.OpenFiles--;
                 _disposed = true;
             }
+        }
+    }
+
+    private sealed class NoLock : IFileLock
+    {
+        public bool IsInPlace => true;
+
+        public void Dispose()
+        {
         }
     }
 }
