@@ -24,6 +24,7 @@ public sealed partial class ClusterNode
     private string? _saidOfDisk;
     private bool _isMakingRoom;
     private bool _isReserving;
+    private bool _isLookingForFolder;
     private string? _newsOfStart;
 
     /// <summary>On a full disk by letting go the space that is kept: then this node follows until that is used up.</summary>
@@ -47,6 +48,7 @@ public sealed partial class ClusterNode
 
     private void LookAfterDisk()
     {
+        LookAfterFolder();
         LookAfterEngines();
         SayOfUnreadable();
         if (Interlocked.Exchange(ref _newsOfStart, null) is { } news)
@@ -67,6 +69,17 @@ public sealed partial class ClusterNode
             return;
         _isMakingRoom = true;
         _environment.Scheduler.Schedule(new RoomJob(this, _host, _journal), JobPriority.Upkeep);
+    }
+
+    /// <summary>
+    /// A folder that was moved or removed takes what is written to its open files as before, and a restart would have none of it: to the
+    /// others it is no copy any more.
+    /// </summary>
+    private void LookAfterFolder()
+    {
+        if (_journal!.Failure == JournalFailure.DiskFailed || Interlocked.Exchange(ref _isLookingForFolder, true))
+            return;
+        _environment.Scheduler.Schedule(new FolderJob(this, _journal), JobPriority.Upkeep);
     }
 
     /// <summary>
@@ -102,6 +115,19 @@ public sealed partial class ClusterNode
         if (!isThere || _host != host)
             return;
         host.Resume();
+    }
+
+    /// <summary>Asks the disk, and may wait for a sync: not for the mailbox.</summary>
+    private sealed class FolderJob(ClusterNode node, GroupJournal journal) : IBackgroundJob
+    {
+        public string Name => "looking for the data folder";
+
+        public void Run()
+        {
+            if (!node._folder.LookForParts())
+                journal.GiveUp(new DiskFailedException(node._folder.Loss!));
+            Volatile.Write(ref node._isLookingForFolder, false);
+        }
     }
 
     /// <summary>Makes a file, and syncs it: not for the mailbox.</summary>

@@ -38,7 +38,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private readonly ClusterNodeOptions _options;
     private readonly NodeEnvironment _environment;
     private readonly IPeerLink _link;
-    private readonly IDisposable _folderLock;
+    private readonly HeldFolder _folder;
     private readonly SeededRandom _random;
     private readonly MemoryBudget _memory;
     private readonly WriteRoom _room;
@@ -61,20 +61,20 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     private readonly ForwardingNews _forwarding = new();
     private bool _disposed;
 
-    private ClusterNode(ClusterNodeOptions options, NodeEnvironment environment, IPeerLink link, IDisposable folderLock)
+    private ClusterNode(ClusterNodeOptions options, NodeEnvironment environment, IPeerLink link, HeldFolder folder)
     {
         _options = options;
-        _environment = environment;
+        _environment = environment with { Files = folder };
         _link = link;
-        _folderLock = folderLock;
+        _folder = folder;
         _random = new SeededRandom(environment.Seed);
         _memory = new MemoryBudget(options.MemoryBytes);
         Conversions = new ConversionMeter(environment.Scheduler.Time);
         _room = new WriteRoom(_memory);
-        _reserve = new SpaceReserve(environment.Files, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
+        _reserve = new SpaceReserve(folder, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
         _log = new NodeLog(this);
         _router = new ClusterRouter(this, options.DatabaseCount);
-        _folders = new ReplicaFolders(environment.Files, options.Folder + "/" + ReplicasFolder, OpenEngine) { EngineWanted = EngineWantedOf };
+        _folders = new ReplicaFolders(folder, options.Folder + "/" + ReplicasFolder, OpenEngine) { EngineWanted = EngineWantedOf };
         _upkeepItem = new UpkeepItem(this);
         _deskItem = new PostedItem(this, static (node, execution) => node._desk?.Look(execution));
         _rearrangeItem = new PostedItem(this, static (node, _) =>
@@ -152,6 +152,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
 
     internal SnapshotCourier? Snapshots => _snapshots;
 
+    public string? LookForFolder() => _folder.LookForParts() ? null : _folder.Loss;
+
     internal DirectoryView View => _records?.View ?? DirectoryView.Empty;
 
     private IFileSystem Files => _environment.Files;
@@ -162,20 +164,18 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     /// </summary>
     public static ClusterNode Open(ClusterNodeOptions options, NodeEnvironment environment, IPeerLink link, ILogListener? listener = null)
     {
-        IFileSystem files = environment.Files;
-        files.CreateFolder(options.Folder);
-        IDisposable folderLock = files.Lock(options.Folder + "/LOCK");
+        HeldFolder folder = HeldFolder.Take(environment.Files, options.Folder);
         ClusterNode? node = null;
         try
         {
-            node = new ClusterNode(options, environment, link, folderLock) { _listener = listener };
+            node = new ClusterNode(options, environment, link, folder) { _listener = listener };
             node.Begin();
             return node;
         }
         catch
         {
             node?.CloseStorage();
-            folderLock.Dispose();
+            folder.Dispose();
             throw;
         }
     }
@@ -222,7 +222,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
                 failure = e;
             }
 
-            _folderLock.Dispose();
+            _folder.Dispose();
             Volatile.Write(ref isClosed, true);
             closed.Pulse();
         }));

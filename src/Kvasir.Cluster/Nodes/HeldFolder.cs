@@ -5,7 +5,8 @@ namespace Kvasir.Cluster.Nodes;
 /// <summary>
 /// A node's folder, which is its own by a lock, and the disk as the node sees it meanwhile. Paths lead to that folder only as
 /// long as it lies where it lay: once it was moved or removed, another server's may stand there. From then on nothing is
-/// opened, made, renamed or removed by its path, for good; files that are open stay so. Thread-safe.
+/// opened, made, renamed or removed by its path, for good: what is put back later need not be what this process has open. Files that
+/// are open stay so. Thread-safe.
 /// </summary>
 internal sealed class HeldFolder : IFileSystem, IDisposable
 {
@@ -13,7 +14,8 @@ internal sealed class HeldFolder : IFileSystem, IDisposable
     private readonly string _folder;
     private readonly IFileLock _lock;
     private readonly Lock _looking = new();
-    private volatile bool _isLost;
+    private volatile string? _loss;
+    private bool _hasJournal;
     private bool _isReleased;
 
     private HeldFolder(IFileSystem files, string folder, IFileLock held)
@@ -30,35 +32,42 @@ internal sealed class HeldFolder : IFileSystem, IDisposable
         return new HeldFolder(files, folder, files.Lock(folder + "/LOCK"));
     }
 
-    /// <summary>What whoever wants to write there is told; null where nothing is known to be wrong.</summary>
-    public string? Loss => _isLost ? $"the data folder {_folder} is not there any more" : null;
+    /// <summary>What is not as it was left; null where nothing is known to be.</summary>
+    public string? Loss => _loss;
 
     /// <summary>True while the folder lies where it lay when it was taken.</summary>
     public bool Look()
     {
         lock (_looking)
         {
-            if (!_isLost && !_isReleased && !_lock.IsInPlace)
-                _isLost = true;
+            if (!_isReleased && !_lock.IsInPlace)
+                _loss ??= $"the data folder {_folder} was moved or removed, or its LOCK file was";
         }
 
-        return !_isLost;
+        return _loss is null;
     }
 
-    /// <summary>As <see cref="Look"/>, and that it is a node's folder still.</summary>
-    public bool LookForIdentity()
+    /// <summary>As <see cref="Look"/>, and that it has what a node's folder cannot be without.</summary>
+    public bool LookForParts()
     {
         try
         {
-            if (Look() && !_files.FileExists(_folder + "/" + IdentityFile.Name))
-                _isLost = true;
+            if (!Look())
+                return false;
+            if (!_files.FileExists(_folder + "/" + IdentityFile.Name))
+                _loss ??= $"{_folder}/{IdentityFile.Name} was removed";
+            bool hasJournal = _files.FolderExists(_folder + "/" + KvasirNode.JournalFolder);
+            if (Volatile.Read(ref _hasJournal) && !hasJournal)
+                _loss ??= $"{_folder}/{KvasirNode.JournalFolder} was moved or removed";
+            if (hasJournal)
+                Volatile.Write(ref _hasJournal, true);
         }
         catch (StorageException)
         {
             // A disk that cannot tell has not lost anything yet.
         }
 
-        return !_isLost;
+        return _loss is null;
     }
 
     /// <summary>Gives the folder back.</summary>
@@ -100,5 +109,5 @@ internal sealed class HeldFolder : IFileSystem, IDisposable
 
     public long FreeBytes(string folder) => _files.FreeBytes(folder);
 
-    private IFileSystem Disk() => Look() ? _files : throw new DiskFailedException($"{Loss}: nothing is read or written by its path");
+    private IFileSystem Disk() => Look() ? _files : throw new DiskFailedException($"{_loss}: nothing is written there any more");
 }

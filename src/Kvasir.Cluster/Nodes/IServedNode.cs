@@ -39,7 +39,7 @@ public interface IServedNode
     /// Looks whether the data folder lies where it lay at the start; null when it does, else what to say of it. Then nothing may be
     /// written or removed by its path any more. After a stop what was seen until then. Any thread.
     /// </summary>
-    string? LookForFolder() => null;
+    string? LookForFolder();
 
     /// <summary>
     /// The replica that a database index stands for now. Only of a node that is alone: in a cluster a database has many, and

@@ -113,7 +113,7 @@ public sealed partial class KvasirNode : IServedNode, ILoneNode, IDisposable
     /// <summary>The folder's disk, for as long as it is the folder that was opened: what writes there writes through it.</summary>
     public IFileSystem Files => _folder;
 
-    public string? LookForFolder() => _folder.LookForIdentity() ? null : _folder.Loss;
+    public string? LookForFolder() => _folder.LookForParts() ? null : _folder.Loss;
 
     /// <summary>The wrapped journal's bytes, for metrics.</summary>
     public long JournalBytes => _log.RetainedBytes;

@@ -52,6 +52,10 @@ internal sealed class NodeUpkeep : IBackgroundJob
 
     private int _rounds;
 
+    // What people were told last: why writes are refused (a code), and whose files are behind.
+    private string? _saidOfWrites;
+    private readonly HashSet<uint> _saidOfFiles = [];
+
     // 0 idle, 1 scheduled or running, 2 stopped or paused.
     private int _state;
 
@@ -114,7 +118,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
             if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round * 0.9)
                 return;
             _lastRound = _scheduler.Time.GetTimestamp();
-            if (isHere && _folder.LookForIdentity())
+            if (isHere && _folder.LookForParts())
             {
                 Resume(_log.Refusal);
                 TrimJournal();
@@ -126,6 +130,7 @@ internal sealed class NodeUpkeep : IBackgroundJob
                 RefuseWithoutFolder();
             }
 
+            SayRefusal();
             if (++_rounds % RoundsOfMemory == 0)
                 _node.Memory.Spares.Rest();
         }
@@ -187,11 +192,33 @@ internal sealed class NodeUpkeep : IBackgroundJob
             _log.Refuse(new WriteRefusal("IOERR", $"{_folder.Loss}: writes are refused and reads go on as far as they can; put it back, then restart"));
     }
 
+    /// <summary>Once when writes stop, and once when they are taken again. What the journal has failed for its listener has been told.</summary>
+    private void SayRefusal()
+    {
+        WriteRefusal? refusal = _log.Refusal;
+        if (refusal?.Code == _saidOfWrites)
+            return;
+        if (refusal is null)
+            _options.Warner?.Invoke("writes are taken again");
+        else if (_log.Journal.Failure == JournalFailure.None)
+            _options.Warner?.Invoke(refusal.Message);
+        _saidOfWrites = refusal?.Code;
+    }
+
+    private void SayFailure(Replica replica)
+    {
+        if (replica.Engine.BackgroundFailure is not { } failure)
+            _saidOfFiles.Remove(replica.StreamId);
+        else if (_saidOfFiles.Add(replica.StreamId))
+            _options.Warner?.Invoke($"keyspace {replica.Options.Name} cannot bring its files up to date, and tries again: {failure.Message}");
+    }
+
     private void Resume(WriteRefusal? refusal)
     {
         bool enginesWork = true;
         foreach (Replica replica in _node.ReplicaSpan)
         {
+            SayFailure(replica);
             if (replica.Engine.BackgroundFailure is { } failure && !replica.Engine.TryResume())
             {
                 enginesWork = false;

@@ -224,7 +224,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("rdb_changes_since_last_save", server.Events.Changes - server.ChangesAtSave);
         Field("rdb_bgsave_in_progress", snapshotter?.IsRunning == true ? 1 : 0);
         Field("rdb_last_save_time", snapshotter?.LastSaveSeconds ?? server.Clock.StartedAt.ToUnixTimeSeconds());
-        Field("rdb_last_bgsave_status", snapshotter?.LastFailed == true ? "err" : "ok");
+        Field("rdb_last_bgsave_status", snapshotter?.LastFailure is not null ? "err" : "ok");
         Field("rdb_last_bgsave_time_sec", "-1");
         Field("rdb_current_bgsave_time_sec", "-1");
         Field("rdb_saves", "0");

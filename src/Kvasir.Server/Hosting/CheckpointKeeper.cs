@@ -11,13 +11,13 @@ internal sealed class CheckpointKeeper(
 {
     private int _running;
     private long _lastSaveSeconds = time.GetUtcNow().ToUnixTimeSeconds();
-    private volatile bool _lastFailed;
+    private volatile string? _lastFailure;
 
     public long LastSaveSeconds => Volatile.Read(ref _lastSaveSeconds);
 
     public bool IsRunning => Volatile.Read(ref _running) != 0;
 
-    public bool LastFailed => _lastFailed;
+    public string? LastFailure => _lastFailure;
 
     public bool TryBegin()
     {
@@ -41,13 +41,14 @@ internal sealed class CheckpointKeeper(
             }
 
             Volatile.Write(ref _lastSaveSeconds, time.GetUtcNow().ToUnixTimeSeconds());
-            _lastFailed = false;
+            _lastFailure = null;
             HostLog.CheckpointDone(logger, folder + "/" + name);
         }
         catch (StorageException e)
         {
-            _lastFailed = true;
-            HostLog.CheckpointFailed(logger, e.Message.ReplaceLineEndings(" "));
+            string failure = e.Message.ReplaceLineEndings(" ");
+            _lastFailure = failure;
+            HostLog.CheckpointFailed(logger, failure);
             DeleteUnfinished(folder + "/" + name);
         }
         finally

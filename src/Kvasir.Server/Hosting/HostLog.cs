@@ -27,6 +27,12 @@ internal static partial class HostLog
     [LoggerMessage(17, LogLevel.Warning, "stopped; the disk had failed or was full: what was answered is on disk as far as the durability promises, but whether writes are that were not, only a start can tell")]
     public static partial void StoppedInDoubt(ILogger logger);
 
+    [LoggerMessage(19, LogLevel.Error, "stopped, but {Loss} while it ran: what was answered before is in that folder, wherever it is; nothing was written where it had been")]
+    public static partial void StoppedWithoutFolder(ILogger logger, string loss);
+
+    [LoggerMessage(20, LogLevel.Error, "damage was found: {Damage}; whoever reads there gets an error (this file is named once; kvasir verify tells of all, with the server stopped)")]
+    public static partial void DamageMet(ILogger logger, string damage);
+
     [LoggerMessage(6, LogLevel.Error, "the log cannot make writes durable: {Reason}")]
     public static partial void LogFailed(ILogger logger, string reason);
 

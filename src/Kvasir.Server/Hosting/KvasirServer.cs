@@ -19,12 +19,14 @@ public static class KvasirServer
     // A collector that does not answer must not hold up a stop.
     private const int ExportPatienceMs = 2000;
 
+    private static string OwnNumber => Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n";
+
     // An election takes less than this: whoever cannot hand over by then lets the others elect.
     private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
     /// <summary>
     /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0, unless the log says that the
-    /// disk had failed. What stands in the way of
+    /// disk had failed. 1: the data folder is not where it was, so nothing could be said of what is there. What stands in the way of
     /// a start, or comes of a cluster that does not let the node in, is a <see cref="StartupException"/> with one line.
     /// </summary>
     /// <param name="options">What to serve.</param>
@@ -81,14 +83,18 @@ public static class KvasirServer
         await server.DisposeAsync();
         bool failed = server.State.LogFailures.Current;
         opened.Dispose();
-        DeleteProcessId(processIdPath, logger);
-        if (failed || server.State.LogFailures.Current)
+        string? loss = opened.Node.LookForFolder();
+        if (loss is null)
+            DeleteProcessId(processIdPath, logger);
+        if (loss is not null)
+            HostLog.StoppedWithoutFolder(logger, loss);
+        else if (failed || server.State.LogFailures.Current)
             HostLog.StoppedInDoubt(logger);
         else
             HostLog.Stopped(logger);
         if (turnedAway.IsCompleted && !stopped.Task.IsCompleted)
             throw new StartupException(await turnedAway);
-        return 0;
+        return loss is null ? 0 : 1;
 
         async Task<RespServer> Serve()
         {
@@ -108,13 +114,12 @@ public static class KvasirServer
     private static async Task WriteProcessId(string path, ILogger logger)
     {
         string making = path + ".new";
-        string number = Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n";
         try
         {
             try
             {
                 // Whole from the first moment on: the last one, killed, may have left its own there.
-                await File.WriteAllTextAsync(making, number, CancellationToken.None);
+                await File.WriteAllTextAsync(making, OwnNumber, CancellationToken.None);
                 File.Move(making, path, overwrite: true);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -122,7 +127,7 @@ public static class KvasirServer
                 // That of the last one goes in any case, it may be another process by now; and leaves its place on a full disk.
                 File.Delete(path);
                 File.Delete(making);
-                await File.WriteAllTextAsync(path, number, CancellationToken.None);
+                await File.WriteAllTextAsync(path, OwnNumber, CancellationToken.None);
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -131,12 +136,13 @@ public static class KvasirServer
         }
     }
 
-    // All data is saved by now: a stop has not failed because the folder was moved away, or can be read only.
+    // All data is saved by now: a stop has not failed because the folder can be read only. Another server may have the folder already.
     private static void DeleteProcessId(string path, ILogger logger)
     {
         try
         {
-            File.Delete(path);
+            if (File.Exists(path) && File.ReadAllText(path) == OwnNumber)
+                File.Delete(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -50,6 +50,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         }
 
         State.SweepFailed = (database, failure) => HostLog.SweepFailed(_logger, database, failure.Message.ReplaceLineEndings(" "));
+        State.DamageMet = new DamageNotices(_logger).Met;
         State.ClientMemory.Evicted = session => HostLog.Evicted(_logger, ClientLine.Format(session));
         ApplySettings(State, options);
 

@@ -204,6 +204,8 @@ internal sealed class RespSession : IMailboxItem
         }
         catch (Exception e) when (Server.Dispatcher.IsExpected(e))
         {
+            if (e is CorruptionException damage)
+                Server.DamageMet?.Invoke(damage);
             bool alone = Group.Abandon(execution, _replyStart);
             Reply.Error(e is WriteRefusedException ? e.Message : "ERR " + e.Message);
             if (alone && IsPlainRead)

@@ -97,6 +97,9 @@ internal sealed class ServerState
     /// <summary>Hears of databases whose expired keys cannot be deleted.</summary>
     public Action<int, StorageException>? SweepFailed { get; set; }
 
+    /// <summary>Told of damage that a command met. Any thread.</summary>
+    public Action<CorruptionException>? DamageMet { get; set; }
+
     /// <summary>Null where the addresses are what they were at the start.</summary>
     public IEndpoints? Endpoints { get; set; }
 
@@ -207,7 +210,8 @@ internal interface ISnapshotter
 
     bool IsRunning { get; }
 
-    bool LastFailed { get; }
+    /// <summary>Why the last one failed; null when it did not.</summary>
+    string? LastFailure { get; }
 
     /// <summary>Begins a checkpoint; false when one is running.</summary>
     bool TryBegin();

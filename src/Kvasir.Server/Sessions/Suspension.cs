@@ -106,8 +106,8 @@ internal sealed class SavingSuspension(ISnapshotter snapshotter) : Suspension
     {
         if (snapshotter.IsRunning)
             return false;
-        if (snapshotter.LastFailed)
-            context.Reply.Error("ERR the checkpoint failed; the log says why");
+        if (snapshotter.LastFailure is { } failure)
+            context.Reply.Error("IOERR the checkpoint failed: " + failure);
         else
             context.Reply.Ok();
         return true;

@@ -20,7 +20,7 @@ public sealed class SimulatedFileSystem : IFileSystem
     private readonly SortedDictionary<string, SimulatedInode> _durableNames = new(StringComparer.Ordinal);
     private readonly List<NameChange> _unsyncedNames = [];
     private readonly SortedSet<string> _folders = new(StringComparer.Ordinal);
-    private readonly SortedSet<string> _locks = new(StringComparer.Ordinal);
+    private readonly HashSet<SimulatedInode> _locks = [];
     private bool _stopped;
     private int _openFiles;
 
@@ -281,9 +281,10 @@ public sealed class SimulatedFileSystem : IFileSystem
             ThrowIf(Begin(DiskOperationKind.Lock, path), "lock", path);
             if (!_names.ContainsKey(path))
                 AddName(new NameChange(path, Source: null, new SimulatedInode()));
-            if (!_locks.Add(path))
+            SimulatedInode inode = _names[path];
+            if (!_locks.Add(inode))
                 throw new FolderInUseException($"{path} is locked by another store");
-            return new HeldLock(this, path, _names[path]);
+            return new HeldLock(this, path, inode);
         }
     }
 
@@ -514,7 +515,7 @@ public sealed class SimulatedFileSystem : IFileSystem
         public void Dispose()
         {
             lock (owner._lock)
-                owner._locks.Remove(path);
+                owner._locks.Remove(inode);
         }
     }
 }

@@ -257,6 +257,24 @@ public sealed partial class JournalWriter : IDisposable
     }
 
     /// <summary>
+    /// Takes no records any more and reports none durable, for good: as if the disk had failed, and for a cause that the journal itself cannot
+    /// see. Waits for a sync that is under way. Any thread.
+    /// </summary>
+    public void GiveUp(Exception cause)
+    {
+        EnterCommit();
+        try
+        {
+            if (!_closed && Failure != JournalFailure.DiskFailed)
+                Fail(JournalFailure.DiskFailed, cause);
+        }
+        finally
+        {
+            LeaveCommit();
+        }
+    }
+
+    /// <summary>
     /// After <see cref="JournalFailure.DiskFull"/>: tries to make a segment again. The caller has forgotten by then what
     /// did not become durable. True when appends are taken again.
     /// </summary>

@@ -165,7 +165,25 @@ public sealed class BadDiskTests : IDisposable
         Directory.Move(Data, Data + "-elsewhere");
         Tools.Until(() => client.Ask("SET", "b", "1").StartsWith("-IOERR the data folder", StringComparison.Ordinal), "writes are refused");
         Assert.Equal("1", client.Ask("GET", "a"));
-        server.Kill();
+
+        // Another server stands there now: it is left alone.
+        using RunningServer other = await RunningServer.Start(Data);
+        using RespConnection theirs = other.Connect();
+        Assert.Equal("OK", theirs.Ask("SET", "c", "1"));
+        Assert.StartsWith("-IOERR the checkpoint failed: the data folder", client.Ask("SAVE"), StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(Data, "checkpoints")));
+        Assert.Equal(1, await server.Terminate());
+        Assert.Contains("stopped, but the data folder", server.Errors, StringComparison.Ordinal);
+        Assert.Equal($"{other.ProcessId}\n", await File.ReadAllTextAsync(Path.Combine(Data, "kvasir.pid")));
+        Assert.Equal(0, await other.Terminate());
+        Assert.False(File.Exists(Path.Combine(Data, "kvasir.pid")));
+        using RunningServer restarted = await RunningServer.Start(Data);
+        using RespConnection reader = restarted.Connect();
+        Assert.Equal(("1", "nil"), (reader.Ask("GET", "c"), reader.Ask("GET", "a")));
+        Assert.Equal(0, await restarted.Terminate());
+        using RunningServer found = await RunningServer.Start(Data + "-elsewhere");
+        using RespConnection finder = found.Connect();
+        Assert.Equal("1", finder.Ask("GET", "a"));
     }
 
     [NeedsSmallDiskFact]

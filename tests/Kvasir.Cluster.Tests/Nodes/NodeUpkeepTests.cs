@@ -175,6 +175,7 @@ public sealed class NodeUpkeepTests
     [Fact]
     public void WritesThatWaitForACompactionWithoutRoomAreRefusedAndDeletionsTaken()
     {
+        List<string> said = [];
         NodeOptions options = new()
         {
             Folder = "/data",
@@ -182,6 +183,7 @@ public sealed class NodeUpkeepTests
             DatabaseCount = 1,
             MemoryBytes = MemoryBudget.MinimumBytes,
             ReserveBytes = 256 << 10,
+            Warner = said.Add,
             Journal = new JournalOptions { FirstSegmentBytes = 16 << 10, SegmentBytes = 16 << 10, SpareSegmentsMax = 0 },
         };
 
@@ -227,6 +229,10 @@ public sealed class NodeUpkeepTests
         PutRandom();
         Step();
         Assert.Null(node.Refusal);
+
+        // However often it was tried.
+        Assert.Single(said, t => t.Contains("keyspace db0 cannot write its files", StringComparison.Ordinal));
+        Assert.Single(said, "writes are taken again");
 
         void PutRandom()
         {

@@ -1,6 +1,8 @@
 using System.Text;
+using Kvasir.Server.Hosting;
 using Kvasir.Simulation.Disks;
 using Kvasir.Storage.Lsm;
+using Microsoft.Extensions.Logging;
 
 namespace Kvasir.Server.Tests.Commands;
 
@@ -13,6 +15,8 @@ public sealed class DamagedReadTests
     public void AReadThatMeetsDamageFailsAloneAndItsConnectionGoesOn()
     {
         using CommandWorld world = Flushed();
+        RecordingLogger log = new();
+        world.Server.DamageMet = new DamageNotices(log).Met;
         SessionPeer client = world.Connect();
 
         string replies = Encoding.Latin1.GetString(client.Send("KEYS *\r\nPING\r\n"u8));
@@ -20,6 +24,10 @@ public sealed class DamagedReadTests
         Assert.False(client.IsClosed);
         Assert.True(client.Session.HasMore);
         Assert.Equal("+PONG\r\n", Encoding.Latin1.GetString(client.Send([])));
+
+        // In the log, too, and there once.
+        Assert.Matches(Damaged, client.Execute("KEYS *"));
+        Assert.Matches("^Error damage was found: /data/keyspaces/db0/.* is damaged at offset [0-9]+", Assert.Single(log.Lines));
 
         world.Disk.Faults.Clear();
         Assert.Equal("*1\r\n$1\r\nk\r\n", client.Execute("KEYS *"));
@@ -52,6 +60,18 @@ public sealed class DamagedReadTests
 
         world.Disk.Faults.Clear();
         Assert.Equal(kept ? ":1\r\n" : ":0\r\n", world.Connect().Execute("EXISTS new"));
+    }
+
+    private sealed class RecordingLogger : ILogger
+    {
+        public List<string> Lines { get; } = [];
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            Lines.Add($"{logLevel} {formatter(state, exception)}");
     }
 
     private static CommandWorld Flushed()

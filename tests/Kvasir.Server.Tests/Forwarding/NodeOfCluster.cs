@@ -136,6 +136,8 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     public ReadOnlySpan<Replica> ReplicasOf(int database) => _replicas.AsSpan(database * ClusterInMemory.Shards, ClusterInMemory.Shards);
 
+    public string? LookForFolder() => null;
+
     public void SetLogListener(ILogListener listener) => _listener = listener;
 
     public void HandOver(TimeSpan patience, Action<int> done) => done(0);

@@ -16,6 +16,9 @@ internal sealed partial class GroupJournal
     /// </summary>
     public bool TryMakeRoom() => _journal.Failure != JournalFailure.DiskFailed && _journal.TryResume();
 
+    /// <inheritdoc cref="JournalWriter.GiveUp"/>
+    public void GiveUp(Exception cause) => _journal.GiveUp(cause);
+
     /// <summary>
     /// Writes again what was lost of each log, and takes records from now on. The position of the last of these: what is durable
     /// up to there has everything that was handed in before. The largest number when the disk is full once more.
