@@ -3,6 +3,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
+using Kvasir.Storage.Files;
 using Kvasir.Wire.Resp;
 
 namespace Kvasir.Server.Sessions;

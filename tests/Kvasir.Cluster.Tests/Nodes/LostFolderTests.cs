@@ -24,9 +24,7 @@ public sealed class LostFolderTests
         world.Restart();
         world.Put(0, "a", "1");
         world.Settle();
-        string[] before = [.. world.CopyOf(Data).Keys];
-        foreach (string path in before)
-            world.Disk.Delete(path);
+        FolderTree.Remove(world.Disk, "/data");
 
         SimulatedScheduler scheduler = new(new SeededRandom(7));
         using KvasirNode other = KvasirNode.Open(world.Options, new NodeEnvironment(world.Disk, scheduler, [new LsmEngineFactory()], Seed: 8));
