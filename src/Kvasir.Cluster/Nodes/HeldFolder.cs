@@ -41,7 +41,7 @@ internal sealed class HeldFolder : IFileSystem, IDisposable
         lock (_looking)
         {
             if (!_isReleased && !_lock.IsInPlace)
-                _loss ??= $"the data folder {_folder} was moved or removed, or its LOCK file was";
+                _loss ??= $"the data folder {_folder} was moved or removed (or its LOCK file)";
         }
 
         return _loss is null;
