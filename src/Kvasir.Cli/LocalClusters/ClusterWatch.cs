@@ -75,14 +75,20 @@ internal sealed class ClusterWatch
     /// <summary>From here on it is somebody else's process: it is watched by asking whether it answers.</summary>
     private async Task UntilSomebodyStartsIt(NodePlace place, CancellationToken cancellation)
     {
-        bool answers = false;
+        string gone = $"{place.Name} does not answer any more. Start it again: {RestartCommand(place)}", said = gone;
+        bool wasBack = false;
         while (true)
         {
             await Task.Delay(s_look, cancellation);
-            if (LocalCluster.Answers(place) == answers)
+            bool answers = LocalCluster.Answers(place);
+            wasBack |= answers;
+            string state = answers ? $"{place.Name} is back, as a process of its own"
+                : wasBack && place.IsRunning ? $"{place.Name} does not answer, though a process has its folder open: it is stopped, or has much to do"
+                : gone;
+            if (state == said)
                 continue;
-            answers = !answers;
-            Say(answers ? $"{place.Name} is back, as a process of its own" : $"{place.Name} does not answer any more. Start it again: {RestartCommand(place)}");
+            said = state;
+            Say(state);
         }
     }
 

@@ -14,6 +14,8 @@ internal static class UpCluster
 
     private const long MemoryMibMin = 128;
 
+    // Of a cluster that was here before something may be amiss for long.
+    private static readonly TimeSpan s_contentPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(30);
 
     public static async Task<int> Run(string folder, int nodes, int respPort, bool restarts, CancellationToken cancellation)
@@ -44,6 +46,8 @@ internal static class UpCluster
             await cluster.UntilReplicated(
                 [.. Enumerable.Range(0, Databases).Select(i => string.Create(CultureInfo.InvariantCulture, $"db{i}"))],
                 copies, missing => Complain("waiting: " + missing), cancellation);
+            if (copies == CopiesPromised && await cluster.UntilContent(s_contentPatience, cancellation) is { } warning)
+                Complain("kvasir status warns: " + warning);
             isUp = true;
             Welcome(cluster, copies, restarts);
             await new ClusterWatch(cluster, restarts, Complain).Run(cancellation);

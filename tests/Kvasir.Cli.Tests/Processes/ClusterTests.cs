@@ -39,6 +39,15 @@ public sealed class ClusterTests : IDisposable
             using Process again = KvasirProcess.Start("server", "--config", $"{_folder}/node-{victim + 1}.conf", "--json");
             Assert.NotNull(await again.StandardOutput.ReadLineAsync());
             await cluster.Error(l => l.Contains("is back", StringComparison.Ordinal));
+            if (victim == 0)
+            {
+                // It must not be started a second time.
+                Tools.Pause(again.Id.ToString(CultureInfo.InvariantCulture));
+                await cluster.Error(l => l.Contains("node-1 does not answer, though a process has its folder open", StringComparison.Ordinal));
+                Tools.Run("kill", "-CONT", again.Id.ToString(CultureInfo.InvariantCulture));
+                await cluster.Error(l => l.Contains("is back", StringComparison.Ordinal));
+            }
+
             Tools.Until(() => KvasirProcess.Run("status", "-p", cluster.Port(other)).GetAwaiter().GetResult().ExitCode == 0, "all copies are back");
         }
 
