@@ -13,8 +13,12 @@ internal static class SessionMemory
     private const int NameBytes = 160;
 
     public static long Of(RespSession session) =>
-        ConnectionBytes + session.Input.MemoryBytes + session.Output.MemoryBytes + session.ScratchBytes
+        ConnectionBytes + Input(session) + session.Output.MemoryBytes + session.ScratchBytes
         + session.Parser.MemoryBytes + Multi(session) + (NameBytes * Names(session));
+
+    /// <summary>An argument counts from when its length is known, as in Redis: the next bytes are received into an array for all of it.</summary>
+    private static long Input(RespSession session) =>
+        session.Parser.IsInside ? Math.Max(session.Input.MemoryBytes, session.Parser.BytesWanted) : session.Input.MemoryBytes;
 
     /// <summary>What MULTI has queued, and what WATCH remembers.</summary>
     public static long Multi(RespSession session) =>

@@ -31,6 +31,18 @@ public sealed partial class ClientMemoryTests : IDisposable
     }
 
     [Fact]
+    public void AnArgumentCountsFromWhenItsLengthIsKnown()
+    {
+        _world.Execute("CONFIG", "SET", "maxmemory-clients", "2mb");
+        SessionPeer client = _world.Connect();
+
+        // What is left of it may come in one piece, be executed, and be gone before anybody has counted it.
+        client.Send("*2\r\n$4\r\nECHO\r\n$3000000\r\nx"u8);
+        Settle();
+        Assert.True(client.IsClosed);
+    }
+
+    [Fact]
     public void ClosesTheLargestUntilTheRestFits()
     {
         SessionPeer[] clients = [.. Enumerable.Range(1, 8).Select(i => Holding(i * 100_000))];
