@@ -23,17 +23,23 @@ internal static class KeyspaceTableFile
 
     private static ReadOnlySpan<byte> Magic => "KVKEYSP\n"u8;
 
-    /// <summary>What the folder says. Throws where it is damaged, or missing though <paramref name="identity"/> tells of it.</summary>
+    /// <summary>As <see cref="Read(IFileSystem, string, NodeIdentity, string)"/>, for those who build on it: it is durable then.</summary>
+    public static KeyspaceTable ReadDurable(IFileSystem files, string folder, NodeIdentity identity, string standardEngine)
+    {
+        // The name may be in the page cache only, from a start that was killed; what follows is durable before it.
+        if (files.FileExists(PathIn(folder)))
+            files.SyncFolder(folder);
+        return Read(files, folder, identity, standardEngine);
+    }
+
+    /// <summary>
+    /// What the folder says; nothing is written. Throws where it is damaged, or missing though <paramref name="identity"/> tells of it.
+    /// </summary>
     public static KeyspaceTable Read(IFileSystem files, string folder, NodeIdentity identity, string standardEngine)
     {
         string path = PathIn(folder);
         if (files.FileExists(path))
-        {
-            // The name may be in the page cache only, from a start that was killed; what follows is durable before it.
-            files.SyncFolder(folder);
             return Read(files, path);
-        }
-
         return identity.HasKeyspaceTable ? throw new FileMissingException(path) : KeyspaceTable.Of(standardEngine);
     }
 

@@ -191,7 +191,7 @@ public sealed partial class KvasirNode
     private KeyspaceTable ReadTable()
     {
         IFileSystem files = _environment.Files;
-        KeyspaceTable table = KeyspaceTableFile.Read(files, _options.Folder, _identity, StandardEngine);
+        KeyspaceTable table = KeyspaceTableFile.ReadDurable(files, _options.Folder, _identity, StandardEngine);
         if (_options.Engine is not { } wanted || wanted == table.DatabaseEngine)
             return table;
         if (FindFactory(wanted) is null)
@@ -235,7 +235,7 @@ public sealed partial class KvasirNode
     {
         try
         {
-            return KeyspaceTableFile.Read(_environment.Files, _options.Folder, _identity, StandardEngine).Equals(table);
+            return KeyspaceTableFile.ReadDurable(_environment.Files, _options.Folder, _identity, StandardEngine).Equals(table);
         }
         catch (StorageException)
         {

@@ -9,6 +9,7 @@ using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Transport;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
 namespace Kvasir.Server.Commands;
@@ -412,12 +413,27 @@ internal sealed class InfoPage(ServerState server, Execution execution)
             if (server.Node.ReplicasOf(i).IsEmpty)
                 continue;
             Replica replica = server.Node.Database(i);
-            KeyNumbers numbers = replica.Census.Estimate(execution, server.Clock.NowMs);
+            KeyNumbers numbers = Estimate(replica, KeyCensus.CheapCountMax);
             string text = $"keys={numbers.Keys},expires={numbers.Expiring},avg_ttl={numbers.AverageTtlMs}";
             if (i >= server.Node.Alone!.NumberedDatabases)
                 Field("keyspace_" + replica.Options.Name, $"{text},engine={replica.Options.Engine}");
             else if (numbers.Keys != 0)
                 Field("db" + i.ToString(CultureInfo.InvariantCulture), text);
+        }
+    }
+
+    /// <summary>Of files that cannot be read what the engine guesses: whoever asks wants to know how the server is.</summary>
+    private KeyNumbers Estimate(Replica replica, long countedMax)
+    {
+        try
+        {
+            return replica.Census.Estimate(execution, server.Clock.NowMs, countedMax);
+        }
+        catch (StorageException e)
+        {
+            if (e is CorruptionException damage)
+                server.DamageMet?.Invoke(damage);
+            return new KeyNumbers(replica.Engine.GetStatistics().EstimatedKeys, Expiring: 0, AverageTtlMs: 0);
         }
     }
 
@@ -428,14 +444,15 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Int128 timeToLive = 0;
         foreach (Replica replica in server.Node.ReplicasOf(database))
         {
-            KeyNumbers numbers = replica.Census.Estimate(execution, server.Clock.NowMs, CountedOfShardMax);
+            KeyNumbers numbers = Estimate(replica, CountedOfShardMax);
+
+            // It waits for no majority: it is asked for where there is none. Each shard has a log of its own.
+            execution.TakeGate();
             keys += numbers.Keys;
             expiring += numbers.Expiring;
             timeToLive += (Int128)numbers.AverageTtlMs * numbers.Expiring;
         }
 
-        // It waits for no majority: it is asked for where there is none.
-        execution.TakeGate();
         if (keys != 0)
             Field("db" + database.ToString(CultureInfo.InvariantCulture), $"keys={keys},expires={expiring},avg_ttl={(expiring == 0 ? 0 : (long)(timeToLive / expiring))}");
     }

@@ -1,7 +1,9 @@
 using System.Globalization;
 using Kvasir.Cluster.Keyspaces;
+using Kvasir.Cluster.Nodes;
 using Kvasir.Server.Settings;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Server.Sessions;
 
@@ -79,7 +81,7 @@ internal static class SettingEffects
             case "appendfsync":
                 Durability durability = settings[name] switch { "always" => Durability.Sync, "everysec" => Durability.Interval, _ => Durability.None };
                 if (server.Node.Alone is { } alone)
-                    alone.SetDurability(durability);
+                    return TrySetDurability(alone, durability);
                 else if (durability != server.Node.Durability)
                     return "the keyspaces of a cluster have a durability each";
                 break;
@@ -94,6 +96,20 @@ internal static class SettingEffects
         }
 
         return null;
+    }
+
+    /// <summary>On a full disk, or without its folder, the node cannot write down that it promises less.</summary>
+    private static string? TrySetDurability(ILoneNode node, Durability durability)
+    {
+        try
+        {
+            node.SetDurability(durability);
+            return null;
+        }
+        catch (StorageException e)
+        {
+            return e.Message;
+        }
     }
 
     private static string? ReplaceCertificates(ServerState server)

@@ -137,6 +137,22 @@ public sealed class LoneKeyspaceTests
     }
 
     [Fact]
+    public void WhoLooksAtAFolderWritesNothingThere()
+    {
+        using NodeInMemory world = new(engines: s_engines);
+        Assert.Null(Create(world, "first", "log"));
+        world.Settle();
+        world.Node.Dispose();
+
+        // A disk that went read-only when it failed syncs nothing either, and that is when people look.
+        foreach (DiskOperationKind kind in (DiskOperationKind[])[DiskOperationKind.Write, DiskOperationKind.Sync, DiskOperationKind.SyncFolder])
+            world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, kind));
+        Assert.NotEmpty(NodeInspector.ListKeyspaces(world.Disk, "/data"));
+        Assert.Empty(NodeInspector.VerifyFlushed(world.Disk, "/data", _ => LogPosition.Max));
+        world.Disk.Faults.Clear();
+    }
+
+    [Fact]
     public void WhatIsMissingOrOlderIsRefused()
     {
         using NodeInMemory world = new(engines: s_engines);

@@ -34,6 +34,15 @@ public sealed class DamagedReadTests
     }
 
     [Fact]
+    public void InfoIsAnsweredWhateverTheFilesAreLike()
+    {
+        using CommandWorld world = Flushed();
+        SessionPeer client = world.Connect();
+        Assert.Matches("# Keyspace\r\ndb0:keys=1,", Encoding.Latin1.GetString(client.Send("INFO keyspace\r\nPING\r\n"u8)));
+        Assert.False(client.IsClosed);
+    }
+
+    [Fact]
     public void ADamagedReadInATransactionUndoesAllOfItAndEndsTheConnection()
     {
         using CommandWorld world = Flushed();

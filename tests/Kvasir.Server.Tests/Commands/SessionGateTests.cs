@@ -55,6 +55,24 @@ public sealed class SessionGateTests
     }
 
     [Fact]
+    public void ADurabilityThatCannotBeWrittenDownChangesNothing()
+    {
+        using CommandWorld world = new(Durability.Sync);
+        SessionPeer client = world.Connect();
+        string clients = client.Execute("CONFIG GET maxclients");
+        world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Write, "NODE"));
+        string reply = Encoding.Latin1.GetString(client.Send("CONFIG SET maxclients 77 appendfsync everysec\r\nPING\r\n"u8));
+        Assert.Matches("^-ERR CONFIG SET failed \\(possibly related to argument 'appendfsync'\\) - [^\n]*NODE[^\n]*\n[+]PONG\r\n$", reply);
+        Assert.False(client.IsClosed);
+        Assert.Equal("*2\r\n$11\r\nappendfsync\r\n$6\r\nalways\r\n", client.Execute("CONFIG GET appendfsync"));
+        Assert.Equal(clients, client.Execute("CONFIG GET maxclients"));
+        Assert.Equal(Durability.Sync, world.Node.Durability);
+        world.Disk.Faults.Clear();
+        Assert.Equal("+OK\r\n", client.Execute("CONFIG SET appendfsync everysec"));
+        Assert.Equal(Durability.Interval, world.Node.Durability);
+    }
+
+    [Fact]
     public void ReplyWhoseWriteWasLostIsAnErrorAndReadsGoOn()
     {
         using CommandWorld world = new(Durability.Sync);

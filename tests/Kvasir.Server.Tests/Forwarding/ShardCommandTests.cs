@@ -314,6 +314,29 @@ public sealed class ShardCommandTests
         Assert.All(cluster.Groups.Skip(1), static g => Assert.Equal(0, g.CountStored()));
     }
 
+    [Fact]
+    public void NumbersOfShardsWaitForNoneOfThem()
+    {
+        ClusterInMemory cluster = new();
+        string[] keys = [cluster.KeyLedBy(1), Enumerable.Range(1, 100).Select(i => cluster.KeyLedBy(1, i)).First(k => cluster.GroupOf(k) != cluster.GroupOf(cluster.KeyLedBy(1)))];
+        foreach (GroupInMemory group in cluster.Groups)
+            group.CommitsAtOnce = false;
+        foreach (string key in keys)
+            Assert.Equal("", new ClusterClient(cluster, 1).Send($"SET {key} 1"));
+
+        // Both shards have a write under way.
+        Assert.Contains("db0:keys=2,", new ClusterClient(cluster, 1).Send("INFO keyspace"), StringComparison.Ordinal);
+
+        // What goes before it in a pipeline waits as ever.
+        ClusterClient both = new(cluster, 1);
+        Assert.Equal("", both.Send($"SET {keys[0]} 2", "INFO keyspace"));
+        Assert.True(cluster.GroupOf(keys[0]).TryCommit());
+        cluster[1].Committed(cluster.GroupOf(keys[0]));
+        string replies = both.Wait(100);
+        Assert.StartsWith("+OK\r\n", replies, StringComparison.Ordinal);
+        Assert.Contains("db0:keys=2,", replies, StringComparison.Ordinal);
+    }
+
     private static ClusterInMemory Filled(out ClusterClient client)
     {
         ClusterInMemory cluster = new();
