@@ -123,22 +123,6 @@ internal sealed class LocalCluster : IDisposable
         }
     }
 
-    /// <summary>
-    /// Back when <c>kvasir status</c> has nothing to warn of, which may be seconds after the last copy is there: leaders report to the
-    /// directory now and then. After <paramref name="patience"/> with its first warning.
-    /// </summary>
-    public async Task<string?> UntilContent(TimeSpan patience, CancellationToken cancellation)
-    {
-        Stopwatch waited = Stopwatch.StartNew();
-        while (true)
-        {
-            string? warning = Survey() is { } survey ? ClusterWarnings.Of(survey).FirstOrDefault() : "no node answers STATUS";
-            if (warning is null || waited.Elapsed > patience)
-                return warning;
-            await Task.Delay(s_lookAgain, cancellation);
-        }
-    }
-
     /// <summary>What the first node that answers says of all, or null when none does.</summary>
     public ClusterSurvey? Survey()
     {

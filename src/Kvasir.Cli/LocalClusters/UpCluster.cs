@@ -14,8 +14,7 @@ internal static class UpCluster
 
     private const long MemoryMibMin = 128;
 
-    // Of a cluster that was here before something may be amiss for long.
-    private static readonly TimeSpan s_contentPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_sameSignal = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan s_stopPatience = TimeSpan.FromSeconds(30);
 
     public static async Task<int> Run(string folder, int nodes, int respPort, bool restarts, CancellationToken cancellation)
@@ -39,15 +38,13 @@ internal static class UpCluster
                 Complain($"{place.Name}: {line}");
         });
         int copies = Math.Min(nodes, CopiesPromised);
-        bool isUp = false;
+        bool isUp = false, endedCleanly = true;
         try
         {
             await cluster.Start(cancellation);
             await cluster.UntilReplicated(
                 [.. Enumerable.Range(0, Databases).Select(i => string.Create(CultureInfo.InvariantCulture, $"db{i}"))],
                 copies, missing => Complain("waiting: " + missing), cancellation);
-            if (copies == CopiesPromised && await cluster.UntilContent(s_contentPatience, cancellation) is { } warning)
-                Complain("kvasir status warns: " + warning);
             isUp = true;
             Welcome(cluster, copies, restarts);
             await new ClusterWatch(cluster, restarts, Complain).Run(cancellation);
@@ -55,6 +52,10 @@ internal static class UpCluster
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
             // Told to stop before it was up.
+        }
+        catch (UsageException) when (cancellation.WaitHandle.WaitOne(s_sameSignal))
+        {
+            // A terminal's Ctrl-C goes to the nodes, too, and one that has just begun is gone before this process has heard of it.
         }
         finally
         {
@@ -66,12 +67,13 @@ internal static class UpCluster
             {
                 // Only one who had all nodes may stop those that were started again by hand: they are not another's.
                 await StartedElsewhere.Stop(layout.Nodes, s_stopPatience);
+                endedCleanly = clean;
                 if (!clean)
                     Complain("not every node ended cleanly; what was acknowledged is on disk all the same");
             }
         }
 
-        return ExitCode.Success;
+        return endedCleanly ? ExitCode.Success : ExitCode.Negative;
     }
 
     private static void Complain(string line) => Console.Error.WriteLine(line);

@@ -491,6 +491,10 @@ internal sealed unsafe partial class PeerLoop : IDisposable
             PeerLog.Disconnected(_logger, peer.Id.Value, connection.Remote, reason);
             _listener.Disconnected(peer.Id);
         }
+        else if (connection.Relay is { IsMistrust: true, Trouble: { } trouble })
+        {
+            LogRefusal(connection.Remote, trouble);
+        }
         else
         {
             PeerLog.CameToNothing(_logger, connection.Remote, reason);

@@ -30,32 +30,45 @@ internal sealed class PeerTls
     /// <exception cref="UnauthorizedAccessException">Likewise.</exception>
     public static PeerTls Load(PeerCertificateFiles files) => new(files);
 
-    public SslServerAuthenticationOptions AsServer() => new()
+    /// <summary>Until then others take this node's certificate.</summary>
+    public DateTime ExpiresAt => _certificate.TargetCertificate.NotAfter.ToUniversalTime();
+
+    /// <param name="objects">Hears why the other side's certificate is not taken.</param>
+    public SslServerAuthenticationOptions AsServer(Action<string> objects) => new()
     {
         ServerCertificateContext = _certificate,
         ClientCertificateRequired = true,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = IsOfTheAuthority,
+        RemoteCertificateValidationCallback = (_, certificate, sent, _) => IsOfTheAuthority(certificate, sent, objects),
     };
 
-    public SslClientAuthenticationOptions AsClient() => new()
+    /// <param name="objects">Hears why the other side's certificate is not taken.</param>
+    public SslClientAuthenticationOptions AsClient(Action<string> objects) => new()
     {
         TargetHost = "kvasir",
         ClientCertificateContext = _certificate,
         CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
-        RemoteCertificateValidationCallback = IsOfTheAuthority,
+        RemoteCertificateValidationCallback = (_, certificate, sent, _) => IsOfTheAuthority(certificate, sent, objects),
     };
 
-    private bool IsOfTheAuthority(object sender, X509Certificate? certificate, X509Chain? sent, SslPolicyErrors errors)
+    private bool IsOfTheAuthority(X509Certificate? certificate, X509Chain? sent, Action<string> objects)
     {
         if (certificate is not X509Certificate2 shown)
+        {
+            objects("the other side shows no certificate");
             return false;
+        }
+
         using X509Chain chain = new();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
         chain.ChainPolicy.CustomTrustStore.AddRange(_authorities);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         if (sent is not null)
             chain.ChainPolicy.ExtraStore.AddRange(sent.ChainPolicy.ExtraStore);
-        return chain.Build(shown);
+        if (chain.Build(shown))
+            return true;
+        objects($"the certificate that the other side shows ({shown.Subject}, good until {shown.NotAfter.ToUniversalTime():u}) is not taken: "
+            + string.Join("; ", chain.ChainStatus.Select(static s => s.StatusInformation.Trim().TrimEnd('.'))));
+        return false;
     }
 }

@@ -14,10 +14,17 @@ internal sealed class TlsRelay(PeerTls tls, int outside, int inside, bool asServ
 {
     private const int BufferBytes = 64 << 10;
 
+    private const string Unsaid = "TLS: the other side ended the connection before it said anything: it may not take this node's certificate, and its log says why";
+
     private volatile string? _trouble;
+    private volatile bool _isMistrust;
+    private volatile bool _hasHeard;
 
     /// <summary>Why it ended; null when one of the two sides just closed. Set before the loop's end is closed.</summary>
     public string? Trouble => _trouble;
+
+    /// <summary>It ended because the other side showed no certificate, or none that is taken: not for want of a network.</summary>
+    public bool IsMistrust => _isMistrust;
 
     public void Start()
     {
@@ -28,6 +35,8 @@ internal sealed class TlsRelay(PeerTls tls, int outside, int inside, bool asServ
     private async Task Run()
     {
         using Socket plain = new(new SafeSocketHandle(inside, ownsHandle: true));
+        string? objection = null;
+        bool isSecure = false;
         try
         {
             using Socket socket = new(new SafeSocketHandle(outside, ownsHandle: true));
@@ -35,11 +44,12 @@ internal sealed class TlsRelay(PeerTls tls, int outside, int inside, bool asServ
             using (CancellationTokenSource limit = new(greetingMax))
             {
                 if (asServer)
-                    await secure.AuthenticateAsServerAsync(tls.AsServer(), limit.Token);
+                    await secure.AuthenticateAsServerAsync(tls.AsServer(o => objection = o), limit.Token);
                 else
-                    await secure.AuthenticateAsClientAsync(tls.AsClient(), limit.Token);
+                    await secure.AuthenticateAsClientAsync(tls.AsClient(o => objection = o), limit.Token);
             }
 
+            isSecure = true;
             Task inwards = Inwards(secure, plain);
             Task outwards = Outwards(plain, secure);
             Task first = await Task.WhenAny(inwards, outwards);
@@ -49,19 +59,27 @@ internal sealed class TlsRelay(PeerTls tls, int outside, int inside, bool asServ
             await first;
             if (first == outwards)
                 await secure.ShutdownAsync();
+            else if (!_hasHeard)
+                _trouble = Unsaid;
         }
         catch (Exception e) when (e is AuthenticationException or IOException or SocketException or ObjectDisposedException or OperationCanceledException)
         {
-            _trouble = "TLS: " + (e.InnerException is AuthenticationException inner ? inner.Message : e.Message);
+            // Who connects is done with the handshake before the other side has looked at its certificate (TLS 1.3).
+            _isMistrust = !isSecure && e is AuthenticationException;
+            _trouble = objection is not null ? "TLS: " + objection
+                : isSecure && !_hasHeard ? Unsaid
+                : _isMistrust && asServer ? "TLS: no handshake, as with a node that has no certificates: " + e.Message
+                : "TLS: " + (e.InnerException is AuthenticationException inner ? inner.Message : e.Message);
         }
     }
 
-    private static async Task Inwards(SslStream secure, Socket plain)
+    private async Task Inwards(SslStream secure, Socket plain)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         int count;
         while ((count = await secure.ReadAsync(buffer)) > 0)
         {
+            _hasHeard = true;
             for (int sent = 0; sent < count;)
                 sent += await plain.SendAsync(buffer.AsMemory(sent, count - sent));
         }

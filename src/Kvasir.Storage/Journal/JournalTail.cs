@@ -28,6 +28,9 @@ internal sealed record JournalTail(
         LogPosition replayAfter,
         JournalReplayHandler replay)
     {
+        // Not made anew first: whoever puts it back would put it inside.
+        if (options.MustExist && !files.FolderExists(path))
+            throw new FileMissingException($"{path} is missing, though a journal was there", inner: null);
         List<ulong> sequences = folder.Open();
         if (sequences.Count == 0)
         {

@@ -69,6 +69,10 @@ public sealed class PeerTlsTests : IDisposable
         b.Transport.SetPeers([a.Address]);
         a.Log.Wait("node 2 cannot be reached");
         b.Log.Wait("node 1 cannot be reached");
+
+        // Whoever listened says what is wrong, and who connected where to look.
+        a.Log.Wait("the certificate that the other side shows (");
+        b.Log.Wait("the certificate that the other side shows (");
         Assert.Equal(("", ""), (a.Heard.Told, b.Heard.Told));
     }
 
@@ -78,6 +82,7 @@ public sealed class PeerTlsTests : IDisposable
         using PeerNode a = new(1, Secure(_ours)), b = new(2);
         b.Transport.SetPeers([a.Address]);
         b.Log.Wait("node 1 cannot be reached");
+        a.Log.Wait("is refused: TLS: no handshake, as with a node that has no certificates");
         a.Transport.SetPeers([b.Address]);
         b.Log.Wait("it speaks TLS, and this node has no certificates");
         Assert.Equal(("", ""), (a.Heard.Told, b.Heard.Told));
@@ -89,6 +94,18 @@ public sealed class PeerTlsTests : IDisposable
         TcpTransportOptions options = Secure(_ours);
         File.WriteAllText(options.Certificates!.Key, "nonsense");
         Assert.ThrowsAny<System.Security.Cryptography.CryptographicException>(() => new PeerNode(1, options));
+    }
+
+    [Fact]
+    public void ACertificateThatHasExpiredIsToldAtTheStart()
+    {
+        using PeerNode node = new(1, Secure(_ours), time: new MuchLater());
+        node.Log.Wait("expired at ");
+    }
+
+    private sealed class MuchLater : TimeProvider
+    {
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow().AddYears(1000);
     }
 
     private static TcpTransportOptions Secure(TlsWorld world, int port = 0)

@@ -491,6 +491,11 @@ public sealed class JournalWriterTests
     {
         var world = new JournalWorld(16);
         Assert.Throws<FileMissingException>(() => world.Open(options: JournalWorld.SmallOptions with { MustExist = true }));
+
+        // Not even the folder is made: whoever puts it back would put it inside.
+        Assert.False(world.Files.FolderExists(JournalWorld.Folder));
+        world.Files.CreateFolder(JournalWorld.Folder);
+        Assert.Throws<FileMissingException>(() => world.Open(options: JournalWorld.SmallOptions with { MustExist = true }));
     }
 
     [Fact]
