@@ -11,7 +11,7 @@ public sealed class BTreeWorkloadTests
     public void CrashesOfANodeKeepThePromises()
     {
         long crashPoints = 0;
-        for (ulong seed = 1; crashPoints < 5_000; seed++)
+        for (ulong seed = 1; crashPoints < 3_000; seed++)
             crashPoints += DiskWorkload.Run(new DiskWorkloadOptions { Seed = seed, Engine = BTreeEngineFactory.DrawTiny(new SeededRandom(seed)) }).CrashPoints;
     }
 }

@@ -23,7 +23,7 @@ public sealed class DiskWorkloadTests
     public void TwentyThousandCrashPointsKeepThePromises() => DiskWorkloadRuns.AssertCrashesKeepThePromises(Options, 20_000, s_covered);
 
     [Fact]
-    public void DisksThatFillUpAndFailKeepThePromises() => DiskWorkloadRuns.AssertBadDisksKeepThePromises(Options, seeds: 30, failuresMin: 20);
+    public void DisksThatFillUpAndFailKeepThePromises() => DiskWorkloadRuns.AssertBadDisksKeepThePromises(Options, seeds: 15, failuresMin: 10);
 
     [Fact]
     public void SameSeedSameRun()

@@ -25,7 +25,7 @@ public sealed class HashLogWorkloadTests
     public void CrashesAtEveryOperationOfTheDiskKeepThePromises() => DiskWorkloadRuns.AssertCrashesKeepThePromises(Disk, 12_000, s_diskCovered);
 
     [Fact]
-    public void DisksThatFillUpAndFailKeepThePromises() => DiskWorkloadRuns.AssertBadDisksKeepThePromises(Disk, seeds: 30, failuresMin: 20);
+    public void DisksThatFillUpAndFailKeepThePromises() => DiskWorkloadRuns.AssertBadDisksKeepThePromises(Disk, seeds: 15, failuresMin: 10);
 
     private static ModelWorkloadOptions Model(ulong seed) => new()
     {
