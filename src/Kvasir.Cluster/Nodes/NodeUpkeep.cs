@@ -110,15 +110,17 @@ internal sealed class NodeUpkeep : IBackgroundJob
         try
         {
             Unawaited();
-            bool isHere = _folder.Look();
-            if (isHere && Interlocked.Exchange(ref _roomIsWanted, 0) != 0)
+            if (_folder.Loss is null && Interlocked.Exchange(ref _roomIsWanted, 0) != 0)
                 BoundMemory();
 
             // Less than a round by a margin: a timer's tick that comes a little early is not to be lost.
             if (_scheduler.Time.GetElapsedTime(_lastRound) < s_round * 0.9)
                 return;
             _lastRound = _scheduler.Time.GetTimestamp();
-            if (isHere && _folder.LookForParts())
+
+            // Before writes may be taken again in this round: that they were refused is said, however short it was.
+            SayRefusal();
+            if (_folder.LookForParts())
             {
                 Resume(_log.Refusal);
                 TrimJournal();
@@ -130,7 +132,6 @@ internal sealed class NodeUpkeep : IBackgroundJob
                 RefuseWithoutFolder();
             }
 
-            SayRefusal();
             if (++_rounds % RoundsOfMemory == 0)
                 _node.Memory.Spares.Rest();
         }

@@ -173,6 +173,27 @@ public sealed class NodeUpkeepTests
 
     /// <summary>Nobody is to wait for what has no room to be done.</summary>
     [Fact]
+    public void ThatWritesAreTakenAgainIsSaidHoweverShortTheyWereRefused()
+    {
+        List<string> said = [];
+        using NodeInMemory world = new();
+        world.Options = world.Options with { Warner = said.Add };
+        world.Restart();
+        world.Disk.CapacityBytes = 0;
+        for (int i = 0; i < 500 && world.Node.Refusal is null; i++)
+        {
+            world.Put(0, $"large{i}", new string('x', 1 << 20));
+            world.Settle();
+        }
+
+        Assert.Equal(WriteRefusal.FullDisk, world.Node.Refusal?.Code);
+        world.Disk.CapacityBytes = long.MaxValue;
+        world.Idle();
+        Assert.Null(world.Node.Refusal);
+        Assert.Equal(["writes are taken again"], said);
+    }
+
+    [Fact]
     public void WritesThatWaitForACompactionWithoutRoomAreRefusedAndDeletionsTaken()
     {
         List<string> said = [];
