@@ -57,7 +57,9 @@ internal static class RecoverCommand
         foreach (RecoverableCopy copy in recovery.Copies)
         {
             string state = !copy.CanGoOn ? "empty: cannot go on, its shard is lost"
+                : copy.IsStopped ? "stopped: damaged, or unlike its leader's; its shard is lost"
                 : copy.IsAlone ? "goes on alone already"
+                : copy.IsLeaving ? "was being moved to another node: lacks what was written since"
                 : copy.IsVoter ? "" : "was being brought up: may lack much";
             Console.Out.WriteLine(string.Create(
                 CultureInfo.InvariantCulture, $"  group {copy.Id,-6} {copy.LastIndex,14:N0} entries  term {copy.Term,-6} {copy.Members}  {state}").TrimEnd());

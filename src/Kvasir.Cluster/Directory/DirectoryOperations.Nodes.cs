@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
+using Kvasir.Raft.Numbers;
 
 namespace Kvasir.Cluster.Directory;
 
@@ -55,6 +56,28 @@ public static partial class DirectoryOperations
             NodeState.Decommissioned => $"node {id} is decommissioned",
             _ => null,
         });
+
+    /// <summary>All other copies of these groups are lost, whoever was named: each goes on with this member alone.</summary>
+    public static DirectoryDecision KeepOnly(DirectoryView view, IReadOnlyList<(GroupId Group, MemberId Member)> left)
+    {
+        var draft = new DirectoryDraft(view);
+        foreach ((GroupId group, MemberId member) in left)
+        {
+            if (view.Group(group) is not { } record)
+                continue;
+            draft.Put(record with
+            {
+                Replicas = [GroupMember.NodeOf(member)],
+                Generations = member.Generation == 0 ? [] : [member.Generation],
+                Leaving = [],
+                Epoch = record.Epoch + 1,
+                PreferredLeader = NodeId.None,
+                IsLeaderPinned = false,
+            });
+        }
+
+        return draft.Grant();
+    }
 
     private static int Serving(DirectoryView view) => view.Nodes.Count(n => n.IsServing);
 

@@ -177,7 +177,8 @@ public sealed partial class ClusterNode
             : ReplicaTrace.None;
         if (trace == ReplicaTrace.Removed && _leaving.Exists(l => l.Group == group))
             return ReplicaDuty.Nothing;
-        return ReplicaRule.Decide(view, Self, group, trace, _journal!.GenerationOf(group), isFresh);
+        ReplicaDuty duty = ReplicaRule.Decide(view, Self, group, trace, _journal!.GenerationOf(group), isFresh);
+        return duty == ReplicaDuty.Remove && IsLeftAlone(view, group) ? ReplicaDuty.Keep : duty;
     }
 
     /// <summary>What is applied of the directory is from after this process began.</summary>

@@ -200,6 +200,7 @@ public sealed partial class ClusterNode
 
     private void KeepDirectory(Execution execution)
     {
+        KeepLeftAlone(execution);
         TimeSpan now = _host!.Now();
         List<NodeStanding> standings = [new NodeStanding(Self, TimeSpan.Zero, HasDirectory: true)];
         foreach (NodeRecord node in View.Nodes)

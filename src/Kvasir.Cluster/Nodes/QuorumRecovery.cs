@@ -33,9 +33,10 @@ public sealed class QuorumRecovery : IDisposable
     private QuorumRecovery(IFileSystem files, string folder, ClusterMembership membership, IDisposable folderLock, GroupJournal journal)
     {
         (_files, _folder, _membership, _lock, _journal) = (files, folder, membership, folderLock, journal);
+        var folders = new ReplicaFolders(files, folder + "/" + ClusterNode.ReplicasFolder, static (path, _) => throw new StorageException($"{path} is not opened"));
         Copies = [.. journal.Recovered
             .Where(r => !journal.IsRemoved(r.Key))
-            .Select(r => CopyOf(r.Key, r.Value))];
+            .Select(r => CopyOf(r.Key, r.Value, IsStopped(folders, r.Key, r.Value)))];
     }
 
     /// <summary>The node that the folder is.</summary>
@@ -97,12 +98,27 @@ public sealed class QuorumRecovery : IDisposable
         _lock.Dispose();
     }
 
-    private static RecoverableCopy CopyOf(GroupId id, RaftRecovery recovery)
+    private static bool IsStopped(ReplicaFolders folders, GroupId id, RaftRecovery recovery)
+    {
+        try
+        {
+            string folder = folders.Locate(id, recovery.SnapshotIndex);
+            return folders.IsDamaged(folder) || folders.ReadStopped(folder) is not null;
+        }
+        catch (CorruptionException)
+        {
+            // The marks themselves are damaged: a start stops it, too.
+            return true;
+        }
+    }
+
+    private static RecoverableCopy CopyOf(GroupId id, RaftRecovery recovery, bool isStopped)
     {
         Configuration configuration = recovery.Configurations.Count == 0 ? Configuration.Empty : recovery.Configurations[^1].Configuration;
         return new RecoverableCopy(
             id, recovery.LastIndex.Value, recovery.HardState.Term.Value, CanGoOn: configuration.Voters.Length > 0,
-            IsVoter: configuration.IsVoter(recovery.Id), IsAlone: configuration.IsSoleVoter(recovery.Id), configuration.ToString());
+            IsVoter: configuration.IsVoter(recovery.Id), IsLeaving: !configuration.Voters.Contains(recovery.Id) && !configuration.IsLearner(recovery.Id),
+            IsAlone: configuration.IsSoleVoter(recovery.Id), isStopped, configuration.ToString());
     }
 
     private void Append(GroupId group, RaftRecovery recovery)
@@ -149,6 +165,11 @@ public sealed class QuorumRecovery : IDisposable
 /// <param name="Term">The last one that it knows of.</param>
 /// <param name="CanGoOn">False: it was never told who its group is, and has nothing.</param>
 /// <param name="IsVoter">False: it was being brought up, and may lack much.</param>
+/// <param name="IsLeaving">
+/// The others were about to go on without it, and may have done so: it is not told when, and lacks what was written since.
+/// </param>
 /// <param name="IsAlone">It is the only voter already.</param>
+/// <param name="IsStopped">It was found before that its files are damaged, or that it came to something else than its leader: no node opens it.</param>
 /// <param name="Members">Who its group is, as far as it knows.</param>
-public sealed record RecoverableCopy(GroupId Id, ulong LastIndex, ulong Term, bool CanGoOn, bool IsVoter, bool IsAlone, string Members);
+public sealed record RecoverableCopy(
+    GroupId Id, ulong LastIndex, ulong Term, bool CanGoOn, bool IsVoter, bool IsLeaving, bool IsAlone, bool IsStopped, string Members);

@@ -63,7 +63,7 @@ internal sealed class ClusterWorld
 
     public List<ClusterMember> Members { get; } = [];
 
-    /// <summary>Another node: the first founds a cluster, others ask the first; nodes get their numbers in this order.</summary>
+    /// <summary>Another node: the first founds a cluster, others ask the first that is there; nodes get their numbers in this order.</summary>
     /// <param name="at">Where it says that it is; null for where it is.</param>
     public ClusterMember Add(PeerAddress? at = null)
     {
@@ -253,7 +253,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             Folder = "/data",
             PeerAddress = (Stated ?? Link.Address).ToString(),
             RespAddress = $"resp-{Id}:1",
-            Seeds = Id.Value == 1 ? [] : [_world.Members[0].Link.Address],
+            Seeds = Id.Value == 1 ? [] : [_world.Members.Find(m => m != this && !m.IsDown)?.Link.Address ?? _world.Members[0].Link.Address],
             Engine = _world.Engines.Name,
             DatabaseEngines = _world.DatabaseEngines,
             DatabaseCount = 2,
