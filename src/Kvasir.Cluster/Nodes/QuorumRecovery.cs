@@ -105,9 +105,9 @@ public sealed class QuorumRecovery : IDisposable
             string folder = folders.Locate(id, recovery.SnapshotIndex);
             return folders.IsDamaged(folder) || folders.ReadStopped(folder) is not null;
         }
-        catch (CorruptionException)
+        catch (StorageException)
         {
-            // The marks themselves are damaged: a start stops it, too.
+            // The marks themselves cannot be read: that is no reason not to go on with the other copies.
             return true;
         }
     }
