@@ -347,7 +347,7 @@ internal sealed class Leadership
         Check.That(message.Index <= _core.Log.LastIndex, $"{peer.Id} acknowledged {message.Index}, the log ends at {_core.Log.LastIndex}");
         bool isNews = peer.Acknowledged(message.Index);
         bool isWhereProbed = peer.State == ReplicationState.Probe && peer.MatchIndex == message.Index;
-        if ((isNews || isWhereProbed) && peer.State != ReplicationState.Replicate && peer.MatchIndex >= _core.Log.BaseIndex)
+        if ((isNews || isWhereProbed) && peer.State != ReplicationState.Replicate && peer.MatchIndex >= LogIndex.Greatest(_core.Log.BaseIndex, peer.SnapshotUntil))
             peer.BecomeReplicate();
         if (!isNews)
             return;

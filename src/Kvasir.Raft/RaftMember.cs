@@ -301,6 +301,20 @@ public sealed class RaftMember
         return _core.Following.TryInstall(index, term, configuration);
     }
 
+    /// <summary>
+    /// The driver rather sends this follower a snapshot than the entries that it lacks: nothing is appended until
+    /// <see cref="SnapshotFinished"/>. False where nothing is sent to it at the moment, or it lacks nothing that is applied here.
+    /// </summary>
+    public bool TryPreferSnapshot(TimeSpan now, MemberId to)
+    {
+        _core.Advance(now);
+        if (_core.Leadership?.Peers.Find(to) is not { State: ReplicationState.Replicate } progress || progress.MatchIndex >= _core.Applied)
+            return false;
+        HasReady = true;
+        progress.BecomeSnapshot(until: _core.Applied);
+        return true;
+    }
+
     /// <summary>The stream to this member has ended; <paramref name="installed"/> is the snapshot's index, zero when it failed.</summary>
     public void SnapshotFinished(TimeSpan now, MemberId to, LogIndex installed)
     {

@@ -70,7 +70,7 @@ internal sealed class Replicator(MemberCore core, ProgressTable peers)
         LogIndex previous = peer.NextIndex.Previous;
         if (!core.Log.TryTermAt(previous, out Term previousTerm))
         {
-            peer.BecomeSnapshot();
+            peer.BecomeSnapshot(until: LogIndex.Zero);
             return 0;
         }
 

@@ -257,4 +257,10 @@ internal interface ISnapshotCourier
     void Wanted(RaftGroup group, in SnapshotWanted wanted);
 
     void Offered(RaftGroup group, in SnapshotOffered offer);
+
+    /// <summary>
+    /// Files of an engine that has so many bytes are there sooner than so many bytes of entries, for less; and none to this member came to
+    /// nothing lately.
+    /// </summary>
+    bool IsCheaper(RaftGroup group, MemberId to, long engineBytes, long entryBytes);
 }

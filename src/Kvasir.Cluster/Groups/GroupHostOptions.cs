@@ -19,6 +19,9 @@ internal sealed record GroupHostOptions
     /// </summary>
     public long OldBytesPerTurn { get; init; } = 512 << 10;
 
+    /// <summary>Who lacks so many bytes of entries is sent a snapshot instead, where that has no more and is of files.</summary>
+    public long SnapshotInsteadBytes { get; init; } = 4L << 20;
+
     /// <summary>Bytes of entries that are applied from the log in one turn, of all groups.</summary>
     public long ApplyBytesPerTurn { get; init; } = 256 << 10;
 

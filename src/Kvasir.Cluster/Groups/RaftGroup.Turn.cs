@@ -6,6 +6,7 @@ using Kvasir.Raft;
 using Kvasir.Raft.Membership;
 using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
+using Kvasir.Raft.Replication;
 using Kvasir.Storage.Engines;
 
 namespace Kvasir.Cluster.Groups;
@@ -26,7 +27,11 @@ public sealed partial class RaftGroup
         CompareWhenDue(now);
         _member.TakeReady(ready, _host.OldBytesLeft);
         if (ready.OldBytes > 0 || ready.HoldsBack)
+        {
             _host.SentOld(this, ready.OldBytes, ready.HoldsBack);
+            PreferSnapshots(now);
+        }
+
         if (ready.RoleChanged)
             ChangeRole(ready);
         foreach (OwnEntry own in ready.OwnEntries)
@@ -67,6 +72,30 @@ public sealed partial class RaftGroup
         _leaseEnd = _member.LeaseEnd;
         SetWake();
         return moved;
+    }
+
+    /// <summary>
+    /// Who lacks more than a snapshot has gets that, where it costs little: entries are read back, sent, written to a journal, applied one
+    /// by one, flushed and compacted, all of which files were already.
+    /// </summary>
+    private void PreferSnapshots(TimeSpan now)
+    {
+        if (!_serves || _stable < _noOp || _host.Snapshots is not { } snapshots)
+            return;
+        foreach (MemberId id in _member.Configuration.Members)
+        {
+            if (!_member.TryFollower(id, out FollowerStatus follower) || follower.State != ReplicationState.Replicate || follower.IsSuspected
+                || follower.NextIndex > _stable)
+                continue;
+
+            // What is on its way is there as soon as anything else could be.
+            long lacks = _host.Journal.BytesFrom(Id, follower.NextIndex);
+            if (lacks < _host.Options.SnapshotInsteadBytes)
+                continue;
+            EngineStatistics engine = Replica.Engine.GetStatistics();
+            if (snapshots.IsCheaper(this, id, engine.DiskBytes + engine.MemTableBytes, lacks) && _member.TryPreferSnapshot(now, id))
+                _host.Touch(this);
+        }
     }
 
     /// <summary>Whichever comes first: what the member waits for, an engine that was not willing to take more, a comparison.</summary>

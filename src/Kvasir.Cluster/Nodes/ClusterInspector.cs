@@ -80,7 +80,7 @@ public static class ClusterInspector
     public static IReadOnlyList<string> ListReplicas(IFileSystem files, string folder)
     {
         string root = folder + "/" + ClusterNode.ReplicasFolder;
-        return files.FolderExists(root) ? [.. files.ListFolders(root).Order(StringComparer.Ordinal).Select(name => root + "/" + name)] : [];
+        return files.FolderExists(root) ? [.. files.ListFolders(root).Where(static n => n != ReplicaFolders.OutgoingFolder).Order(StringComparer.Ordinal).Select(n => root + "/" + n)] : [];
     }
 
     /// <summary>The sections of a record of such a journal, at that place of its file.</summary>

@@ -46,7 +46,9 @@ public sealed partial class ClusterNode
     {
         _host = host;
         GroupJournal journal = host.Journal;
-        _snapshots = new SnapshotCourier(host, Transport, _folders, Mailbox, _random.Fork(), _options.SnapshotBytesPerSecond);
+        _folders.RemoveOutgoing();
+        _snapshots = new SnapshotCourier(
+            host, Transport, _folders, Mailbox, _environment.Scheduler, _random.Fork(), _options.SnapshotBytesPerSecond);
         host.Snapshots = _snapshots;
         host.ReplicaReplacing = ReplicaReplacing;
         host.ReplicaStopped = ReplicaStopped;

@@ -74,7 +74,11 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _reserve = new SpaceReserve(folder, options.Folder + "/" + SpaceReserve.Name, options.RoomBytes);
         _log = new NodeLog(this);
         _router = new ClusterRouter(this, options.DatabaseCount);
-        _folders = new ReplicaFolders(folder, options.Folder + "/" + ReplicasFolder, OpenEngine) { EngineWanted = EngineWantedOf };
+        _folders = new ReplicaFolders(folder, options.Folder + "/" + ReplicasFolder, OpenEngine)
+        {
+            EngineWanted = EngineWantedOf,
+            FactoryOf = name => environment.Engines.FirstOrDefault(e => e.Name == name),
+        };
         _upkeepItem = new UpkeepItem(this);
         _deskItem = new PostedItem(this, static (node, execution) => node._desk?.Look(execution));
         _rearrangeItem = new PostedItem(this, static (node, _) =>
@@ -262,6 +266,8 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
                 _forwarding.Received(from, message);
                 break;
             case Channel.SnapshotChunks or Channel.SnapshotAcknowledgements:
+                // An offer that came before it waits among what is gathered for the groups: that comes first.
+                _host?.Settled();
                 _snapshots?.Post(from, message);
                 break;
             default:
@@ -333,6 +339,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             Raft = _options.Raft,
             EntryBytesMax = _options.EntryBytesMax,
             OldBytesPerTurn = _options.OldBytesPerTurn,
+            SnapshotInsteadBytes = _options.SnapshotInsteadBytes,
             SessionBytesMax = _options.SessionBytesMax,
             RoomBytes = _options.RoomBytes,
         };
@@ -373,7 +380,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _directory = null;
         host?.Dispose();
         StopConversions();
-        _snapshots?.Stop();
+        _snapshots?.Dispose();
         _snapshots = null;
         try
         {

@@ -53,11 +53,14 @@ public sealed record ClusterNodeOptions
     /// <summary>Of entries, to followers that lag behind, between two other pieces of work.</summary>
     public long OldBytesPerTurn { get; init; } = 512 << 10;
 
+    /// <summary>Who lacks so many bytes of a shard's entries is sent a snapshot instead, where that costs less.</summary>
+    public long SnapshotInsteadBytes { get; init; } = 4L << 20;
+
     /// <summary>Memory of each shard for what its log says of writes that were forwarded.</summary>
     public int SessionBytesMax { get; init; } = SessionTable.DefaultBytesMax;
 
     /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
-    public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
+    public long SnapshotBytesPerSecond { get; init; } = 128L << 20;
 
     /// <summary>What conversions to another engine read of replicas, at most, all together: the rest is for those who are served.</summary>
     public long ConversionBytesPerSecond { get; init; } = 64L << 20;

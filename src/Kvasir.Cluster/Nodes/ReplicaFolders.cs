@@ -21,6 +21,11 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     private const string DamageSuffix = ".damaged";
     private const int DifferenceBytes = 36;
 
+    /// <summary>Beside folders that begin with the number of a group: what is on its way to other nodes.</summary>
+    public const string OutgoingFolder = "outgoing";
+
+    private long _outgoing;
+
     // The last number that a group's folder had from here, whatever became of it.
     private readonly Dictionary<GroupId, int> _given = [];
 
@@ -87,6 +92,37 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
     {
         name = EngineWanted(group);
         folder = NextPathOf(group.Id);
+        return open(folder, name);
+    }
+
+    public IFileSystem Files => files;
+
+    /// <summary>Who makes the engines; without it none can be copied.</summary>
+    public Func<string, IEngineFactory?> FactoryOf { get; init; } = static _ => null;
+
+    public bool ShipsFiles(string engine) => FactoryOf(engine)?.ShipsFiles == true;
+
+    public string NextOutgoing(GroupId group) => string.Create(CultureInfo.InvariantCulture, $"{root}/{OutgoingFolder}/{group}-{++_outgoing}");
+
+    /// <summary>What was on its way to other nodes when the node ended.</summary>
+    public void RemoveOutgoing() => FolderTree.Remove(files, root + "/" + OutgoingFolder);
+
+    public string BeginCopy(RaftGroup group, out string name)
+    {
+        name = EngineWanted(group);
+        return Reserve(group.Id);
+    }
+
+    public void VerifyCopied(string path, string name)
+    {
+        if (FactoryOf(name)?.VerifyFile(files, path) is [{ } damage, ..])
+            throw new CorruptionException(damage.Path, damage.Offset, damage.Detail);
+    }
+
+    public IStorageEngine OpenCopied(string folder, string name)
+    {
+        if (FactoryOf(name)?.FindMissing(files, folder) is { } missing)
+            throw new FileMissingException($"{missing} is missing in what was copied", inner: null);
         return open(folder, name);
     }
 

@@ -12,7 +12,7 @@ public enum ReplicationState : byte
     /// <summary>Appends follow one another without waiting, within the window.</summary>
     Replicate = 1,
 
-    /// <summary>What it needs is compacted away: nothing is appended until a snapshot has arrived.</summary>
+    /// <summary>What it needs is compacted away, or more than a snapshot: nothing is appended until that has arrived.</summary>
     Snapshot = 2,
 }
 
@@ -71,6 +71,9 @@ internal sealed class Progress(MemberId id)
     /// <summary>A snapshot is wanted and the driver has not been told.</summary>
     public bool WantsSnapshot { get; set; }
 
+    /// <summary>In Snapshot: what it lacks up to here is in the log and comes with the snapshot all the same.</summary>
+    public LogIndex SnapshotUntil { get; private set; }
+
     public int InflightMessages => _inflight.Messages;
 
     public long InflightBytes => _inflight.Bytes;
@@ -86,7 +89,7 @@ internal sealed class Progress(MemberId id)
     {
         State = ReplicationState.Probe;
         ProbeSent = DoubtsNext = WantsSnapshot = false;
-        _probeLast = CommitSent = LogIndex.Zero;
+        _probeLast = CommitSent = SnapshotUntil = LogIndex.Zero;
         _inflight.Clear();
     }
 
@@ -114,11 +117,11 @@ internal sealed class Progress(MemberId id)
         NextIndex = there.Next;
     }
 
-    public void BecomeSnapshot()
+    /// <param name="until">It has to have this before entries are sent again; zero where the log says by itself what it has.</param>
+    public void BecomeSnapshot(LogIndex until)
     {
         BecomeProbe();
-        State = ReplicationState.Snapshot;
-        WantsSnapshot = true;
+        (State, WantsSnapshot, SnapshotUntil) = (ReplicationState.Snapshot, true, until);
     }
 
     /// <summary>The follower has everything up to this index, durably; false when that is not news.</summary>

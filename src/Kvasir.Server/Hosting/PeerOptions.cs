@@ -38,5 +38,5 @@ public sealed record PeerOptions(IPEndPoint Listen)
     public TimeSpan DeadAfter { get; init; } = new UpkeepSettings().DeadAfter;
 
     /// <summary>What snapshots for other nodes may take of disk and network, all together.</summary>
-    public long SnapshotBytesPerSecond { get; init; } = 64L << 20;
+    public long SnapshotBytesPerSecond { get; init; } = 128L << 20;
 }

@@ -52,7 +52,7 @@ internal static class PeerOptionsReader
                     $"dead-after-seconds is 0 for never, or at least {DeadAfterSecondsMin}: a node that is only started again is not to be replaced"),
                 long seconds => TimeSpan.FromSeconds(seconds),
             },
-            SnapshotBytesPerSecond = ServerOptionsReader.Number(settings, "snapshot-mib-per-second", 64, 1, 64 << 10) << 20,
+            SnapshotBytesPerSecond = ServerOptionsReader.Number(settings, "snapshot-mib-per-second", 128, 1, 64 << 10) << 20,
             Redirects = ServerOptionsReader.OneOf(settings, "resp-routing", "proxy", ["proxy", "redirect"]) == "redirect",
         };
     }

@@ -38,7 +38,7 @@ public sealed record ServerOptionKey(string Name, string Placeholder, string Mea
         new("resp-routing", "proxy|redirect", "Commands for keys that another node leads: passed on to it, or answered with MOVED", "proxy"),
         new("leader-wait-ms", "N", "How long commands wait for a shard's leader, and are sent to the next one, before clients get an error", "3000"),
         new("dead-after-seconds", "N", "A node that is silent for so long is replaced: its copies are made anew on others; 0 for never. The same on all nodes", "300"),
-        new("snapshot-mib-per-second", "N", "What copies that are made anew on other nodes may take of this one's disk and network", "64"),
+        new("snapshot-mib-per-second", "N", "What copies that are made anew on other nodes may take of this one's disk and network", "128"),
         new("peer-advertise", "HOST:PORT", "Where other nodes reach this one, if not at peer", "as peer"),
         new("resp-advertise", "HOST:PORT", "Where clients reach this node when another one sends them, if not at resp", "as resp"),
         new("peer-tls-cert-file", "FILE", "PEM file with this node's certificate and its chain, for TLS between nodes", "no TLS between nodes"),

@@ -201,6 +201,7 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
                 Send(message);
             foreach (SnapshotWanted wanted in _ready.SnapshotsWanted)
                 SendSnapshot(wanted);
+            PreferSnapshots();
             TakeReads();
             if (_ready.SnapshotOffered is { } offer)
                 Install(offer);
@@ -288,6 +289,18 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
     {
         if (Transport.Send(new NodeId(to.Value), packet.Encode(_writer)) == SendOutcome.Full)
             _world.Coverage.Add("links found full");
+    }
+
+    // Now and then, where nothing speaks for it: it must never do harm.
+    private void PreferSnapshots()
+    {
+        if (_ready.Role != RaftRole.Leader || _image is null || !_random.OneIn(200))
+            return;
+        foreach (MemberId member in Raft.Configuration.Members)
+        {
+            if (member != Id && Raft.TryPreferSnapshot(Clock.Monotonic, member))
+                _world.Coverage.Add("snapshots preferred");
+        }
     }
 
     private void SendSnapshot(SnapshotWanted wanted)

@@ -549,6 +549,8 @@ public sealed class ModelEngine : IOrderedEngine
 
     private sealed class ModelCheckpoint(IFileSystem files, ModelFileContent content) : EngineCheckpoint
     {
+        public override bool IsInFiles => true;
+
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             files.CreateFolder(folder);

@@ -65,6 +65,9 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             MemoryBytes = MemoryBudget.MinimumBytes,
             JournalBytesMax = world.JournalBytesMax,
             OldBytesPerTurn = 1 << 10,
+
+            // Among nodes that start at the same time some rather send entries, others files.
+            SnapshotInsteadBytes = 1L << (int)(9 + (Seed % 8)),
             SessionBytesMax = 1 << 10,
             // So little may wait for a write that those who append often have to commit.
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10, PendingBytesMax = 8 << 10 },

@@ -65,6 +65,8 @@ internal sealed partial class BufferedEngine
     {
         private bool _ended;
 
+        public override bool IsInFiles => engine._background.FlushFailure is not null || !engine.HoldsInMemory(moment.Sequence);
+
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             ObjectDisposedException.ThrowIf(_ended, this);

@@ -10,5 +10,10 @@ public abstract class EngineCheckpoint : IDisposable
     /// </summary>
     public abstract void WriteTo(string folder, CancellationToken cancellation = default);
 
+    /// <summary>
+    /// Everything of the moment is in the files, or never will be: <see cref="WriteTo"/> does not wait. Any thread.
+    /// </summary>
+    public abstract bool IsInFiles { get; }
+
     public abstract void Dispose();
 }

@@ -28,6 +28,15 @@ public interface IEngineFactory
     /// </summary>
     LogPosition ReadFlushedPosition(IFileSystem files, string folder);
 
+    /// <summary>
+    /// A checkpoint costs hardly anything, so that its files may be copied to another node in the place of what is in them; those of
+    /// which <see cref="VerifyFile"/> finds nothing, and which can be opened together, are whole.
+    /// </summary>
+    bool ShipsFiles => false;
+
+    /// <summary>Damage in one file of an engine, which is not open; empty when all is well with it by itself. Reads all of it.</summary>
+    IReadOnlyList<DamageFinding> VerifyFile(IFileSystem files, string path) => [];
+
     /// <summary>What an engine that this factory makes will not take, for whoever must know before there is one.</summary>
     EngineLimits LimitsIn(MemoryBudget memory) => EngineLimits.None;
 }

@@ -545,6 +545,8 @@ internal sealed unsafe partial class HashLogEngine
     {
         private bool _ended;
 
+        public override bool IsInFiles => engine._background.FlushFailure is not null || Volatile.Read(ref engine._flushedSequence) >= moment.Sequence;
+
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {
             ObjectDisposedException.ThrowIf(_ended, this);

@@ -36,6 +36,12 @@ public sealed class LsmEngineFactory : IEngineFactory
     public LogPosition ReadFlushedPosition(IFileSystem files, string folder) =>
         FindMissing(files, folder) is null ? ManifestLog.Load(files, folder).FlushedPosition : LogPosition.Zero;
 
+    public bool ShipsFiles => true;
+
+    /// <remarks>What a manifest says is checked when that is opened.</remarks>
+    public IReadOnlyList<DamageFinding> VerifyFile(IFileSystem files, string path) =>
+        TableFiles.TryParseTable(Path.GetFileName(path), out _) ? TableVerifier.VerifyTable(files, path) : [];
+
     /// <summary>As <see cref="Open"/>, for callers that need the order of keys.</summary>
     public IOrderedEngine OpenOrdered(string folder, EngineEnvironment environment)
     {

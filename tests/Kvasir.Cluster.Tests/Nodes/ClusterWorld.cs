@@ -59,6 +59,10 @@ internal sealed class ClusterWorld
 
     public long SnapshotBytesPerSecond { get; set; } = 64 << 20;
 
+    public long SnapshotInsteadBytes { get; set; } = 4 << 20;
+
+    public long OldBytesPerTurn { get; set; } = 512 << 10;
+
     public long RoomBytes { get; set; }
 
     public List<ClusterMember> Members { get; } = [];
@@ -261,6 +265,8 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             MemoryBytes = MemoryBudget.MinimumBytes,
             JournalBytesMax = _world.JournalBytesMax,
             SnapshotBytesPerSecond = _world.SnapshotBytesPerSecond,
+            SnapshotInsteadBytes = _world.SnapshotInsteadBytes,
+            OldBytesPerTurn = _world.OldBytesPerTurn,
             Upkeep = _world.Upkeep,
             RoomBytes = _world.RoomBytes,
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },

@@ -4,6 +4,7 @@ using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Transport;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Engines;
 using Kvasir.Storage.Lsm;
 
 namespace Kvasir.Cluster.Tests.Nodes;
@@ -110,15 +111,20 @@ public sealed class CutOffTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void ASnapshotGoesOnWhereItWasWhenTheLinkIsBack(bool isNoticed)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void ASnapshotGoesOnWhereItWasWhenTheLinkIsBack(bool isNoticed, bool isOfRows)
     {
-        var world = new ClusterWorld(46, new LsmEngineFactory(), journalBytesMax: 256 << 10) { SnapshotBytesPerSecond = 400 << 10 };
+        IEngineFactory engines = new LsmEngineFactory();
+        var world = new ClusterWorld(46, isOfRows ? new HookedEngineFactory(engines) : engines, journalBytesMax: 256 << 10) { SnapshotBytesPerSecond = 400 << 10 };
         world.MakeThree();
         ClusterMember away = world.Members[2];
         away.Crash(CrashKind.LoseUnsynced);
-        string large = new('x', 20_000);
+
+        // Which no engine makes smaller.
+        string large = new([.. Enumerable.Range(0, 20_000).Select(_ => (char)('a' + world.Random.Next(26)))]);
         for (int i = 0; i < 300; i++)
             world.Put(0, $"key{i}", large + i);
         world.RunUntil(

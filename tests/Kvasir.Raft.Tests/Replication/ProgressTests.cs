@@ -89,7 +89,7 @@ public sealed class ProgressTests
     public void NothingIsAppendedWhileASnapshotIsOnItsWay()
     {
         Progress peer = At(4);
-        peer.BecomeSnapshot();
+        peer.BecomeSnapshot(until: LogIndex.Zero);
         Assert.False(peer.HasRoom(100, 100));
         peer.SnapshotFinished(new LogIndex(8), s_now);
         Assert.Equal((ReplicationState.Probe, new LogIndex(9), false), (peer.State, peer.NextIndex, peer.HasRoom(100, 100)));

@@ -150,6 +150,10 @@ internal sealed class ScriptRunner
             case "compact":
                 Say($"log of {id} begins behind {World[id].Compact()!.Index}");
                 break;
+            case "prefer-snapshot":
+                Say(World[id].Raft.TryPreferSnapshot(World.Now, new MemberId(ulong.Parse(words[2]))) ? "preferred" : "not preferred");
+                World.Drain();
+                break;
             case "snapshot-failed":
                 World[id].Raft.SnapshotFinished(World.Now, new MemberId(ulong.Parse(words[2])), LogIndex.Zero);
                 break;

@@ -41,7 +41,7 @@ public sealed class PeerOptionsTests
         Assert.False(peer.Redirects);
         Assert.Equal(TimeSpan.FromSeconds(3), peer.Patience);
         Assert.Equal(TimeSpan.FromMinutes(5), peer.DeadAfter);
-        Assert.Equal(64 << 20, peer.SnapshotBytesPerSecond);
+        Assert.Equal(128 << 20, peer.SnapshotBytesPerSecond);
     }
 
     [Fact]

@@ -1,11 +1,32 @@
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Groups.Snapshots;
 
 /// <summary>Where replicas' engines lie, as far as snapshots need to know. Inside the mailbox.</summary>
 internal interface ISnapshotFolders
 {
+    /// <summary>The disk.</summary>
+    IFileSystem Files { get; }
+
+    /// <summary>The files of such an engine may be copied.</summary>
+    bool ShipsFiles(string engine);
+
+    /// <summary>A folder that is not there yet, for files on their way to another node. What is left of it at a start goes.</summary>
+    string NextOutgoing(GroupId group);
+
+    /// <summary>An empty folder beside the one that the replica has.</summary>
+    /// <param name="group">The replica's.</param>
+    /// <param name="name">Which engine it is to have.</param>
+    string BeginCopy(RaftGroup group, out string name);
+
+    /// <summary>Looks at every byte of a file that was copied; throws <see cref="StorageException"/> where it is not whole. Any thread.</summary>
+    void VerifyCopied(string path, string name);
+
+    /// <summary>Opens the engine whose files were copied into the folder. Any thread.</summary>
+    IStorageEngine OpenCopied(string folder, string name);
+
     /// <summary>An empty engine, of the kind that the replica shall have, in a new folder beside the one that it has.</summary>
     /// <param name="group">The replica's.</param>
     /// <param name="folder">Which folder.</param>

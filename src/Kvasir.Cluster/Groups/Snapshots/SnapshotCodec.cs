@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft.Membership;
@@ -24,7 +25,15 @@ internal enum SnapshotChunkFlags : byte
 
     /// <summary>None follows.</summary>
     Last = 2,
+
+    /// <summary>The snapshot is files of an engine, not rows.</summary>
+    Files = 4,
 }
+
+/// <summary>A file of an engine that is copied as it is.</summary>
+/// <param name="Name">In the engine's folder.</param>
+/// <param name="Length">In bytes.</param>
+internal readonly record struct SnapshotFile(string Name, long Length);
 
 /// <summary>How the receiver stands. On the wire: numbers are never changed or reused.</summary>
 internal enum SnapshotProgress : byte
@@ -44,6 +53,7 @@ internal static class SnapshotCodec
 {
     public const byte FormatVersion = 2;
     private const int ChecksumBytes = 4;
+    private const int NameBytesMax = 255;
 
     /// <summary>Begins a chunk: what was in the buffer is gone.</summary>
     public static void BeginChunk(BytesBuffer to, GroupId group, ulong stream, ulong number)
@@ -80,6 +90,18 @@ internal static class SnapshotCodec
         to.Append(value);
     }
 
+    /// <summary>Which files come in the chunks that follow, one behind the other, and of what engine.</summary>
+    public static void AddFiles(BytesBuffer to, string engine, IReadOnlyList<SnapshotFile> files)
+    {
+        Text(to, engine);
+        Number(to, (ulong)files.Count);
+        foreach (SnapshotFile file in files)
+        {
+            Text(to, file.Name);
+            Number(to, (ulong)file.Length);
+        }
+    }
+
     /// <param name="to">The chunk.</param>
     /// <param name="headBytes">Where its content begins: what <see cref="BytesBuffer.Length"/> was after <see cref="BeginChunk"/>.</param>
     /// <param name="flags">What it is.</param>
@@ -99,7 +121,7 @@ internal static class SnapshotCodec
             || BinaryPrimitives.ReadUInt32LittleEndian(message[2..]) != Crc32C.Compute(message[(2 + ChecksumBytes)..]))
             return false;
         message = message[(2 + ChecksumBytes)..];
-        if (!TryGroup(ref message, out group) || !TryNumber(ref message, out stream) || !TryNumber(ref message, out number) || message.IsEmpty || message[0] > 3)
+        if (!TryGroup(ref message, out group) || !TryNumber(ref message, out stream) || !TryNumber(ref message, out number) || message.IsEmpty || message[0] > 7)
             return false;
         flags = (SnapshotChunkFlags)message[0];
         content = message[1..];
@@ -143,6 +165,25 @@ internal static class SnapshotCodec
         return true;
     }
 
+    /// <summary>False where it makes no sense, or a name could mean something else than a file of its own in one folder.</summary>
+    public static bool TryReadFiles(ReadOnlySpan<byte> content, out string engine, out List<SnapshotFile> files)
+    {
+        files = [];
+        if (!TryText(ref content, out engine) || !TryNumber(ref content, out ulong count) || count > (ulong)content.Length)
+            return false;
+        var names = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        long sum = 0;
+        for (ulong i = 0; i < count; i++)
+        {
+            if (!TryText(ref content, out string name) || !TryNumber(ref content, out ulong length) || length > (ulong)(long.MaxValue - sum) || !names.Add(name))
+                return false;
+            files.Add(new SnapshotFile(name, (long)length));
+            sum += (long)length;
+        }
+
+        return content.IsEmpty;
+    }
+
     public static void WriteAcknowledgement(BytesBuffer to, GroupId group, ulong stream, ulong chunks, SnapshotProgress progress)
     {
         to.Clear();
@@ -169,6 +210,26 @@ internal static class SnapshotCodec
     }
 
     private static void Number(BytesBuffer to, ulong value) => to.Advance(Varint.Write(to.GetSpan(Varint.MaxLength64), value));
+
+    private static void Text(BytesBuffer to, string text)
+    {
+        Check.That(IsName(text), $"{text} is no name of a file that can be sent");
+        Number(to, (ulong)text.Length);
+        to.Advance(Encoding.ASCII.GetBytes(text, to.GetSpan(text.Length)));
+    }
+
+    private static bool TryText(ref ReadOnlySpan<byte> bytes, out string text)
+    {
+        text = "";
+        if (!TryNumber(ref bytes, out ulong length) || length > NameBytesMax || length > (ulong)bytes.Length)
+            return false;
+        text = Encoding.ASCII.GetString(bytes[..(int)length]);
+        bytes = bytes[(int)length..];
+        return IsName(text);
+    }
+
+    private static bool IsName(string text) =>
+        text.Length is > 0 and <= NameBytesMax && text[0] != '.' && text.All(static c => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_');
 
     private static bool TryGroup(ref ReadOnlySpan<byte> bytes, out GroupId group)
     {

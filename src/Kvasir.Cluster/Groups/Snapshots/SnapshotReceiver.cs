@@ -1,19 +1,14 @@
 using Kvasir.Cluster.Transport;
-using Kvasir.Primitives;
 using Kvasir.Storage.Engines;
-using Kvasir.Storage.Files;
 
 namespace Kvasir.Cluster.Groups.Snapshots;
 
 /// <summary>
-/// A snapshot that arrives, in an engine of its own. It takes the replica's place when all of it is in files. Inside the
+/// A snapshot that arrives, and becomes an engine of its own. That takes the replica's place when all of it is in files. Inside the
 /// mailbox.
 /// </summary>
-internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong stream, SnapshotHead head, IStorageEngine engine, string engineName, string folder)
+internal abstract class SnapshotReceiver(RaftGroup group, NodeId from, ulong stream, SnapshotHead head, string engineName, string folder)
 {
-    private readonly WriteBatch _rows = new();
-    private ulong _published;
-
     public RaftGroup Group { get; } = group;
 
     public NodeId From { get; } = from;
@@ -22,63 +17,39 @@ internal sealed class SnapshotReceiver(RaftGroup group, NodeId from, ulong strea
 
     public SnapshotHead Head { get; } = head;
 
-    public IStorageEngine Engine { get; } = engine;
-
     /// <summary>The word of its factory.</summary>
     public string EngineName { get; } = engineName;
 
     public string Folder { get; } = folder;
 
     /// <summary>Chunks that have come.</summary>
-    public ulong Chunks { get; private set; }
+    public ulong Chunks { get; protected set; }
 
-    public bool IsWhole { get; private set; }
-
-    public bool IsInFiles => IsWhole && Engine.OldestUnflushedPosition is null;
+    public bool IsWhole { get; protected set; }
 
     public TimeSpan HeardAt { get; set; }
 
-    /// <summary>More has come than the engine takes at the moment.</summary>
+    /// <summary>More has come than it takes at the moment.</summary>
     public bool OwesAcknowledgement { get; set; }
 
-    /// <summary>Takes the rows of the next chunk; false when they make no sense, or the engine refuses them.</summary>
-    public bool TryTake(ReadOnlySpan<byte> content, bool isLast)
-    {
-        _rows.Clear();
-        while (SnapshotCodec.TryReadRow(ref content, out ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value, out long expiresAtMs))
-        {
-            // Where it comes from another engine has it.
-            if (Misfit.Of(key, value, Engine) is not null)
-                return false;
-            _rows.Put(key, value, expiresAtMs);
-        }
+    /// <summary>What each chunk of it says of itself.</summary>
+    public abstract SnapshotChunkFlags Kind { get; }
 
-        if (!content.IsEmpty)
-            return false;
-        try
-        {
-            // Everything in it is committed. The positions only order the pieces: the log says what the whole stands for.
-            Engine.MarkStable(new LogPosition(Head.Index.Value));
+    /// <summary>Another chunk may come.</summary>
+    public abstract bool TakesMore { get; }
 
-            // Of no rows, too, the files say which state it is: by an operation that does nothing.
-            if (isLast && _rows.Count == 0)
-                _rows.DeleteRange([0], [0]);
+    /// <summary>Nothing becomes of it.</summary>
+    public abstract bool HasFailed { get; }
 
-            Engine.Stage(_rows.Bytes);
-            if (isLast)
-                Engine.AssumeDigest(Head.Digest);
-            if (isLast || _published + 1 < Head.Index.Value)
-                Engine.Publish(new LogPosition(++_published));
-            if (isLast)
-                Engine.Flush();
-        }
-        catch (StorageException)
-        {
-            return false;
-        }
+    public abstract bool IsInFiles { get; }
 
-        Chunks++;
-        IsWhole = isLast;
-        return true;
-    }
+    /// <summary>Takes the next chunk; false when it makes no sense, or is refused.</summary>
+    public abstract bool TryTake(ReadOnlySpan<byte> content, bool isLast);
+
+    /// <summary>The engine, once <see cref="IsInFiles"/>; the caller's from now on.</summary>
+    public abstract IStorageEngine TakeEngine();
+
+    /// <summary>Nothing becomes of it. An engine that was taken stays.</summary>
+    /// <param name="discard">Throws away what is on the disk; called when nobody has it open, by whatever thread. Null: it stays.</param>
+    public abstract void Drop(Action? discard);
 }

@@ -6,19 +6,16 @@ using Kvasir.Storage.Engines;
 namespace Kvasir.Cluster.Groups.Snapshots;
 
 /// <summary>
-/// One stream of a replica's content to a follower that needs entries which are no longer in the log: what was stable when
-/// it began, in the engine's order, in chunks, a few of them ahead of what has arrived. Inside the mailbox.
+/// One stream of a replica's content to a follower that needs entries which are no longer in the log, or so many that this is less: what
+/// was stable when it began, in chunks, a few of them ahead of what has arrived. Inside the mailbox.
 /// </summary>
 internal sealed class SnapshotSender : IDisposable
 {
-    public const int ChunkBytes = 256 << 10;
-    private const ulong Window = 8;
+    /// <summary>So many chunks may be on their way.</summary>
+    public const ulong Window = 8;
 
-    private readonly EngineScan _rows;
-
-    // Where the last few chunks began: the same view cut into the same pieces again.
-    private readonly BytesBuffer?[] _beginnings = new BytesBuffer?[Window];
-    private readonly BytesBuffer _chunk = new(ChunkBytes + 4096);
+    private readonly BytesBuffer _chunk = new(SnapshotContent.ChunkBytes + 4096);
+    private SnapshotContent? _content;
     private ulong _made;
     private ulong _arrived;
     private bool _isHeld;
@@ -27,22 +24,12 @@ internal sealed class SnapshotSender : IDisposable
     {
         (Group, Member, Stream, Head, HeardAt, MovedAt) = (group, member, stream, head, now, now);
         Source = group.Replica.Engine;
-        _rows = Source.CreateScan(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
-        try
-        {
-            _rows.SeekToFirst();
-        }
-        catch
-        {
-            _rows.Dispose();
-            throw;
-        }
     }
 
     public RaftGroup Group { get; }
 
-    /// <summary>What is read.</summary>
-    public IStorageEngine Source { get; }
+    /// <summary>What is read; null where it is read no more.</summary>
+    public IStorageEngine? Source { get; private set; }
 
     /// <summary>Whom it is for.</summary>
     public MemberId Member { get; }
@@ -53,6 +40,12 @@ internal sealed class SnapshotSender : IDisposable
 
     public SnapshotHead Head { get; }
 
+    /// <summary>There is something to send. Before, its files are being made.</summary>
+    public bool HasBegun => _content is not null;
+
+    /// <summary>The files that are being made for it; null where there are none.</summary>
+    public OutgoingFiles? Outgoing { get; init; }
+
     /// <summary>When something of it was last heard.</summary>
     public TimeSpan HeardAt { get; private set; }
 
@@ -61,6 +54,14 @@ internal sealed class SnapshotSender : IDisposable
 
     /// <summary>All of it has left.</summary>
     public bool IsAllMade { get; private set; }
+
+    /// <summary>From now on it is sent. Owns the content.</summary>
+    public void Begin(SnapshotContent content, TimeSpan now)
+    {
+        (_content, HeardAt, MovedAt) = (content, now, now);
+        if (Outgoing is not null)
+            Source = null;
+    }
 
     public void Arrived(ulong chunks, TimeSpan now)
     {
@@ -83,17 +84,14 @@ internal sealed class SnapshotSender : IDisposable
         ulong from = Math.Min(_arrived, _made - 1);
         if (from == _made - 1 && _arrived == _made && !IsAllMade)
             return;
-        if (from == 0)
-            _rows.SeekToFirst();
-        else
-            _rows.Seek(_beginnings[from % Window]!.WrittenSpan);
+        _content!.GoTo(from);
         (_made, _arrived, _isHeld, IsAllMade) = (from, from, false, false);
     }
 
     /// <summary>Sends what may be sent; takes it from what is left of the rate.</summary>
     public void Send(ITransport transport, ref long bytesLeft)
     {
-        while (bytesLeft > 0)
+        while (bytesLeft > 0 && HasBegun)
         {
             if (!_isHeld)
             {
@@ -110,26 +108,27 @@ internal sealed class SnapshotSender : IDisposable
         }
     }
 
-    public void Dispose() => _rows.Dispose();
+    public void Dispose() => Dispose(stops: false);
+
+    /// <param name="stops">The node stops.</param>
+    public void Dispose(bool stops)
+    {
+        _content?.Dispose();
+        Outgoing?.Abandon(stops);
+    }
 
     private void Make()
     {
-        BytesBuffer beginning = _beginnings[_made % Window] ??= new BytesBuffer(64);
-        beginning.Clear();
-        if (_rows.Valid)
-            beginning.Append(_rows.Key);
         SnapshotCodec.BeginChunk(_chunk, Group.Id, Stream, _made);
         int headBytes = _chunk.Length;
-        SnapshotChunkFlags flags = SnapshotChunkFlags.None;
+        SnapshotChunkFlags flags = _content!.Kind;
         if (_made == 0)
         {
-            flags = SnapshotChunkFlags.First;
+            flags |= SnapshotChunkFlags.First;
             SnapshotCodec.AddHead(_chunk, Head);
         }
 
-        for (; _rows.Valid && _chunk.Length < ChunkBytes; _rows.Next())
-            SnapshotCodec.AddRow(_chunk, _rows.Key, _rows.Value, _rows.ExpiresAtMs);
-        IsAllMade = !_rows.Valid;
+        IsAllMade = _content.Add(_chunk, _made);
         if (IsAllMade)
             flags |= SnapshotChunkFlags.Last;
         SnapshotCodec.EndChunk(_chunk, headBytes, flags);

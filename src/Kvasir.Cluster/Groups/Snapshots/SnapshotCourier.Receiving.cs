@@ -1,0 +1,212 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Raft;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Engines;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Groups.Snapshots;
+
+/// <summary>From other nodes: what arrives becomes an engine beside the one that is there, and takes its place when it is whole.</summary>
+internal sealed partial class SnapshotCourier
+{
+    // First chunks that came before the offer of what they begin.
+    private readonly SortedList<GroupId, EarlyChunk> _early = [];
+
+    public void Offered(RaftGroup group, in SnapshotOffered offer)
+    {
+        _offers[group.Id] = offer;
+        if (_early.Remove(group.Id, out EarlyChunk? early))
+            mailbox.Post(new MessageItem(this, early.From, early.Message));
+    }
+
+    /// <summary>
+    /// Messages may overtake each other: the first chunk of what was not offered yet is kept for a moment, and those behind it come again.
+    /// </summary>
+    private bool WaitsForOffer(NodeId from, GroupId id, ulong stream, SnapshotChunkFlags flags, ReadOnlySpan<byte> content, ReadOnlySpan<byte> message)
+    {
+        if (IsUnderWay(from, id, stream))
+            return false;
+        if ((flags & SnapshotChunkFlags.First) == 0)
+            return _early.TryGetValue(id, out EarlyChunk? first) && first.From == from && first.Stream == stream;
+        if (!SnapshotCodec.TryReadHead(ref content, out SnapshotHead head) || !host.TryFind(id, out _) || IsOffered(from, id, head))
+            return false;
+        if (_early.Remove(id, out EarlyChunk? before))
+            before.Message.Dispose();
+        _early.Add(id, new EarlyChunk(from, stream, MessageBuffer.Copy(message), host.Now()));
+        return true;
+    }
+
+    private bool IsOffered(NodeId from, GroupId id, in SnapshotHead head) =>
+        _offers.TryGetValue(id, out SnapshotOffered offer) && GroupMember.NodeOf(offer.From) == from
+        && offer.Index == head.Index && offer.SnapshotTerm == head.Term;
+
+    private void Arrived(NodeId from, GroupId id, ulong stream, ulong number, SnapshotChunkFlags flags, ReadOnlySpan<byte> content)
+    {
+        if ((flags & SnapshotChunkFlags.First) != 0)
+        {
+            if (!SnapshotCodec.TryReadHead(ref content, out SnapshotHead head))
+                return;
+            if (!IsUnderWay(from, id, stream))
+                Begin(from, id, stream, head, flags & SnapshotChunkFlags.Files, content);
+            if ((flags & SnapshotChunkFlags.Files) != 0)
+                content = default;
+        }
+
+        if (!IsUnderWay(from, id, stream) || _receivers[id].Kind != (flags & SnapshotChunkFlags.Files))
+        {
+            Acknowledge(from, id, stream, 0, SnapshotProgress.Failed);
+            return;
+        }
+
+        SnapshotReceiver receiver = _receivers[id];
+        receiver.HeardAt = host.Now();
+
+        // It was here before, or one before it was lost: the sender goes back to what is lacking.
+        if (number == receiver.Chunks && !receiver.IsWhole && !receiver.TryTake(content, (flags & SnapshotChunkFlags.Last) != 0))
+            GiveUp(receiver);
+        else
+            AcknowledgeWhenReady(receiver);
+    }
+
+    /// <summary>At once, or when the engine takes more.</summary>
+    private void AcknowledgeWhenReady(SnapshotReceiver receiver)
+    {
+        receiver.OwesAcknowledgement = !receiver.TakesMore;
+        if (!receiver.OwesAcknowledgement)
+            Acknowledge(receiver, SnapshotProgress.Receiving);
+    }
+
+    private bool IsUnderWay(NodeId from, GroupId id, ulong stream) =>
+        _receivers.TryGetValue(id, out SnapshotReceiver? receiver) && receiver.Stream == stream && receiver.From == from;
+
+    private void Begin(NodeId from, GroupId id, ulong stream, in SnapshotHead head, SnapshotChunkFlags kind, ReadOnlySpan<byte> content)
+    {
+        if (!host.TryFind(id, out RaftGroup? group) || !IsOffered(from, id, head))
+            return;
+        _offers.Remove(id);
+        if (_receivers.TryGetValue(id, out SnapshotReceiver? before))
+            Drop(before);
+        try
+        {
+            if (Open(group, from, stream, head, kind, content) is not { } receiver)
+                return;
+            receiver.HeardAt = host.Now();
+            _receivers.Add(id, receiver);
+        }
+        catch (StorageException)
+        {
+            // The sender is told that it comes to nothing.
+        }
+    }
+
+    /// <summary>Null where it cannot be taken as it comes.</summary>
+    private SnapshotReceiver? Open(
+        RaftGroup group, NodeId from, ulong stream, in SnapshotHead head, SnapshotChunkFlags kind, ReadOnlySpan<byte> content)
+    {
+        if (kind == SnapshotChunkFlags.None)
+        {
+            IStorageEngine engine = folders.OpenIncoming(group, out string path, out string name);
+            return new RowReceiver(group, from, stream, head, engine, name, path);
+        }
+
+        if (!SnapshotCodec.TryReadFiles(content, out string sent, out List<SnapshotFile> table))
+            return null;
+        string folder = folders.BeginCopy(group, out string wanted);
+        if (sent == wanted && folders.ShipsFiles(wanted))
+            return new FileReceiver(group, from, stream, head, wanted, folder, table, folders, scheduler, r => mailbox.Post(new MovedItem(this, r)));
+        folders.Discard(group, folder);
+        return null;
+    }
+
+    /// <summary>Of a receiver that works in the background.</summary>
+    private void Moved(SnapshotReceiver receiver)
+    {
+        if (!_receivers.TryGetValue(receiver.Group.Id, out SnapshotReceiver? current) || current != receiver)
+            return;
+        if (receiver.IsInFiles)
+            Install(receiver, host.Now());
+        else if (receiver.HasFailed)
+            GiveUp(receiver);
+        else if (receiver.OwesAcknowledgement)
+            AcknowledgeWhenReady(receiver);
+    }
+
+    private void Install(SnapshotReceiver receiver, TimeSpan now)
+    {
+        RaftGroup group = receiver.Group;
+        _receivers.Remove(group.Id);
+        IStorageEngine engine = receiver.TakeEngine();
+        try
+        {
+            // Only while the log begins before it: the mark of one that is not installed must never be believed.
+            bool installs = group.CommitIndex < receiver.Head.Index;
+            if (installs)
+            {
+                folders.Mark(group, receiver.Folder, receiver.Head.Index);
+                installs = group.TryInstall(now, receiver.Head, engine, receiver.EngineName, out IStorageEngine before);
+                if (installs)
+                    _retired.Add(new Retired(group, before, receiver.Folder, receiver.Head.Index, now));
+            }
+
+            if (!installs)
+                Throw(receiver, engine);
+            Acknowledge(receiver, SnapshotProgress.Installed);
+        }
+        catch (StorageException)
+        {
+            Throw(receiver, engine);
+            Acknowledge(receiver, SnapshotProgress.Failed);
+        }
+    }
+
+    /// <summary>
+    /// The record that begins the log anew is durable: nothing of the new log is before it is. Until then a start would find the log
+    /// that was there before, and look for the files that go with it.
+    /// </summary>
+    private static bool IsDone(Retired retired, TimeSpan now) =>
+        now - retired.Since >= s_grace && retired.Group.Member.SyncedIndex >= retired.Index;
+
+    private void Dispose(Retired retired)
+    {
+        retired.Engine.Dispose();
+        try
+        {
+            folders.DiscardBefore(retired.Group, retired.Successor);
+        }
+        catch (StorageException)
+        {
+            // What is left goes at the next start.
+        }
+    }
+
+    private void GiveUp(SnapshotReceiver receiver)
+    {
+        Drop(receiver);
+        Acknowledge(receiver, SnapshotProgress.Failed);
+    }
+
+    private void Drop(SnapshotReceiver receiver)
+    {
+        _receivers.Remove(receiver.Group.Id);
+        receiver.Drop(() => Discard(receiver));
+    }
+
+    private void Throw(SnapshotReceiver receiver, IStorageEngine engine)
+    {
+        engine.Dispose();
+        receiver.Drop(() => folders.Discard(receiver.Group, receiver.Folder));
+    }
+
+    private void Discard(SnapshotReceiver receiver) => folders.Discard(receiver.Group, receiver.Folder);
+
+    private void Acknowledge(SnapshotReceiver receiver, SnapshotProgress progress) =>
+        Acknowledge(receiver.From, receiver.Group.Id, receiver.Stream, receiver.Chunks, progress);
+
+    private void Acknowledge(NodeId to, GroupId group, ulong stream, ulong chunks, SnapshotProgress progress)
+    {
+        SnapshotCodec.WriteAcknowledgement(_acknowledgement, group, stream, chunks, progress);
+        transport.Send(to, _acknowledgement.WrittenSpan);
+    }
+
+    private sealed record EarlyChunk(NodeId From, ulong Stream, MessageBuffer Message, TimeSpan At);
+}

@@ -1,0 +1,249 @@
+using Kvasir.Cluster.Transport;
+using Kvasir.Primitives;
+using Kvasir.Raft;
+using Kvasir.Raft.Messages;
+using Kvasir.Raft.Numbers;
+using Kvasir.Storage.Files;
+
+namespace Kvasir.Cluster.Groups.Snapshots;
+
+/// <summary>
+/// To other nodes. Files where the engine has such as can be copied, rows otherwise, and for a while behind files of which nothing became:
+/// rows tell what is wrong.
+/// </summary>
+internal sealed partial class SnapshotCourier
+{
+    // Of which the files are being made or sent at one time: a checkpoint wants all that is in memory flushed.
+    private const int FilesAtOnce = 3;
+
+    // What is copied costs a third of what is applied, at most; and what is applied goes at about this pace.
+    private const double BytesForAnEntryByte = 3;
+    private const double EntryBytesPerSecond = 32 << 20;
+
+    private static readonly TimeSpan s_rowsAfterFailure = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(5);
+
+    private readonly List<(RaftGroup Group, SnapshotWanted Wanted)> _waiting = [];
+    private readonly Dictionary<(GroupId Group, MemberId To), TimeSpan> _failedFiles = [];
+    private ITimer? _looks;
+    private TimeSpan _filledAt;
+    private long _bytesLeft;
+
+    public void Wanted(RaftGroup group, in SnapshotWanted wanted)
+    {
+        MemberId member = wanted.To;
+        End(_senders.Find(s => s.Group == group && s.Member == member));
+        _waiting.RemoveAll(w => w.Group == group && w.Wanted.To == member);
+        _waiting.Add((group, wanted));
+        mailbox.Post(new LookItem(this));
+    }
+
+    public bool IsCheaper(RaftGroup group, MemberId to, long engineBytes, long entryBytes) =>
+        engineBytes <= entryBytes * Math.Min(BytesForAnEntryByte, (double)bytesPerSecond / EntryBytesPerSecond) && SendsFiles(group, to);
+
+    private bool SendsFiles(RaftGroup group, MemberId to) =>
+        folders.ShipsFiles(group.Replica.Options.Engine)
+        && !(_failedFiles.TryGetValue((group.Id, to), out TimeSpan at) && host.Now() - at < s_rowsAfterFailure);
+
+    /// <summary>Begins those that can begin. What waits for the engine to say what it holds is looked at again soon.</summary>
+    private void BeginWaiting()
+    {
+        int files = _senders.Count(static s => s.Outgoing is not null);
+        bool looksAgain = false;
+        foreach ((RaftGroup group, SnapshotWanted wanted) in _waiting.ToArray())
+        {
+            bool isWanted = host.TryFind(group.Id, out RaftGroup? there) && there == group && !group.IsOut
+                && group.Role == RaftRole.Leader && group.Member.Term == wanted.Term;
+            bool asFiles = isWanted && SendsFiles(group, wanted.To);
+            if (isWanted && (group.StablePlace is null || (asFiles && files >= FilesAtOnce)))
+            {
+                looksAgain |= group.StablePlace is null;
+                continue;
+            }
+
+            _waiting.Remove((group, wanted));
+            if (!isWanted)
+                continue;
+            files += asFiles ? 1 : 0;
+            Begin(group, wanted, asFiles);
+        }
+
+        if (looksAgain)
+            LookSoon();
+    }
+
+    private void Begin(RaftGroup group, in SnapshotWanted wanted, bool asFiles)
+    {
+        SnapshotHead head = group.StableHead();
+        Check.That(head.Index >= wanted.AtLeast);
+        TimeSpan now = host.Now();
+        ulong stream = random.NextUInt64();
+        try
+        {
+            if (asFiles)
+            {
+                var outgoing = new OutgoingFiles(
+                    folders.Files, scheduler, group.Replica.Engine.BeginCheckpoint(), folders.NextOutgoing(group.Id), group.Replica.Options.Engine, PostLook);
+                _senders.Add(new SnapshotSender(group, wanted.To, stream, head, now) { Outgoing = outgoing });
+                return;
+            }
+
+            var sender = new SnapshotSender(group, wanted.To, stream, head, now);
+            sender.Begin(new RowContent(group.Replica.Engine), now);
+            _senders.Add(sender);
+            Offer(sender);
+        }
+        catch (CorruptionException e)
+        {
+            group.Damaged(e);
+        }
+        catch (StorageException) when (asFiles)
+        {
+            _failedFiles[(group.Id, wanted.To)] = now;
+            group.SnapshotFinished(now, wanted.To, LogIndex.Zero);
+        }
+    }
+
+    /// <summary>Sends those whose files are made; those that wait for a flush are looked at again soon.</summary>
+    private void Look()
+    {
+        bool looksAgain = false;
+        foreach (SnapshotSender sender in _senders.ToArray())
+        {
+            if (sender.Outgoing is not { } outgoing || sender.HasBegun)
+                continue;
+            outgoing.Look();
+            bool isDone = outgoing.TryTake(out FileContent? content);
+            if (sender.Group.Role != RaftRole.Leader || (isDone && content is null))
+            {
+                content?.Dispose();
+                Finish(sender, LogIndex.Zero, host.Now());
+            }
+            else if (content is null)
+            {
+                looksAgain = true;
+            }
+            else
+            {
+                sender.Begin(content, host.Now());
+                Offer(sender);
+            }
+        }
+
+        if (looksAgain)
+            LookSoon();
+    }
+
+    private void LookSoon()
+    {
+        _looks ??= scheduler.Time.CreateTimer(
+            static courier => ((SnapshotCourier)courier!).PostLook(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _looks.Change(s_look, Timeout.InfiniteTimeSpan);
+    }
+
+    private void PostLook() => mailbox.Post(new LookItem(this));
+
+    private void Offer(SnapshotSender sender)
+    {
+        RaftGroup group = sender.Group;
+        host.Send(group, new RaftMessage
+        {
+            Kind = MessageKind.SnapshotOffer,
+            From = group.Member.Id,
+            To = sender.Member,
+            Term = group.Member.Term,
+            Index = sender.Head.Index,
+            LogTerm = sender.Head.Term,
+        });
+
+        // The offer leaves at the end of this item, and the first chunk behind it.
+        host.Touch(group);
+        mailbox.Post(new PumpItem(this));
+    }
+
+    private void Pump(TimeSpan now)
+    {
+        // At most what a tenth of a second allows, however long nothing was sent.
+        TimeSpan passed = now - _filledAt;
+        _filledAt = now;
+        long fill = (long)(bytesPerSecond * Math.Min(passed.TotalSeconds, 0.1));
+        _bytesLeft = Math.Min(_bytesLeft + fill, bytesPerSecond / 10);
+        bool isHeldBack = false;
+        foreach (SnapshotSender sender in _senders.ToArray())
+        {
+            try
+            {
+                long before = _bytesLeft;
+                sender.Send(transport, ref _bytesLeft);
+                BytesSent += before - _bytesLeft;
+                isHeldBack |= sender.HasBegun && _bytesLeft <= 0;
+            }
+            catch (StorageException) when (sender.Outgoing is not null)
+            {
+                // Of files nobody knows what is in them: rows tell, where something is wrong.
+                Finish(sender, LogIndex.Zero, now);
+            }
+            catch (CorruptionException e)
+            {
+                Damaged(sender, e, now);
+            }
+        }
+
+        // Often, and a little each time: what comes at once, others have to wait for.
+        if (isHeldBack)
+            LookSoon();
+    }
+
+    private void GoBack(SnapshotSender sender, TimeSpan now)
+    {
+        try
+        {
+            sender.GoBack(now);
+        }
+        catch (CorruptionException e)
+        {
+            Damaged(sender, e, now);
+        }
+    }
+
+    /// <summary>Whoever leads next sends what it has.</summary>
+    private void Damaged(SnapshotSender sender, CorruptionException cause, TimeSpan now)
+    {
+        sender.Group.Damaged(cause);
+        Finish(sender, LogIndex.Zero, now);
+    }
+
+    private void Acknowledged(NodeId from, ReadOnlySpan<byte> message)
+    {
+        if (!SnapshotCodec.TryReadAcknowledgement(message, out GroupId group, out ulong stream, out ulong chunks, out SnapshotProgress progress)
+            || _senders.Find(s => s.Stream == stream && s.To == from && s.Group.Id == group) is not { } sender)
+            return;
+        TimeSpan now = host.Now();
+        if (progress == SnapshotProgress.Receiving)
+        {
+            sender.Arrived(chunks, now);
+            Pump(now);
+            return;
+        }
+
+        Finish(sender, progress == SnapshotProgress.Installed ? sender.Head.Index : LogIndex.Zero, now);
+    }
+
+    private void Finish(SnapshotSender sender, LogIndex installed, TimeSpan now)
+    {
+        if (sender.Outgoing is not null && installed == LogIndex.Zero)
+            _failedFiles[(sender.Group.Id, sender.Member)] = now;
+        End(sender);
+        sender.Group.SnapshotFinished(now, sender.Member, installed);
+        if (_waiting.Count > 0)
+            PostLook();
+    }
+
+    private void End(SnapshotSender? sender)
+    {
+        if (sender is null)
+            return;
+        _senders.Remove(sender);
+        sender.Dispose();
+    }
+}

@@ -1,0 +1,129 @@
+using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups;
+using Kvasir.Raft.Numbers;
+using Kvasir.Simulation.Disks;
+using Kvasir.Storage.Lsm;
+using Kvasir.Storage.Lsm.Tables;
+
+namespace Kvasir.Cluster.Tests.Nodes;
+
+/// <summary>Snapshots that are the files of an engine: who gets them, and what becomes of files that are not whole.</summary>
+public sealed class SnapshotFilesTests
+{
+    private const int Rows = 200;
+    private static readonly string s_value = new('x', 20_000);
+
+    [Theory]
+    [InlineData(CrashKind.ProcessKill)]
+    [InlineData(CrashKind.LoseUnsynced)]
+    [InlineData(CrashKind.LoseSubset)]
+    public void WhoLacksMuchGetsFilesThoughTheLogHasTheEntries(CrashKind crash)
+    {
+        (ClusterWorld world, ClusterMember away) = World(71, insteadBytes: 512 << 10);
+        away.Restart();
+        world.RunUntil(world.IsLevel, "it has caught up");
+        Assert.All(world.Members[0].Node.View.Groups, g => Assert.True(world.Members[0].Group(g.Id).BaseIndex < new LogIndex(50)));
+        Assert.NotEqual(0, Sent(world));
+        Assert.Contains(away.Disk.Paths, p => p.EndsWith(".installed", StringComparison.Ordinal));
+        world.AssertSameContent();
+
+        // What it was sent is as durable as what it acknowledged; and nobody keeps what was on its way.
+        away.Crash(crash);
+        away.Restart();
+        world.RunUntil(() => away.Node.Host is not null, "it is back");
+        Assert.DoesNotContain(away.Node.Host!.Groups, g => g.IsOut);
+        world.RunUntil(world.IsLevel, "it is level");
+        world.AssertSameContent();
+        world.RunUntil(() => !world.Members.Exists(m => m.Disk.Paths.Any(IsOutgoing)), "what was on its way is gone");
+        for (int i = 0; i < Rows; i++)
+            Assert.Equal(s_value + i, world.Get(0, $"key{i}"));
+    }
+
+    [Fact]
+    public void WhoLacksLittleGetsEntries()
+    {
+        (ClusterWorld world, ClusterMember away) = World(72, insteadBytes: 8 << 20);
+        away.Restart();
+        world.RunUntil(world.IsLevel, "it has caught up");
+        Assert.Equal(0, Sent(world));
+        world.AssertSameContent();
+    }
+
+    /// <summary>Where they may take next to nothing of the node, entries are there sooner.</summary>
+    [Fact]
+    public void WhereSnapshotsAreSlowWhoLacksMuchGetsEntries()
+    {
+        (ClusterWorld world, ClusterMember away) = World(73, insteadBytes: 512 << 10, bytesPerSecond: 1 << 20);
+        away.Restart();
+        world.RunUntil(world.IsLevel, "it has caught up");
+        Assert.Equal(0, Sent(world));
+    }
+
+    /// <summary>Where rows have to be sent instead, the replica whose files they are is found out; and the damage stays where it is.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void FilesThatAreDamagedAreNotTaken(bool isLogCut)
+    {
+        (ClusterWorld world, ClusterMember away) = World(74, insteadBytes: 512 << 10, journalBytesMax: isLogCut ? 256 << 10 : 512 << 20);
+        if (isLogCut)
+            world.WriteUntilTheLogIsCut(keys: 0);
+        GroupId shard = world.Members[0].Route(0, "key0").Group;
+        ClusterMember leader = world.Members[..2].Single(m => m.Group(shard).IsServing), whole = world.Members[..2].Single(m => m != leader);
+        leader.Flush(shard);
+        string[] tables = [.. leader.Disk.Paths.Where(p => p.StartsWith($"/data/replicas/{shard}/", StringComparison.Ordinal) && p.EndsWith(".sst", StringComparison.Ordinal))];
+        Assert.NotEmpty(tables);
+        foreach (string path in tables)
+            leader.Disk.FlipBit(path, 500, 3);
+        away.Restart();
+        if (isLogCut)
+            world.RunUntil(() => leader.Group(shard).IsOut, "it is found out");
+        world.RunUntil(() => whole.Group(shard).AppliedIndex == away.Group(shard).AppliedIndex && away.Group(shard).AppliedIndex > new LogIndex(50), "it has caught up");
+        Assert.NotEqual(0, Sent(world));
+        Assert.False(away.Group(shard).IsOut);
+
+        // What came to nothing is over: nothing waits for it.
+        Assert.True(isLogCut || !away.Node.Snapshots!.IsReplacing(away.Group(shard)));
+        Assert.Equal(whole.Content(shard), away.Content(shard));
+        away.Flush(shard);
+        Assert.Empty(TableVerifier.Verify(away.Disk, Path.GetDirectoryName(away.Disk.Paths.Last(p => p.StartsWith($"/data/replicas/{shard}", StringComparison.Ordinal) && p.EndsWith(".sst", StringComparison.Ordinal)))!));
+    }
+
+    /// <summary>A node that ends while it sends leaves files behind, which its next start removes.</summary>
+    [Fact]
+    public void WhatWasOnItsWayGoesWithTheNextStart()
+    {
+        (ClusterWorld world, ClusterMember away) = World(75, insteadBytes: 512 << 10);
+        away.Restart();
+        world.RunUntil(() => world.Members[..2].Exists(m => m.Disk.Paths.Any(IsOutgoing)), "files are on their way");
+        ClusterMember sender = world.Members[..2].First(m => m.Disk.Paths.Any(IsOutgoing));
+        sender.Crash(CrashKind.ProcessKill);
+        Assert.Contains(sender.Disk.Paths, IsOutgoing);
+        sender.Restart();
+        world.RunUntil(() => sender.Node.Host is not null, "it is back");
+        world.RunUntil(world.IsLevel, "all have it");
+        world.RunUntil(() => !world.Members.Exists(m => m.Disk.Paths.Any(IsOutgoing)), "nothing is on its way");
+        world.AssertSameContent();
+    }
+
+    private static bool IsOutgoing(string path) => path.StartsWith("/data/replicas/outgoing/", StringComparison.Ordinal);
+
+    private static long Sent(ClusterWorld world) => world.Members.Sum(m => m.Node.Snapshots!.BytesSent);
+
+    /// <summary>Three nodes, of which the last is away and lacks some entries, all of which the others have in their logs.</summary>
+    private static (ClusterWorld World, ClusterMember Away) World(ulong seed, long insteadBytes, long bytesPerSecond = 128 << 20, long journalBytesMax = 512 << 20)
+    {
+        var world = new ClusterWorld(seed, new LsmEngineFactory(), journalBytesMax)
+        {
+            SnapshotInsteadBytes = insteadBytes,
+            SnapshotBytesPerSecond = bytesPerSecond,
+            OldBytesPerTurn = 8 << 10,
+        };
+        world.MakeThree();
+        ClusterMember away = world.Members[2];
+        away.Crash(CrashKind.LoseUnsynced);
+        for (int i = 0; i < Rows; i++)
+            world.Put(0, $"key{i}", s_value + i);
+        return (world, away);
+    }
+}
