@@ -375,8 +375,17 @@ public sealed partial class ClusterNode
                 _leaving[i] = (group, position = _journal.AppendedPosition);
             if (_journal.DurablePosition < position)
                 continue;
+            try
+            {
+                _folders.RemoveAll(group);
+            }
+            catch (StorageException)
+            {
+                // What was coming for it may be going at this moment, by another thread.
+                continue;
+            }
+
             _leaving.RemoveAt(i);
-            _folders.RemoveAll(group);
 
             // It may be wanted here again.
             _arranged = null;

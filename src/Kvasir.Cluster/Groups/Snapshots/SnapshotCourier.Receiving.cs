@@ -188,7 +188,7 @@ internal sealed partial class SnapshotCourier
     private void Drop(SnapshotReceiver receiver)
     {
         _receivers.Remove(receiver.Group.Id);
-        receiver.Drop(() => Discard(receiver));
+        receiver.Drop(() => TryDiscard(receiver));
     }
 
     private void Throw(SnapshotReceiver receiver, IStorageEngine engine)
@@ -197,7 +197,18 @@ internal sealed partial class SnapshotCourier
         receiver.Drop(() => folders.Discard(receiver.Group, receiver.Folder));
     }
 
-    private void Discard(SnapshotReceiver receiver) => folders.Discard(receiver.Group, receiver.Folder);
+    /// <summary>Of what never had a mark, by whatever thread: nobody takes it for the replica's.</summary>
+    private void TryDiscard(SnapshotReceiver receiver)
+    {
+        try
+        {
+            folders.Discard(receiver.Group, receiver.Folder);
+        }
+        catch (StorageException)
+        {
+            // What is left goes at the next start.
+        }
+    }
 
     private void Acknowledge(SnapshotReceiver receiver, SnapshotProgress progress) =>
         Acknowledge(receiver.From, receiver.Group.Id, receiver.Stream, receiver.Chunks, progress);

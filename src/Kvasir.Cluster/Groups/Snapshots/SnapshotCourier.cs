@@ -59,9 +59,9 @@ internal sealed partial class SnapshotCourier(
         if (IsIdle)
             return;
         TimeSpan now = host.Now();
+        Pump(now);
         BeginWaiting();
         Look();
-        Pump(now);
         foreach (SnapshotSender sender in _senders.ToArray())
         {
             if ((sender.HasBegun && now - sender.HeardAt > s_patience) || sender.Group.Role != RaftRole.Leader)
@@ -169,9 +169,10 @@ internal sealed partial class SnapshotCourier(
     {
         public void Run(Execution execution)
         {
+            // What begins now is sent behind this item, when the offer of it has left.
+            courier.Pump(courier.Host.Now());
             courier.BeginWaiting();
             courier.Look();
-            courier.Pump(courier.Host.Now());
         }
     }
 
