@@ -188,6 +188,7 @@ internal sealed unsafe partial class PeerLoop : IDisposable
 
     private void Run()
     {
+        ThreadSlice.AskForShort();
         try
         {
             while (!_stopping)

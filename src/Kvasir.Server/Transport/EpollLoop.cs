@@ -163,6 +163,7 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
 
     private void Run()
     {
+        ThreadSlice.AskForShort();
         try
         {
             while (!_stopping)

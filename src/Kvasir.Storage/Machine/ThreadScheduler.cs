@@ -4,23 +4,27 @@ using Kvasir.Storage.Scheduling;
 namespace Kvasir.Storage.Machine;
 
 /// <summary>
-/// Background jobs on a few threads of their own. Commits and upkeep have threads that nothing else may take; flushes and
-/// compactions share the others, flushes first. A job that throws has a defect and stops the process: going on with
+/// Background jobs on a few threads of their own. Commits, upkeep and copies have threads that nothing else may take; flushes
+/// and compactions share the others, flushes first. A job that throws has a defect and stops the process: going on with
 /// half of its work done could lose data.
 /// </summary>
 public sealed class ThreadScheduler : IScheduler, IDisposable
 {
-    // Where every core is busy, flushes and compactions get a quarter of one, and callers the rest. When callers outrun
+    // Where every core is busy, flushes, compactions and copies get a quarter of one, and callers the rest. When callers outrun
     // them, back-pressure makes callers sleep, and that leaves the processor to the background by itself.
     private const int BackgroundNiceness = 5;
 
     // One may be writing a segment full of zeros.
     private const int UpkeepThreads = 2;
 
+    // One may be waiting for the disk.
+    private const int CopyThreads = 2;
+
     private readonly Lock _disposeLock = new();
     private readonly WorkQueue _commits = new();
     private readonly WorkQueue _upkeep = new();
     private readonly WorkQueue _others = new();
+    private readonly WorkQueue _copies = new();
     private bool _disposed;
 
     /// <param name="time">The clock.</param>
@@ -31,11 +35,13 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         Check.That(backgroundThreads > 0 && commitThreads > 0);
         Time = time;
         for (int i = 0; i < commitThreads; i++)
-            Start(_commits, $"kvasir-commit-{i}", niceness: 0);
+            Start(_commits, $"kvasir-commit-{i}", niceness: 0, isWaitedFor: true);
         for (int i = 0; i < UpkeepThreads; i++)
             Start(_upkeep, $"kvasir-upkeep-{i}", niceness: 0);
         for (int i = 0; i < backgroundThreads; i++)
             Start(_others, $"kvasir-background-{i}", BackgroundNiceness);
+        for (int i = 0; i < CopyThreads; i++)
+            Start(_copies, $"kvasir-copy-{i}", BackgroundNiceness);
     }
 
     public TimeProvider Time { get; }
@@ -46,6 +52,7 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
         {
             JobPriority.Commit => _commits,
             JobPriority.Upkeep => _upkeep,
+            JobPriority.Copy => _copies,
             _ => _others,
         };
         Check.That(queue.TryAdd(job, urgent: priority == JobPriority.Flush), $"{job.Name} was scheduled after the end");
@@ -77,18 +84,21 @@ public sealed class ThreadScheduler : IScheduler, IDisposable
             _disposed = true;
         }
 
-        // Flushes may need commits, so commits end last; so may upkeep.
+        // Copies open engines, which flush; flushes may need commits, so commits end last; so may upkeep.
+        _copies.CloseAndJoin();
         _others.CloseAndJoin();
         _upkeep.CloseAndJoin();
         _commits.CloseAndJoin();
     }
 
-    private static void Start(WorkQueue queue, string name, int niceness)
+    private static void Start(WorkQueue queue, string name, int niceness, bool isWaitedFor = false)
     {
         var thread = new Thread(() =>
         {
             if (niceness != 0 && OperatingSystem.IsLinux())
                 _ = LibC.SetPriority(which: 0, who: 0, niceness);
+            if (isWaitedFor)
+                ThreadSlice.AskForShort();
             RunJobs(queue);
         })
         {

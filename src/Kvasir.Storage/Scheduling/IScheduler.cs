@@ -48,6 +48,9 @@ public enum JobPriority
 
     /// <summary>Can wait: other compactions, sweeps.</summary>
     Compaction,
+
+    /// <summary>Much data in short pieces, for a copy elsewhere or from there. Waits for no compaction, and callers for none of it.</summary>
+    Copy,
 }
 
 /// <summary>Where threads wait for a condition that another thread makes true.</summary>

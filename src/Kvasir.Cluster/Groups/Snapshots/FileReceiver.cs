@@ -100,7 +100,7 @@ internal sealed class FileReceiver(
             _isRunning = true;
         }
 
-        scheduler.Schedule(this, JobPriority.Upkeep);
+        scheduler.Schedule(this, JobPriority.Copy);
         return true;
     }
 
@@ -163,7 +163,7 @@ internal sealed class FileReceiver(
         }
 
         moved(this);
-        scheduler.Schedule(this, JobPriority.Upkeep);
+        scheduler.Schedule(this, JobPriority.Copy);
     }
 
     /// <summary>False when there is nothing to do for now: another job follows when there is.</summary>

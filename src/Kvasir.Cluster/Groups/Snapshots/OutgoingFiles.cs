@@ -31,7 +31,7 @@ internal sealed class OutgoingFiles(
         if (_isStarted || !checkpoint.IsInFiles)
             return;
         _isStarted = true;
-        scheduler.Schedule(this, JobPriority.Upkeep);
+        scheduler.Schedule(this, JobPriority.Copy);
     }
 
     /// <summary>True when the work is done; null where nothing came of it. What there is becomes the caller's, and is there once.</summary>
@@ -60,7 +60,7 @@ internal sealed class OutgoingFiles(
         if (_isStarted && stops)
             _content?.Dispose();
         else if (_isStarted)
-            scheduler.Schedule(new RemovalJob(this), JobPriority.Upkeep);
+            scheduler.Schedule(new RemovalJob(this), JobPriority.Copy);
         else
             checkpoint.Dispose();
     }
