@@ -113,10 +113,12 @@ internal sealed class ReplicaFolders(IFileSystem files, string root, Func<string
         return Reserve(group.Id);
     }
 
+    public string FolderOf(RaftGroup group) => Locate(group.Id, group.BaseIndex);
+
     public void VerifyCopied(string path, string name)
     {
         if (FactoryOf(name)?.VerifyFile(files, path) is [{ } damage, ..])
-            throw new CorruptionException(damage.Path, damage.Offset, damage.Detail);
+            throw new CorruptionException(damage.Detail);
     }
 
     public IStorageEngine OpenCopied(string folder, string name)

@@ -21,6 +21,9 @@ internal interface ISnapshotFolders
     /// <param name="name">Which engine it is to have.</param>
     string BeginCopy(RaftGroup group, out string name);
 
+    /// <summary>Where the replica's own engine lies.</summary>
+    string FolderOf(RaftGroup group);
+
     /// <summary>Looks at every byte of a file that was copied; throws <see cref="StorageException"/> where it is not whole. Any thread.</summary>
     void VerifyCopied(string path, string name);
 

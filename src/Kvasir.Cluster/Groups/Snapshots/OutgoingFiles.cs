@@ -65,6 +65,25 @@ internal sealed class OutgoingFiles(
             checkpoint.Dispose();
     }
 
+    /// <summary>
+    /// As <see cref="Abandon"/>, when the files were not taken: first it is looked whether they are damaged here. A log that has the entries
+    /// brings the other one up without them, and nobody would look.
+    /// </summary>
+    /// <param name="folders">Knows such files.</param>
+    /// <param name="origin">Where they were linked from.</param>
+    /// <param name="damaged">Any thread: one of them is not whole.</param>
+    public void Examine(ISnapshotFolders folders, string origin, Action<CorruptionException> damaged)
+    {
+        lock (_lock)
+        {
+            if (_isAbandoned || !_isDone)
+                return;
+            _isAbandoned = true;
+        }
+
+        scheduler.Schedule(new ExaminationJob(this, folders, origin, damaged), JobPriority.Copy);
+    }
+
     public void Run()
     {
         FileContent? content = null;
@@ -98,6 +117,15 @@ internal sealed class OutgoingFiles(
         }
     }
 
+    private IEnumerable<string> ListFiles() => files.ListFiles(folder);
+
+    private void Verify(ISnapshotFolders folders, string name) => folders.VerifyCopied(folder + "/" + name, engine);
+
+    private void Schedule(IBackgroundJob job) => scheduler.Schedule(job, JobPriority.Copy);
+
+    /// <summary>What is linked is one file, and this folder is gone in a moment.</summary>
+    private CorruptionException AsOf(string origin, CorruptionException cause) => new(cause.Message.Replace(folder, origin, StringComparison.Ordinal), cause);
+
     private void Remove()
     {
         lock (_lock)
@@ -113,6 +141,43 @@ internal sealed class OutgoingFiles(
         catch (StorageException)
         {
             // What is left goes at the next start.
+        }
+    }
+
+    private sealed class ExaminationJob(OutgoingFiles outgoing, ISnapshotFolders folders, string origin, Action<CorruptionException> damaged) : IBackgroundJob
+    {
+        private Queue<string>? _names;
+
+        public string Name => "looking at files that were not taken";
+
+        /// <summary>One of them; the others come behind the work of others.</summary>
+        public void Run()
+        {
+            if (!IsWholeSoFar() || _names!.Count == 0)
+                outgoing.Remove();
+            else
+                outgoing.Schedule(this);
+        }
+
+        private bool IsWholeSoFar()
+        {
+            try
+            {
+                _names ??= new Queue<string>(outgoing.ListFiles());
+                if (_names.TryDequeue(out string? name))
+                    outgoing.Verify(folders, name);
+                return true;
+            }
+            catch (CorruptionException e)
+            {
+                damaged(outgoing.AsOf(origin, e));
+                return false;
+            }
+            catch (StorageException)
+            {
+                // Of files that cannot be read now nothing is known.
+                return false;
+            }
         }
     }
 

@@ -181,6 +181,7 @@ internal sealed partial class SnapshotCourier
             catch (StorageException) when (sender.Outgoing is not null)
             {
                 // Of files nobody knows what is in them: rows tell, where something is wrong.
+                Examine(sender);
                 Finish(sender, LogIndex.Zero, now);
             }
             catch (CorruptionException e)
@@ -226,7 +227,22 @@ internal sealed partial class SnapshotCourier
             return;
         }
 
+        if (progress == SnapshotProgress.Failed)
+            Examine(sender);
         Finish(sender, progress == SnapshotProgress.Installed ? sender.Head.Index : LogIndex.Zero, now);
+    }
+
+    /// <summary>Files were not taken, or cannot be read: it may be that they are damaged here.</summary>
+    private void Examine(SnapshotSender sender)
+    {
+        try
+        {
+            sender.Outgoing?.Examine(folders, folders.FolderOf(sender.Group), damage => mailbox.Post(new DamagedItem(sender.Group, sender.Engine, damage)));
+        }
+        catch (StorageException)
+        {
+            // What is wrong is not the files, and whoever reads it next says so.
+        }
     }
 
     private void Finish(SnapshotSender sender, LogIndex installed, TimeSpan now)

@@ -181,6 +181,15 @@ internal sealed partial class SnapshotCourier(
         public void Run(Execution execution) => courier.Moved(receiver);
     }
 
+    private sealed class DamagedItem(RaftGroup group, IStorageEngine engine, CorruptionException damage) : IMailboxItem
+    {
+        public void Run(Execution execution)
+        {
+            if (!group.IsClosed && group.Replica.Engine == engine)
+                group.Damaged(damage);
+        }
+    }
+
     private sealed class PumpItem(SnapshotCourier courier) : IMailboxItem
     {
         public void Run(Execution execution) => courier.Pump(courier.Host.Now());

@@ -23,10 +23,13 @@ internal sealed class SnapshotSender : IDisposable
     public SnapshotSender(RaftGroup group, MemberId member, ulong stream, SnapshotHead head, TimeSpan now)
     {
         (Group, Member, Stream, Head, HeardAt, MovedAt) = (group, member, stream, head, now, now);
-        Source = group.Replica.Engine;
+        Source = Engine = group.Replica.Engine;
     }
 
     public RaftGroup Group { get; }
+
+    /// <summary>Whose content it is. The replica may have another by now.</summary>
+    public IStorageEngine Engine { get; }
 
     /// <summary>What is read; null where it is read no more.</summary>
     public IStorageEngine? Source { get; private set; }
