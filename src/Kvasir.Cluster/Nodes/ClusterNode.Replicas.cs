@@ -48,7 +48,7 @@ public sealed partial class ClusterNode
         GroupJournal journal = host.Journal;
         _folders.RemoveOutgoing();
         _snapshots = new SnapshotCourier(
-            host, Transport, _folders, Mailbox, _environment.Scheduler, _random.Fork(), _options.SnapshotBytesPerSecond);
+            host, Transport, _folders, Mailbox, _environment.Scheduler, _random.Fork(), _options.SnapshotBytesPerSecond, Warn);
         host.Snapshots = _snapshots;
         host.ReplicaReplacing = ReplicaReplacing;
         host.ReplicaStopped = ReplicaStopped;

@@ -106,6 +106,26 @@ public sealed class SnapshotFilesTests
         world.AssertSameContent();
     }
 
+    /// <summary>A disk may be full for hours, and what is sent there takes what others need.</summary>
+    [Fact]
+    public void WhatADiskHasNoRoomForIsNotSentAllTheTime()
+    {
+        (ClusterWorld world, ClusterMember away) = World(79, insteadBytes: 512 << 10, journalBytesMax: 256 << 10);
+        world.WriteUntilTheLogIsCut(keys: 0);
+        away.Restart();
+        world.RunUntil(() => away.Node.Host is not null, "it is back");
+        away.Disk.Faults.Add(new FaultRule(DiskFault.Full, DiskOperationKind.Create, "/data/replicas/"));
+        world.Run(TimeSpan.FromSeconds(3));
+        Assert.Contains(away.Announced, a => a.Contains("could not be taken", StringComparison.Ordinal));
+        long before = Sent(world);
+        world.Run(TimeSpan.FromSeconds(30));
+        long content = world.Members[0].Node.View.Groups.Sum(g => (long)world.Members[0].Content(g.Id).Length);
+        Assert.InRange(Sent(world) - before, 1, 6 * content);
+        away.Disk.Faults.Clear();
+        world.RunUntil(world.IsLevel, "it has caught up");
+        world.AssertSameContent();
+    }
+
     private static bool IsOutgoing(string path) => path.StartsWith("/data/replicas/outgoing/", StringComparison.Ordinal);
 
     private static long Sent(ClusterWorld world) => world.Members.Sum(m => m.Node.Snapshots!.BytesSent);

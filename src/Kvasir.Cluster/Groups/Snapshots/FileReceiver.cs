@@ -45,6 +45,7 @@ internal sealed class FileReceiver(
     private IStorageEngine? _engine;
     private bool _isRunning;
     private bool _hasFailed;
+    private string? _failure;
     private bool _isDropped;
     private Action? _discard;
 
@@ -67,6 +68,15 @@ internal sealed class FileReceiver(
         {
             lock (_lock)
                 return _hasFailed;
+        }
+    }
+
+    public override string? Failure
+    {
+        get
+        {
+            lock (_lock)
+                return _failure;
         }
     }
 
@@ -155,11 +165,10 @@ internal sealed class FileReceiver(
                 Finish();
             }
         }
-        catch (StorageException)
+        catch (StorageException e)
         {
-            // The sender is told that it comes to nothing.
             lock (_lock)
-                _hasFailed = true;
+                (_hasFailed, _failure) = (true, e.Message);
         }
 
         moved(this);

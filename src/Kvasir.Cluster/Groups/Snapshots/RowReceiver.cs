@@ -13,12 +13,15 @@ internal sealed class RowReceiver(
     private readonly WriteBatch _rows = new();
     private ulong _published;
     private bool _isTaken;
+    private string? _failure;
 
     public override SnapshotChunkFlags Kind => SnapshotChunkFlags.None;
 
     public override bool TakesMore => engine.SuggestWriteDelay(SnapshotContent.ChunkBytes) <= TimeSpan.Zero;
 
     public override bool HasFailed => engine.BackgroundFailure is not null;
+
+    public override string? Failure => _failure ?? engine.BackgroundFailure?.Message;
 
     public override bool IsInFiles => IsWhole && engine.OldestUnflushedPosition is null;
 
@@ -28,8 +31,12 @@ internal sealed class RowReceiver(
         while (SnapshotCodec.TryReadRow(ref content, out ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value, out long expiresAtMs))
         {
             // Where it comes from another engine has it.
-            if (Misfit.Of(key, value, engine) is not null)
+            if (Misfit.Of(key, value, engine) is { } misfit)
+            {
+                _failure = $"there is {misfit}";
                 return false;
+            }
+
             _rows.Put(key, value, expiresAtMs);
         }
 
@@ -52,8 +59,9 @@ internal sealed class RowReceiver(
             if (isLast)
                 engine.Flush();
         }
-        catch (StorageException)
+        catch (StorageException e)
         {
+            _failure = e.Message;
             return false;
         }
 

@@ -9,6 +9,9 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// <summary>From other nodes: what arrives becomes an engine beside the one that is there, and takes its place when it is whole.</summary>
 internal sealed partial class SnapshotCourier
 {
+    private static readonly TimeSpan s_saidAgainAfter = TimeSpan.FromSeconds(60);
+    private TimeSpan? _saidAt;
+
     // First chunks that came before the offer of what they begin.
     private readonly SortedList<GroupId, EarlyChunk> _early = [];
 
@@ -93,9 +96,9 @@ internal sealed partial class SnapshotCourier
             receiver.HeardAt = host.Now();
             _receivers.Add(id, receiver);
         }
-        catch (StorageException)
+        catch (StorageException e)
         {
-            // The sender is told that it comes to nothing.
+            Say(id, from, e.Message);
         }
     }
 
@@ -152,8 +155,9 @@ internal sealed partial class SnapshotCourier
                 Throw(receiver, engine);
             Acknowledge(receiver, SnapshotProgress.Installed);
         }
-        catch (StorageException)
+        catch (StorageException e)
         {
+            Say(group.Id, receiver.From, e.Message);
             Throw(receiver, engine);
             Acknowledge(receiver, SnapshotProgress.Failed);
         }
@@ -181,8 +185,20 @@ internal sealed partial class SnapshotCourier
 
     private void GiveUp(SnapshotReceiver receiver)
     {
+        if (receiver.Failure is { } failure)
+            Say(receiver.Group.Id, receiver.From, failure);
         Drop(receiver);
         Acknowledge(receiver, SnapshotProgress.Failed);
+    }
+
+    /// <summary>The sender is told that it comes to nothing, and whoever looks after this node, why: now and then, since there may be many.</summary>
+    private void Say(GroupId id, NodeId from, string why)
+    {
+        TimeSpan now = host.Now();
+        if (_saidAt is { } at && now - at < s_saidAgainAfter)
+            return;
+        _saidAt = now;
+        warn($"a snapshot of shard {id} from node {from} could not be taken: {why}; it is tried again");
     }
 
     private void Drop(SnapshotReceiver receiver)

@@ -25,6 +25,11 @@ internal sealed partial class SnapshotCourier
 
     private readonly List<(RaftGroup Group, SnapshotWanted Wanted)> _waiting = [];
     private readonly Dictionary<(GroupId Group, MemberId To), TimeSpan> _failedFiles = [];
+
+    // Rows that came to nothing: whatever was in the way there, a full disk for example, may stay for long.
+    private static readonly TimeSpan s_pauseMin = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_pauseMax = TimeSpan.FromSeconds(30);
+    private readonly Dictionary<(GroupId Group, MemberId To), (TimeSpan Until, TimeSpan Length)> _pauses = [];
     private ITimer? _looks;
     private TimeSpan _filledAt;
     private long _bytesLeft;
@@ -55,6 +60,8 @@ internal sealed partial class SnapshotCourier
             bool isWanted = host.TryFind(group.Id, out RaftGroup? there) && there == group && !group.IsOut
                 && group.Role == RaftRole.Leader && group.Member.Term == wanted.Term;
             bool asFiles = isWanted && SendsFiles(group, wanted.To);
+            if (isWanted && _pauses.TryGetValue((group.Id, wanted.To), out (TimeSpan Until, TimeSpan Length) pause) && host.Now() < pause.Until)
+                continue;
             if (isWanted && (group.StablePlace is null || (asFiles && files >= FilesAtOnce)))
             {
                 looksAgain |= group.StablePlace is null;
@@ -249,10 +256,27 @@ internal sealed partial class SnapshotCourier
     {
         if (sender.Outgoing is not null && installed == LogIndex.Zero)
             _failedFiles[(sender.Group.Id, sender.Member)] = now;
+        else
+            Pause(sender, installed, now);
         End(sender);
         sender.Group.SnapshotFinished(now, sender.Member, installed);
         if (_waiting.Count > 0)
             PostLook();
+    }
+
+    /// <summary>What is sent goes nowhere, as fast as it may: not at once again.</summary>
+    private void Pause(SnapshotSender sender, LogIndex installed, TimeSpan now)
+    {
+        (GroupId, MemberId) whose = (sender.Group.Id, sender.Member);
+        if (installed != LogIndex.Zero || sender.Group.Role != RaftRole.Leader)
+        {
+            _pauses.Remove(whose);
+            return;
+        }
+
+        TimeSpan length = _pauses.TryGetValue(whose, out (TimeSpan Until, TimeSpan Length) last) ? last.Length * 2 : s_pauseMin;
+        length = length > s_pauseMax ? s_pauseMax : length;
+        _pauses[whose] = (now + length, length);
     }
 
     private void End(SnapshotSender? sender)

@@ -17,7 +17,8 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// Belongs to the mailbox, but for <see cref="Post"/>.
 /// </summary>
 internal sealed partial class SnapshotCourier(
-    GroupHost host, ITransport transport, ISnapshotFolders folders, ReplicaMailbox mailbox, IScheduler scheduler, SeededRandom random, long bytesPerSecond)
+    GroupHost host, ITransport transport, ISnapshotFolders folders, ReplicaMailbox mailbox, IScheduler scheduler, SeededRandom random, long bytesPerSecond,
+    Action<string> warn)
     : ISnapshotCourier, IDisposable
 {
     // A link may be away for so long, and the stream goes on.
@@ -102,6 +103,10 @@ internal sealed partial class SnapshotCourier(
     public void PeerFound(NodeId peer)
     {
         TimeSpan now = host.Now();
+
+        // It may be another one by now, or have what it lacked.
+        foreach ((GroupId, MemberId To) pause in _pauses.Keys.Where(p => GroupMember.NodeOf(p.To) == peer).ToArray())
+            _pauses.Remove(pause);
         foreach (SnapshotSender sender in _senders.Where(s => s.To == peer).ToArray())
             GoBack(sender, now);
         if (_senders.Exists(s => s.To == peer))

@@ -41,6 +41,9 @@ internal abstract class SnapshotReceiver(RaftGroup group, NodeId from, ulong str
     /// <summary>Nothing becomes of it.</summary>
     public abstract bool HasFailed { get; }
 
+    /// <summary>Why, where that is known.</summary>
+    public abstract string? Failure { get; }
+
     public abstract bool IsInFiles { get; }
 
     /// <summary>Takes the next chunk; false when it makes no sense, or is refused.</summary>
