@@ -28,5 +28,6 @@ public sealed class TlsFileTests : IDisposable
             "server", "--data", _folder + "/data", "--resp", "127.0.0.1:0", "--log-level", "error", "--" + endpoint, "127.0.0.1:0",
             $"--{prefix}tls-cert-file", _folder + "/c.pem", $"--{prefix}tls-key-file", _folder + "/k.pem", $"--{prefix}tls-ca-cert-file", _folder + "/c.pem", .. endpoint == "peer" ? ["--resp-advertise", "127.0.0.1:1"] : Array.Empty<string>()]);
         Assert.Contains(endpoint == "peer" ? "peer-tls: " : "cannot use the certificate files: ", outcome.AssertUsageError(), StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_folder + "/data"));
     }
 }

@@ -15,6 +15,9 @@ internal static partial class HostLog
     [LoggerMessage(3, LogLevel.Warning, "no password is set: clients from other hosts are refused (set requirepass, or protected-mode no to serve them)")]
     public static partial void Unprotected(ILogger logger);
 
+    [LoggerMessage(21, LogLevel.Warning, "{File} {Untimely}: clients that look at certificates do not connect over TLS")]
+    public static partial void Untimely(ILogger logger, string file, string untimely);
+
     [LoggerMessage(4, LogLevel.Information, "stopping: {Reason}")]
     public static partial void Stopping(ILogger logger, string reason);
 

@@ -37,7 +37,7 @@ internal sealed class KestrelHost : IAsyncDisposable
     private readonly IPEndPoint? _http;
     private readonly bool _plainResp;
 
-    public KestrelHost(ServerState server, ServerOptions options, bool plainResp, ILoggerFactory logging)
+    public KestrelHost(ServerState server, ServerOptions options, bool plainResp, ServerCertificates? certificates, ILoggerFactory logging)
     {
         _server = server;
         _options = options;
@@ -61,7 +61,7 @@ internal sealed class KestrelHost : IAsyncDisposable
             services.GetRequiredService<IOptions<SocketTransportOptions>>(), logging, AdmissionOf));
         if (options.Tls is not null)
             builder.WebHost.UseKestrelHttpsConfiguration();
-        Certificates = options.Tls is null ? null : new ServerCertificates(options.Tls);
+        Certificates = certificates;
         builder.WebHost.ConfigureKestrel(Configure);
         _application = builder.Build();
         Map();

@@ -61,6 +61,9 @@ public static class KvasirServer
         using PosixSignalRegistration? hangUp = HangUpSignal.IsIgnored() ? null : OnSignal(PosixSignal.SIGHUP, stop);
         if (cancellation.IsCancellationRequested)
             return 0;
+
+        // Before anything is made: a start that is refused leaves no folder behind.
+        ServerCertificates? certificates = options.Tls is { } tls ? new ServerCertificates(tls, world.Scheduler.Time, logger) : null;
         using OpenedNode opened = OpenedNode.Open(options, world, logging);
         string processIdPath = Path.Combine(options.DataFolder, ProcessIdFile);
 
@@ -100,7 +103,7 @@ public static class KvasirServer
         {
             try
             {
-                return await RespServer.Start(opened.Node, options, world.Files, logging, lost);
+                return await RespServer.Start(opened.Node, options, world.Files, certificates, logging, lost);
             }
             catch
             {

@@ -26,7 +26,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     private readonly CancellationTokenSource _shutdown = new();
     private bool _disposed;
 
-    private RespServer(IServedNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
+    private RespServer(IServedNode node, ServerOptions options, IFileSystem files, ServerCertificates? certificates, ILoggerFactory logging, Action<StorageException> lost)
     {
         _options = options;
         _logger = logging.CreateLogger("Kvasir.Server");
@@ -71,7 +71,7 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
             }
 
             if (options.Http is not null || options.RespTls.Count != 0 || (!epoll && options.Resp.Count != 0))
-                _kestrel = new KestrelHost(State, options, plainResp: !epoll, logging);
+                _kestrel = new KestrelHost(State, options, plainResp: !epoll, certificates, logging);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -109,9 +109,14 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
     /// opened again, and ends the process: it does not return.
     /// </summary>
     public static async Task<RespServer> Start(
-        IServedNode node, ServerOptions options, IFileSystem files, ILoggerFactory logging, Action<StorageException> lost)
+        IServedNode node,
+        ServerOptions options,
+        IFileSystem files,
+        ServerCertificates? certificates,
+        ILoggerFactory logging,
+        Action<StorageException> lost)
     {
-        RespServer server = new(node, options, files, logging, lost);
+        RespServer server = new(node, options, files, certificates, logging, lost);
         try
         {
             if (server._kestrel is not null)

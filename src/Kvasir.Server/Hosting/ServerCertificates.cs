@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Kvasir.Server.Peers;
 using Kvasir.Server.Sessions;
+using Microsoft.Extensions.Logging;
 
 namespace Kvasir.Server.Hosting;
 
@@ -10,11 +11,15 @@ namespace Kvasir.Server.Hosting;
 internal sealed class ServerCertificates : ICertificates
 {
     private readonly bool _clientsShowCertificates;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
     private volatile Loaded _loaded;
 
-    /// <summary>Throws <see cref="StartupException"/>.</summary>
-    public ServerCertificates(TlsFiles files)
+    /// <summary>Throws <see cref="StartupException"/>. The log hears of a certificate that is not good now, which is shown all the same.</summary>
+    public ServerCertificates(TlsFiles files, TimeProvider time, ILogger logger)
     {
+        _time = time;
+        _logger = logger;
         try
         {
             _loaded = Load(files);
@@ -60,7 +65,7 @@ internal sealed class ServerCertificates : ICertificates
         return options;
     }
 
-    private static Loaded Load(TlsFiles files)
+    private Loaded Load(TlsFiles files)
     {
         // The chain's other certificates come from the same file; the key makes the first one the server's.
         X509Certificate2 certificate = PemCertificate.Read(files.Certificate, files.Key);
@@ -75,6 +80,9 @@ internal sealed class ServerCertificates : ICertificates
                 throw new CryptographicException($"{authority} holds no certificate of an authority");
         }
 
+        // Said and not refused: whose clients do not look is served, and a clock may be wrong.
+        if (PemCertificate.Untimely(certificate, _time) is { } untimely)
+            HostLog.Untimely(_logger, files.Certificate, untimely);
         return new Loaded(SslStreamCertificateContext.Create(certificate, chain, offline: true), authorities);
     }
 

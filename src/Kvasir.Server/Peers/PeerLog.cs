@@ -24,8 +24,8 @@ internal static partial class PeerLog
     [LoggerMessage(45, LogLevel.Debug, "a connection with {Remote} came to nothing: {Reason}")]
     public static partial void CameToNothing(ILogger logger, string remote, string reason);
 
-    [LoggerMessage(47, LogLevel.Warning, "{File} expired at {At:u}: no other node takes this one for a peer")]
-    public static partial void Expired(ILogger logger, string file, DateTime at);
+    [LoggerMessage(47, LogLevel.Warning, "{File} {Untimely}: no other node takes this one for a peer")]
+    public static partial void Untimely(ILogger logger, string file, string untimely);
 
     [LoggerMessage(46, LogLevel.Warning, "the process can open no more files: no node can connect for now")]
     public static partial void NoFiles(ILogger logger);

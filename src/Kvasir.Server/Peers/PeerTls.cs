@@ -30,8 +30,8 @@ internal sealed class PeerTls
     /// <exception cref="UnauthorizedAccessException">Likewise.</exception>
     public static PeerTls Load(PeerCertificateFiles files) => new(files);
 
-    /// <summary>Until then others take this node's certificate.</summary>
-    public DateTime ExpiresAt => _certificate.TargetCertificate.NotAfter.ToUniversalTime();
+    /// <summary>Why others do not take this node's certificate now; null when they do.</summary>
+    public string? Untimely(TimeProvider time) => PemCertificate.Untimely(_certificate.TargetCertificate, time);
 
     /// <param name="objects">Hears why the other side's certificate is not taken.</param>
     public SslServerAuthenticationOptions AsServer(Action<string> objects) => new()

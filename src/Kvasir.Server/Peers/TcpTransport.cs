@@ -39,8 +39,8 @@ public sealed class TcpTransport : ITransport, IPeerLink, IDisposable
         _options = options;
         _logger = logger;
         PeerTls? tls = options.Certificates is null ? null : PeerTls.Load(options.Certificates);
-        if (tls is not null && tls.ExpiresAt < time.GetUtcNow().UtcDateTime)
-            PeerLog.Expired(logger, options.Certificates!.Certificate, tls.ExpiresAt);
+        if (tls?.Untimely(time) is { } untimely)
+            PeerLog.Untimely(logger, options.Certificates!.Certificate, untimely);
         _socket = new Socket(options.Listen.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {

@@ -62,8 +62,9 @@ internal sealed class ServedNode : IAsyncDisposable
             new NodeEnvironment(files, scheduler, [new LsmEngineFactory(engine), .. others ?? []], Seed: 1));
         try
         {
+            ServerCertificates? certificates = options.Tls is { } tls ? new ServerCertificates(tls, TimeProvider.System, NullLogger.Instance) : null;
             RespServer server = await RespServer.Start(
-                node, options with { DataFolder = folder + "/data", Databases = DatabaseCount, Durability = durability }, files, NullLoggerFactory.Instance,
+                node, options with { DataFolder = folder + "/data", Databases = DatabaseCount, Durability = durability }, files, certificates, NullLoggerFactory.Instance,
                 lost => Environment.FailFast("the data could not be opened again: " + lost.Message));
             return new ServedNode(scheduler, node, server, folder);
         }

@@ -2,6 +2,8 @@ using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Kvasir.Server.Hosting;
+using Kvasir.Server.Sessions;
+using Kvasir.Server.Tests.Peers;
 
 namespace Kvasir.Server.Tests.Hosting;
 
@@ -72,6 +74,29 @@ public sealed class TlsTests : IDisposable
             () => ServedNode.Start(options with { Tls = options.Tls! with { Key = otherKey } }));
 
         Assert.Contains("certificate", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, null)]
+    [InlineData(1000, "expired at ")]
+    [InlineData(-10, "is not good before ")]
+    public void ACertificateThatIsNotGoodNowIsTold(int years, string? said)
+    {
+        TlsFiles files = _world.Options(clientsNeedCertificates: false).Tls!;
+        RecordedLog log = new();
+        ServerCertificates certificates = new(files, new AnotherYear(years), log);
+        if (said is null)
+        {
+            Assert.Equal("", log.ToString());
+            return;
+        }
+
+        Assert.StartsWith("Warning: " + files.Certificate + " " + said, log.ToString(), StringComparison.Ordinal);
+
+        // Files that a running server is given are looked at, too.
+        (string certificate, string key) = _world.WriteSigned("localhost");
+        Assert.Null(certificates.Replace(new TlsFiles(certificate, key, null)));
+        Assert.Contains(certificate + " " + said, log.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]
