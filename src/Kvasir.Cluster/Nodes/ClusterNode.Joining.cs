@@ -86,7 +86,7 @@ public sealed partial class ClusterNode
         if (redirect.Length > 0 && PeerAddress.TryParse(redirect, NodeId.None, out address))
             return true;
         List<PeerAddress> known = [.. _options.Seeds];
-        if (_directory is { Leader.IsNone: false } directory && View.Node(directory.Leader) is { } leader
+        if (_directory is { Leader.IsNone: false } directory && directory.Leader != Self && View.Node(directory.Leader) is { } leader
             && PeerAddress.TryParse(leader.PeerAddress, leader.Id, out PeerAddress leaderAddress))
             known.Insert(0, leaderAddress);
 
@@ -112,12 +112,19 @@ public sealed partial class ClusterNode
                 Accepted(reply);
                 break;
             case JoinOutcome.Redirect:
-                (_redirect, _announcedAt) = (reply.Text, 0);
+                Redirect(reply.Text);
                 break;
             case JoinOutcome.Refused:
                 Refuse($"{asked} does not let this node in: {reply.Text}");
                 break;
         }
+    }
+
+    /// <summary>Somebody else is asked at once; others may take this node for the leader before it serves as one, and it has nothing to ask itself.</summary>
+    private void Redirect(string address)
+    {
+        if (address != _options.PeerAddress)
+            (_redirect, _announcedAt) = (address, 0);
     }
 
     /// <summary>Whoever waits for a node to join wants to know what it waits for; once for each reason.</summary>

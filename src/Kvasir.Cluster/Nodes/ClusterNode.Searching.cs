@@ -83,7 +83,7 @@ public sealed partial class ClusterNode
 
         LearnFrom(reply);
         if (reply.Outcome == JoinOutcome.Redirect)
-            (_redirect, _announcedAt) = (reply.Text, 0);
+            Redirect(reply.Text);
     }
 
     /// <summary>

@@ -276,7 +276,8 @@ internal sealed partial class PeerLoop
 
     private void Refuse(PeerConnection connection, PeerRefusalReason reason, string text)
     {
-        if (reason is not (PeerRefusalReason.Duplicate or PeerRefusalReason.NoMember or PeerRefusalReason.UnknownNode))
+        // Of itself the one that connected tells, which is this one.
+        if (reason is not (PeerRefusalReason.Duplicate or PeerRefusalReason.NoMember or PeerRefusalReason.UnknownNode or PeerRefusalReason.Itself))
             LogRefusal(connection.Remote, text);
         if (connection.Stage == PeerStage.AwaitsHello)
             connection.Output.AddRaw(PeerProtocol.Magic);

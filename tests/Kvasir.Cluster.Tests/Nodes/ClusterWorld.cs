@@ -236,6 +236,9 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
     /// <summary>Where it was ever told that others are.</summary>
     public List<PeerAddress> Heard { get; } = [];
 
+    /// <summary>Where it asked something, outside of its links.</summary>
+    public List<PeerAddress> Asked { get; } = [];
+
     public ClusterNode Node { get; private set; } = null!;
 
     public bool IsDown => Link.IsDown;
@@ -424,7 +427,11 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
         Link.SetPeers(peers);
     }
 
-    void ITransport.Call(PeerAddress to, ReadOnlySpan<byte> request, TimeSpan patience, Action<CallReply> done) => Link.Call(to, request, patience, done);
+    void ITransport.Call(PeerAddress to, ReadOnlySpan<byte> request, TimeSpan patience, Action<CallReply> done)
+    {
+        Asked.Add(to with { Node = NodeId.None });
+        Link.Call(to, request, patience, done);
+    }
 
     void ITransport.Answer(CallTicket call, ReadOnlySpan<byte> reply) => Link.Answer(call, reply);
 

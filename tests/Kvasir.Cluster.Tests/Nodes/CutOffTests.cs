@@ -83,6 +83,20 @@ public sealed class CutOffTests
 
     /// <summary>It would find itself there, and warn of it.</summary>
     [Fact]
+    public void NodesThatComeBackTogetherDoNotAskThemselves()
+    {
+        for (ulong seed = 60; seed < 70; seed++)
+        {
+            ClusterWorld world = ClusterWorld.OfThree(seed);
+            world.Members.ForEach(static m => m.Stop());
+            world.Members.ForEach(static m => m.Restart());
+            world.Put(0, "key", "value");
+            world.Run(TimeSpan.FromSeconds(2));
+            Assert.All(world.Members, static m => Assert.DoesNotContain(m.Link.Address with { Node = NodeId.None }, m.Asked));
+        }
+    }
+
+    [Fact]
     public void WhoTakesTheAddressOfALostNodeDoesNotLookForThatOneThere()
     {
         ClusterWorld world = ClusterWorld.OfThree(35);
