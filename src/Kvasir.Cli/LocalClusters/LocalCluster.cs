@@ -123,22 +123,44 @@ internal sealed class LocalCluster : IDisposable
         }
     }
 
-    /// <summary>What the first node that answers says of all, or null when none does.</summary>
-    public ClusterSurvey? Survey()
+    /// <summary>What <c>kvasir status</c> would warn of, whichever node it asks; null when nothing. Throws when a node's process has ended.</summary>
+    public string? Unwell()
     {
         foreach (NodePlace place in Nodes)
         {
-            try
-            {
-                return ClusterSurvey.Ask(AddressOf(place), password: null, s_answerPatience);
-            }
-            catch (Exception e) when (e is UsageException or RefusedException or SocketException or IOException or RespFormatException)
-            {
-                // The next one may know.
-            }
+            ThrowIfEnded(place);
+            if (Survey(place) is not { } survey)
+                return $"{place.Name} does not answer STATUS";
+            if (ClusterWarnings.Of(survey) is [var first, ..])
+                return first;
         }
 
         return null;
+    }
+
+    /// <summary>What the first node that answers says of all, or null when none does.</summary>
+    public ClusterSurvey? Survey()
+    {
+        // Where one does not answer the next one may know.
+        foreach (NodePlace place in Nodes)
+        {
+            if (Survey(place) is { } survey)
+                return survey;
+        }
+
+        return null;
+    }
+
+    private static ClusterSurvey? Survey(NodePlace place)
+    {
+        try
+        {
+            return ClusterSurvey.Ask(AddressOf(place), password: null, s_answerPatience);
+        }
+        catch (Exception e) when (e is UsageException or RefusedException or SocketException or IOException or RespFormatException)
+        {
+            return null;
+        }
     }
 
     public static HostPort AddressOf(NodePlace place) => new("127.0.0.1", place.RespPort);

@@ -45,8 +45,15 @@ internal static class UpCluster
             await cluster.UntilReplicated(
                 [.. Enumerable.Range(0, Databases).Select(i => string.Create(CultureInfo.InvariantCulture, $"db{i}"))],
                 copies, missing => Complain("waiting: " + missing), cancellation);
+
+            // With fewer nodes than copies are promised `status` warns for as long as it stays so.
+            string? unwell = nodes < CopiesPromised
+                ? null
+                : await new HealthWait(cluster.Unwell, wrong => Complain("waiting: " + wrong)).Run(cancellation);
             isUp = true;
             Welcome(cluster, copies, restarts);
+            if (unwell is not null)
+                Complain("not all is well yet, and it is not waited for any longer: " + unwell);
             await new ClusterWatch(cluster, restarts, Complain).Run(cancellation);
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
