@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Storage.Files;
 using Kvasir.Storage.Journal;
 
 namespace Kvasir.Cluster.Groups;
@@ -58,9 +59,14 @@ internal sealed partial class GroupHost
     /// <summary>The journal takes nothing more: until there is room, or until the node is started anew. Any thread.</summary>
     public void Failed(JournalFailure failure, Exception cause)
     {
-        Volatile.Write(ref _journalRefusal, failure == JournalFailure.DiskFull
-            ? new WriteRefusal(WriteRefusal.FullDisk, $"disk full: this node leads nothing and takes no writes; {FreeSome} and it goes on by itself. {cause.Message}")
-            : new WriteRefusal("IOERR", "the disk failed: this node leads nothing and takes no writes; check the disk, then restart it. " + cause.Message));
+        Volatile.Write(ref _journalRefusal, (failure, cause) switch
+        {
+            (JournalFailure.DiskFull, _) => new WriteRefusal(
+                WriteRefusal.FullDisk, $"disk full: this node leads nothing and takes no writes; {FreeSome} and it goes on by itself. {cause.Message}"),
+            (_, FolderLostException) => new WriteRefusal(
+                "IOERR", $"{cause.Message}; this node leads nothing and takes no writes: put it back, then restart it"),
+            _ => new WriteRefusal("IOERR", "the disk failed: this node leads nothing and takes no writes; check the disk, then restart it. " + cause.Message),
+        });
         _mailbox?.Post(new FailedItem(this));
     }
 

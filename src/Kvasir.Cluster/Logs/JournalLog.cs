@@ -177,9 +177,14 @@ internal sealed class JournalLog : IReplicaLog, INodeLog, IJournalListener
 
     void IJournalListener.Failed(JournalFailure failure, Exception cause, LogPosition durable)
     {
-        _refusal = failure == JournalFailure.DiskFull
-            ? new WriteRefusal(WriteRefusal.FullDisk, "disk full: writes are refused and reads go on; free some space and writes resume by themselves. " + cause.Message)
-            : new WriteRefusal("IOERR", "the disk failed: writes are refused and reads of what is durable go on; check the disk, then restart. " + cause.Message);
+        _refusal = (failure, cause) switch
+        {
+            (JournalFailure.DiskFull, _) => new WriteRefusal(
+                WriteRefusal.FullDisk, "disk full: writes are refused and reads go on; free some space and writes resume by themselves. " + cause.Message),
+            (_, FolderLostException) => new WriteRefusal(
+                "IOERR", $"{cause.Message}; writes are refused and reads go on as far as they can: put it back, then restart"),
+            _ => new WriteRefusal("IOERR", "the disk failed: writes are refused and reads of what is durable go on; check the disk, then restart. " + cause.Message),
+        };
         _failed(failure, cause, durable);
     }
 }

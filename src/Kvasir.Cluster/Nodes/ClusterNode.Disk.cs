@@ -125,7 +125,7 @@ public sealed partial class ClusterNode
         public void Run()
         {
             if (!node._folder.LookForParts())
-                journal.GiveUp(new DiskFailedException(node._folder.Loss!));
+                journal.GiveUp(new FolderLostException(node._folder.Loss!));
             Volatile.Write(ref node._isLookingForFolder, false);
         }
     }

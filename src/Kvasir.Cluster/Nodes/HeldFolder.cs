@@ -109,5 +109,5 @@ internal sealed class HeldFolder : IFileSystem, IDisposable
 
     public long FreeBytes(string folder) => _files.FreeBytes(folder);
 
-    private IFileSystem Disk() => Look() ? _files : throw new DiskFailedException($"{_loss}: nothing is written there any more");
+    private IFileSystem Disk() => Look() ? _files : throw new FolderLostException($"{_loss}: nothing is written there any more");
 }

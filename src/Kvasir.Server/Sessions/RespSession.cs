@@ -208,7 +208,12 @@ internal sealed class RespSession : IMailboxItem
             if (e is CorruptionException damage)
                 Server.DamageMet?.Invoke(damage);
             bool alone = Group.Abandon(execution, _replyStart);
-            Reply.Error(e is WriteRefusedException ? e.Message : "ERR " + e.Message);
+            Reply.Error(e switch
+            {
+                WriteRefusedException => e.Message,
+                (DiskFailedException and not DiskFullException) or FileMissingException => "IOERR " + e.Message,
+                _ => "ERR " + e.Message,
+            });
             if (alone && IsPlainRead)
             {
                 // A read that met a damaged block is one failed read; the next may be of another block.

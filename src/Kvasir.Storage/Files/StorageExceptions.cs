@@ -38,6 +38,16 @@ public class DiskFailedException : StorageException
         Operation is null || Reason is null ? this : new DiskFailedException(Operation, path, Reason, this);
 }
 
+/// <summary>A folder does not lie where it lay, or lacks what it cannot be without: nothing of it is opened by its path any more, for good.</summary>
+public sealed class FolderLostException : DiskFailedException
+{
+    public FolderLostException() { }
+
+    public FolderLostException(string message) : base(message) { }
+
+    public FolderLostException(string message, Exception? inner) : base(message, inner) { }
+}
+
 /// <summary>No space left for a write or a reservation (ENOSPC, EDQUOT). Nothing was promised; space may come back.</summary>
 public sealed class DiskFullException : DiskFailedException
 {

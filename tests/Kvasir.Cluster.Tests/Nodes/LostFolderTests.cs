@@ -89,6 +89,7 @@ public sealed class LostFolderTests
             lost.Disk.DeleteFolder(Data + part);
         world.RunUntil(() => lost.Node.Log.Refusal is { Code: "IOERR" }, "it takes no writes", seconds: 2);
         world.RunUntil(() => lost.Announced.Any(a => a.Contains("this node leads nothing", StringComparison.Ordinal)), "it says so");
+        Assert.StartsWith(part is "NODE" or "journal" ? $"{Data}{part} was " : "the data folder /data was moved or removed", lost.Node.Log.Refusal!.Message, StringComparison.Ordinal);
         Assert.NotNull(lost.Node.LookForFolder());
 
         for (int i = 0; i < 10; i++)

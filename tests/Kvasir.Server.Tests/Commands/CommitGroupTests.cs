@@ -69,7 +69,7 @@ public sealed class CommitGroupTests
         world.Scheduler.RunAll();
         world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Read));
         string replies = Send(peer, "PING", "SET a 1", "GET large", "SET b 2");
-        Assert.StartsWith("+PONG\r\n-ERR", replies, StringComparison.Ordinal);
+        Assert.StartsWith("+PONG\r\n-IOERR ", replies, StringComparison.Ordinal);
         Assert.Equal(2, replies.Split("\r\n", StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.True(peer.IsClosed);
         world.Disk.Faults.Clear();

@@ -221,7 +221,7 @@ public sealed class ExpirySweepTests
         world.Scheduler.RunAll();
         world.Advance(TimeSpan.FromMilliseconds(101));
         world.Disk.Faults.Add(new FaultRule(DiskFault.Failed, DiskOperationKind.Read, "/db0/") { Skip = 1 });
-        Assert.StartsWith("-ERR", Text(world.Execute("DBSIZE")), StringComparison.Ordinal);
+        Assert.StartsWith("-IOERR", Text(world.Execute("DBSIZE")), StringComparison.Ordinal);
         world.Disk.Faults.Clear();
         Assert.Equal(":2999\r\n", Text(world.Connect().Execute(["DBSIZE"u8.ToArray()])));
     }
