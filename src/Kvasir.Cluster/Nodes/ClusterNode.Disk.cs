@@ -34,11 +34,12 @@ public sealed partial class ClusterNode
         {
             return Open();
         }
-        catch (DiskFullException)
+        catch (DiskFullException e)
         {
+            string needed = _options.RoomBytes == 0 ? "free some space" : $"free {_options.RoomBytes >> 20} MiB";
             if (!_reserve.TryLetGo())
-                throw;
-            _newsOfStart = "the disk is full: this node has started with the space that was kept for that; free some";
+                throw new DiskFullException($"the disk is full, and the space that was kept for a start is used up: {needed}, then start this node again. {e.Message}", e);
+            _newsOfStart = $"the disk is full: this node has started with the space that was kept for that; {needed}";
             return Open();
         }
 

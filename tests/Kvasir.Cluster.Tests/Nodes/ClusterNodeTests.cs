@@ -185,10 +185,10 @@ public sealed class ClusterNodeTests
             world.Put(1, $"during{i}", "1");
         Assert.False(full.Disk.FileExists(Reserve));
 
-        // Without it there is no start, and the reason is said.
+        // Without it there is no start, and it is said what a start needs.
         full.Crash(CrashKind.ProcessKill);
         full.Disk.CapacityBytes -= full.Disk.FreeBytes("/data");
-        Assert.Throws<DiskFullException>(full.Restart);
+        Assert.Contains("free 1 MiB, then start this node again", Assert.Throws<DiskFullException>(full.Restart).Message, StringComparison.Ordinal);
         full.Crash(CrashKind.ProcessKill);
         full.Disk.CapacityBytes = long.MaxValue;
         full.Restart();
