@@ -26,6 +26,7 @@ internal static class MovePage
         bool isOver = !move.IsUnderWay;
         int copies = isOver ? move.Copies : overview.Copies.Count;
         int compared = isOver ? move.Compared : reports.Count(static r => r.Stage == ConversionStage.Done);
+        int done = isOver ? copies : overview.Copies.Count(c => IsDone(c, move));
         reply.MapHeader(16);
         Field(reply, "keyspace", overview.Keyspace);
         Field(reply, "from", move.From);
@@ -36,11 +37,11 @@ internal static class MovePage
         Field(reply, "rows-estimated", reports.Sum(static r => r.RowsEstimated));
         Field(reply, "rows-compared", reports.Sum(static r => r.RowsCompared));
         Field(reply, "log-bytes-behind", reports.Sum(static r => r.LogBytesBehind));
-        Field(reply, "checksum", compared == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"the same in {compared} of {copies} copies"));
+        Field(reply, "checksum", ComparedOf(compared, done, copies));
         Field(reply, "reason", move.Reason);
         Field(reply, "elapsed-ms", Math.Max(0, (isOver ? move.EndedAtMs : nowMs) - move.BeganAtMs));
         Field(reply, "copies", copies);
-        Field(reply, "copies-done", isOver ? copies : overview.Copies.Count(c => IsDone(c, move)));
+        Field(reply, "copies-done", done);
         string[] waits = [.. overview.Copies.Where(c => c.Report is not null || nowMs - move.BeganAtMs > TellingMs).Select(c => WaitOf(c, move)).OfType<string>()];
         reply.BulkString("waits-for"u8);
         reply.ArrayHeader(waits.Length);
@@ -88,6 +89,17 @@ internal static class MovePage
         }
 
         return least is { } found ? ConversionCommand.WordOf(found) : Waiting;
+    }
+
+    /// <summary>In how many copies both engines had the same, and why not in all: one in which they differ is a failed move, and its reason says so.</summary>
+    private static string ComparedOf(int compared, int done, int copies)
+    {
+        if (compared == 0)
+            return "";
+        int anew = Math.Max(0, done - compared), left = copies - Math.Max(done, compared);
+        return string.Create(CultureInfo.InvariantCulture, $"the same in {compared} of {copies} copies")
+            + (anew == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {anew} had nothing to compare, made or started anew meanwhile"))
+            + (left == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; {left} still on {(left == 1 ? "its" : "their")} way"));
     }
 
     /// <summary>Of a copy that holds up the end though nothing is done about it now.</summary>

@@ -157,8 +157,14 @@ public sealed class ShardCommandTests
         string told = client.Send("KEYSPACE CONVERT db0 STATUS");
         Assert.StartsWith("*32\r\n$8\r\nkeyspace\r\n$3\r\ndb0\r\n", told, StringComparison.Ordinal);
         Assert.Contains("state\r\n$9\r\ncomparing\r\n$4\r\nrows\r\n:12\r\n", told, StringComparison.Ordinal);
-        Assert.Contains("checksum\r\n$25\r\nthe same in 1 of 3 copies\r\n", told, StringComparison.Ordinal);
+        Assert.Contains("checksum\r\n$47\r\nthe same in 1 of 3 copies; 2 still on their way\r\n", told, StringComparison.Ordinal);
         Assert.Contains("copies-done\r\n:1\r\n$9\r\nwaits-for\r\n*1\r\n$41\r\nshard 0 on node 3: nothing is heard of it\r\n", told, StringComparison.Ordinal);
+
+        // One that was started again has nothing to tell of, and nothing is wrong with it.
+        cluster[1].Move = new MoveOverview("db0", move, [new CopyMove(0, new NodeId(1), done), new CopyMove(0, new NodeId(2), done with { Stage = null }), new CopyMove(0, new NodeId(3), report)]);
+        Assert.Contains("the same in 1 of 3 copies; 1 had nothing to compare, made or started anew meanwhile; 1 still on its way\r\n", client.Send("KEYSPACE CONVERT db0 STATUS"), StringComparison.Ordinal);
+        cluster[1].Move = new MoveOverview("db0", move with { State = KeyspaceMoveState.Done, Copies = 3, Compared = 3 }, []);
+        Assert.Contains("\r\nthe same in 3 of 3 copies\r\n", client.Send("KEYSPACE CONVERT db0 STATUS"), StringComparison.Ordinal);
 
         cluster[1].Move = new MoveOverview("db0", move, [new CopyMove(0, new NodeId(2), report with { Stage = ConversionStage.Failed, Text = "no room" })]);
         told = client.Send("KEYSPACE CONVERT db0 STATUS");
