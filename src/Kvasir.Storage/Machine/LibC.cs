@@ -27,6 +27,7 @@ internal static partial class LibC
     public const int CrossDevice = 18;
     public const int NotADirectory = 20;
     public const int Invalid = 22;
+    public const int TooManyOpenFiles = 24;
     public const int NoSpace = 28;
     public const int IllegalSeek = 29;
     public const int ReadOnlyDisk = 30;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Kvasir.Storage.Files;
 
@@ -25,6 +26,8 @@ internal static class PosixErrors
         {
             LibC.NoEntry => new FileMissingException(path),
             LibC.NoSpace or LibC.QuotaExceeded => new DiskFullException(call, path, reason),
+            LibC.TooManyOpenFiles => new DiskFailedException(
+                call, path, string.Create(CultureInfo.InvariantCulture, $"{reason}: the process may have no more than {LibC.OpenFilesMax()} (ulimit -n, LimitNOFILE= of systemd)")),
             _ => new DiskFailedException(call, path, reason),
         };
     }
