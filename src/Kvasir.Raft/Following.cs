@@ -21,8 +21,6 @@ internal sealed class Following(MemberCore core)
 
     public ref Freshness Freshness => ref _freshness;
 
-    public SnapshotOffered? SnapshotOffered { get; set; }
-
     /// <summary>
     /// A vote asked for on behalf of a leader that hands over in this term is void once the leader is known to have gone
     /// on: its later heartbeats, those of a round above the hand-over's, renew its lease.
@@ -35,7 +33,6 @@ internal sealed class Following(MemberCore core)
         _acknowledged = LogIndex.Zero;
         _owesAcknowledgement = false;
         _newestRound = _plainRound = 0;
-        SnapshotOffered = null;
     }
 
     public StepOutcome OnAppend(in RaftMessage message)
@@ -90,17 +87,14 @@ internal sealed class Following(MemberCore core)
         core.Clock.Stop();
     }
 
-    public void OnSnapshotOffer(in RaftMessage message)
+    public StepOutcome OnSnapshotOffer(in RaftMessage message)
     {
         core.FollowLeader(message.From);
         if (IsSnapshotNeeded(message.Index, message.LogTerm))
-        {
-            SnapshotOffered = new SnapshotOffered(message.From, message.Term, message.Index, message.LogTerm);
-            return;
-        }
-
+            return new StepOutcome { TakesSnapshot = true };
         _verified = LogIndex.Greatest(_verified, message.Index);
         _owesAcknowledgement = true;
+        return default;
     }
 
     public bool TryInstall(LogIndex index, Term term, in ConfigurationEntry configuration)

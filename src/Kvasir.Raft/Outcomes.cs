@@ -48,6 +48,12 @@ public readonly record struct ProposeOutcome(ProposeStatus Status, LogIndex Firs
 public readonly record struct StepOutcome(LogIndex TruncatedFrom, LogIndex First, LogIndex Last)
 {
     public bool HasEntries => First > LogIndex.Zero;
+
+    /// <summary>
+    /// The snapshot that was offered is one that this member can use: take its stream, stage it, and then ask
+    /// <see cref="RaftMember.TryInstallSnapshot"/>.
+    /// </summary>
+    public bool TakesSnapshot { get; init; }
 }
 
 public enum EntryKind : byte
@@ -70,12 +76,6 @@ public readonly record struct OwnEntry(LogIndex Index, Term Term, EntryKind Kind
 /// <see cref="Messages.MessageKind.SnapshotOffer"/> at the head, and reports the end.
 /// </summary>
 public readonly record struct SnapshotWanted(MemberId To, Term Term, LogIndex AtLeast);
-
-/// <summary>
-/// A leader offers a snapshot that this member can use: take its stream, stage it, and then ask
-/// <see cref="RaftMember.TryInstallSnapshot"/>.
-/// </summary>
-public readonly record struct SnapshotOffered(MemberId From, Term Term, LogIndex Index, Term SnapshotTerm);
 
 /// <summary>
 /// A follower as its leader sees it. One that has caught up has the newest configuration and all entries but the last

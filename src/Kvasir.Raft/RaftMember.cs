@@ -367,7 +367,6 @@ public sealed class RaftMember
         (ready.CommitAdvanced, _core.CommitAdvanced) = (_core.CommitAdvanced, false);
         (ready.RoleChanged, _core.RoleChanged) = (_core.RoleChanged, false);
         (ready.Reads, _core.ReadsConfirmed) = (_core.ReadsConfirmed, null);
-        (ready.SnapshotOffered, _core.Following.SnapshotOffered) = (_core.Following.SnapshotOffered, null);
         (ready.CommitIndex, ready.Role, ready.Term, ready.Leader) = (_core.Commit, _core.Role, _core.Term, _core.Leader);
         if (_core.Quiesced)
             _core.Trim();
@@ -461,8 +460,7 @@ public sealed class RaftMember
                 _core.Following.OnHeartbeat(message);
                 break;
             case MessageKind.SnapshotOffer:
-                _core.Following.OnSnapshotOffer(message);
-                break;
+                return _core.Following.OnSnapshotOffer(message);
             case MessageKind.TimeoutNow:
                 if (_core.Role == RaftRole.Follower && _core.MayCampaign && !_core.DiskStalled && !_core.LagsBehind)
                     Candidacy.Campaign(_core, MessageFlags.Force, message.Round);

@@ -50,8 +50,6 @@ public sealed class Ready
     /// <summary>Reads that have become linearizable; null when there are none.</summary>
     public ReadReady? Reads { get; internal set; }
 
-    public SnapshotOffered? SnapshotOffered { get; internal set; }
-
     internal List<RaftMessage> MessageList => _messages;
 
     internal List<OwnEntry> OwnEntryList => _ownEntries;
@@ -67,6 +65,5 @@ public sealed class Ready
         OldBytes = 0;
         CommitAdvanced = RoleChanged = HoldsBack = false;
         Reads = null;
-        SnapshotOffered = null;
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using Kvasir.Cluster.Groups.Journal;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
@@ -239,7 +240,9 @@ internal sealed partial class GroupHost : IDisposable
     public void Lost(RaftGroup group, LogPosition safe) =>
         Listener?.Failed(group, safe, LogLoss.LeadershipLost, $"this node no longer leads shard {group.Id}");
 
-    public void SnapshotOffered(RaftGroup group, in SnapshotOffered offer) => Snapshots?.Offered(group, offer);
+    /// <summary>The first chunk of a snapshot has come from a peer; true when the group is here and the snapshot is one that it can use.</summary>
+    public bool TakesSnapshot(NodeId from, GroupId id, in SnapshotHead head, [NotNullWhen(true)] out RaftGroup? group) =>
+        TryFind(id, out group) && !_hasForgotten && group.TakesSnapshot(Now(), from, head);
 
     public void SnapshotWanted(RaftGroup group, in SnapshotWanted wanted) => Snapshots?.Wanted(group, wanted);
 
@@ -255,8 +258,6 @@ internal sealed partial class GroupHost : IDisposable
 internal interface ISnapshotCourier
 {
     void Wanted(RaftGroup group, in SnapshotWanted wanted);
-
-    void Offered(RaftGroup group, in SnapshotOffered offer);
 
     /// <summary>
     /// Files of an engine that has so many bytes are there sooner than so many bytes of entries, for less; and none to this member came to

@@ -47,8 +47,6 @@ public sealed partial class RaftGroup
             _host.Send(this, message);
         foreach (SnapshotWanted wanted in ready.SnapshotsWanted)
             _host.SnapshotWanted(this, wanted);
-        if (ready.SnapshotOffered is { } offer)
-            _host.SnapshotOffered(this, offer);
         bool moved = Apply(now);
         if ((Difference?.ToString() ?? Damage) is { } reason)
         {

@@ -295,6 +295,23 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         }
     }
 
+    /// <summary>A leader offers this snapshot: a message like the others, which comes with the first chunk. True when it is needed.</summary>
+    internal bool TakesSnapshot(TimeSpan now, NodeId from, in SnapshotHead head)
+    {
+        if (IsOut || head.Offer.ToGeneration != _member.Id.Generation)
+            return false;
+        _host.Touch(this);
+        return _member.Step(now, new RaftMessage
+        {
+            Kind = MessageKind.SnapshotOffer,
+            From = GroupMember.Of(from, head.Offer.FromGeneration),
+            To = _member.Id,
+            Term = head.Offer.Term,
+            Index = head.Index,
+            LogTerm = head.Term,
+        }).TakesSnapshot;
+    }
+
     internal void Synced(TimeSpan now, WriteNumber write)
     {
         if (IsOut)

@@ -77,7 +77,9 @@ internal static class RaftMessageCodec
     public static void End(BytesBuffer to, int start) =>
         BinaryPrimitives.WriteUInt32LittleEndian(to.WrittenSpan[start..], (uint)(to.Length - start - 4));
 
-    /// <summary>Which numbers follow the term, by kind; in the order in which they are declared.</summary>
+    /// <summary>
+    /// Which numbers follow the term, by kind; in the order in which they are declared. Snapshots are offered by their first chunk.
+    /// </summary>
     public static RaftMessageFields FieldsOf(MessageKind kind) => kind switch
     {
         MessageKind.PreVote or MessageKind.Vote => RaftMessageFields.Index | RaftMessageFields.LogTerm | RaftMessageFields.Round,
@@ -87,7 +89,6 @@ internal static class RaftMessageCodec
         MessageKind.Heartbeat => RaftMessageFields.LastIndex | RaftMessageFields.Commit | RaftMessageFields.Round
             | RaftMessageFields.Echo | RaftMessageFields.SentAt,
         MessageKind.HeartbeatResponse => RaftMessageFields.Round | RaftMessageFields.Echo | RaftMessageFields.SentAt,
-        MessageKind.SnapshotOffer => RaftMessageFields.Index | RaftMessageFields.LogTerm,
         MessageKind.TimeoutNow => RaftMessageFields.Round,
         _ => RaftMessageFields.Unknown,
     };

@@ -266,8 +266,6 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
                 _forwarding.Received(from, message);
                 break;
             case Channel.SnapshotChunks or Channel.SnapshotAcknowledgements:
-                // An offer that came before it waits among what is gathered for the groups: that comes first.
-                _host?.Settled();
                 _snapshots?.Post(from, message);
                 break;
             default:

@@ -28,7 +28,7 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
     private readonly List<SimulatedEntry> _entries = [];
     private readonly List<ulong> _chains = [];
     private RegisterMachine _machine = new();
-    private SimulatedImage? _offered;
+    private (SimulatedImage Image, MemberId From)? _offered;
     private SimulatedImage? _image;
     private LogIndex _base;
     private ulong _baseChain;
@@ -182,8 +182,8 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
         StepOutcome outcome = Raft.Step(now, packet.Message);
         for (LogIndex i = outcome.First; outcome.HasEntries && i <= outcome.Last; i = i.Next)
             Keep(i, packet.Entries[(int)(i - packet.Message.Index) - 1]);
-        if (packet.Image is { } image)
-            _offered = image;
+        if (outcome.TakesSnapshot)
+            _offered = (packet.Image!, from);
     }
 
     private void Drain()
@@ -203,8 +203,8 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
                 SendSnapshot(wanted);
             PreferSnapshots();
             TakeReads();
-            if (_ready.SnapshotOffered is { } offer)
-                Install(offer);
+            if (_offered is { } offer)
+                Install(offer.Image, offer.From);
             Apply();
         }
     }
@@ -328,14 +328,12 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
         });
     }
 
-    private void Install(SnapshotOffered offer)
+    private void Install(SimulatedImage image, MemberId from)
     {
-        SimulatedImage? image = _offered;
-        if (image is null || image.Index != offer.Index || image.Term != offer.SnapshotTerm)
-            return;
+        _offered = null;
         bool installs = Raft.TryInstallSnapshot(Clock.Monotonic, image.Index, image.Term, image.Configuration);
         if (_world.IsTold)
-            _world.Tell($"{Id} {(installs ? "takes" : "needs no")} snapshot {image.Index} of {offer.From}");
+            _world.Tell($"{Id} {(installs ? "takes" : "needs no")} snapshot {image.Index} of {from}");
         if (installs)
         {
             _world.Coverage.Add("snapshots installed");
@@ -346,7 +344,7 @@ internal sealed partial class SimulatedRaftNode : ITransportListener, IEntrySize
             _world.Invariants.Applied(this, _base, _baseChain, _machine.Hash);
         }
 
-        Post(offer.From, RaftPacket.Taken(image.Index));
+        Post(from, RaftPacket.Taken(image.Index));
     }
 
     private void Apply()

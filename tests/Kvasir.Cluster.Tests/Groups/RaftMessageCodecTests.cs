@@ -10,6 +10,8 @@ namespace Kvasir.Cluster.Tests.Groups;
 
 public sealed class RaftMessageCodecTests
 {
+    private static readonly MessageKind[] s_kinds = [.. Enum.GetValues<MessageKind>().Where(k => RaftMessageCodec.FieldsOf(k) != RaftMessageFields.Unknown)];
+
     [Fact]
     public void MessagesOfAllKindsComeBackAsTheyWere()
     {
@@ -124,6 +126,7 @@ public sealed class RaftMessageCodecTests
         Assert.False(IsRefused(append with { LastIndex = new LogIndex(4), EntryTerm = new Term(5) }, EntryKind.Normal));
         Assert.True(IsRefused(new RaftMessage { Kind = MessageKind.Wake }));
         Assert.True(IsRefused(new RaftMessage { Kind = MessageKind.TimeoutNow, Term = new Term(1UL << 56) }));
+        Assert.True(IsRefused(new RaftMessage { Kind = MessageKind.SnapshotOffer, Term = new Term(5) }));
         Assert.True(Walk([]));
         Assert.True(Walk([1, 1]));
         Assert.True(Walk([2, 2]));
@@ -165,7 +168,7 @@ public sealed class RaftMessageCodecTests
         entries = [];
         var message = new RaftMessage
         {
-            Kind = (MessageKind)(1 + random.Next(11)),
+            Kind = s_kinds[random.Next(s_kinds.Length)],
             Flags = (MessageFlags)random.Next(16),
             From = new MemberId(1, random.OneIn(2) ? 0 : (uint)random.NextUInt64()),
             To = new MemberId(2, random.OneIn(2) ? 0 : (uint)random.NextUInt64()),

@@ -246,6 +246,9 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
     /// <summary>Nothing goes to the disk in the background while it says so.</summary>
     public Func<bool>? Holds { get; set; }
 
+    /// <summary>Of what it sends, such messages never leave.</summary>
+    public Func<byte[], bool>? Loses { get; set; }
+
     public List<Gate> Losses { get; } = [];
 
     public List<string> Announced { get; } = [];
@@ -416,7 +419,8 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     SendOutcome ITransport.Send(NodeId to, MessageBuffer message) => Link.Send(to, message);
 
-    SendOutcome ITransport.Send(NodeId to, ReadOnlySpan<byte> message, bool more) => Link.Send(to, message, more);
+    SendOutcome ITransport.Send(NodeId to, ReadOnlySpan<byte> message, bool more) =>
+        Loses?.Invoke(message.ToArray()) == true ? SendOutcome.Queued : Link.Send(to, message, more);
 
     void ITransport.Flush() => Link.Flush();
 

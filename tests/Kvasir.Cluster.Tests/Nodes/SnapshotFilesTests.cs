@@ -1,7 +1,9 @@
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Raft.Numbers;
 using Kvasir.Simulation.Disks;
+using Kvasir.Simulation.Network;
 using Kvasir.Storage.Lsm;
 using Kvasir.Storage.Lsm.Tables;
 
@@ -124,6 +126,55 @@ public sealed class SnapshotFilesTests
         away.Disk.Faults.Clear();
         world.RunUntil(world.IsLevel, "it has caught up");
         world.AssertSameContent();
+    }
+
+    /// <summary>A message that was late comes again; nothing is begun anew for that.</summary>
+    [Fact]
+    public void MessagesThatOvertakeEachOtherBringNoStreamToNothing()
+    {
+        (ClusterWorld world, ClusterMember away) = World(76, insteadBytes: 512 << 10);
+        world.Network.Behaviour = new NetworkConditions { Reorders = true, LatencyMean = TimeSpan.FromMilliseconds(10) };
+        away.Restart();
+        HashSet<ulong> streams = [];
+        world.RunUntil(
+            () =>
+            {
+                streams.UnionWith(world.Members[..2].SelectMany(m => m.Node.Snapshots!.Streams));
+                return world.IsLevel();
+            },
+            "it has caught up", seconds: 120);
+        Assert.Equal(2, streams.Count);
+        world.AssertSameContent();
+    }
+
+    /// <summary>Who does not know files passes over them, and who sends them hears nothing.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WhoDoesNotTakeFilesGetsWhatItNeedsAllTheSame(bool isLogCut)
+    {
+        (ClusterWorld world, ClusterMember away) = World(77, insteadBytes: 512 << 10, journalBytesMax: isLogCut ? 256 << 10 : 512 << 20);
+        if (isLogCut)
+            world.WriteUntilTheLogIsCut(keys: 0);
+        int files = 0, rows = 0;
+        foreach (ClusterMember member in world.Members[..2])
+        {
+            member.Loses = message =>
+            {
+                if (!SnapshotCodec.TryReadChunk(message, out _, out _, out _, out SnapshotChunkFlags flags, out _))
+                    return false;
+                bool isFiles = (flags & SnapshotChunkFlags.Files) != 0;
+                (files, rows) = isFiles ? (files + 1, rows) : (files, rows + 1);
+                return isFiles;
+            };
+        }
+
+        away.Restart();
+        world.RunUntil(world.IsLevel, "it has caught up", seconds: 120);
+        Assert.NotEqual(0, files);
+        Assert.Equal(isLogCut, rows > 0);
+        world.AssertSameContent();
+        world.RunUntil(() => !world.Members.Exists(m => m.Disk.Paths.Any(IsOutgoing)), "nothing is on its way");
     }
 
     private static bool IsOutgoing(string path) => path.StartsWith("/data/replicas/outgoing/", StringComparison.Ordinal);

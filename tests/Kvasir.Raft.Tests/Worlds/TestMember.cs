@@ -95,8 +95,8 @@ internal sealed class TestMember : IEntrySizes
                 Keep(i, envelope.Entries[(int)(i - envelope.Message.Index) - 1]);
         }
 
-        if (envelope.Image is { } image)
-            _installing = image;
+        if (outcome.TakesSnapshot)
+            _installing = envelope.Image;
     }
 
     /// <summary>Does what the member asks, but for the disk's writes and the messages: the first wait, the others are given away.</summary>
@@ -122,8 +122,8 @@ internal sealed class TestMember : IEntrySizes
 
             foreach (SnapshotWanted wanted in _ready.SnapshotsWanted)
                 SendSnapshot(wanted, send);
-            if (_ready.SnapshotOffered is { } offered)
-                Install(now, offered);
+            if (_installing is { } image)
+                Install(now, image);
             if (!HoldsApply)
                 Apply(now);
         }
@@ -249,10 +249,9 @@ internal sealed class TestMember : IEntrySizes
             [], image));
     }
 
-    private void Install(TimeSpan now, SnapshotOffered offered)
+    private void Install(TimeSpan now, Image image)
     {
-        Image image = _installing!;
-        Assert.True(image.Index == offered.Index && image.Term == offered.SnapshotTerm);
+        _installing = null;
         bool installs = Raft.TryInstallSnapshot(now, image.Index, image.Term, image.Configuration);
         Trace?.Invoke($"{Id} {(installs ? "installs" : "needs no")} snapshot {image.Index}");
         if (!installs)

@@ -8,9 +8,17 @@ using Kvasir.Storage.Engines;
 
 namespace Kvasir.Cluster.Groups.Snapshots;
 
+/// <summary>Who offers a snapshot to whom: what a message to the group's member says.</summary>
+/// <param name="Term">In which the sender leads.</param>
+/// <param name="FromGeneration">Of the sender's member of the group.</param>
+/// <param name="ToGeneration">Of the receiver's: an earlier one, or a later one, is somebody else.</param>
+internal readonly record struct SnapshotOffer(Term Term, uint FromGeneration, uint ToGeneration);
+
 /// <summary>Which snapshot: the last entry whose effects it holds, and the configuration in force there.</summary>
 internal readonly record struct SnapshotHead(LogIndex Index, Term Term, ConfigurationEntry Configuration)
 {
+    public SnapshotOffer Offer { get; init; }
+
     /// <summary>Of the state that it is.</summary>
     public StateDigest Digest { get; init; }
 }
@@ -51,7 +59,7 @@ internal enum SnapshotProgress : byte
 /// <summary>The bytes of snapshots on their way (docs/formats/raft-messages.md). Never reads outside of what it is given.</summary>
 internal static class SnapshotCodec
 {
-    public const byte FormatVersion = 2;
+    public const byte FormatVersion = 3;
     private const int ChecksumBytes = 4;
     private const int NameBytesMax = 255;
 
@@ -71,6 +79,9 @@ internal static class SnapshotCodec
 
     public static void AddHead(BytesBuffer to, in SnapshotHead head)
     {
+        Number(to, head.Offer.Term.Value);
+        Number(to, head.Offer.FromGeneration);
+        Number(to, head.Offer.ToGeneration);
         Number(to, head.Index.Value);
         Number(to, head.Term.Value);
         Number(to, head.Configuration.Index.Value);
@@ -131,10 +142,12 @@ internal static class SnapshotCodec
     public static bool TryReadHead(ref ReadOnlySpan<byte> content, out SnapshotHead head)
     {
         head = default;
-        if (!TryNumber(ref content, out ulong index) || !TryNumber(ref content, out ulong term)
+        if (!TryNumber(ref content, out ulong leads) || !TryNumber(ref content, out ulong from) || !TryNumber(ref content, out ulong to)
+            || leads > RaftMessageCodec.NumberMax || from > uint.MaxValue || to > uint.MaxValue
+            || !TryNumber(ref content, out ulong index) || !TryNumber(ref content, out ulong term)
             || !TryNumber(ref content, out ulong configurationIndex) || !TryNumber(ref content, out ulong configurationTerm)
             || !TryNumber(ref content, out ulong length) || length > (ulong)content.Length
-            || index is 0 or > RaftMessageCodec.NumberMax || term is 0 or > RaftMessageCodec.NumberMax
+            || index is 0 or > RaftMessageCodec.NumberMax || term == 0 || term > leads
             || configurationIndex > index || configurationTerm > term
             || !ConfigurationCodec.TryRead(content[..(int)length], out Configuration? configuration))
             return false;
@@ -144,6 +157,7 @@ internal static class SnapshotCodec
         head = new SnapshotHead(
             new LogIndex(index), new Term(term), new ConfigurationEntry(new LogIndex(configurationIndex), new Term(configurationTerm), configuration))
         {
+            Offer = new SnapshotOffer(new Term(leads), (uint)from, (uint)to),
             Digest = new StateDigest(digest),
         };
         return true;

@@ -1,5 +1,4 @@
 using Kvasir.Cluster.Transport;
-using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
@@ -12,45 +11,21 @@ internal sealed partial class SnapshotCourier
     private static readonly TimeSpan s_saidAgainAfter = TimeSpan.FromSeconds(60);
     private TimeSpan? _saidAt;
 
-    // First chunks that came before the offer of what they begin.
-    private readonly SortedList<GroupId, EarlyChunk> _early = [];
-
-    public void Offered(RaftGroup group, in SnapshotOffered offer)
-    {
-        _offers[group.Id] = offer;
-        if (_early.Remove(group.Id, out EarlyChunk? early))
-            mailbox.Post(new MessageItem(this, early.From, early.Message));
-    }
-
-    /// <summary>
-    /// Messages may overtake each other: the first chunk of what was not offered yet is kept for a moment, and those behind it come again.
-    /// </summary>
-    private bool WaitsForOffer(NodeId from, GroupId id, ulong stream, SnapshotChunkFlags flags, ReadOnlySpan<byte> content, ReadOnlySpan<byte> message)
-    {
-        if (IsUnderWay(from, id, stream))
-            return false;
-        if ((flags & SnapshotChunkFlags.First) == 0)
-            return _early.TryGetValue(id, out EarlyChunk? first) && first.From == from && first.Stream == stream;
-        if (!SnapshotCodec.TryReadHead(ref content, out SnapshotHead head) || !host.TryFind(id, out _) || IsOffered(from, id, head))
-            return false;
-        if (_early.Remove(id, out EarlyChunk? before))
-            before.Message.Dispose();
-        _early.Add(id, new EarlyChunk(from, stream, MessageBuffer.Copy(message), host.Now()));
-        return true;
-    }
-
-    private bool IsOffered(NodeId from, GroupId id, in SnapshotHead head) =>
-        _offers.TryGetValue(id, out SnapshotOffered offer) && GroupMember.NodeOf(offer.From) == from
-        && offer.Index == head.Index && offer.SnapshotTerm == head.Term;
-
     private void Arrived(NodeId from, GroupId id, ulong stream, ulong number, SnapshotChunkFlags flags, ReadOnlySpan<byte> content)
     {
         if ((flags & SnapshotChunkFlags.First) != 0)
         {
             if (!SnapshotCodec.TryReadHead(ref content, out SnapshotHead head))
                 return;
-            if (!IsUnderWay(from, id, stream))
-                Begin(from, id, stream, head, flags & SnapshotChunkFlags.Files, content);
+            SnapshotProgress progress = IsUnderWay(from, id, stream)
+                ? SnapshotProgress.Receiving
+                : Begin(from, id, stream, head, flags & SnapshotChunkFlags.Files, content);
+            if (progress != SnapshotProgress.Receiving)
+            {
+                Acknowledge(from, id, stream, 0, progress);
+                return;
+            }
+
             if ((flags & SnapshotChunkFlags.Files) != 0)
                 content = default;
         }
@@ -82,23 +57,24 @@ internal sealed partial class SnapshotCourier
     private bool IsUnderWay(NodeId from, GroupId id, ulong stream) =>
         _receivers.TryGetValue(id, out SnapshotReceiver? receiver) && receiver.Stream == stream && receiver.From == from;
 
-    private void Begin(NodeId from, GroupId id, ulong stream, in SnapshotHead head, SnapshotChunkFlags kind, ReadOnlySpan<byte> content)
+    private SnapshotProgress Begin(NodeId from, GroupId id, ulong stream, in SnapshotHead head, SnapshotChunkFlags kind, ReadOnlySpan<byte> content)
     {
-        if (!host.TryFind(id, out RaftGroup? group) || !IsOffered(from, id, head))
-            return;
-        _offers.Remove(id);
+        if (!host.TakesSnapshot(from, id, head, out RaftGroup? group))
+            return group?.CommitIndex >= head.Index ? SnapshotProgress.Installed : SnapshotProgress.Failed;
         if (_receivers.TryGetValue(id, out SnapshotReceiver? before))
             Drop(before);
         try
         {
             if (Open(group, from, stream, head, kind, content) is not { } receiver)
-                return;
+                return SnapshotProgress.Failed;
             receiver.HeardAt = host.Now();
             _receivers.Add(id, receiver);
+            return SnapshotProgress.Receiving;
         }
         catch (StorageException e)
         {
             Say(id, from, e.Message);
+            return SnapshotProgress.Failed;
         }
     }
 
@@ -234,6 +210,4 @@ internal sealed partial class SnapshotCourier
         SnapshotCodec.WriteAcknowledgement(_acknowledgement, group, stream, chunks, progress);
         transport.Send(to, _acknowledgement.WrittenSpan);
     }
-
-    private sealed record EarlyChunk(NodeId From, ulong Stream, MessageBuffer Message, TimeSpan At);
 }

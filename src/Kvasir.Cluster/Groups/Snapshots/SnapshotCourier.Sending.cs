@@ -1,7 +1,6 @@
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Raft;
-using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Files;
 
@@ -81,7 +80,7 @@ internal sealed partial class SnapshotCourier
 
     private void Begin(RaftGroup group, in SnapshotWanted wanted, bool asFiles)
     {
-        SnapshotHead head = group.StableHead();
+        SnapshotHead head = group.StableHead() with { Offer = new SnapshotOffer(wanted.Term, group.Member.Id.Generation, wanted.To.Generation) };
         Check.That(head.Index >= wanted.AtLeast);
         TimeSpan now = host.Now();
         ulong stream = random.NextUInt64();
@@ -98,7 +97,6 @@ internal sealed partial class SnapshotCourier
             var sender = new SnapshotSender(group, wanted.To, stream, head, now);
             sender.Begin(new RowContent(group.Replica.Engine), now);
             _senders.Add(sender);
-            Offer(sender);
         }
         catch (CorruptionException e)
         {
@@ -111,8 +109,19 @@ internal sealed partial class SnapshotCourier
         }
     }
 
+    /// <summary>
+    /// Begins those that wait, as far as they may, and those whose files are made, and sends what may be sent. Nothing of it rests on the
+    /// order: what one finds out later than another, it finds out soon.
+    /// </summary>
+    private void Look(TimeSpan now)
+    {
+        BeginWaiting();
+        BeginMade();
+        Pump(now);
+    }
+
     /// <summary>Sends those whose files are made; those that wait for a flush are looked at again soon.</summary>
-    private void Look()
+    private void BeginMade()
     {
         bool looksAgain = false;
         foreach (SnapshotSender sender in _senders.ToArray())
@@ -121,7 +130,7 @@ internal sealed partial class SnapshotCourier
                 continue;
             outgoing.Look();
             bool isDone = outgoing.TryTake(out FileContent? content);
-            if (sender.Group.Role != RaftRole.Leader || (isDone && content is null))
+            if (!sender.Leads || (isDone && content is null))
             {
                 content?.Dispose();
                 Finish(sender, LogIndex.Zero, host.Now());
@@ -133,7 +142,6 @@ internal sealed partial class SnapshotCourier
             else
             {
                 sender.Begin(content, host.Now());
-                Offer(sender);
             }
         }
 
@@ -149,24 +157,6 @@ internal sealed partial class SnapshotCourier
     }
 
     private void PostLook() => mailbox.Post(new LookItem(this));
-
-    private void Offer(SnapshotSender sender)
-    {
-        RaftGroup group = sender.Group;
-        host.Send(group, new RaftMessage
-        {
-            Kind = MessageKind.SnapshotOffer,
-            From = group.Member.Id,
-            To = sender.Member,
-            Term = group.Member.Term,
-            Index = sender.Head.Index,
-            LogTerm = sender.Head.Term,
-        });
-
-        // The offer leaves at the end of this item, and the first chunk behind it.
-        host.Touch(group);
-        mailbox.Post(new PumpItem(this));
-    }
 
     private void Pump(TimeSpan now)
     {

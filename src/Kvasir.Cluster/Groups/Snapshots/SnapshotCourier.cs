@@ -1,8 +1,6 @@
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
-using Kvasir.Raft;
-using Kvasir.Raft.Messages;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
 using Kvasir.Storage.Files;
@@ -32,7 +30,6 @@ internal sealed partial class SnapshotCourier(
 
     private readonly List<SnapshotSender> _senders = [];
     private readonly SortedList<GroupId, SnapshotReceiver> _receivers = [];
-    private readonly SortedList<GroupId, SnapshotOffered> _offers = [];
     private readonly List<Retired> _retired = [];
     private readonly BytesBuffer _acknowledgement = new(64);
 
@@ -42,7 +39,7 @@ internal sealed partial class SnapshotCourier(
     /// <summary>Of all streams, with what was sent again.</summary>
     public long BytesSent { get; private set; }
 
-    public bool IsIdle => _waiting.Count == 0 && _senders.Count == 0 && _receivers.Count == 0 && _retired.Count == 0 && _early.Count == 0;
+    public bool IsIdle => _waiting.Count == 0 && _senders.Count == 0 && _receivers.Count == 0 && _retired.Count == 0;
 
     /// <summary>A snapshot is on its way to this replica, or the engine that the last one replaced is still there.</summary>
     public bool IsReplacing(RaftGroup group) => _receivers.ContainsKey(group.Id) || _retired.Exists(r => r.Group == group);
@@ -60,12 +57,10 @@ internal sealed partial class SnapshotCourier(
         if (IsIdle)
             return;
         TimeSpan now = host.Now();
-        Pump(now);
-        BeginWaiting();
-        Look();
+        Look(now);
         foreach (SnapshotSender sender in _senders.ToArray())
         {
-            if ((sender.HasBegun && now - sender.HeardAt > s_patience) || sender.Group.Role != RaftRole.Leader)
+            if ((sender.HasBegun && now - sender.HeardAt > s_patience) || !sender.Leads)
                 Finish(sender, LogIndex.Zero, now);
             else if (sender.HasBegun && now - sender.MovedAt > s_lostAfter)
                 GoBack(sender, now);
@@ -83,13 +78,6 @@ internal sealed partial class SnapshotCourier(
                 GiveUp(receiver);
             else if (receiver.OwesAcknowledgement)
                 AcknowledgeWhenReady(receiver);
-        }
-
-        foreach ((GroupId group, EarlyChunk early) in _early.Where(e => now - e.Value.At > s_lostAfter).ToArray())
-        {
-            _early.Remove(group);
-            early.Message.Dispose();
-            Acknowledge(early.From, group, early.Stream, 0, SnapshotProgress.Failed);
         }
 
         foreach (Retired retired in _retired.Where(r => IsDone(r, now)).ToArray())
@@ -125,10 +113,6 @@ internal sealed partial class SnapshotCourier(
             _retired.Remove(retired);
             retired.Engine.Dispose();
         }
-
-        _offers.Remove(group.Id);
-        if (_early.Remove(group.Id, out EarlyChunk? early))
-            early.Message.Dispose();
     }
 
     /// <summary>The node stops.</summary>
@@ -141,9 +125,6 @@ internal sealed partial class SnapshotCourier(
             receiver.Drop(discard: null);
         foreach (Retired retired in _retired)
             retired.Engine.Dispose();
-        foreach (EarlyChunk early in _early.Values)
-            early.Message.Dispose();
-        _early.Clear();
         _waiting.Clear();
         _senders.Clear();
         _receivers.Clear();
@@ -154,8 +135,7 @@ internal sealed partial class SnapshotCourier(
     {
         if (message[0] == Channel.SnapshotAcknowledgements)
             Acknowledged(from, message);
-        else if (SnapshotCodec.TryReadChunk(message, out GroupId group, out ulong stream, out ulong number, out SnapshotChunkFlags flags, out ReadOnlySpan<byte> content)
-            && !WaitsForOffer(from, group, stream, flags, content, message))
+        else if (SnapshotCodec.TryReadChunk(message, out GroupId group, out ulong stream, out ulong number, out SnapshotChunkFlags flags, out ReadOnlySpan<byte> content))
             Arrived(from, group, stream, number, flags, content);
     }
 
@@ -172,13 +152,7 @@ internal sealed partial class SnapshotCourier(
 
     private sealed class LookItem(SnapshotCourier courier) : IMailboxItem
     {
-        public void Run(Execution execution)
-        {
-            // What begins now is sent behind this item, when the offer of it has left.
-            courier.Pump(courier.Host.Now());
-            courier.BeginWaiting();
-            courier.Look();
-        }
+        public void Run(Execution execution) => courier.Look(courier.Host.Now());
     }
 
     private sealed class MovedItem(SnapshotCourier courier, SnapshotReceiver receiver) : IMailboxItem
@@ -193,11 +167,6 @@ internal sealed partial class SnapshotCourier(
             if (!group.IsClosed && group.Replica.Engine == engine)
                 group.Damaged(damage);
         }
-    }
-
-    private sealed class PumpItem(SnapshotCourier courier) : IMailboxItem
-    {
-        public void Run(Execution execution) => courier.Pump(courier.Host.Now());
     }
 
     private GroupHost Host => host;

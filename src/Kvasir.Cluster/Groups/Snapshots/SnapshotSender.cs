@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
+using Kvasir.Raft;
 using Kvasir.Raft.Numbers;
 using Kvasir.Storage.Engines;
 
@@ -45,6 +46,9 @@ internal sealed class SnapshotSender : IDisposable
 
     /// <summary>There is something to send. Before, its files are being made.</summary>
     public bool HasBegun => _content is not null;
+
+    /// <summary>This node leads as it did when it made the offer.</summary>
+    public bool Leads => Group.Role == RaftRole.Leader && Group.Member.Term == Head.Offer.Term;
 
     /// <summary>The files that are being made for it; null where there are none.</summary>
     public OutgoingFiles? Outgoing { get; init; }
@@ -98,7 +102,8 @@ internal sealed class SnapshotSender : IDisposable
         {
             if (!_isHeld)
             {
-                if (IsAllMade || _made - _arrived >= Window)
+                // Behind the first only when that has arrived: it offers the snapshot, and may not be needed.
+                if (IsAllMade || _made - _arrived >= (_arrived == 0 ? 1 : Window))
                     return;
                 Make();
             }
