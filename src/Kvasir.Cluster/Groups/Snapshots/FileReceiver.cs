@@ -42,12 +42,31 @@ internal sealed class FileReceiver(
     private int _looked;
 
     // Under the lock.
+    private Stage _stage;
     private IStorageEngine? _engine;
-    private bool _isRunning;
-    private bool _hasFailed;
     private string? _failure;
-    private bool _isDropped;
     private Action? _discard;
+
+    private enum Stage
+    {
+        /// <summary>For more to come; there is no job.</summary>
+        Waiting,
+
+        /// <summary>There is something to do, and one job for it, on its way or running.</summary>
+        Working,
+
+        /// <summary>The engine is there, and nobody has it yet.</summary>
+        InFiles,
+
+        /// <summary>Nothing becomes of it, which the sender is to be told.</summary>
+        Failed,
+
+        /// <summary>It was dropped while there was a job, which ends it.</summary>
+        Leaving,
+
+        /// <summary>Nothing is open; an engine that there was is somebody else's.</summary>
+        Over,
+    }
 
     public string Name => "writing a snapshot";
 
@@ -67,7 +86,7 @@ internal sealed class FileReceiver(
         get
         {
             lock (_lock)
-                return _hasFailed;
+                return _stage == Stage.Failed;
         }
     }
 
@@ -85,9 +104,12 @@ internal sealed class FileReceiver(
         get
         {
             lock (_lock)
-                return _engine is not null;
+                return _stage == Stage.InFiles;
         }
     }
+
+    // Under the lock, and of the job's where there is one.
+    private bool HasWork => _waiting.Count > 0 || _looked < _number || IsWhole;
 
     public override bool TryTake(ReadOnlySpan<byte> content, bool isLast)
     {
@@ -100,14 +122,15 @@ internal sealed class FileReceiver(
         Chunks++;
         lock (_lock)
         {
-            if (_hasFailed)
+            if (_stage == Stage.Failed)
                 return false;
+            Check.That(_stage is Stage.Waiting or Stage.Working && !IsWhole);
             if (!content.IsEmpty)
                 _waiting.Enqueue(MessageBuffer.Copy(content));
             IsWhole = isLast;
-            if (_isRunning || (_waiting.Count == 0 && !isLast))
+            if (_stage == Stage.Working || !HasWork)
                 return true;
-            _isRunning = true;
+            _stage = Stage.Working;
         }
 
         scheduler.Schedule(this, JobPriority.Copy);
@@ -118,9 +141,9 @@ internal sealed class FileReceiver(
     {
         lock (_lock)
         {
-            Check.That(_engine is not null && !_isDropped);
+            Check.That(_stage == Stage.InFiles && _engine is not null);
             IStorageEngine engine = _engine;
-            (_engine, _isDropped) = (null, true);
+            (_stage, _engine) = (Stage.Over, null);
             return engine;
         }
     }
@@ -129,75 +152,97 @@ internal sealed class FileReceiver(
     {
         lock (_lock)
         {
-            if (!_isDropped && _isRunning)
+            Check.That(_stage != Stage.Leaving);
+            _discard = discard;
+            if (_stage == Stage.Working)
             {
-                (_isDropped, _discard) = (true, discard);
+                _stage = Stage.Leaving;
                 return;
             }
-
-            _engine?.Dispose();
-            (_engine, _isDropped) = (null, true);
         }
 
-        Close();
-        discard?.Invoke();
+        Leave();
     }
 
     /// <summary>A chunk, or a look at a file that is whole, or the end; what else there is to do comes behind the work of others.</summary>
     public void Run()
     {
-        if (!TryNext(out MessageBuffer? chunk, out bool isEnd))
-            return;
-        try
+        MessageBuffer? chunk;
+        bool isEnd, isDropped;
+        lock (_lock)
         {
-            if (chunk is not null)
+            Check.That(_stage == Stage.Leaving || (_stage == Stage.Working && HasWork));
+            isDropped = _stage == Stage.Leaving;
+            isEnd = !_waiting.TryDequeue(out chunk) && IsWhole;
+        }
+
+        IStorageEngine? engine = null;
+        string? failure = null;
+        using (chunk)
+        {
+            try
             {
-                using (chunk)
-                    Write(chunk.Bytes);
+                if (!isDropped)
+                    engine = Step(chunk, isEnd);
             }
-            else if (_looked < (isEnd ? table.Count : _number))
+            catch (StorageException e)
             {
-                folders.VerifyCopied(Folder + "/" + table[_looked].Name, EngineName);
-                _looked++;
-            }
-            else
-            {
-                Finish();
+                failure = e.Message;
             }
         }
-        catch (StorageException e)
+
+        Ended(engine, failure);
+    }
+
+    private void Ended(IStorageEngine? engine, string? failure)
+    {
+        Stage stage;
+        lock (_lock)
         {
-            lock (_lock)
-                (_hasFailed, _failure) = (true, e.Message);
+            (_engine, _failure) = (engine, failure);
+            if (_stage == Stage.Working)
+                _stage = failure is not null ? Stage.Failed : engine is not null ? Stage.InFiles : HasWork ? Stage.Working : Stage.Waiting;
+            stage = _stage;
+        }
+
+        if (stage == Stage.Leaving)
+        {
+            Leave();
+            return;
         }
 
         moved(this);
-        scheduler.Schedule(this, JobPriority.Copy);
+        if (stage == Stage.Working)
+            scheduler.Schedule(this, JobPriority.Copy);
     }
 
-    /// <summary>False when there is nothing to do for now: another job follows when there is.</summary>
-    private bool TryNext(out MessageBuffer? chunk, out bool isEnd)
+    /// <summary>There is no job, or it is this one.</summary>
+    private void Leave()
     {
+        IStorageEngine? engine;
         lock (_lock)
         {
-            bool goesOn = !_isDropped && !_hasFailed;
-            bool isThere = _waiting.TryDequeue(out chunk);
-            isEnd = !isThere && IsWhole;
-            if (goesOn && (isThere || _looked < _number || (isEnd && _engine is null)))
-                return true;
-            chunk?.Dispose();
-            while (!goesOn && _waiting.TryDequeue(out MessageBuffer? left))
+            (engine, _engine, _stage) = (_engine, null, Stage.Over);
+            while (_waiting.TryDequeue(out MessageBuffer? left))
                 left.Dispose();
-            _isRunning = false;
-            if (!_isDropped)
-                return false;
-            _engine?.Dispose();
-            _engine = null;
         }
 
-        Close();
+        engine?.Dispose();
+        _file?.Dispose();
+        _file = null;
         _discard?.Invoke();
-        return false;
+    }
+
+    /// <summary>The engine, where this was the last step.</summary>
+    private IStorageEngine? Step(MessageBuffer? chunk, bool isEnd)
+    {
+        if (chunk is not null)
+            Write(chunk.Bytes);
+        else if (_looked < (isEnd ? table.Count : _number))
+            folders.VerifyCopied(Folder + "/" + table[_looked++].Name, EngineName);
+        else
+            return Open();
+        return null;
     }
 
     private void Write(ReadOnlySpan<byte> bytes)
@@ -234,23 +279,13 @@ internal sealed class FileReceiver(
         _file = null;
     }
 
-    private void Finish()
+    private IStorageEngine Open()
     {
         folders.Files.SyncFolder(Folder);
         IStorageEngine engine = folders.OpenCopied(Folder, EngineName);
-        if (!Head.Digest.IsUnknown && !engine.PublishedDigest.IsUnknown && engine.PublishedDigest != Head.Digest)
-        {
-            engine.Dispose();
-            throw new CorruptionException(Folder, 0, $"its digest is {engine.PublishedDigest}, and that of the snapshot {Head.Digest}");
-        }
-
-        lock (_lock)
-            _engine = engine;
-    }
-
-    private void Close()
-    {
-        _file?.Dispose();
-        _file = null;
+        if (Head.Digest.IsUnknown || engine.PublishedDigest.IsUnknown || engine.PublishedDigest == Head.Digest)
+            return engine;
+        engine.Dispose();
+        throw new CorruptionException(Folder, 0, $"its digest is {engine.PublishedDigest}, and that of the snapshot {Head.Digest}");
     }
 }
