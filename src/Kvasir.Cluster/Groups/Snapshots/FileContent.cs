@@ -9,10 +9,16 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// </summary>
 internal sealed class FileContent : SnapshotContent
 {
+    /// <summary>Of the first chunk, about: tens of thousands of files.</summary>
+    public const int TableBytesMax = 1 << 20;
+
     private readonly IFileSystem _files;
     private readonly string _folder;
     private readonly string _engine;
-    private readonly List<SnapshotFile> _table;
+    private readonly SnapshotFile[] _table;
+
+    // Of each of them, among the bytes of all.
+    private readonly long[] _starts;
     private readonly long _bytes;
 
     // One at a time: there may be thousands.
@@ -22,11 +28,20 @@ internal sealed class FileContent : SnapshotContent
     /// <param name="files">The disk.</param>
     /// <param name="folder">Of the checkpoint. It must stay until this is disposed of.</param>
     /// <param name="engine">The word of its factory.</param>
+    /// <exception cref="StorageException">They are not to be read, or there are more than the first chunk can name.</exception>
     public FileContent(IFileSystem files, string folder, string engine)
     {
         (_files, _folder, _engine) = (files, folder, engine);
         _table = [.. files.ListFiles(folder).Select(name => new SnapshotFile(name, files.FileLength(folder + "/" + name)))];
-        _bytes = _table.Sum(static f => f.Length);
+        _starts = new long[_table.Length];
+        for (int i = 0; i < _table.Length; i++)
+        {
+            _starts[i] = _bytes;
+            _bytes += _table[i].Length;
+        }
+
+        if (SnapshotCodec.FilesBytesMax(engine, _table) > TableBytesMax)
+            throw new StorageException($"{folder} has {_table.Length} files, more than a snapshot of files may have");
     }
 
     public override SnapshotChunkFlags Kind => SnapshotChunkFlags.Files;
@@ -47,22 +62,19 @@ internal sealed class FileContent : SnapshotContent
         long left = Math.Min(ChunkBytes, _bytes - from);
         Check.That(left > 0, $"chunk {chunk} of {_bytes} bytes of files");
         bool isLast = from + left == _bytes;
-        for (int i = 0; left > 0; i++)
+        int at = Array.BinarySearch(_starts, from);
+        for (int i = at < 0 ? ~at - 1 : at; left > 0; i++)
         {
-            long length = _table[i].Length;
-            if (from >= length)
-            {
-                from -= length;
+            // Those that are empty begin where others do.
+            int count = (int)Math.Min(left, _starts[i] + _table[i].Length - from);
+            if (count == 0)
                 continue;
-            }
-
-            int count = (int)Math.Min(left, length - from);
             IFile file = Open(i);
-            if (file.Read(to.GetSpan(count)[..count], from) != count)
-                throw new CorruptionException(file.Path, from, "it has become shorter");
+            if (file.Read(to.GetSpan(count)[..count], from - _starts[i]) != count)
+                throw new CorruptionException(file.Path, from - _starts[i], "it has become shorter");
             to.Advance(count);
             left -= count;
-            from = 0;
+            from += count;
         }
 
         return isLast;

@@ -113,6 +113,10 @@ internal static class SnapshotCodec
         }
     }
 
+    /// <summary>What <see cref="AddFiles"/> adds, at most.</summary>
+    public static long FilesBytesMax(string engine, IReadOnlyList<SnapshotFile> files) =>
+        engine.Length + (2L * Varint.MaxLength64) + files.Sum(static f => f.Name.Length + (2L * Varint.MaxLength64));
+
     /// <param name="to">The chunk.</param>
     /// <param name="headBytes">Where its content begins: what <see cref="BytesBuffer.Length"/> was after <see cref="BeginChunk"/>.</param>
     /// <param name="flags">What it is.</param>
