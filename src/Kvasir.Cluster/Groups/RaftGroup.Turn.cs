@@ -14,7 +14,11 @@ namespace Kvasir.Cluster.Groups;
 /// <summary>What a group does at the end of a turn: what its member asks for, and how far it has come.</summary>
 public sealed partial class RaftGroup
 {
+    // Who lags may do so for many turns, and how large an engine is takes a look at all of its files.
+    private static readonly TimeSpan s_preferencePause = TimeSpan.FromMilliseconds(200);
+
     private readonly byte[] _configurationBytes = new byte[64];
+    private TimeSpan _prefersAt;
 
     /// <summary>
     /// Does what the member asks for; the host writes the journal and sends the messages, once for all groups. True when
@@ -78,7 +82,7 @@ public sealed partial class RaftGroup
     /// </summary>
     private void PreferSnapshots(TimeSpan now)
     {
-        if (!_serves || _stable < _noOp || _host.Snapshots is not { } snapshots)
+        if (now < _prefersAt || !_serves || _stable < _noOp || _host.Snapshots is not { } snapshots)
             return;
         foreach (MemberId id in _member.Configuration.Members)
         {
@@ -90,6 +94,7 @@ public sealed partial class RaftGroup
             long lacks = _host.Journal.BytesFrom(Id, follower.NextIndex);
             if (lacks < _host.Options.SnapshotInsteadBytes)
                 continue;
+            _prefersAt = now + s_preferencePause;
             EngineStatistics engine = Replica.Engine.GetStatistics();
             if (snapshots.IsCheaper(this, id, engine.DiskBytes + engine.MemTableBytes, lacks) && _member.TryPreferSnapshot(now, id))
                 _host.Touch(this);

@@ -139,7 +139,7 @@ public sealed class SnapshotFilesTests
         world.RunUntil(
             () =>
             {
-                streams.UnionWith(world.Members[..2].SelectMany(m => m.Node.Snapshots!.Streams));
+                streams.UnionWith(Streams(world));
                 return world.IsLevel();
             },
             "it has caught up", seconds: 120);
@@ -176,6 +176,30 @@ public sealed class SnapshotFilesTests
         world.AssertSameContent();
         world.RunUntil(() => !world.Members.Exists(m => m.Disk.Paths.Any(IsOutgoing)), "nothing is on its way");
     }
+
+    /// <summary>It would lack as much again whenever it had them, and be sent nothing else.</summary>
+    [Fact]
+    public void WhoLagsAllTheTimeIsNotSentFilesAgainAndAgain()
+    {
+        (ClusterWorld world, ClusterMember away) = World(78, insteadBytes: 64 << 10);
+        away.Restart();
+        HashSet<ulong> streams = [];
+        int writes = 0;
+        world.RunUntil(
+            () =>
+            {
+                if (away.Node.Host is not null && world.Members[..2].Exists(m => m.TryPut(0, $"key{writes % Rows}", s_value + writes) is not null))
+                    writes++;
+                streams.UnionWith(Streams(world));
+                return writes == 4000;
+            },
+            "all is written");
+        Assert.Equal(2, streams.Count);
+        world.RunUntil(world.IsLevel, "it has caught up");
+        world.AssertSameContent();
+    }
+
+    private static IEnumerable<ulong> Streams(ClusterWorld world) => world.Members[..2].SelectMany(m => m.Node.Snapshots!.Streams);
 
     private static bool IsOutgoing(string path) => path.StartsWith("/data/replicas/outgoing/", StringComparison.Ordinal);
 

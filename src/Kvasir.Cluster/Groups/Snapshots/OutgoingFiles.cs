@@ -25,13 +25,16 @@ internal sealed class OutgoingFiles(
 
     public string Name => "the files of a snapshot";
 
-    /// <summary>Begins the work when it need not wait for a flush; to be called now and then.</summary>
-    public void Look()
+    /// <summary>Begins the work when it need not wait for a flush; false where it has to, and is to be looked at again.</summary>
+    public bool TryStart()
     {
-        if (_isStarted || !checkpoint.IsInFiles)
-            return;
+        if (_isStarted)
+            return true;
+        if (!checkpoint.IsInFiles)
+            return false;
         _isStarted = true;
         scheduler.Schedule(this, JobPriority.Copy);
+        return true;
     }
 
     /// <summary>True when the work is done; null where nothing came of it. What there is becomes the caller's, and is there once.</summary>

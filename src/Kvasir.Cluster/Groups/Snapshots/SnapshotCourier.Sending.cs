@@ -20,10 +20,16 @@ internal sealed partial class SnapshotCourier
     private const double EntryBytesPerSecond = 32 << 20;
 
     private static readonly TimeSpan s_rowsAfterFailure = TimeSpan.FromSeconds(60);
+
+    // Whoever lags a little all the time may need all of it for entries: files again and again would never let it have the newest.
+    private static readonly TimeSpan s_entriesAfterFiles = TimeSpan.FromSeconds(30);
+
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(5);
 
     private readonly List<(RaftGroup Group, SnapshotWanted Wanted)> _waiting = [];
-    private readonly Dictionary<(GroupId Group, MemberId To), TimeSpan> _failedFiles = [];
+
+    // Of the last minute.
+    private readonly Dictionary<(GroupId Group, MemberId To), FilesSent> _filesSent = [];
 
     // Rows that came to nothing: whatever was in the way there, a full disk for example, may stay for long.
     private static readonly TimeSpan s_pauseMin = TimeSpan.FromSeconds(1);
@@ -43,11 +49,12 @@ internal sealed partial class SnapshotCourier
     }
 
     public bool IsCheaper(RaftGroup group, MemberId to, long engineBytes, long entryBytes) =>
-        engineBytes <= entryBytes * Math.Min(BytesForAnEntryByte, (double)bytesPerSecond / EntryBytesPerSecond) && SendsFiles(group, to);
+        engineBytes <= entryBytes * Math.Min(BytesForAnEntryByte, (double)bytesPerSecond / EntryBytesPerSecond) && SendsFiles(group, to)
+        && !(_filesSent.TryGetValue((group.Id, to), out FilesSent last) && host.Now() - last.EndedAt < s_entriesAfterFiles);
 
     private bool SendsFiles(RaftGroup group, MemberId to) =>
         folders.ShipsFiles(group.Replica.Options.Engine)
-        && !(_failedFiles.TryGetValue((group.Id, to), out TimeSpan at) && host.Now() - at < s_rowsAfterFailure);
+        && !(_filesSent.TryGetValue((group.Id, to), out FilesSent last) && last.HasFailed && host.Now() - last.EndedAt < s_rowsAfterFailure);
 
     /// <summary>Begins those that can begin. What waits for the engine to say what it holds is looked at again soon.</summary>
     private void BeginWaiting()
@@ -104,7 +111,7 @@ internal sealed partial class SnapshotCourier
         }
         catch (StorageException) when (asFiles)
         {
-            _failedFiles[(group.Id, wanted.To)] = now;
+            FilesEnded(group, wanted.To, hasFailed: true, now);
             group.SnapshotFinished(now, wanted.To, LogIndex.Zero);
         }
     }
@@ -128,20 +135,20 @@ internal sealed partial class SnapshotCourier
         {
             if (sender.Outgoing is not { } outgoing || sender.HasBegun)
                 continue;
-            outgoing.Look();
+            bool isStarted = outgoing.TryStart();
             bool isDone = outgoing.TryTake(out FileContent? content);
             if (!sender.Leads || (isDone && content is null))
             {
                 content?.Dispose();
                 Finish(sender, LogIndex.Zero, host.Now());
             }
-            else if (content is null)
+            else if (content is not null)
             {
-                looksAgain = true;
+                sender.Begin(content, host.Now());
             }
             else
             {
-                sender.Begin(content, host.Now());
+                looksAgain |= !isStarted;
             }
         }
 
@@ -244,9 +251,9 @@ internal sealed partial class SnapshotCourier
 
     private void Finish(SnapshotSender sender, LogIndex installed, TimeSpan now)
     {
-        if (sender.Outgoing is not null && installed == LogIndex.Zero)
-            _failedFiles[(sender.Group.Id, sender.Member)] = now;
-        else
+        if (sender.Outgoing is not null && sender.Leads)
+            FilesEnded(sender.Group, sender.Member, installed == LogIndex.Zero, now);
+        if (sender.Outgoing is null || installed != LogIndex.Zero)
             Pause(sender, installed, now);
         End(sender);
         sender.Group.SnapshotFinished(now, sender.Member, installed);
@@ -269,6 +276,13 @@ internal sealed partial class SnapshotCourier
         _pauses[whose] = (now + length, length);
     }
 
+    private void FilesEnded(RaftGroup group, MemberId to, bool hasFailed, TimeSpan now)
+    {
+        foreach ((GroupId, MemberId) past in _filesSent.Where(f => now - f.Value.EndedAt >= s_rowsAfterFailure).Select(static f => f.Key).ToArray())
+            _filesSent.Remove(past);
+        _filesSent[(group.Id, to)] = new FilesSent(now, hasFailed);
+    }
+
     private void End(SnapshotSender? sender)
     {
         if (sender is null)
@@ -276,4 +290,6 @@ internal sealed partial class SnapshotCourier
         _senders.Remove(sender);
         sender.Dispose();
     }
+
+    private readonly record struct FilesSent(TimeSpan EndedAt, bool HasFailed);
 }
