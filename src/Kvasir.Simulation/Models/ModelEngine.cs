@@ -549,7 +549,7 @@ public sealed class ModelEngine : IOrderedEngine
 
     private sealed class ModelCheckpoint(IFileSystem files, ModelFileContent content) : EngineCheckpoint
     {
-        public override bool IsInFiles => true;
+        public override void WhenInFiles(Action then) => then();
 
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {

@@ -18,6 +18,7 @@ internal sealed class BackgroundWork
     private readonly BufferedEngine _engine;
     private readonly IScheduler _scheduler;
     private readonly IWaitPoint _changed;
+    private readonly ConditionWatch _flushed = new();
     private readonly int _compactionsMax;
     private readonly Lock _lock = new();
     private readonly RetryPace _compactionPace;
@@ -56,6 +57,9 @@ internal sealed class BackgroundWork
     public void WaitUntil(Func<bool> condition) => _changed.WaitUntil(condition);
 
     public void Pulse() => _changed.Pulse();
+
+    /// <summary>Calls this once when the condition, looked at after every flush, holds; does not block.</summary>
+    public void WhenFlushed(Func<bool> condition, Action then) => _flushed.When(condition, then);
 
     public void RequestFlush()
     {
@@ -288,6 +292,7 @@ internal sealed class BackgroundWork
                     work.FlushEnded();
                     work.RequestCompaction();
                     work._changed.Pulse();
+                    work._flushed.Look();
                 }
             }
             catch (Exception failure)
@@ -296,6 +301,8 @@ internal sealed class BackgroundWork
                 work.FlushFailed(failure);
             }
 
+            // While nobody closes what it is about.
+            work._flushed.Look();
             lock (work._lock)
                 work._flushing = false;
             // One may have come due after the last look.

@@ -65,7 +65,8 @@ internal sealed partial class BufferedEngine
     {
         private bool _ended;
 
-        public override bool IsInFiles => engine._background.FlushFailure is not null || !engine.HoldsInMemory(moment.Sequence);
+        public override void WhenInFiles(Action then) =>
+            engine._background.WhenFlushed(() => engine._background.FlushFailure is not null || !engine.HoldsInMemory(moment.Sequence), then);
 
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {

@@ -11,9 +11,10 @@ public abstract class EngineCheckpoint : IDisposable
     public abstract void WriteTo(string folder, CancellationToken cancellation = default);
 
     /// <summary>
-    /// Everything of the moment is in the files, or never will be: <see cref="WriteTo"/> does not wait. Any thread.
+    /// Calls this once when everything of the moment is in the files, or a flush has failed, and <see cref="WriteTo"/> does not wait: at
+    /// once, or by another thread, which must not be held up. Perhaps never, where the engine is closed before; perhaps behind the end of this.
     /// </summary>
-    public abstract bool IsInFiles { get; }
+    public abstract void WhenInFiles(Action then);
 
     public abstract void Dispose();
 }

@@ -545,7 +545,8 @@ internal sealed unsafe partial class HashLogEngine
     {
         private bool _ended;
 
-        public override bool IsInFiles => engine._background.FlushFailure is not null || Volatile.Read(ref engine._flushedSequence) >= moment.Sequence;
+        public override void WhenInFiles(Action then) =>
+            engine._background.WhenFlushed(() => engine._background.FlushFailure is not null || Volatile.Read(ref engine._flushedSequence) >= moment.Sequence, then);
 
         public override void WriteTo(string folder, CancellationToken cancellation = default)
         {

@@ -12,6 +12,7 @@ internal sealed class LogBackground
     private readonly HashLogEngine _engine;
     private readonly IScheduler _scheduler;
     private readonly IWaitPoint _changed;
+    private readonly ConditionWatch _flushed = new();
     private readonly Lock _lock = new();
     private readonly RetryPace _mergePace;
     private Exception? _flushFailure;
@@ -62,6 +63,9 @@ internal sealed class LogBackground
     public void WaitUntil(Func<bool> condition) => _changed.WaitUntil(condition);
 
     public void Pulse() => _changed.Pulse();
+
+    /// <summary>Calls this once when the condition, looked at after every flush, holds; does not block.</summary>
+    public void WhenFlushed(Func<bool> condition, Action then) => _flushed.When(condition, then);
 
     public void RequestFlush()
     {
@@ -216,7 +220,10 @@ internal sealed class LogBackground
             try
             {
                 while (!work.IsStopped && work._engine.FlushOnce())
+                {
                     work._changed.Pulse();
+                    work._flushed.Look();
+                }
             }
             catch (Exception failure)
             {
@@ -224,6 +231,8 @@ internal sealed class LogBackground
                 Volatile.Write(ref work._flushFailure, failure);
             }
 
+            // While nobody closes what it is about.
+            work._flushed.Look();
             lock (work._lock)
                 work._flushing = false;
 

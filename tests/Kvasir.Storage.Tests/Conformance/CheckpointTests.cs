@@ -126,4 +126,48 @@ public sealed class CheckpointTests
         Assert.Equal("2"u8, EngineWorld.Get(world.OpenOther(world.Disk.Root + "/second"), "a"u8)!);
         Assert.Equal("3", world.Get("a"));
     }
+
+    [Theory, EveryEngine]
+    public void ItIsToldOnceWhenTheMomentIsInFiles(string engine, DiskKind disk)
+    {
+        using var world = new EngineWorld(engine, disk);
+        world.Put("a", "1");
+        int told = 0;
+        using (EngineCheckpoint moment = world.Engine.BeginCheckpoint())
+        {
+            world.Put("a", "2");
+            moment.WhenInFiles(() => told++);
+            world.Scheduler.RunAll();
+            Assert.Equal(1, told);
+            moment.WriteTo(world.Disk.Root + "/checkpoint");
+        }
+
+        Assert.Equal("1"u8, EngineWorld.Get(world.OpenOther(world.Disk.Root + "/checkpoint"), "a"u8)!);
+        world.Flush();
+        using EngineCheckpoint flushed = world.Engine.BeginCheckpoint();
+        flushed.WhenInFiles(() => told++);
+        Assert.Equal(2, told);
+    }
+
+    [Theory, EveryEngine]
+    public void AFlushThatFailsIsToldToWhoWaitsForTheMoment(string engine, DiskKind disk)
+    {
+        using var world = new EngineWorld(engine, disk);
+        world.Put("a", "1");
+        int told = 0;
+        using (EngineCheckpoint moment = world.Engine.BeginCheckpoint())
+        {
+            world.Disk.Files.BeforeChange = (_, _) => throw new DiskFailedException("a disk that takes nothing");
+            moment.WhenInFiles(() => told++);
+            world.Scheduler.RunAll();
+            Assert.Equal(1, told);
+            Assert.ThrowsAny<StorageException>(() => moment.WriteTo(world.Disk.Root + "/checkpoint"));
+            world.Disk.Files.BeforeChange = null;
+        }
+
+        Assert.True(world.Engine.TryResume());
+        world.Flush();
+        Assert.Equal("1", world.Get("a"));
+        Assert.Equal(1, told);
+    }
 }

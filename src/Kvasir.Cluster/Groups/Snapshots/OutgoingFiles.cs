@@ -18,6 +18,8 @@ internal sealed class OutgoingFiles(
     IFileSystem files, IScheduler scheduler, EngineCheckpoint checkpoint, string folder, string engine, Action made) : IBackgroundJob
 {
     private readonly Lock _lock = new();
+
+    // Under the lock.
     private FileContent? _content;
     private bool _isStarted;
     private bool _isDone;
@@ -25,17 +27,8 @@ internal sealed class OutgoingFiles(
 
     public string Name => "the files of a snapshot";
 
-    /// <summary>Begins the work when it need not wait for a flush; false where it has to, and is to be looked at again.</summary>
-    public bool TryStart()
-    {
-        if (_isStarted)
-            return true;
-        if (!checkpoint.IsInFiles)
-            return false;
-        _isStarted = true;
-        scheduler.Schedule(this, JobPriority.Copy);
-        return true;
-    }
+    /// <summary>The work begins when it need not wait for a flush.</summary>
+    public void Begin() => checkpoint.WhenInFiles(Start);
 
     /// <summary>True when the work is done; null where nothing came of it. What there is becomes the caller's, and is there once.</summary>
     public bool TryTake(out FileContent? content)
@@ -118,6 +111,18 @@ internal sealed class OutgoingFiles(
         {
             made();
         }
+    }
+
+    private void Start()
+    {
+        lock (_lock)
+        {
+            if (_isAbandoned)
+                return;
+            _isStarted = true;
+        }
+
+        scheduler.Schedule(this, JobPriority.Copy);
     }
 
     private IEnumerable<string> ListFiles() => files.ListFiles(folder);

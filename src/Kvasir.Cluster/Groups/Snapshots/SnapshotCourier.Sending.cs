@@ -98,6 +98,7 @@ internal sealed partial class SnapshotCourier
                 var outgoing = new OutgoingFiles(
                     folders.Files, scheduler, group.Replica.Engine.BeginCheckpoint(), folders.NextOutgoing(group.Id), group.Replica.Options.Engine, PostLook);
                 _senders.Add(new SnapshotSender(group, wanted.To, stream, head, now) { Outgoing = outgoing });
+                outgoing.Begin();
                 return;
             }
 
@@ -127,15 +128,13 @@ internal sealed partial class SnapshotCourier
         Pump(now);
     }
 
-    /// <summary>Sends those whose files are made; those that wait for a flush are looked at again soon.</summary>
+    /// <summary>Sends those whose files are made.</summary>
     private void BeginMade()
     {
-        bool looksAgain = false;
         foreach (SnapshotSender sender in _senders.ToArray())
         {
             if (sender.Outgoing is not { } outgoing || sender.HasBegun)
                 continue;
-            bool isStarted = outgoing.TryStart();
             bool isDone = outgoing.TryTake(out FileContent? content);
             if (!sender.Leads || (isDone && content is null))
             {
@@ -146,14 +145,7 @@ internal sealed partial class SnapshotCourier
             {
                 sender.Begin(content, host.Now());
             }
-            else
-            {
-                looksAgain |= !isStarted;
-            }
         }
-
-        if (looksAgain)
-            LookSoon();
     }
 
     private void LookSoon()
