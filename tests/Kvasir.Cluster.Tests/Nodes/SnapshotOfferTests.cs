@@ -112,7 +112,7 @@ public sealed class SnapshotOfferTests
     {
         var head = new SnapshotHead(index, entryTerm ?? term, Group.Member.ConfigurationAt(Group.CommitIndex))
         {
-            Offer = new SnapshotOffer(term, _leader.Group(_shard).Member.Id.Generation, generation ?? Group.Member.Id.Generation),
+            Offer = new SnapshotOrigin(term, _leader.Group(_shard).Member.Id.Generation, generation ?? Group.Member.Id.Generation),
         };
         var chunk = new BytesBuffer();
         SnapshotCodec.BeginChunk(chunk, _shard, Stream, 0);

@@ -42,12 +42,12 @@ internal sealed class FileReceiver(
     private int _looked;
 
     // Under the lock.
-    private Stage _stage;
+    private CopyStage _stage;
     private IStorageEngine? _engine;
     private string? _failure;
     private Action? _discard;
 
-    private enum Stage
+    private enum CopyStage
     {
         /// <summary>For more to come; there is no job.</summary>
         Waiting,
@@ -86,7 +86,7 @@ internal sealed class FileReceiver(
         get
         {
             lock (_lock)
-                return _stage == Stage.Failed;
+                return _stage == CopyStage.Failed;
         }
     }
 
@@ -104,7 +104,7 @@ internal sealed class FileReceiver(
         get
         {
             lock (_lock)
-                return _stage == Stage.InFiles;
+                return _stage == CopyStage.InFiles;
         }
     }
 
@@ -122,15 +122,15 @@ internal sealed class FileReceiver(
         Chunks++;
         lock (_lock)
         {
-            if (_stage == Stage.Failed)
+            if (_stage == CopyStage.Failed)
                 return false;
-            Check.That(_stage is Stage.Waiting or Stage.Working && !IsWhole);
+            Check.That(_stage is CopyStage.Waiting or CopyStage.Working && !IsWhole);
             if (!content.IsEmpty)
                 _waiting.Enqueue(MessageBuffer.Copy(content));
             IsWhole = isLast;
-            if (_stage == Stage.Working || !HasWork)
+            if (_stage == CopyStage.Working || !HasWork)
                 return true;
-            _stage = Stage.Working;
+            _stage = CopyStage.Working;
         }
 
         scheduler.Schedule(this, JobPriority.Copy);
@@ -141,9 +141,9 @@ internal sealed class FileReceiver(
     {
         lock (_lock)
         {
-            Check.That(_stage == Stage.InFiles && _engine is not null);
+            Check.That(_stage == CopyStage.InFiles && _engine is not null);
             IStorageEngine engine = _engine;
-            (_stage, _engine) = (Stage.Over, null);
+            (_stage, _engine) = (CopyStage.Over, null);
             return engine;
         }
     }
@@ -152,11 +152,11 @@ internal sealed class FileReceiver(
     {
         lock (_lock)
         {
-            Check.That(_stage != Stage.Leaving);
+            Check.That(_stage != CopyStage.Leaving);
             _discard = discard;
-            if (_stage == Stage.Working)
+            if (_stage == CopyStage.Working)
             {
-                _stage = Stage.Leaving;
+                _stage = CopyStage.Leaving;
                 return;
             }
         }
@@ -171,8 +171,8 @@ internal sealed class FileReceiver(
         bool isEnd, isDropped;
         lock (_lock)
         {
-            Check.That(_stage == Stage.Leaving || (_stage == Stage.Working && HasWork));
-            isDropped = _stage == Stage.Leaving;
+            Check.That(_stage == CopyStage.Leaving || (_stage == CopyStage.Working && HasWork));
+            isDropped = _stage == CopyStage.Leaving;
             isEnd = !_waiting.TryDequeue(out chunk) && IsWhole;
         }
 
@@ -196,23 +196,23 @@ internal sealed class FileReceiver(
 
     private void Ended(IStorageEngine? engine, string? failure)
     {
-        Stage stage;
+        CopyStage stage;
         lock (_lock)
         {
             (_engine, _failure) = (engine, failure);
-            if (_stage == Stage.Working)
-                _stage = failure is not null ? Stage.Failed : engine is not null ? Stage.InFiles : HasWork ? Stage.Working : Stage.Waiting;
+            if (_stage == CopyStage.Working)
+                _stage = failure is not null ? CopyStage.Failed : engine is not null ? CopyStage.InFiles : HasWork ? CopyStage.Working : CopyStage.Waiting;
             stage = _stage;
         }
 
-        if (stage == Stage.Leaving)
+        if (stage == CopyStage.Leaving)
         {
             Leave();
             return;
         }
 
         moved(this);
-        if (stage == Stage.Working)
+        if (stage == CopyStage.Working)
             scheduler.Schedule(this, JobPriority.Copy);
     }
 
@@ -222,7 +222,7 @@ internal sealed class FileReceiver(
         IStorageEngine? engine;
         lock (_lock)
         {
-            (engine, _engine, _stage) = (_engine, null, Stage.Over);
+            (engine, _engine, _stage) = (_engine, null, CopyStage.Over);
             while (_waiting.TryDequeue(out MessageBuffer? left))
                 left.Dispose();
         }

@@ -12,12 +12,12 @@ namespace Kvasir.Cluster.Groups.Snapshots;
 /// <param name="Term">In which the sender leads.</param>
 /// <param name="FromGeneration">Of the sender's member of the group.</param>
 /// <param name="ToGeneration">Of the receiver's: an earlier one, or a later one, is somebody else.</param>
-internal readonly record struct SnapshotOffer(Term Term, uint FromGeneration, uint ToGeneration);
+internal readonly record struct SnapshotOrigin(Term Term, uint FromGeneration, uint ToGeneration);
 
 /// <summary>Which snapshot: the last entry whose effects it holds, and the configuration in force there.</summary>
 internal readonly record struct SnapshotHead(LogIndex Index, Term Term, ConfigurationEntry Configuration)
 {
-    public SnapshotOffer Offer { get; init; }
+    public SnapshotOrigin Offer { get; init; }
 
     /// <summary>Of the state that it is.</summary>
     public StateDigest Digest { get; init; }
@@ -161,7 +161,7 @@ internal static class SnapshotCodec
         head = new SnapshotHead(
             new LogIndex(index), new Term(term), new ConfigurationEntry(new LogIndex(configurationIndex), new Term(configurationTerm), configuration))
         {
-            Offer = new SnapshotOffer(new Term(leads), (uint)from, (uint)to),
+            Offer = new SnapshotOrigin(new Term(leads), (uint)from, (uint)to),
             Digest = new StateDigest(digest),
         };
         return true;

@@ -87,7 +87,7 @@ internal sealed partial class SnapshotCourier
 
     private void Begin(RaftGroup group, in SnapshotWanted wanted, bool asFiles)
     {
-        SnapshotHead head = group.StableHead() with { Offer = new SnapshotOffer(wanted.Term, group.Member.Id.Generation, wanted.To.Generation) };
+        SnapshotHead head = group.StableHead() with { Offer = new SnapshotOrigin(wanted.Term, group.Member.Id.Generation, wanted.To.Generation) };
         Check.That(head.Index >= wanted.AtLeast);
         TimeSpan now = host.Now();
         ulong stream = random.NextUInt64();
