@@ -188,10 +188,11 @@ public sealed class SnapshotFilesTests
         world.RunUntil(
             () =>
             {
-                if (away.Node.Host is not null && world.Members[..2].Exists(m => m.TryPut(0, $"key{writes % Rows}", s_value + writes) is not null))
-                    writes++;
+                // More in the time that the files take than one append holds.
+                for (int i = 0; i < 10 && away.Node.Host is not null; i++)
+                    writes += world.Members[..2].Exists(m => m.TryPut(0, $"key{writes % Rows}", s_value + writes) is not null) ? 1 : 0;
                 streams.UnionWith(Streams(world));
-                return writes == 4000;
+                return writes >= 6000;
             },
             "all is written");
         Assert.Equal(2, streams.Count);
