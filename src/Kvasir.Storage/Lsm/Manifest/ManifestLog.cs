@@ -55,9 +55,17 @@ internal sealed class ManifestLog : IDisposable
         ManifestState state = present ? Load(files, folder) : new ManifestState();
         if (FindOtherOwner(files, folder, state, owner) is { } stranger)
             throw new CorruptionException(stranger.Path, stranger.Offset, stranger.Detail);
+        bool isKept = present && (owner.IsNone || state.Owner == owner) && NamesAll(files, folder, names, state);
         if (!owner.IsNone)
             state.Owner = owner;
         CheckTables(files, folder, state);
+        if (isKept)
+        {
+            // The first commit makes a new manifest: a node that has hundreds of engines would begin with hundreds of them.
+            SyncCurrent(files, folder);
+            return new ManifestLog(files, folder, state);
+        }
+
         foreach (string name in names)
         {
             if (TableFiles.TryParseTable(name, out ulong number) || TableFiles.TryParseManifest(name, out number))
@@ -67,7 +75,7 @@ internal sealed class ManifestLog : IDisposable
         var log = new ManifestLog(files, folder, state);
         try
         {
-            // A new manifest at every opening: nothing is ever appended behind a torn end.
+            // A new manifest after every opening: nothing is ever appended behind a torn end.
             log.Renew(state);
         }
         catch (DiskFullException) when (present)
@@ -75,8 +83,7 @@ internal sealed class ManifestLog : IDisposable
             // Reads can be served; the next commit tries again. An edit without a mark may be in the page cache only, and
             // until a new manifest holds it nobody may rely on it. On one with a mark others rely from now on: the mark itself, which may be
             // there only, too, must be found by the next opening.
-            using (IFile current = files.Open(TableFiles.ManifestPath(folder, ManifestFormat.ReadCurrent(files, folder)), FileOpenMode.ReadWrite))
-                current.Sync(SyncMode.Data);
+            SyncCurrent(files, folder);
             return new ManifestLog(files, folder, Load(files, folder, marked: true)) { _lastFileNumber = log._lastFileNumber };
         }
         catch
@@ -219,6 +226,27 @@ internal sealed class ManifestLog : IDisposable
             if (TableFiles.TryParseTable(name, out _) || (TableFiles.TryParseManifest(name, out ulong number) && number > 1))
                 throw new FileMissingException(TableFiles.Join(folder, TableFiles.CurrentName));
         }
+    }
+
+    private static void SyncCurrent(IFileSystem files, string folder)
+    {
+        using IFile current = files.Open(TableFiles.ManifestPath(folder, ManifestFormat.ReadCurrent(files, folder)), FileOpenMode.ReadWrite);
+        current.Sync(SyncMode.Data);
+    }
+
+    /// <summary>Nothing was under way when the folder was left: a manifest whose end is a mark, and no file that it does not name.</summary>
+    private static bool NamesAll(IFileSystem files, string folder, IReadOnlyList<string> names, ManifestState state)
+    {
+        ulong current = ManifestFormat.ReadCurrent(files, folder);
+        foreach (string name in names)
+        {
+            bool isStranger = TableFiles.TryParseTable(name, out ulong number) ? !state.Contains(number)
+                : TableFiles.TryParseManifest(name, out number) ? number != current : name == TableFiles.CurrentTemporaryName;
+            if (isStranger)
+                return false;
+        }
+
+        return ManifestReader.EndsWithMark(files, folder, current);
     }
 
     private static void CheckTables(IFileSystem files, string folder, ManifestState state)

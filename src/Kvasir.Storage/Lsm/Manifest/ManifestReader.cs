@@ -45,6 +45,13 @@ internal static class ManifestReader
         return records;
     }
 
+    /// <summary>Whether a mark is the last of it: no edit is there of which nobody was told that it is durable, and no torn end.</summary>
+    public static bool EndsWithMark(IFileSystem files, string folder, ulong number)
+    {
+        byte[] bytes = ManifestFormat.ReadAll(files, TableFiles.ManifestPath(folder, number));
+        return LastMark(bytes, number) is var mark and > 0 && mark == bytes.Length - ManifestFormat.RecordHeaderBytes;
+    }
+
     /// <summary>
     /// The offset up to which the last intact mark vouches. Marks are looked for at every offset, not by walking the
     /// records, so that damage in front of a mark cannot hide it; their checksum holds offset and manifest number.
