@@ -121,6 +121,45 @@ public sealed class ManifestTests
     }
 
     [Fact]
+    public void AFolderThatWasLeftInOrderIsOpenedAsItIs()
+    {
+        MemoryFileSystem files = WithThreeFlushes(out string manifest, out string good);
+        string[] paths = [.. files.Paths];
+        byte[] bytes = files.Bytes(manifest);
+        using (var log = ManifestLog.Open(files, Folder))
+        {
+            Assert.Equal(good, Describe(log.State));
+            Assert.Equal(paths, files.Paths);
+            Assert.Equal(bytes, files.Bytes(manifest));
+
+            // What is committed goes into a manifest of its own.
+            log.Commit(new TableSetEdit { FlushedPosition = new LogPosition(9), LastSequence = 9 });
+        }
+
+        string after = files.Paths.Single(p => p.Contains(TableFiles.ManifestPrefix, StringComparison.Ordinal));
+        Assert.NotEqual(manifest, after);
+        ManifestState state = ManifestLog.Load(files, Folder, marked: true);
+        Assert.Equal(9UL, state.FlushedPosition.Value);
+        Assert.Equal(3, state.Tables.Count());
+    }
+
+    [Fact]
+    public void AMarkThatMayNotBeDurableIsMadeSoBeforeAnythingBuildsOnIt()
+    {
+        var disk = new SimulatedFileSystem(new SeededRandom(1));
+        disk.CreateFolder(Folder);
+        ManifestLog log = ManifestLog.Open(disk, Folder);
+        disk.Faults.Add(new FaultRule(DiskFault.Crash, DiskOperationKind.Sync) { Skip = 1 });
+        Assert.Throws<SimulatedCrashException>(() => log.Commit(new TableSetEdit { FlushedPosition = new LogPosition(9), LastSequence = 9 }));
+
+        SimulatedFileSystem killed = disk.AfterCrash(new SeededRandom(2), CrashKind.ProcessKill);
+        Assert.Equal(9UL, ManifestLog.Load(killed, Folder, marked: true).FlushedPosition.Value);
+        ManifestLog.Open(killed, Folder).Dispose();
+        SimulatedFileSystem lost = killed.AfterCrash(new SeededRandom(3), CrashKind.LoseUnsynced);
+        Assert.Equal(9UL, ManifestLog.Load(lost, Folder, marked: true).FlushedPosition.Value);
+    }
+
+    [Fact]
     public void CurrentIsDurableBeforeAnythingBuildsOnIt()
     {
         var disk = new SimulatedFileSystem(new SeededRandom(1));
