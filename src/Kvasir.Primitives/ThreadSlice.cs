@@ -35,7 +35,7 @@ public static unsafe partial class ThreadSlice
             return;
         attributes.Size = AttributeBytes;
         attributes.Flags |= ResetOnFork;
-        attributes.Runtime = ShortNanoseconds;
+        attributes.RunTime = ShortNanoseconds;
 
         // A system that refuses it has told nothing that matters: the thread keeps the slice that it has.
         _ = Set(set, 0, &attributes, 0);
@@ -56,8 +56,8 @@ public static unsafe partial class ThreadSlice
         public ulong Flags;
         public int Nice;
         public uint Priority;
-        public ulong Runtime;
-        public ulong Deadline;
-        public ulong Period;
+        public ulong RunTime;
+        public ulong DeadlineTime;
+        public ulong PeriodTime;
     }
 }

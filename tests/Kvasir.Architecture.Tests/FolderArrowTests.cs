@@ -10,10 +10,11 @@ public sealed partial class FolderArrowTests
     private static readonly string[] s_protocols =
         ["Kvasir.Server.Resp", "Kvasir.Server.Postgres", "Kvasir.Server.Http", "Kvasir.Server.WebConsole"];
 
-    // Where the system may be called: the disk, the event loop of the sockets, the program; and the one file that gives
-    // the kernel a hint about memory, which no behaviour depends on.
+    // Where the system may be called: the disk, the event loop of the sockets, the program; and the two files that give
+    // the kernel a hint about memory and about turns, which no behaviour depends on.
     private static readonly string[] s_systemFolders =
-        ["src/Kvasir.Storage/Machine/", "src/Kvasir.Server/Transport/", "src/Kvasir.Cli/", "src/Kvasir.Primitives/BulkMemory.cs"];
+        ["src/Kvasir.Storage/Machine/", "src/Kvasir.Server/Transport/", "src/Kvasir.Cli/", "src/Kvasir.Primitives/BulkMemory.cs",
+            "src/Kvasir.Primitives/ThreadSlice.cs"];
 
     [Fact]
     public void EnginesNeverNameEachOther() => Verdict.None(NamedAcross(s_engines));
