@@ -143,8 +143,11 @@ public sealed class ManifestTests
         Assert.Equal(3, state.Tables.Count());
     }
 
-    [Fact]
-    public void AMarkThatMayNotBeDurableIsMadeSoBeforeAnythingBuildsOnIt()
+    /// <summary>Also where a file is left over, and the disk has no room for the new manifest that this asks for.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AMarkThatMayNotBeDurableIsMadeSoBeforeAnythingBuildsOnIt(bool isFull)
     {
         var disk = new SimulatedFileSystem(new SeededRandom(1));
         disk.CreateFolder(Folder);
@@ -154,6 +157,12 @@ public sealed class ManifestTests
 
         SimulatedFileSystem killed = disk.AfterCrash(new SeededRandom(2), CrashKind.ProcessKill);
         Assert.Equal(9UL, ManifestLog.Load(killed, Folder, marked: true).FlushedPosition.Value);
+        if (isFull)
+        {
+            killed.Open(TableFiles.TablePath(Folder, 77), FileOpenMode.CreateNew).Dispose();
+            killed.CapacityBytes = 0;
+        }
+
         ManifestLog.Open(killed, Folder).Dispose();
         SimulatedFileSystem lost = killed.AfterCrash(new SeededRandom(3), CrashKind.LoseUnsynced);
         Assert.Equal(9UL, ManifestLog.Load(lost, Folder, marked: true).FlushedPosition.Value);
