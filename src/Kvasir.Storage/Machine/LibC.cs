@@ -18,6 +18,7 @@ internal static partial class LibC
 
     public const int LockExclusive = 2;
     public const int LockNonBlocking = 4;
+    public const int Unlock = 8;
 
     public const int NoEntry = 2;
     public const int Interrupted = 4;

@@ -150,6 +150,16 @@ internal sealed class PosixFile : IFile, IFileLock
         }
     }
 
+    /// <summary>
+    /// Takes the lock of the file, once, without waiting. False: somebody else has it, and the system's last error says so. It is given
+    /// back when the file is closed.
+    /// </summary>
+    public bool TryLock()
+    {
+        using DescriptorUse use = new(_descriptor);
+        return _descriptor.IsLocked = LibC.Lock(use.Number, LibC.LockExclusive | LibC.LockNonBlocking) == 0;
+    }
+
     public void Dispose() => _descriptor.Dispose();
 
     // While a file is open its inode's number is nobody else's.
@@ -184,9 +194,15 @@ internal sealed class PosixFile : IFile, IFileLock
 
         public override bool IsInvalid => handle < 0;
 
+        public bool IsLocked { get; set; }
+
+        // The lock is the open file's, and closing lets go of it only with the last number that stands for it: a process that is just
+        // being started has all of ours until it runs its program, so that "closed" would still be "in use" for that long.
         // Errors of close are not looked at: what had to be on disk was synced, and the number is free either way.
         protected override bool ReleaseHandle()
         {
+            if (IsLocked)
+                _ = LibC.Lock((int)handle, LibC.Unlock);
             _ = LibC.Close((int)handle);
             return true;
         }

@@ -153,7 +153,7 @@ public sealed class PosixFileSystem : IFileSystem
         int waitedMs = 0;
         try
         {
-            while (LibC.Lock(number, LibC.LockExclusive | LibC.LockNonBlocking) != 0)
+            while (!file.TryLock())
             {
                 if (PosixErrors.WasInterrupted())
                     continue;

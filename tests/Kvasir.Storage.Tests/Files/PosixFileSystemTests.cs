@@ -1,6 +1,9 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
 using Kvasir.Storage.Files;
 using Kvasir.Storage.Machine;
+using Microsoft.Win32.SafeHandles;
 
 namespace Kvasir.Storage.Tests.Files;
 
@@ -105,6 +108,24 @@ public sealed class PosixFileSystemTests : IDisposable
         Assert.True(_files.FileExists(path));
     }
 
+    /// <summary>A process that is just being started has the numbers of all open files until it runs its program; so has a copy here.</summary>
+    [Fact]
+    public void TheLockIsGivenBackAlsoWhereItsFileIsOpenElsewhere()
+    {
+        string path = $"{_folder}/LOCK";
+        int copy;
+        using (_files.Lock(path))
+        {
+            string number = Path.GetFileName(Directory.GetFiles("/proc/self/fd").Single(f => new FileInfo(f).LinkTarget == path));
+            copy = Duplicate(int.Parse(number, CultureInfo.InvariantCulture));
+            Assert.True(copy >= 0);
+            Assert.Throws<FolderInUseException>(() => _files.Lock(path));
+        }
+
+        using var held = new SafeFileHandle(copy, ownsHandle: true);
+        _files.Lock(path).Dispose();
+    }
+
     [Fact]
     public void TheLockHoldsBetweenProcessesAndEndsWithItsHolder()
     {
@@ -190,6 +211,9 @@ public sealed class PosixFileSystemTests : IDisposable
         Assert.Equal("DiskFailed", lines[2]);
         Assert.Single(File.ReadAllLines($"{_folder}/trace"), line => line.Contains("INJECTED", StringComparison.Ordinal));
     }
+
+    [DllImport("libc", EntryPoint = "dup")]
+    private static extern int Duplicate(int number);
 }
 
 internal sealed class NeedsStraceFactAttribute : FactAttribute
