@@ -85,9 +85,17 @@ public sealed class LatencyHistogramTests
     {
         var histogram = new LatencyHistogram();
         histogram.Record(1);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10_000; i++)
-            histogram.Record(i * 1009L);
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+
+        // A collection that another thread needs counts the rest of this one's block as allocated: once, and not in each round.
+        long least = long.MaxValue;
+        for (int round = 0; round < 5; round++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < 10_000; i++)
+                histogram.Record(i * 1009L);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.Equal(0, least);
     }
 }

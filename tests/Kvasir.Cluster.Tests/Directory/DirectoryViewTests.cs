@@ -37,7 +37,10 @@ public sealed class DirectoryViewTests
     {
         DirectoryView view = new Clusters().View;
         uint found = 0;
-        for (int round = 0; round < 2; round++)
+
+        // The first round compiles, and a collection that another thread needs counts the rest of this one's block as allocated.
+        long least = long.MaxValue;
+        for (int round = 0; round < 6; round++)
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
             for (int i = 0; i < 1000; i++)
@@ -47,9 +50,10 @@ public sealed class DirectoryViewTests
                 found += view.Group(new GroupId(9))!.Id.Value + (uint)view.Node(new NodeId(1))!.Id.Value + view.Keyspace(new KeyspaceId(3))!.Record.Id.Value;
             }
 
-            Assert.True(round == 0 || GC.GetAllocatedBytesForCurrentThread() == before);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
+        Assert.Equal(0, least);
         Assert.True(found > 0);
     }
 

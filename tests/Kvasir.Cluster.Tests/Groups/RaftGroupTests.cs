@@ -538,7 +538,9 @@ public sealed class RaftGroupTests
         GroupNode node = cluster.Leader(s_group);
         var item = new PutItem(node.Group(s_group).Replica);
         Put(20_000);
-        Assert.InRange(Put(2000), 0, 2000 * 8);
+
+        // A collection that another thread needs counts the rest of this one's block as allocated: not in each of these.
+        Assert.InRange(Enumerable.Range(0, 5).Min(_ => Put(2000)), 0, 2000 * 8);
 
         // The disk's jobs, which are made of objects here, are not counted.
         long Put(int times)

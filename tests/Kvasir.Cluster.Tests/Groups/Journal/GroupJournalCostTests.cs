@@ -11,6 +11,13 @@ public sealed class GroupJournalCostTests
     [Fact]
     public void AnEntryIsWrittenWithoutAnAllocation()
     {
+        // 1,800 entries of 100 bytes; the points of three logs grow now and then. A collection that another thread needs counts the rest of
+        // this one's block as allocated: not each time.
+        Assert.InRange(Enumerable.Range(0, 5).Min(_ => Allocated()), 0, 8000);
+    }
+
+    private static long Allocated()
+    {
         using var world = new GroupWorld(1);
         var entries = new SameBytes();
         for (uint group = 1; group <= 3; group++)
@@ -25,10 +32,7 @@ public sealed class GroupJournalCostTests
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int turn = 0; turn < 60; turn++)
             next = Turn(world.Journal, entries, next);
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-
-        // 1,800 entries of 100 bytes; the points of three logs grow now and then.
-        Assert.InRange(allocated, 0, 8000);
+        return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
     private static ulong Turn(GroupJournal journal, SameBytes entries, ulong first)

@@ -1,4 +1,4 @@
-namespace Kvasir.Storage.Tests.Embedded;
+namespace Kvasir.Storage.Tests;
 
 internal static class Allocations
 {
@@ -7,7 +7,7 @@ internal static class Allocations
 
     /// <summary>
     /// Bytes of the thread that one call takes in the best of some windows: the first ones compile, and grow buffers to their size, and a
-    /// journal's buffer does so now and then.
+    /// journal's buffer does so now and then; and a collection that another thread needs counts the rest of this one's block as allocated.
     /// </summary>
     public static long Least(Action call)
     {
