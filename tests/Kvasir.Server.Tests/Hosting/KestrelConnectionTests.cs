@@ -82,7 +82,7 @@ public sealed class KestrelConnectionTests : IDisposable
         Stopwatch waited = Stopwatch.StartNew();
         do
         {
-            Assert.True(waited.Elapsed < TimeSpan.FromMinutes(1), "the subscriber is still there");
+            Assert.True(waited.Elapsed < TimeSpan.FromMinutes(5), "the subscriber is still there");
             await publisher.WriteAsync(++published <= 200 ? large : small);
             await publisher.ReadExactlyAsync(reply);
         }
@@ -107,9 +107,12 @@ public sealed class KestrelConnectionTests : IDisposable
 
         Assert.Equal(":1\r\n", await Ask(killer, "CLIENT KILL TYPE normal SKIPME yes\r\n", 4));
 
-        for (int i = 0; i < 10_000 && served.Server.State.Clients.Count != 1; i++)
+        Stopwatch waited = Stopwatch.StartNew();
+        while (served.Server.State.Clients.Count != 1)
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromMinutes(5), "it is still there");
             Assert.Equal("+PONG\r\n", await Ask(killer, "PING\r\n", 7));
-        Assert.Equal(1, served.Server.State.Clients.Count);
+        }
     }
 
     [Theory]

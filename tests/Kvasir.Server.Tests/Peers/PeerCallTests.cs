@@ -61,9 +61,14 @@ public sealed class PeerCallTests
         Assert.Equal(CallOutcome.Failed, Ask(b, b.Address, "x").Outcome);
 
         // It was heard, and nobody answers.
-        CallReply lost = Result(Begin(a, b.Address, [1], TimeSpan.FromMilliseconds(100)));
-        Assert.Equal((CallOutcome.Lost, "no answer came in time"), (lost.Outcome, lost.Reason));
+        SkewedTime time = new();
+        using PeerNode waits = new(0, time: time);
+        Task<CallReply> asked = Begin(waits, b.Address, [1], s_patience);
         b.Heard.WaitCall();
+        time.Advance(2 * s_patience);
+        waits.Transport.SetPeers([]);
+        CallReply lost = Result(asked);
+        Assert.Equal((CallOutcome.Lost, "no answer came in time"), (lost.Outcome, lost.Reason));
     }
 
     [Fact]

@@ -90,7 +90,7 @@ public sealed class PeerGreetingTests
     [Fact]
     public void WhoIsNotKnownThereYetIsWorthAWarningOnlyWhenItLasts()
     {
-        using PeerNode a = new(1), b = new(0);
+        using PeerNode a = new(1, PeerNode.Options() with { AcquaintanceMax = TimeSpan.FromMinutes(10) }), b = new(0);
         a.Transport.SetPeers([b.Address with { Node = new NodeId(2) }]);
         a.Log.Wait("it refuses: this node belongs to no cluster yet");
         b.Transport.Identify(PeerNode.Cluster, new NodeId(2));

@@ -72,7 +72,7 @@ internal sealed class PeerNode : IDisposable
     public void WaitConnected(NodeId other)
     {
         SpinWait spin = default;
-        long until = Environment.TickCount64 + 60_000;
+        long until = Environment.TickCount64 + 300_000;
         while (!Heard.Told.Split(' ').Contains($"+{other}"))
         {
             Assert.True(Environment.TickCount64 < until, $"{Transport.Self} is not connected with {other}: {Heard.Told}; {Log}");
@@ -105,7 +105,7 @@ internal sealed class RecordedLog : ILogger
 
     public void Wait(string part)
     {
-        long until = Environment.TickCount64 + 60_000;
+        long until = Environment.TickCount64 + 300_000;
         lock (_gate)
         {
             while (!_lines.Exists(l => l.Contains(part, StringComparison.Ordinal)))

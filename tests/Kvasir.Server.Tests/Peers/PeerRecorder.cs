@@ -6,7 +6,7 @@ namespace Kvasir.Server.Tests.Peers;
 /// <summary>Writes down what a transport tells; tests wait for it.</summary>
 internal sealed class PeerRecorder : ITransportListener
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
 
     private readonly object _gate = new();
     private readonly List<string> _told = [];

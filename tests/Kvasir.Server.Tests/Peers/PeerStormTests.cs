@@ -116,7 +116,7 @@ public sealed class PeerStormTests
             lock (_gate)
             {
                 while (_connected.Count < count)
-                    Assert.True(Monitor.Wait(_gate, TimeSpan.FromSeconds(60)), $"connected with {_connected.Count} of {count}; {Trouble}");
+                    Assert.True(Monitor.Wait(_gate, TimeSpan.FromMinutes(5)), $"connected with {_connected.Count} of {count}; {Trouble}");
             }
         }
 

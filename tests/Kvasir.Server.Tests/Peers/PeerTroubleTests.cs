@@ -155,11 +155,11 @@ public sealed class PeerTroubleTests
             if (bytes[0] != 1)
                 return;
             taken.Set();
-            Assert.True(cameMeanwhile.Wait(TimeSpan.FromSeconds(60)));
+            Assert.True(cameMeanwhile.Wait(TimeSpan.FromMinutes(5)));
             time.Advance(PeerNode.Options().SilenceMax * 2);
         };
         b.Send(1, [1]);
-        Assert.True(taken.Wait(TimeSpan.FromSeconds(60)));
+        Assert.True(taken.Wait(TimeSpan.FromMinutes(5)));
         b.Send(1, [2]);
         cameMeanwhile.Set();
         a.Heard.WaitMessages(2);
@@ -173,14 +173,5 @@ public sealed class PeerTroubleTests
         time.Advance(PeerNode.Options().SilenceMax * 2);
         b.Send(1, [4]);
         a.Heard.WaitToldAmongOthers("-5");
-    }
-
-    private sealed class SkewedTime : TimeProvider
-    {
-        private long _ahead;
-
-        public override long GetTimestamp() => System.GetTimestamp() + Volatile.Read(ref _ahead);
-
-        public void Advance(TimeSpan time) => Interlocked.Add(ref _ahead, (long)(time.TotalSeconds * TimestampFrequency));
     }
 }

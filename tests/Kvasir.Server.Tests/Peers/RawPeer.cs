@@ -17,14 +17,14 @@ internal sealed class RawPeer : IDisposable
 
     public RawPeer(IPEndPoint endPoint)
     {
-        _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 60_000, SendTimeout = 60_000 };
+        _socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 300_000, SendTimeout = 300_000 };
         _socket.Connect(endPoint);
     }
 
     public RawPeer(Socket accepted)
     {
         _socket = accepted;
-        _socket.ReceiveTimeout = 60_000;
+        _socket.ReceiveTimeout = 300_000;
     }
 
     public static PeerHello Hello(ulong node, ulong expected) => new()

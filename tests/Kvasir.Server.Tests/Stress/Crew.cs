@@ -43,7 +43,7 @@ internal sealed class Crew
     {
         _ended = true;
         foreach (Thread thread in _threads)
-            Assert.True(thread.Join(TimeSpan.FromMinutes(2)), $"{thread.Name} hangs");
+            Assert.True(thread.Join(TimeSpan.FromMinutes(10)), $"{thread.Name} hangs");
         failure = _failure ?? failure;
         if (failure is not null)
             ExceptionDispatchInfo.Throw(failure);

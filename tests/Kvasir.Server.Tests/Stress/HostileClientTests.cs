@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -231,9 +232,13 @@ public sealed class HostileClientTests
     private static void AssertAlone(ServedNode served, RespClient witness)
     {
         Assert.Equal("PONG", witness.Call("PING"));
-        for (int i = 0; i < 200_000 && served.Server.State.Clients.Count != 1; i++)
+        Stopwatch waited = Stopwatch.StartNew();
+        while (served.Server.State.Clients.Count != 1)
+        {
+            Assert.True(waited.Elapsed < TimeSpan.FromMinutes(5), $"{served.Server.State.Clients.Count} are there");
             Assert.Equal("PONG", witness.Call("PING"));
-        Assert.Equal(1, served.Server.State.Clients.Count);
+        }
+
         Assert.Contains("connected_clients:1\r\n", witness.Call("INFO", "clients"), StringComparison.Ordinal);
     }
 
@@ -320,7 +325,7 @@ public sealed class HostileClientTests
 
     private static Socket Connect(IPEndPoint server)
     {
-        Socket socket = new(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 60_000 };
+        Socket socket = new(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, ReceiveTimeout = 300_000 };
         socket.Connect(server);
         return socket;
     }

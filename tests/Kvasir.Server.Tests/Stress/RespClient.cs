@@ -22,7 +22,7 @@ internal sealed class RespClient : IDisposable
     {
         _socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp)
         {
-            NoDelay = true, ReceiveTimeout = 60_000, SendTimeout = 60_000,
+            NoDelay = true, ReceiveTimeout = 300_000, SendTimeout = 300_000,
         };
         _socket.Connect(endPoint);
     }

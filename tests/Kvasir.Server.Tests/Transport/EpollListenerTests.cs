@@ -63,7 +63,7 @@ public sealed class EpollListenerTests
         using EpollListener listener = new(world.Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
         world.Node.Memory.RoomMade = listener.RoomMade;
         listener.Start();
-        using TcpClient client = new() { ReceiveTimeout = 30_000 };
+        using TcpClient client = new() { ReceiveTimeout = 300_000 };
         client.Connect(listener.EndPoints[0]);
         world.Node.Memory.AddWrite(world.Node.Memory.WriteLimitBytes);
         client.GetStream().Write("PING\r\nSET k v\r\n"u8);
