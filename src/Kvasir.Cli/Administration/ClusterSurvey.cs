@@ -77,13 +77,23 @@ internal sealed class ClusterSurvey
     /// How far a copy is behind: what it has not applied of what it knows, or what it lacks of what its leader knows, whichever is more. Of
     /// one whose node is silent what the leader knows; null where nobody knows.
     /// </summary>
-    public (long? Entries, long? Bytes) LagOf(long group, long node, ReplicaEntry? own)
+    public CopyLag LagOf(long group, long node, ReplicaEntry? own)
     {
-        FollowerEntry? seen = LeaderOf(group)?.Replica.Followers.FirstOrDefault(f => f.Node == node);
-        return (Greater(own?.LagEntries, seen?.LagEntries), Greater(own?.LagBytes, seen?.LagBytes));
+        FollowerEntry? seen = SeenByLeader(group, node);
+        return new CopyLag(Greater(own?.LagEntries, seen?.LagEntries), Greater(own?.LagBytes, seen?.LagBytes), Greater(own?.LagMilliseconds, seen?.LagMilliseconds))
+        {
+            IsAgeUnknown = own is { LagMilliseconds: null },
+            IsUnseen = seen is null && LeaderOf(group) is { } leader && leader.Node.Id != node,
+        };
 
         static long? Greater(long? a, long? b) => a is null || b > a ? b : a;
     }
+
+    /// <summary>The snapshot that a copy needs: as its leader knows it, and as the copy does where that one knows nothing of it; null for none.</summary>
+    public SnapshotEntry? SnapshotOf(long group, long node, ReplicaEntry? own) =>
+        SeenByLeader(group, node) is { } seen ? seen.Snapshot : own?.Snapshot;
+
+    private FollowerEntry? SeenByLeader(long group, long node) => LeaderOf(group)?.Replica.Followers.FirstOrDefault(f => f.Node == node);
 
     /// <summary>Why a keyspace has not yet as many copies as wanted; null when it has.</summary>
     public string? Lacking(string keyspace, int copies)

@@ -10,7 +10,9 @@ internal static class ClusterWarnings
     // Where a node is away all keyspaces say the same.
     private const int NamesMax = 3;
 
-    public static IReadOnlyList<string> Of(ClusterSurvey survey)
+    public static IReadOnlyList<string> Of(ClusterSurvey survey) => Of(survey, LagLimits.Usual);
+
+    public static IReadOnlyList<string> Of(ClusterSurvey survey, LagLimits limits)
     {
         List<string> warnings = [.. survey.First.Problems];
         if (survey.Nodes.Count == 0)
@@ -58,6 +60,7 @@ internal static class ClusterWarnings
                 warnings.Add(Text($"each of {names.Count} keyspaces {promise}: {string.Join(", ", names.Take(NamesMax))} ..."));
         }
 
+        warnings.AddRange(LaggingCopies.Warnings(survey, limits));
         return warnings;
     }
 

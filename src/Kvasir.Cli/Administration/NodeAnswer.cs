@@ -102,6 +102,12 @@ internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Le
     /// <summary>Of what its keys may take in memory.</summary>
     public long? IndexPercent { get; init; }
 
+    /// <summary>The snapshot that is on its way to it.</summary>
+    public SnapshotEntry? Snapshot { get; init; }
+
+    /// <summary>Why the last snapshot for it came to nothing.</summary>
+    public string? SnapshotFailure { get; init; }
+
     public bool Leads => Role == "leader";
 
     public static ReplicaEntry From(ReplyFields f) => new(
@@ -116,11 +122,27 @@ internal sealed record ReplicaEntry(long Group, string? Role, long Term, long Le
         HasLease = f.Flag("lease"),
         Disk = f.Text("disk"),
         IndexPercent = f.Number("index-percent"),
+        Snapshot = f.Number("snapshot-from") is null ? null : SnapshotEntry.From("receiving", f),
+        SnapshotFailure = f.Text("snapshot-failure"),
     };
 }
 
 /// <summary>Another node's copy, as the leader of its shard knows it.</summary>
-internal sealed record FollowerEntry(long Node, long? LagEntries, long? LagBytes)
+internal sealed record FollowerEntry(long Node, long? LagEntries, long? LagBytes, long? LagMilliseconds, SnapshotEntry? Snapshot)
 {
-    public static FollowerEntry From(ReplyFields f) => new(f.Number("node") ?? 0, f.Number("lag-entries"), f.Number("lag-bytes"));
+    public static FollowerEntry From(ReplyFields f) => new(
+        f.Number("node") ?? 0, f.Number("lag-entries"), f.Number("lag-bytes"), f.Number("lag-ms"),
+        f.Text("snapshot") is { } stage ? SnapshotEntry.From(stage, f) : null);
+}
+
+/// <summary>A snapshot for a copy that cannot be brought up by entries.</summary>
+/// <param name="Stage">waiting, preparing, sending, refused; or receiving, as the copy has it.</param>
+/// <param name="Bytes">What has left, or come.</param>
+/// <param name="Total">Of so many, where that is known.</param>
+internal sealed record SnapshotEntry(string Stage, long? Bytes, long? Total)
+{
+    /// <summary>The last one came to nothing where it arrived.</summary>
+    public bool IsRefused => Stage == "refused";
+
+    public static SnapshotEntry From(string stage, ReplyFields f) => new(stage, f.Number("snapshot-bytes"), f.Number("snapshot-total"));
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Transport;
 
 namespace Kvasir.Cluster.Administration;
@@ -31,7 +32,17 @@ public interface IClusterTopology
 
     /// <summary>This node's replicas that are damaged, or differ from their leaders', and are stopped; in the order of their groups. Any thread.</summary>
     IReadOnlyList<StoppedReplica> Stopped => [];
+
+    /// <summary>What this node sends and receives of snapshots. Any thread.</summary>
+    SnapshotTotals Snapshots => default;
+
+    /// <summary>The follower that is furthest behind, of all shards that this node leads, as they were last looked at. Any thread.</summary>
+    FurthestBehind FurthestBehind => default;
 }
+
+/// <param name="Entries">The most that one lacks.</param>
+/// <param name="Milliseconds">The longest that one has lacked any.</param>
+public readonly record struct FurthestBehind(long Entries, long Milliseconds);
 
 /// <param name="Group">Its shard.</param>
 /// <param name="Difference">What it has, and what its leader has; null when its files are damaged.</param>
@@ -89,7 +100,9 @@ public sealed record GroupDescription(GroupId Id, string Keyspace, int Shard, ul
 /// <param name="Node">Whose copy it is.</param>
 /// <param name="Entries">That are committed, and that it is not known to have on its disk.</param>
 /// <param name="Bytes">Of those that the leader's log still has, about.</param>
-public readonly record struct FollowerLag(NodeId Node, ulong Entries, long Bytes);
+/// <param name="Ms">For how long it has lacked some of them.</param>
+/// <param name="Snapshot">What is done about the snapshot that it needs; null where it needs none.</param>
+public readonly record struct FollowerLag(NodeId Node, ulong Entries, long Bytes, long Ms, SnapshotDispatch? Snapshot);
 
 /// <summary>One of this node's own replicas.</summary>
 public sealed record ReplicaDescription
@@ -123,6 +136,12 @@ public sealed record ReplicaDescription
     public IReadOnlyList<FollowerLag> Followers { get; init; } = [];
 
     public bool HasLease { get; init; }
+
+    /// <summary>The snapshot that is on its way to it.</summary>
+    public SnapshotArrival? Snapshot { get; init; }
+
+    /// <summary>Why the last snapshot for it came to nothing; null where that is not known, or one was installed since.</summary>
+    public string? SnapshotFailure { get; init; }
 
     /// <summary>The engine that it has, which may be another than that of other copies while the keyspace is converted.</summary>
     public string Engine { get; init; } = "";

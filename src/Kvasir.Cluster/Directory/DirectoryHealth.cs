@@ -26,6 +26,9 @@ public sealed record DirectoryHealth
     /// <summary>Shards with fewer copies on nodes that are there than promised, or with one of them still being made.</summary>
     public int ShardsUnderReplicated { get; private init; }
 
+    /// <summary>Of those the ones that have fewer, whatever is being made.</summary>
+    public int ShardsLacking { get; private init; }
+
     /// <summary>Shards that have lost too many copies to take writes.</summary>
     public int ShardsUnavailable { get; private init; }
 
@@ -41,6 +44,9 @@ public sealed record DirectoryHealth
     /// <summary>Every copy that was promised is there.</summary>
     public bool IsWhole => ShardsUnderReplicated == 0;
 
+    /// <summary>Something was lost, or never was there: copies that are only being moved are no reason to look.</summary>
+    public bool IsAlarming => ShardsLacking > 0 || ShardsUnavailable > 0 || CopiesStopped > 0 || NodesLost > 0;
+
     /// <summary><c>ok</c>, <c>degraded</c> (fewer copies than promised) or <c>unavailable</c> (some shards take no writes).</summary>
     public string Word => ShardsUnavailable > 0 ? "unavailable" : IsWhole ? "ok" : "degraded";
 
@@ -52,7 +58,7 @@ public sealed record DirectoryHealth
         DirectoryView view, Func<NodeId, bool> isSilent, Func<GroupId, MemberId, bool>? isStopped = null, Func<GroupId, MemberId, bool>? isMissing = null)
     {
         var present = new SortedSet<NodeId>(view.Nodes.Where(n => n.IsServing && !isSilent(n.Id)).Select(n => n.Id));
-        int under = 0, unavailable = 0, moving = 0, stopped = 0, fewest = int.MaxValue, promisedMost = 0;
+        int under = 0, lacking = 0, unavailable = 0, moving = 0, stopped = 0, fewest = int.MaxValue, promisedMost = 0;
         foreach (GroupRecord group in view.Groups)
         {
             if (view.Keyspace(group.Keyspace) is not { } keyspace)
@@ -64,6 +70,9 @@ public sealed record DirectoryHealth
             stopped += lost;
             promisedMost = Math.Max(promisedMost, promised);
             moving += group.IsSettled ? 0 : 1;
+
+            // One that is being made may not have said anything yet.
+            lacking += copies + (group.IsSettled ? 0 : missing) < promised ? 1 : 0;
             if (copies < promised || !group.IsSettled)
             {
                 under++;
@@ -82,6 +91,7 @@ public sealed record DirectoryHealth
             NodesLost = view.Nodes.Count(n => n.State == NodeState.Dead || (n.IsServing && !present.Contains(n.Id))),
             Shards = view.Groups.Length,
             ShardsUnderReplicated = under,
+            ShardsLacking = lacking,
             ShardsUnavailable = unavailable,
             ShardsMoving = moving,
             CopiesStopped = stopped,

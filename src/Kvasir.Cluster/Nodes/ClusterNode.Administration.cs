@@ -3,6 +3,7 @@ using System.Text;
 using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
@@ -49,6 +50,10 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
         _host is null ? [] : [.. _host.Groups.Select(DescribeReplica)];
 
     IReadOnlyList<StoppedReplica> IClusterTopology.Stopped => Volatile.Read(ref _stopped);
+
+    SnapshotTotals IClusterTopology.Snapshots => _snapshots?.Totals ?? default;
+
+    FurthestBehind IClusterTopology.FurthestBehind => new(Volatile.Read(ref _mostEntriesBehind), Volatile.Read(ref _longestBehindMs));
 
     void IClusterAdministration.CreateKeyspace(KeyspaceRequest request, Action<string?> done) =>
         PostAdministration(
@@ -194,21 +199,31 @@ public sealed partial class ClusterNode : IClusterAdministration, IClusterTopolo
             Followers = [.. FollowersOf(group)],
             LagMs = lag == TimeSpan.MaxValue ? -1 : (long)lag.TotalMilliseconds,
             HasLease = group.HasLease,
+            Snapshot = _snapshots?.ArrivalOf(group),
+            SnapshotFailure = _snapshots?.FailureOf(group),
             Engine = group.Replica.Options.Engine,
             IndexPercent = group.Replica.Engine.GetStatistics().IndexPercent,
             Disk = _host!.Refusal?.Message ?? _engineFailures.GetValueOrDefault(group.Id) ?? group.ApplyFailure ?? UnreadableOf(group) ?? "ok",
         };
     }
 
-    private static IEnumerable<FollowerLag> FollowersOf(RaftGroup group)
+    private IEnumerable<FollowerLag> FollowersOf(RaftGroup group)
     {
+        TimeSpan now = _host!.Now();
         foreach (MemberId member in group.Configuration.Members.ToArray())
         {
             // Of one that was never heard of in this term nothing is known.
             if (!group.TryFollower(member, out FollowerStatus follower) || (follower.IsSuspected && follower.MatchIndex == LogIndex.Zero))
                 continue;
             ulong entries = group.CommitIndex > follower.MatchIndex ? group.CommitIndex - follower.MatchIndex : 0;
-            yield return new FollowerLag(GroupMember.NodeOf(member), entries, group.BytesBetween(follower.MatchIndex, group.CommitIndex));
+            SnapshotDispatch? snapshot = _snapshots?.DispatchTo(group, member);
+
+            // One that was refused and has everything has got it as entries.
+            if (snapshot is { Stage: SnapshotStage.Refused } && entries == 0)
+                snapshot = null;
+            yield return new FollowerLag(
+                GroupMember.NodeOf(member), entries, group.BytesBetween(follower.MatchIndex, group.CommitIndex),
+                (long)_delays.Of(group.Id, member, follower.MatchIndex, group.CommitIndex, now).TotalMilliseconds, snapshot);
         }
     }
 

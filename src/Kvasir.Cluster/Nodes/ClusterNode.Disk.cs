@@ -56,7 +56,10 @@ public sealed partial class ClusterNode
             Warn(news);
         if (_host!.Refusal?.Message is var refusal && refusal != _saidOfDisk)
         {
-            Warn(refusal ?? "the disk takes what there is to write again: this node goes on");
+            if (refusal is not null)
+                Warn(refusal);
+            else
+                Announcer?.Invoke("the disk takes what there is to write again: this node goes on");
             _saidOfDisk = refusal;
         }
 

@@ -12,11 +12,19 @@ public sealed partial class ClusterNode
 {
     private static readonly TimeSpan s_silenceMax = TimeSpan.FromSeconds(2);
 
+    // Whoever starts with the others hears of them one after another.
+    private static readonly TimeSpan s_startPatience = TimeSpan.FromSeconds(30);
+
     private DirectoryHealth? _health;
+    private bool _wasSound;
+    private bool _hasWarned;
 
     DirectoryHealth? IClusterTopology.Health => Volatile.Read(ref _health);
 
-    /// <summary>Told when it turns, not with every copy that is made.</summary>
+    /// <summary>
+    /// Told when it turns, not with every copy that is made. What is lost is a warning; what is not there yet where a node has just started
+    /// becomes one when it does not come.
+    /// </summary>
     private void LookAtHealth()
     {
         if (View.Cluster is null)
@@ -32,11 +40,19 @@ public sealed partial class ClusterNode
                 && (host.TryFind(group, out RaftGroup? own) ? IsUnheard(own, member, since) : GroupMember.NodeOf(member) == Self && _unopened.ContainsKey(group)));
         DirectoryHealth? before = _health;
         Volatile.Write(ref _health, health);
-        if (before is null ? health.IsWhole : (before.Word, before.NodesLost, before.NodesActive) == (health.Word, health.NodesLost, health.NodesActive))
+        _wasSound |= !health.IsAlarming;
+        bool warns = health.IsAlarming && (_wasSound || host.Now() - _startedAt >= s_startPatience);
+        bool isNews = before is null ? !health.IsWhole : (before.Word, before.NodesLost, before.NodesActive) != (health.Word, health.NodesLost, health.NodesActive);
+        if (!isNews && (!warns || _hasWarned))
             return;
-        Announcer?.Invoke(health.Problems.IsEmpty
+        _hasWarned = warns;
+        string text = health.Problems.IsEmpty
             ? "the cluster has all copies that it promised"
-            : $"the cluster is {health.Word}: {string.Join("; ", health.Problems)}");
+            : $"the cluster is {health.Word}: {string.Join("; ", health.Problems)}";
+        if (warns)
+            Warn(text);
+        else
+            Announcer?.Invoke(text);
     }
 
     private bool IsStopped(GroupId group, MemberId member) =>

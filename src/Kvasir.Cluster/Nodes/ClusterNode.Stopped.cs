@@ -58,9 +58,9 @@ public sealed partial class ClusterNode
 
     private void TellOfStopped()
     {
-        if (Announcer is { } announcer)
+        if ((Warner ?? Announcer) is { } warner)
         {
-            _unsaid.ForEach(announcer);
+            _unsaid.ForEach(warner);
             _unsaid.Clear();
         }
 
@@ -106,11 +106,11 @@ public sealed partial class ClusterNode
             : $"shard {replacement.Group}: the copy on node {node} is stopped, and another is made on node {replacement.On}");
     }
 
-    /// <summary>At the very start nobody listens yet: what is said then is said a moment later.</summary>
+    /// <summary>A warning. At the very start nobody listens yet: what is said then is said a moment later.</summary>
     private void Say(string text)
     {
-        if (Announcer is { } announcer)
-            announcer(text);
+        if ((Warner ?? Announcer) is { } warner)
+            warner(text);
         else
             _unsaid.Add(text);
     }

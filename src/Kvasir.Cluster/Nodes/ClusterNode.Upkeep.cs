@@ -68,6 +68,7 @@ public sealed partial class ClusterNode
         if (_opensLater)
             _router.Rebuild(View);
         _snapshots?.Tick();
+        LookAtFollowers();
         Reconcile();
         LookAfterTransfers();
         LookAfterNews();

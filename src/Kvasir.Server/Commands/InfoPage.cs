@@ -5,6 +5,7 @@ using System.Text;
 using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Server.Transport;
@@ -386,6 +387,7 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("cluster_replicas_stopped", stopped.Count);
         foreach (StoppedReplica replica in stopped)
             Field($"cluster_replica_stopped_{replica.Group}", replica.Reason);
+        Snapshots(clustered.Topology);
         if (health is null)
             return;
         Field("cluster_nodes_active", health.NodesActive);
@@ -398,6 +400,28 @@ internal sealed class InfoPage(ServerState server, Execution execution)
         Field("cluster_shards_moving", health.ShardsMoving);
         for (int i = 0; i < health.Problems.Length; i++)
             Field("cluster_problem_" + (i + 1).ToString(CultureInfo.InvariantCulture), health.Problems[i]);
+    }
+
+    private void Snapshots(IClusterTopology topology)
+    {
+        SnapshotTotals totals = topology.Snapshots;
+        Field("cluster_snapshots_sending", totals.Sending + totals.Waiting);
+        Field("cluster_snapshots_receiving", totals.Receiving);
+        if (totals.Sending + totals.Waiting + totals.Receiving == 0)
+            return;
+        foreach (ReplicaDescription replica in topology.Replicas)
+        {
+            if (replica.Snapshot is { } coming)
+                Field($"cluster_snapshot_of_{replica.Group}_from_{coming.From}", $"stage=receiving,{Bytes(coming.Bytes, coming.Total)}");
+            foreach (FollowerLag follower in replica.Followers)
+            {
+                if (follower.Snapshot is { } going)
+                    Field($"cluster_snapshot_of_{replica.Group}_to_{follower.Node}", $"stage={going.Stage.ToString().ToLowerInvariant()},{Bytes(going.Bytes, going.Total)}");
+            }
+        }
+
+        static string Bytes(long bytes, long? total) =>
+            string.Create(CultureInfo.InvariantCulture, $"bytes={bytes}") + (total is { } all ? string.Create(CultureInfo.InvariantCulture, $",total={all}") : "");
     }
 
     private void Keyspace()

@@ -86,7 +86,8 @@ internal static class StatusPage
     private static void Write(RespWriter reply, ReplicaDescription replica)
     {
         bool leads = replica.Role == "leader";
-        reply.MapHeader(15 + (leads ? 1 : 0) + (replica.IndexPercent is null ? 0 : 1));
+        reply.MapHeader(15 + (leads ? 1 : 0) + (replica.IndexPercent is null ? 0 : 1)
+            + (replica.Snapshot is { } coming ? 2 + (coming.Total is null ? 0 : 1) : 0) + (replica.SnapshotFailure is null ? 0 : 1));
         Field(reply, "group", replica.Group.Value);
         Field(reply, "role", replica.Role);
         Field(reply, "term", (long)replica.Term);
@@ -104,6 +105,14 @@ internal static class StatusPage
         Field(reply, "engine", replica.Engine);
         if (replica.IndexPercent is { } percent)
             Field(reply, "index-percent", percent);
+        if (replica.Snapshot is { } snapshot)
+        {
+            Field(reply, "snapshot-from", (long)snapshot.From.Value);
+            WriteBytes(reply, snapshot.Bytes, snapshot.Total);
+        }
+
+        if (replica.SnapshotFailure is { } failure)
+            Field(reply, "snapshot-failure", failure);
         if (leads)
             Write(reply, replica.Followers);
     }
@@ -114,11 +123,23 @@ internal static class StatusPage
         reply.ArrayHeader(followers.Count);
         foreach (FollowerLag follower in followers)
         {
-            reply.MapHeader(3);
+            reply.MapHeader(4 + (follower.Snapshot is { } going ? 2 + (going.Total is null ? 0 : 1) : 0));
             Field(reply, "node", (long)follower.Node.Value);
             Field(reply, "lag-entries", (long)follower.Entries);
             Field(reply, "lag-bytes", follower.Bytes);
+            Field(reply, "lag-ms", follower.Ms);
+            if (follower.Snapshot is not { } snapshot)
+                continue;
+            Field(reply, "snapshot", snapshot.Stage.ToString().ToLowerInvariant());
+            WriteBytes(reply, snapshot.Bytes, snapshot.Total);
         }
+    }
+
+    private static void WriteBytes(RespWriter reply, long bytes, long? total)
+    {
+        Field(reply, "snapshot-bytes", bytes);
+        if (total is { } known)
+            Field(reply, "snapshot-total", known);
     }
 
     private static void Field(RespWriter reply, string name, string value)

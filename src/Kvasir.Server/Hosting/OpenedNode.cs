@@ -155,6 +155,9 @@ internal sealed class OpenedNode : IDisposable
                 world with { Seed = random.NextUInt64() },
                 transport);
             TaskCompletionSource<string> turnedAway = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+            // First: without it warnings are announced.
+            node.Warner = text => HostLog.Warned(logger, text);
             node.Announcer = text =>
             {
                 if (text == node.Refused)
@@ -162,8 +165,6 @@ internal sealed class OpenedNode : IDisposable
                 else
                     HostLog.Announced(logger, text);
             };
-
-            node.Warner = text => HostLog.Warned(logger, text);
 
             // Before somebody listened it may have happened already.
             if (node.Refused is { } refused)

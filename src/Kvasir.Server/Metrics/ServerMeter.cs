@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Replicas;
 using Kvasir.Server.Sessions;
 using Kvasir.Storage.Engines;
@@ -44,6 +45,9 @@ internal sealed class ServerMeter : IDisposable
             Gauge("kvasir.cluster.shards.moving", "shards whose copies are being made or moved", () => topology.Health?.ShardsMoving ?? 0);
             Gauge("kvasir.cluster.replicas.stopped", "replicas here that differ from their leaders and are stopped", () => topology.Stopped.Count);
             Gauge("kvasir.cluster.nodes.lost", "nodes that are dead or silent", () => topology.Health?.NodesLost ?? 0);
+            Gauge("kvasir.cluster.followers.behind.entries", "the most entries that a copy lacks of a shard led here", () => topology.FurthestBehind.Entries);
+            Gauge("kvasir.cluster.followers.behind.milliseconds", "the longest that a copy has lacked some", () => topology.FurthestBehind.Milliseconds);
+            AddSnapshots(topology);
         }
 
         Gauge("kvasir.conversions", "conversions to another engine that are under way here", () => server.Node.Conversions.Running);
@@ -78,6 +82,20 @@ internal sealed class ServerMeter : IDisposable
     }
 
     public void Dispose() => _meter.Dispose();
+
+    private void AddSnapshots(IClusterTopology topology)
+    {
+        Gauge("kvasir.snapshots.waiting", "copies on other nodes that need a snapshot which has not begun", () => topology.Snapshots.Waiting);
+        Gauge("kvasir.snapshots.sending", "snapshots on their way to other nodes", () => topology.Snapshots.Sending);
+        Gauge("kvasir.snapshots.receiving", "snapshots on their way to this node", () => topology.Snapshots.Receiving);
+        Counter("kvasir.snapshots.sent.bytes", "bytes of snapshots sent", () => topology.Snapshots.SentBytes);
+        Counter("kvasir.snapshots.received.bytes", "bytes of snapshots received", () => topology.Snapshots.ReceivedBytes);
+        Counter("kvasir.snapshots.delivered", "snapshots that other nodes have installed, or did not need any more", () => topology.Snapshots.Delivered);
+        Counter("kvasir.snapshots.undelivered", "snapshots for other nodes that came to nothing", () => topology.Snapshots.Undelivered);
+        Counter("kvasir.snapshots.installed", "snapshots that have taken the place of a copy here", () => topology.Snapshots.Installed);
+        Counter("kvasir.snapshots.failed", "snapshots that were begun here and came to nothing", () => topology.Snapshots.Failed);
+        Counter("kvasir.snapshots.refused", "snapshots that could not be begun here, for want of room for example", () => topology.Snapshots.Refused);
+    }
 
     private void Counter(string name, string description, Func<long> value) =>
         _meter.CreateObservableCounter(name, () => Read(value), unit: null, description);

@@ -23,8 +23,17 @@ internal sealed class FakeCluster : IDisposable
 
     public string Disk { get; set; } = "ok";
 
-    /// <summary>What leaders say of node 3: entries and bytes that it lacks.</summary>
-    public (int Entries, int Bytes)? Lacking { get; set; }
+    /// <summary>What leaders say of node 3: entries and bytes that it lacks, and for how long, where they say that.</summary>
+    public (int Entries, int Bytes, int? Ms) Lacking { get; set; }
+
+    /// <summary>What the leader of the first shard says of the snapshot that node 3 needs, if it needs one.</summary>
+    public (string Stage, int Bytes, int? Total)? Snapshot { get; set; }
+
+    /// <summary>What node 3 says of the last snapshot that came to nothing there.</summary>
+    public string? SnapshotFailure { get; set; }
+
+    /// <summary>Nodes of which no leader has heard.</summary>
+    public HashSet<int> Unheard { get; } = [];
 
     public int LagMs { get; set; } = 2;
 
@@ -66,11 +75,29 @@ internal sealed class FakeCluster : IDisposable
         ("groups", List(Enumerable.Range(0, 2).Select(shard => Map(
             ("id", Number(11 + shard)), ("keyspace", Text("db0")), ("shard", Number(shard)), ("epoch", Number(1)),
             ("replicas", List(Number(1), Number(2), Number(3))))))),
-        ("replicas", List(Enumerable.Range(0, 2).Where(shard => Roles[node - 1][shard].Length > 0).Select(shard => Map(
+        ("replicas", List(Enumerable.Range(0, 2).Where(shard => Roles[node - 1][shard].Length > 0).Select(shard => Map([
             ("group", Number(11 + shard)), ("role", Text(Roles[node - 1][shard])), ("term", Number(5)), ("leader", Number(1 + shard)),
             ("voters", List(Number(1), Number(2), Number(3))), ("learners", List()), ("commit", Number(100)), ("applied", Number(99)),
             ("lag-entries", Number(1)), ("lag-bytes", Number(120)), ("lag-ms", Number(LagMs)), ("lease", Number(1)), ("disk", Text(node == 3 ? Disk : "ok")),
-            ("followers", List(Roles[node - 1][shard] == "leader" && Lacking is { } lacking ? [Follower(lacking.Entries, lacking.Bytes)] : [])))))));
+            .. FailureOf(node),
+            ("followers", List(Roles[node - 1][shard] == "leader" ? [.. Enumerable.Range(1, 3).Where(i => i != node && !Unheard.Contains(i)).Select(i => Follower(i, shard))] : []))])))));
 
-    private static string Follower(int entries, int bytes) => Map(("node", Number(3)), ("lag-entries", Number(entries)), ("lag-bytes", Number(bytes)));
+    private (string, string)[] FailureOf(int node) => node == 3 && SnapshotFailure is { } failure ? [("snapshot-failure", Text(failure))] : [];
+
+    private string Follower(int node, int shard)
+    {
+        if (node != 3)
+            return Map(("node", Number(node)), ("lag-entries", Number(0)), ("lag-bytes", Number(0)), ("lag-ms", Number(0)));
+        List<(string, string)> fields = [("node", Number(3)), ("lag-entries", Number(Lacking.Entries)), ("lag-bytes", Number(Lacking.Bytes))];
+        if (Lacking.Ms is { } ms)
+            fields.Add(("lag-ms", Number(ms)));
+        if (shard == 0 && Snapshot is { } snapshot)
+        {
+            fields.AddRange([("snapshot", Text(snapshot.Stage)), ("snapshot-bytes", Number(snapshot.Bytes))]);
+            if (snapshot.Total is { } total)
+                fields.Add(("snapshot-total", Number(total)));
+        }
+
+        return Map([.. fields]);
+    }
 }

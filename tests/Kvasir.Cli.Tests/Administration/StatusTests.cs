@@ -16,7 +16,7 @@ public sealed class StatusTests : IDisposable
         Assert.DoesNotContain("WARNING", outcome.Output, StringComparison.Ordinal);
         Assert.Matches(@"(?m)^2 +active +127\.0\.0\.1:\d+ +127\.0\.0\.1:7002 +- +zone=c +1 +2 *$", outcome.Output);
         Assert.Matches(@"(?m)^db0 +lsm +static +2 +raft +3 +3 +0 +sync *$", outcome.Output);
-        Assert.Matches(@"(?m)^db0 +1 +12 +2 +leader +5 +100 +99 +1 +120 +2 +yes +ok *$", outcome.Output);
+        Assert.Matches(@"(?m)^db0 +1 +12 +2 +leader +5 +100 +99 +1 +120 +2 +yes +ok +- *$", outcome.Output);
         Assert.DoesNotContain('\e', outcome.Output);
     }
 
@@ -35,16 +35,72 @@ public sealed class StatusTests : IDisposable
     [Fact]
     public async Task ACopyIsAsFarBehindAsItsLeaderSays()
     {
-        _cluster.Lacking = (70, 9000);
+        _cluster.Lacking = (70, 9000, null);
         _cluster.LagMs = -1;
         string output = (await Run("status", "--replicas")).AssertSuccess().Output;
-        Assert.Matches(@"(?m)^db0 +0 +11 +2 +follower +5 +100 +99 +1 +120 +- +yes +ok *$", output);
-        Assert.Matches(@"(?m)^db0 +0 +11 +3 +follower +5 +100 +99 +70 +9000 +- +yes +ok *$", output);
+        Assert.Matches(@"(?m)^db0 +0 +11 +2 +follower +5 +100 +99 +1 +120 +0 +yes +ok +- *$", output);
+        Assert.Matches(@"(?m)^db0 +0 +11 +3 +follower +5 +100 +99 +70 +9000 +- +yes +ok +- *$", output);
         JsonElement replica = JsonDocument.Parse((await Run("status", "--json")).AssertSuccess().Output).RootElement
             .GetProperty("groups")[0].GetProperty("replicas")[2];
         Assert.Equal((70, 9000), (replica.GetProperty("lagEntries").GetInt32(), replica.GetProperty("lagBytes").GetInt32()));
         _cluster.Silent.Add(3);
-        Assert.Matches(@"(?m)^db0 +0 +11 +3 +silent +- +- +- +70 +9000 +- +- +- *$", (await Run("status", "--replicas")).Output);
+        Assert.Matches(@"(?m)^db0 +0 +11 +3 +silent +- +- +- +70 +9000 +- +- +- +- *$", (await Run("status", "--replicas")).Output);
+    }
+
+    /// <summary>Whoever stops the next node then stops the shard, too.</summary>
+    [Fact]
+    public async Task CopiesThatLagAreWarnedOfUntilTheyDoNot()
+    {
+        _cluster.Lacking = (70_000, 9000, 3_000);
+        Outcome outcome = await Run("status");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains("\nWARNING: 2 copies on node 3 are behind by up to 70,000 entries, 3.0 s\n", outcome.Output, StringComparison.Ordinal);
+        Assert.Contains("\nWARNING: were another node lost now, 2 shards would stand still until copies have caught up", outcome.Output, StringComparison.Ordinal);
+        (await Run("status", "--lag-entries", "70k")).AssertSuccess();
+        (await Run("status", "--lag-ms", "3000")).AssertSuccess();
+        _cluster.Lacking = (70_000, 9000, 900);
+        (await Run("status")).AssertSuccess();
+    }
+
+    [Fact]
+    public async Task ASnapshotThatIsUnderWayIsShown()
+    {
+        _cluster.Snapshot = ("sending", 3 << 20, 12 << 20);
+        Outcome outcome = await Run("status", "--replicas");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains("\nWARNING: 1 copy on node 3 needs a snapshot, under way: 3.0 of 12.0 MiB so far\n", outcome.Output, StringComparison.Ordinal);
+        Assert.Contains("\nWARNING: were another node lost now, 1 shard would stand still", outcome.Output, StringComparison.Ordinal);
+        Assert.Matches(@"(?m)^db0 +0 +11 +3 +follower .* ok +sending 3\.0 of 12\.0 MiB *$", outcome.Output);
+        JsonElement snapshot = JsonDocument.Parse((await Run("status", "--json")).Output).RootElement
+            .GetProperty("groups")[0].GetProperty("replicas")[2].GetProperty("snapshot");
+        Assert.Equal(("sending", 12 << 20), (snapshot.GetProperty("stage").GetString(), snapshot.GetProperty("total").GetInt32()));
+
+        _cluster.Snapshot = ("sending", 3 << 20, null);
+        Assert.Contains("needs a snapshot, under way: 3.0 MiB so far\n", (await Run("status")).Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ACopyThatDoesNotTakeSnapshotsIsNamedWithTheReason()
+    {
+        _cluster.Snapshot = ("refused", 0, null);
+        _cluster.SnapshotFailure = "there is no room for it";
+        Outcome outcome = await Run("status");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains(
+            "\nWARNING: node 3 does not take the snapshots that 1 copy there needs, and is tried again: there is no room for it\n", outcome.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>The node answers whoever asks it, and no leader hears it: one may be cut off from the other.</summary>
+    [Fact]
+    public async Task ACopyThatItsLeaderHearsNothingOfIsWarnedOfWhenWhatItHasIsOld()
+    {
+        _cluster.Unheard.Add(3);
+        (await Run("status")).AssertSuccess();
+        _cluster.LagMs = 2_500;
+        Outcome outcome = await Run("status");
+        Assert.Equal(1, outcome.ExitCode);
+        Assert.Contains("WARNING: 2 copies on node 3 are behind, and leaders hear nothing of it there, 2.5 s\n", outcome.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("copies on node 2", outcome.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -55,25 +55,6 @@ public sealed class ClusterNodeTests
     }
 
     [Fact]
-    public void FewerCopiesThanPromisedAreSaidAloudUntilTheyAreThere()
-    {
-        var world = new ClusterWorld(3);
-        ClusterMember first = world.Add();
-        world.RunUntil(() => HealthOf(first) is "degraded", "it has one copy of three");
-        Assert.Single(first.Announced, a => a.Contains("start 2 more, with --join", StringComparison.Ordinal));
-        world.Add();
-        world.Add();
-        world.RunUntil(() => world.Members.TrueForAll(m => HealthOf(m) == "ok"), "all copies are there");
-        Assert.Contains(first.Announced, a => a.Contains("all copies that it promised", StringComparison.Ordinal));
-
-        world.Members[2].Crash(CrashKind.LoseUnsynced);
-        world.RunUntil(() => HealthOf(first) is "degraded", "one is silent");
-        Assert.Contains("node 3", first.Announced[^1], StringComparison.Ordinal);
-        world.Members[2].Restart();
-        world.RunUntil(() => world.Members.TrueForAll(m => HealthOf(m) == "ok"), "it is back");
-    }
-
-    [Fact]
     public void WhoKeepsNoCopyOfAShardDoesNotWaitForOneThatIsAway()
     {
         ClusterWorld world = ClusterWorld.OfThree(4);
@@ -216,8 +197,6 @@ public sealed class ClusterNodeTests
                 && ((IClusterTopology)leader.Node).Replicas.Single(r => r.Group == shard).Followers.All(f => f is { Entries: 0, Bytes: 0 }),
             "it has caught up");
     }
-
-    private static string? HealthOf(ClusterMember member) => member.IsDown ? null : ((IClusterTopology)member.Node).Health?.Word;
 
     [Fact]
     public void AllMayLoseTheirPowerAtOnce()

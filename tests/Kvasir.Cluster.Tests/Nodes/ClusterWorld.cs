@@ -251,7 +251,10 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     public List<Gate> Losses { get; } = [];
 
+    /// <summary>Of all that it said, warnings too.</summary>
     public List<string> Announced { get; } = [];
+
+    public List<string> Warned { get; } = [];
 
     ITransport IPeerLink.Transport => this;
 
@@ -278,6 +281,11 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
             Journal = new JournalOptions { FirstSegmentBytes = 64 << 10, SegmentBytes = 256 << 10 },
         };
         Node = ClusterNode.Open(options, new NodeEnvironment(Disk, _scheduler, [_world.Engines, .. _world.OtherEngines], _random.NextUInt64()), this, this);
+        Node.Warner = text =>
+        {
+            Warned.Add(text);
+            Announced.Add(text);
+        };
         Node.Announcer = Announced.Add;
     }
 

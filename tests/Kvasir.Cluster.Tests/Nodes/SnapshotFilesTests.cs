@@ -1,3 +1,4 @@
+using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Groups.Snapshots;
@@ -39,6 +40,34 @@ public sealed class SnapshotFilesTests
         world.RunUntil(() => !world.Members.Exists(m => m.Disk.Paths.Any(IsOutgoing)), "what was on its way is gone");
         for (int i = 0; i < Rows; i++)
             Assert.Equal(s_value + i, world.Get(0, $"key{i}"));
+    }
+
+    [Fact]
+    public void ASnapshotThatIsUnderWayIsShown()
+    {
+        (ClusterWorld world, ClusterMember away) = World(80, insteadBytes: 512 << 10);
+        away.Restart();
+        away.Holds = () => Arriving(away).Any(static a => a.Snapshot is { Bytes: > 0 });
+        world.RunUntil(away.Holds, "files are on their way");
+        ReplicaDescription copy = Arriving(away).First(static a => a.Snapshot is { Bytes: > 0 });
+        SnapshotDispatch sent = Going(world, copy.Group)!.Value;
+        Assert.Equal(sent.Total, copy.Snapshot!.Value.Total);
+        Assert.InRange(copy.Snapshot.Value.Bytes, 1, sent.Bytes);
+        Assert.InRange(sent.Bytes, 1, sent.Total!.Value);
+        Assert.Equal(copy.Leader, copy.Snapshot.Value.From);
+        Assert.NotEqual(0, Topology(away).Snapshots.Receiving);
+        Assert.NotEqual(0, world.Members[..2].Sum(m => Topology(m).Snapshots.Sending));
+        world.RunUntil(() => world.Members[..2].Exists(m => Topology(m).FurthestBehind is { Entries: > 20, Milliseconds: > 0 }), "it lags");
+
+        away.Holds = null;
+        world.RunUntil(world.IsLevel, "it has caught up");
+        world.RunUntil(() => world.Members.TrueForAll(m => Topology(m).Snapshots is { Waiting: 0, Sending: 0, Receiving: 0 }), "none is under way");
+        Assert.Empty(Arriving(away));
+        Assert.All(world.Members[0].Node.View.Groups, g => Assert.Null(Going(world, g.Id)));
+        Assert.True(Topology(away).Snapshots is { Installed: 2, Failed: 0, Refused: 0, ReceivedBytes: > 0 });
+        Assert.Equal(2, world.Members[..2].Sum(m => Topology(m).Snapshots.Delivered));
+        Assert.Equal(Sent(world), world.Members.Sum(m => Topology(m).Snapshots.SentBytes));
+        world.RunUntil(() => world.Members.TrueForAll(m => Topology(m).FurthestBehind == default), "nobody lags");
     }
 
     [Fact]
@@ -123,8 +152,14 @@ public sealed class SnapshotFilesTests
         world.Run(TimeSpan.FromSeconds(30));
         long content = world.Members[0].Node.View.Groups.Sum(g => (long)world.Members[0].Content(g.Id).Length);
         Assert.InRange(Sent(world) - before, 1, 6 * content);
+        world.RunUntil(() => world.Members[0].Node.View.Groups.Any(g => Going(world, g.Id) is { Stage: SnapshotStage.Refused }), "it is said to be refused");
+        Assert.Contains(Topology(away).Replicas, static r => r.SnapshotFailure is not null);
+        Assert.NotEqual(0, Topology(away).Snapshots.Refused);
+        Assert.NotEqual(0, world.Members[..2].Sum(m => Topology(m).Snapshots.Undelivered));
         away.Disk.Faults.Clear();
         world.RunUntil(world.IsLevel, "it has caught up");
+        Assert.DoesNotContain(Topology(away).Replicas, static r => r.SnapshotFailure is not null);
+        world.RunUntil(() => world.Members[0].Node.View.Groups.All(g => Going(world, g.Id) is null), "no snapshot is needed");
         world.AssertSameContent();
     }
 
@@ -201,6 +236,14 @@ public sealed class SnapshotFilesTests
     }
 
     private static IEnumerable<ulong> Streams(ClusterWorld world) => world.Members[..2].SelectMany(m => m.Node.Snapshots!.Streams);
+
+    private static IClusterTopology Topology(ClusterMember member) => member.Node;
+
+    private static IEnumerable<ReplicaDescription> Arriving(ClusterMember member) => Topology(member).Replicas.Where(static r => r.Snapshot is not null);
+
+    /// <summary>What the shard's leader says of the snapshot that the third node needs.</summary>
+    private static SnapshotDispatch? Going(ClusterWorld world, GroupId group) => world.Members[..2]
+        .SelectMany(m => Topology(m).Replicas).Where(r => r.Group == group).SelectMany(static r => r.Followers).FirstOrDefault(f => f.Node == world.Members[2].Id).Snapshot;
 
     private static bool IsOutgoing(string path) => path.StartsWith("/data/replicas/outgoing/", StringComparison.Ordinal);
 

@@ -27,6 +27,8 @@ public sealed class StoppedReplicaTests
         world.RunUntil(() => world.IsWhole() && world.IsLevel(), "it has caught up");
         Assert.Empty(((IClusterTopology)wrong.Node).Stopped);
         Assert.Contains(world.Members, m => m.Announced.Contains($"shard {shard}: the copy on node {wrong.Id} is stopped, and is made anew"));
+        Assert.Single(wrong.Warned, w => w.StartsWith($"shard {shard}: ", StringComparison.Ordinal) && w.Contains("another copy is made", StringComparison.Ordinal));
+        Assert.All(world.Members, m => Assert.DoesNotContain(m.Warned, w => w.EndsWith("is made anew", StringComparison.Ordinal)));
         Assert.All(world.Members, m => Assert.Equal(world.Members[0].Content(shard), m.Content(shard)));
         Assert.True(wrong.Group(shard).Configuration.IsVoter(wrong.Group(shard).Member.Id));
         Assert.Equal(3, wrong.Group(shard).Configuration.Voters.Length);

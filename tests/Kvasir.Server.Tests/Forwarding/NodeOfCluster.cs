@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Administration;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Keyspaces;
 using Kvasir.Cluster.Nodes;
 using Kvasir.Cluster.Replicas;
@@ -119,8 +120,20 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
     {
         Group = g.Id,
         Role = g.Leader == Self ? "leader" : "follower",
-        Followers = g.Leader == Self ? [new FollowerLag(new NodeId(3), 7, 700)] : [],
+        Followers = g.Leader == Self ? [new FollowerLag(new NodeId(3), 7, 700, 70, Going)] : [],
+        Snapshot = Coming,
+        SnapshotFailure = SnapshotFailure,
     })];
+
+    /// <summary>The snapshot that the third node needs of each shard that this one leads.</summary>
+    public SnapshotDispatch? Going { get; set; }
+
+    /// <summary>The snapshot that comes for each copy here.</summary>
+    public SnapshotArrival? Coming { get; set; }
+
+    public string? SnapshotFailure { get; set; }
+
+    public SnapshotTotals Snapshots { get; set; }
 
     public DirectoryHealth? Health { get; set; }
 

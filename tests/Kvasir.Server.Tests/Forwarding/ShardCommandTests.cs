@@ -2,6 +2,7 @@ using System.Globalization;
 using Kvasir.Cluster.Conversions;
 using Kvasir.Cluster.Directory;
 using Kvasir.Cluster.Groups;
+using Kvasir.Cluster.Groups.Snapshots;
 using Kvasir.Cluster.Partitioning;
 using Kvasir.Cluster.Transport;
 
@@ -135,7 +136,7 @@ public sealed class ShardCommandTests
         ClusterClient client = new(cluster, 1);
         string status = client.Send("STATUS");
         Assert.Contains("$4\r\nrole\r\n$6\r\nleader\r\n", status, StringComparison.Ordinal);
-        Assert.Contains("$9\r\nfollowers\r\n*1\r\n*6\r\n$4\r\nnode\r\n:3\r\n$11\r\nlag-entries\r\n:7\r\n$9\r\nlag-bytes\r\n:700\r\n", status, StringComparison.Ordinal);
+        Assert.Contains("$9\r\nfollowers\r\n*1\r\n*8\r\n$4\r\nnode\r\n:3\r\n$11\r\nlag-entries\r\n:7\r\n$9\r\nlag-bytes\r\n:700\r\n$6\r\nlag-ms\r\n:70\r\n", status, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -246,6 +247,34 @@ public sealed class ShardCommandTests
         Assert.Contains("cluster_shards_under_replicated:65\r\n", info, StringComparison.Ordinal);
         Assert.Contains("cluster_problem_1:65 of 65 shards have fewer copies than promised", info, StringComparison.Ordinal);
         Assert.Contains("*1\r\n$", client.Send("STATUS").Split("problems\r\n")[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void SnapshotsThatAreUnderWayAreShown()
+    {
+        ClusterInMemory cluster = new();
+        ClusterClient client = new(cluster, 1);
+        GroupId led = cluster.Groups.First(g => g.Leader == new NodeId(1)).Id;
+        Assert.Contains("cluster_snapshots_sending:0\r\ncluster_snapshots_receiving:0\r\n", client.Send("INFO cluster"), StringComparison.Ordinal);
+        cluster[1].Going = new SnapshotDispatch(SnapshotStage.Sending, 5, 70);
+        Assert.DoesNotContain("cluster_snapshot_of", client.Send("INFO cluster"), StringComparison.Ordinal);
+        cluster[1].Snapshots = new SnapshotTotals { Sending = 2, Waiting = 1, Receiving = 4 };
+        string info = client.Send("INFO cluster");
+        Assert.Contains("cluster_snapshots_sending:3\r\ncluster_snapshots_receiving:4\r\n", info, StringComparison.Ordinal);
+        Assert.Contains($"cluster_snapshot_of_{led}_to_3:stage=sending,bytes=5,total=70\r\n", info, StringComparison.Ordinal);
+        string status = client.Send("STATUS");
+        Assert.Contains("\r\nfollowers\r\n*1\r\n*14\r\n", status, StringComparison.Ordinal);
+        Assert.Contains(
+            "$6\r\nlag-ms\r\n:70\r\n$8\r\nsnapshot\r\n$7\r\nsending\r\n$14\r\nsnapshot-bytes\r\n:5\r\n$14\r\nsnapshot-total\r\n:70\r\n", status, StringComparison.Ordinal);
+
+        cluster[1].Going = null;
+        cluster[1].Coming = new SnapshotArrival(new NodeId(2), 6, Total: null);
+        cluster[1].SnapshotFailure = "no room";
+        Assert.Contains($"cluster_snapshot_of_{led}_from_2:stage=receiving,bytes=6\r\n", client.Send("INFO cluster"), StringComparison.Ordinal);
+        status = client.Send("STATUS");
+        Assert.Contains("*38\r\n$5\r\ngroup\r\n", status, StringComparison.Ordinal);
+        Assert.Contains(
+            "$13\r\nsnapshot-from\r\n:2\r\n$14\r\nsnapshot-bytes\r\n:6\r\n$16\r\nsnapshot-failure\r\n$7\r\nno room\r\n", status, StringComparison.Ordinal);
     }
 
     [Theory]

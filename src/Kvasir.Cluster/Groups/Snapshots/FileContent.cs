@@ -20,6 +20,7 @@ internal sealed class FileContent : SnapshotContent
     // Of each of them, among the bytes of all.
     private readonly long[] _starts;
     private readonly long _bytes;
+    private long _made;
 
     // One at a time: there may be thousands.
     private IFile? _file;
@@ -46,9 +47,11 @@ internal sealed class FileContent : SnapshotContent
 
     public override SnapshotChunkFlags Kind => SnapshotChunkFlags.Files;
 
-    public override void GoTo(ulong chunk)
-    {
-    }
+    public override long BytesMade => _made;
+
+    public override long? BytesTotal => _bytes;
+
+    public override void GoTo(ulong chunk) => _made = chunk == 0 ? 0 : ((long)chunk - 1) * ChunkBytes;
 
     public override bool Add(BytesBuffer to, ulong chunk)
     {
@@ -77,6 +80,7 @@ internal sealed class FileContent : SnapshotContent
             from += count;
         }
 
+        _made = from;
         return isLast;
     }
 

@@ -31,7 +31,6 @@ internal sealed class FileReceiver(
     private readonly Lock _lock = new();
     private readonly Queue<MessageBuffer> _waiting = [];
     private readonly long _bytes = table.Sum(static f => f.Length);
-    private long _taken;
 
     // Of the job alone.
     private IFile? _file;
@@ -71,6 +70,8 @@ internal sealed class FileReceiver(
     public string Name => "writing a snapshot";
 
     public override SnapshotChunkFlags Kind => SnapshotChunkFlags.Files;
+
+    public override long? BytesTotal => _bytes;
 
     public override bool TakesMore
     {
@@ -114,10 +115,10 @@ internal sealed class FileReceiver(
     public override bool TryTake(ReadOnlySpan<byte> content, bool isLast)
     {
         // The first has said which files there are.
-        if (Chunks == 0 ? !content.IsEmpty : content.IsEmpty || content.Length > _bytes - _taken)
+        if (Chunks == 0 ? !content.IsEmpty : content.IsEmpty || content.Length > _bytes - Bytes)
             return false;
-        _taken += content.Length;
-        if (isLast != (_taken == _bytes))
+        Bytes += content.Length;
+        if (isLast != (Bytes == _bytes))
             return false;
         Chunks++;
         lock (_lock)

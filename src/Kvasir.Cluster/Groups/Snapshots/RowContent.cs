@@ -11,6 +11,10 @@ internal sealed class RowContent : SnapshotContent
     // Where the last few chunks began: the same view cut into the same pieces again.
     private readonly BytesBuffer?[] _beginnings = new BytesBuffer?[SnapshotSender.Window];
 
+    // And how many bytes lay before them.
+    private readonly long[] _before = new long[SnapshotSender.Window];
+    private long _made;
+
     public RowContent(IStorageEngine engine)
     {
         _rows = engine.CreateScan(new IteratorOptions { View = ReadView.Stable, IncludeExpired = true, BypassCache = true });
@@ -27,8 +31,13 @@ internal sealed class RowContent : SnapshotContent
 
     public override SnapshotChunkFlags Kind => SnapshotChunkFlags.None;
 
+    public override long BytesMade => _made;
+
+    public override long? BytesTotal => null;
+
     public override void GoTo(ulong chunk)
     {
+        _made = _before[chunk % SnapshotSender.Window];
         if (chunk == 0)
             _rows.SeekToFirst();
         else
@@ -39,10 +48,13 @@ internal sealed class RowContent : SnapshotContent
     {
         BytesBuffer beginning = _beginnings[chunk % SnapshotSender.Window] ??= new BytesBuffer(64);
         beginning.Clear();
+        _before[chunk % SnapshotSender.Window] = _made;
+        int head = to.Length;
         if (_rows.Valid)
             beginning.Append(_rows.Key);
         for (; _rows.Valid && to.Length < ChunkBytes; _rows.Next())
             SnapshotCodec.AddRow(to, _rows.Key, _rows.Value, _rows.ExpiresAtMs);
+        _made += to.Length - head;
         return !_rows.Valid;
     }
 

@@ -17,6 +17,8 @@ internal sealed class RowReceiver(
 
     public override SnapshotChunkFlags Kind => SnapshotChunkFlags.None;
 
+    public override long? BytesTotal => null;
+
     public override bool TakesMore => engine.SuggestWriteDelay(SnapshotContent.ChunkBytes) <= TimeSpan.Zero;
 
     public override bool HasFailed => engine.BackgroundFailure is not null;
@@ -27,6 +29,7 @@ internal sealed class RowReceiver(
 
     public override bool TryTake(ReadOnlySpan<byte> content, bool isLast)
     {
+        Bytes += content.Length;
         _rows.Clear();
         while (SnapshotCodec.TryReadRow(ref content, out ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value, out long expiresAtMs))
         {

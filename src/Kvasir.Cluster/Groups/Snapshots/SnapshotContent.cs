@@ -11,6 +11,12 @@ internal abstract class SnapshotContent : IDisposable
     /// <summary>What every chunk of it says of itself.</summary>
     public abstract SnapshotChunkFlags Kind { get; }
 
+    /// <summary>Bytes of the chunks that were made, each counted once.</summary>
+    public abstract long BytesMade { get; }
+
+    /// <summary>Bytes of all chunks; null where that is known only behind the last.</summary>
+    public abstract long? BytesTotal { get; }
+
     /// <summary>The next chunk to be made is this one, which was made before and is one of the last few.</summary>
     public abstract void GoTo(ulong chunk);
 

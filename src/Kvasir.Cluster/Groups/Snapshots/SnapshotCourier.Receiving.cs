@@ -11,6 +11,20 @@ internal sealed partial class SnapshotCourier
     private static readonly TimeSpan s_saidAgainAfter = TimeSpan.FromSeconds(60);
     private TimeSpan? _saidAt;
 
+    // Why the last one came to nothing, until one is installed.
+    private readonly Dictionary<GroupId, string> _failures = [];
+    private long _bytesReceived;
+    private long _installed;
+    private long _failed;
+    private long _refused;
+
+    /// <summary>What is on its way to this replica.</summary>
+    public SnapshotArrival? ArrivalOf(RaftGroup group) =>
+        _receivers.TryGetValue(group.Id, out SnapshotReceiver? receiver) ? new SnapshotArrival(receiver.From, receiver.Bytes, receiver.BytesTotal) : null;
+
+    /// <summary>Why the last snapshot for this replica came to nothing, where that is known and none was installed since.</summary>
+    public string? FailureOf(RaftGroup group) => _failures.GetValueOrDefault(group.Id);
+
     private void Arrived(NodeId from, GroupId id, ulong stream, ulong number, SnapshotChunkFlags flags, ReadOnlySpan<byte> content)
     {
         if ((flags & SnapshotChunkFlags.First) != 0)
@@ -62,17 +76,26 @@ internal sealed partial class SnapshotCourier
         if (!host.TakesSnapshot(from, id, head, out RaftGroup? group))
             return group?.CommitIndex >= head.Index ? SnapshotProgress.Installed : SnapshotProgress.Failed;
         if (_receivers.TryGetValue(id, out SnapshotReceiver? before))
+        {
+            _failed++;
             Drop(before);
+        }
+
         try
         {
             if (Open(group, from, stream, head, kind, content) is not { } receiver)
+            {
+                _refused++;
                 return SnapshotProgress.Failed;
+            }
+
             receiver.HeardAt = host.Now();
             _receivers.Add(id, receiver);
             return SnapshotProgress.Receiving;
         }
         catch (StorageException e)
         {
+            _refused++;
             Say(id, from, e.Message);
             return SnapshotProgress.Failed;
         }
@@ -124,7 +147,11 @@ internal sealed partial class SnapshotCourier
                 folders.Mark(group, receiver.Folder, receiver.Head.Index);
                 installs = group.TryInstall(now, receiver.Head, engine, receiver.EngineName, out IStorageEngine before);
                 if (installs)
+                {
+                    _installed++;
+                    _failures.Remove(group.Id);
                     _retired.Add(new Retired(group, before, receiver.Folder, receiver.Head.Index, now));
+                }
             }
 
             if (!installs)
@@ -133,6 +160,7 @@ internal sealed partial class SnapshotCourier
         }
         catch (StorageException e)
         {
+            _failed++;
             Say(group.Id, receiver.From, e.Message);
             Throw(receiver, engine);
             Acknowledge(receiver, SnapshotProgress.Failed);
@@ -161,6 +189,7 @@ internal sealed partial class SnapshotCourier
 
     private void GiveUp(SnapshotReceiver receiver)
     {
+        _failed++;
         if (receiver.Failure is { } failure)
             Say(receiver.Group.Id, receiver.From, failure);
         Drop(receiver);
@@ -170,6 +199,7 @@ internal sealed partial class SnapshotCourier
     /// <summary>The sender is told that it comes to nothing, and whoever looks after this node, why: now and then, since there may be many.</summary>
     private void Say(GroupId id, NodeId from, string why)
     {
+        _failures[id] = why;
         TimeSpan now = host.Now();
         if (_saidAt is { } at && now - at < s_saidAgainAfter)
             return;

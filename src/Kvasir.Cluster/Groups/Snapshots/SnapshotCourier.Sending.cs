@@ -38,6 +38,8 @@ internal sealed partial class SnapshotCourier
     private ITimer? _looks;
     private TimeSpan _filledAt;
     private long _bytesLeft;
+    private long _delivered;
+    private long _undelivered;
 
     public void Wanted(RaftGroup group, in SnapshotWanted wanted)
     {
@@ -51,6 +53,21 @@ internal sealed partial class SnapshotCourier
     public bool IsCheaper(RaftGroup group, MemberId to, long engineBytes, long entryBytes) =>
         engineBytes <= entryBytes * Math.Min(BytesForAnEntryByte, (double)bytesPerSecond / EntryBytesPerSecond) && SendsFiles(group, to)
         && !(_filesSent.TryGetValue((group.Id, to), out FilesSent last) && host.Now() - last.EndedAt < s_entriesAfterFiles);
+
+    /// <summary>What this node does about the snapshot that a member needs; null where it needs none.</summary>
+    public SnapshotDispatch? DispatchTo(RaftGroup group, MemberId to)
+    {
+        if (_senders.Find(s => s.Group == group && s.Member == to) is { } sender)
+        {
+            (long made, long? total) = sender.Bytes;
+            return new SnapshotDispatch(sender.HasBegun ? SnapshotStage.Sending : SnapshotStage.Preparing, made, total);
+        }
+
+        // Between two attempts it is not known to need one before it was asked.
+        if (_pauses.TryGetValue((group.Id, to), out (TimeSpan Until, TimeSpan Length) pause) && host.Now() < pause.Until)
+            return new SnapshotDispatch(SnapshotStage.Refused, 0, Total: null);
+        return _waiting.Exists(w => w.Group == group && w.Wanted.To == to) ? new SnapshotDispatch(SnapshotStage.Waiting, 0, Total: null) : null;
+    }
 
     private bool SendsFiles(RaftGroup group, MemberId to) =>
         folders.ShipsFiles(group.Replica.Options.Engine)
@@ -243,6 +260,7 @@ internal sealed partial class SnapshotCourier
 
     private void Finish(SnapshotSender sender, LogIndex installed, TimeSpan now)
     {
+        _ = installed == LogIndex.Zero ? _undelivered++ : _delivered++;
         if (sender.Outgoing is not null && sender.Leads)
             FilesEnded(sender.Group, sender.Member, installed == LogIndex.Zero, now);
         if (sender.Outgoing is null || installed != LogIndex.Zero)

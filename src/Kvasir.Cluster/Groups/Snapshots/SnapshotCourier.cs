@@ -39,6 +39,21 @@ internal sealed partial class SnapshotCourier(
     /// <summary>Of all streams, with what was sent again.</summary>
     public long BytesSent { get; private set; }
 
+    /// <summary>Any thread.</summary>
+    public SnapshotTotals Totals => new()
+    {
+        Waiting = _waiting.Count,
+        Sending = _senders.Count,
+        Receiving = _receivers.Count,
+        SentBytes = BytesSent,
+        ReceivedBytes = _bytesReceived,
+        Delivered = _delivered,
+        Undelivered = _undelivered,
+        Installed = _installed,
+        Failed = _failed,
+        Refused = _refused,
+    };
+
     public bool IsIdle => _waiting.Count == 0 && _senders.Count == 0 && _receivers.Count == 0 && _retired.Count == 0;
 
     /// <summary>A snapshot is on its way to this replica, or the engine that the last one replaced is still there.</summary>
@@ -108,6 +123,7 @@ internal sealed partial class SnapshotCourier(
             End(sender);
         if (_receivers.TryGetValue(group.Id, out SnapshotReceiver? receiver))
             Drop(receiver);
+        _failures.Remove(group.Id);
         foreach (Retired retired in _retired.Where(r => r.Group == group).ToArray())
         {
             _retired.Remove(retired);
@@ -136,7 +152,10 @@ internal sealed partial class SnapshotCourier(
         if (message[0] == Channel.SnapshotAcknowledgements)
             Acknowledged(from, message);
         else if (SnapshotCodec.TryReadChunk(message, out GroupId group, out ulong stream, out ulong number, out SnapshotChunkFlags flags, out ReadOnlySpan<byte> content))
+        {
+            _bytesReceived += message.Length;
             Arrived(from, group, stream, number, flags, content);
+        }
     }
 
     private sealed record Retired(RaftGroup Group, IStorageEngine Engine, string Successor, LogIndex Index, TimeSpan Since);

@@ -25,6 +25,12 @@ internal abstract class SnapshotReceiver(RaftGroup group, NodeId from, ulong str
     /// <summary>Chunks that have come.</summary>
     public ulong Chunks { get; protected set; }
 
+    /// <summary>Bytes of their content.</summary>
+    public long Bytes { get; protected set; }
+
+    /// <summary>Bytes of all content that is to come; null where nobody has said.</summary>
+    public abstract long? BytesTotal { get; }
+
     public bool IsWhole { get; protected set; }
 
     public TimeSpan HeardAt { get; set; }

@@ -53,6 +53,9 @@ internal sealed class SnapshotSender : IDisposable
     /// <summary>The files that are being made for it; null where there are none.</summary>
     public OutgoingFiles? Outgoing { get; init; }
 
+    /// <summary>Of its content: what has left, and all of it where that is known.</summary>
+    public (long Made, long? Total) Bytes => (_content?.BytesMade ?? 0, _content?.BytesTotal);
+
     /// <summary>When something of it was last heard.</summary>
     public TimeSpan HeardAt { get; private set; }
 
