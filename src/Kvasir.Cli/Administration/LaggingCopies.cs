@@ -9,6 +9,9 @@ internal static class LaggingCopies
     // Of which it is asked whether a shard could lose a node.
     private const int VotersMin = 3;
 
+    // Of bytes, where mebibytes are told.
+    private const long WorthTelling = 100_000;
+
     public static IEnumerable<string> Warnings(ClusterSurvey survey, LagLimits limits)
     {
         SortedDictionary<long, OfNode> nodes = [];
@@ -54,8 +57,8 @@ internal static class LaggingCopies
 
     public static string Progress(SnapshotEntry snapshot) => snapshot switch
     {
-        { Bytes: { } bytes, Total: { } total } => Text($"{snapshot.Stage} {Mebibytes(bytes)} of {Mebibytes(total)} MiB"),
-        { Bytes: > 0 and { } bytes } => Text($"{snapshot.Stage} {Mebibytes(bytes)} MiB"),
+        { Bytes: { } bytes, Total: >= WorthTelling and { } total } => Text($"{snapshot.Stage} {Mebibytes(bytes)} of {Mebibytes(total)} MiB"),
+        { Bytes: >= WorthTelling and { } bytes } => Text($"{snapshot.Stage} {Mebibytes(bytes)} MiB"),
         _ => snapshot.Stage,
     };
 
@@ -109,7 +112,8 @@ internal static class LaggingCopies
             if (_sent > 0)
             {
                 yield return Text($"{Copies(_sent)} on node {id} {Need(_sent)} a snapshot, under way")
-                    + (_bytesKnown > 0 ? Text($": {Mebibytes(_bytesSent)} of {Mebibytes(_bytesKnown)} MiB so far") : _bytesSent > 0 ? Text($": {Mebibytes(_bytesSent)} MiB so far") : "");
+                    + (_bytesKnown >= WorthTelling ? Text($": {Mebibytes(_bytesSent)} of {Mebibytes(_bytesKnown)} MiB so far")
+                        : _bytesSent >= WorthTelling ? Text($": {Mebibytes(_bytesSent)} MiB so far") : "");
             }
 
             if (_behind > 0)
