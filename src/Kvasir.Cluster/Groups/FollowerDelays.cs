@@ -8,8 +8,8 @@ namespace Kvasir.Cluster.Groups;
 /// </summary>
 internal sealed class FollowerDelays
 {
-    private Dictionary<(GroupId Group, MemberId Member), Delay> _delays = [];
-    private Dictionary<(GroupId Group, MemberId Member), Delay> _before = [];
+    private Dictionary<(GroupId Group, MemberId Member), LookedAt> _delays = [];
+    private Dictionary<(GroupId Group, MemberId Member), LookedAt> _before = [];
 
     /// <summary>A round of looks: who is not looked at in it is forgotten.</summary>
     public void Begin()
@@ -22,17 +22,17 @@ internal sealed class FollowerDelays
     {
         if (match >= commit)
             return;
-        if (!_before.TryGetValue((group, member), out Delay delay))
-            delay = new Delay(now, commit, now);
+        if (!_before.TryGetValue((group, member), out LookedAt delay))
+            delay = new LookedAt(now, commit, now);
         else if (match >= delay.Mark)
-            delay = new Delay(delay.MarkedAt, commit, now);
+            delay = new LookedAt(delay.MarkedAt, commit, now);
         _delays[(group, member)] = delay;
     }
 
     /// <summary>Zero for one that lacks nothing, and for one that did not at the last look.</summary>
     public TimeSpan Of(GroupId group, MemberId member, LogIndex match, LogIndex commit, TimeSpan now)
     {
-        if (match >= commit || !_delays.TryGetValue((group, member), out Delay delay))
+        if (match >= commit || !_delays.TryGetValue((group, member), out LookedAt delay))
             return TimeSpan.Zero;
         return now - (match >= delay.Mark ? delay.MarkedAt : delay.Since);
     }
@@ -40,5 +40,5 @@ internal sealed class FollowerDelays
     /// <param name="Since">What was committed then is there, or it was not looked at before.</param>
     /// <param name="Mark">What was committed at a later look.</param>
     /// <param name="MarkedAt">When that was.</param>
-    private readonly record struct Delay(TimeSpan Since, LogIndex Mark, TimeSpan MarkedAt);
+    private readonly record struct LookedAt(TimeSpan Since, LogIndex Mark, TimeSpan MarkedAt);
 }
