@@ -108,6 +108,22 @@ public sealed class SnapshotOfferTests
         Assert.False(_follower.Node.Snapshots!.IsReplacing(Group));
     }
 
+    /// <summary>Nodes of two versions of the program in one cluster: whoever wonders why a copy does not come finds it in the log.</summary>
+    [Theory]
+    [InlineData(Channel.SnapshotChunks)]
+    [InlineData(Channel.SnapshotAcknowledgements)]
+    public void WhatIsOfAnotherFormatIsSaidOnce(byte channel)
+    {
+        var said = new List<string>();
+        _follower.Node.Warner = said.Add;
+        var message = new BytesBuffer();
+        message.Append([channel, 2, 1, 1]);
+        Post(message);
+        Post(message);
+        Assert.StartsWith($"node {_leader.Id} sends snapshots of format 2, and this node has format {SnapshotCodec.FormatVersion}: ", Assert.Single(said), StringComparison.Ordinal);
+        Assert.Empty(_heard);
+    }
+
     private void Offer(LogIndex index, Term term, uint? generation = null, Term? entryTerm = null)
     {
         var head = new SnapshotHead(index, entryTerm ?? term, Group.Member.ConfigurationAt(Group.CommitIndex))

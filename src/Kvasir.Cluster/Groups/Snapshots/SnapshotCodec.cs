@@ -63,6 +63,13 @@ internal static class SnapshotCodec
     private const int ChecksumBytes = 4;
     private const int NameBytesMax = 255;
 
+    /// <summary>A message of one of the two channels that another version of the program has sent, and that says nothing here.</summary>
+    public static bool IsOfOtherFormat(ReadOnlySpan<byte> message, out byte version)
+    {
+        version = message.Length < 2 ? FormatVersion : message[1];
+        return version != FormatVersion;
+    }
+
     /// <summary>Begins a chunk: what was in the buffer is gone.</summary>
     public static void BeginChunk(BytesBuffer to, GroupId group, ulong stream, ulong number)
     {

@@ -33,6 +33,9 @@ internal sealed partial class SnapshotCourier(
     private readonly List<Retired> _retired = [];
     private readonly BytesBuffer _acknowledgement = new(64);
 
+    // Of which it was said that their snapshots are of another format: once for each link.
+    private readonly SortedSet<NodeId> _foreign = [];
+
     /// <summary>Those that are under way from here.</summary>
     public IEnumerable<ulong> Streams => _senders.Select(static s => s.Stream);
 
@@ -106,6 +109,7 @@ internal sealed partial class SnapshotCourier(
     public void PeerFound(NodeId peer)
     {
         TimeSpan now = host.Now();
+        _foreign.Remove(peer);
 
         // It may be another one by now, or have what it lacked.
         foreach ((GroupId, MemberId To) pause in _pauses.Keys.Where(p => GroupMember.NodeOf(p.To) == peer).ToArray())
@@ -149,6 +153,14 @@ internal sealed partial class SnapshotCourier(
 
     private void Receive(NodeId from, ReadOnlySpan<byte> message)
     {
+        if (SnapshotCodec.IsOfOtherFormat(message, out byte version))
+        {
+            // Entries of the log go on between the two; it is those who lag far behind that wait.
+            if (_foreign.Add(from))
+                warn($"node {from} sends snapshots of format {version}, and this node has format {SnapshotCodec.FormatVersion}: copies of shards that lag far behind, or are new, wait until both run the same version of Kvasir");
+            return;
+        }
+
         if (message[0] == Channel.SnapshotAcknowledgements)
             Acknowledged(from, message);
         else if (SnapshotCodec.TryReadChunk(message, out GroupId group, out ulong stream, out ulong number, out SnapshotChunkFlags flags, out ReadOnlySpan<byte> content))
