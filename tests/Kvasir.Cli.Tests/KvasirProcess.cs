@@ -1,13 +1,11 @@
 using System.Diagnostics;
+using Kvasir.Cli.Tests.Processes;
 
 namespace Kvasir.Cli.Tests;
 
 /// <summary>Runs the real program, as a user's shell does.</summary>
 internal static class KvasirProcess
 {
-    // Only a hang reaches it; then the process is killed and the test says so.
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(2);
-
     public static Process Start(params string[] arguments) => Start(new Dictionary<string, string>(StringComparer.Ordinal), arguments);
 
     public static Process Start(IReadOnlyDictionary<string, string> environment, params string[] arguments) =>
@@ -63,7 +61,7 @@ internal static class KvasirProcess
 
     /// <param name="process">That was started.</param>
     /// <param name="input">All of its standard input; null leaves that open.</param>
-    /// <param name="patience">More than it should ever need.</param>
+    /// <param name="patience">More than it should ever need: then it is killed, and the test says so.</param>
     public static async Task<Outcome> Finish(Process process, string? input = "", TimeSpan? patience = null)
     {
         Task<string> output = process.StandardOutput.ReadToEndAsync();
@@ -74,7 +72,7 @@ internal static class KvasirProcess
             process.StandardInput.Close();
         }
 
-        using var limit = new CancellationTokenSource(patience ?? s_patience);
+        using var limit = new CancellationTokenSource(patience ?? Tools.Patience);
         try
         {
             await process.WaitForExitAsync(limit.Token);

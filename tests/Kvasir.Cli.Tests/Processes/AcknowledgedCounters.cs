@@ -10,9 +10,6 @@ namespace Kvasir.Cli.Tests.Processes;
 /// <summary>Counters that several clients count on: how often surely, and how often perhaps.</summary>
 internal sealed class AcknowledgedCounters(string[] keys)
 {
-    // Only a hang reaches it.
-    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
-
     private readonly long[] _acknowledged = new long[keys.Length];
     private readonly long[] _inDoubt = new long[keys.Length];
 
@@ -53,7 +50,7 @@ internal sealed class AcknowledgedCounters(string[] keys)
             Stopwatch waited = Stopwatch.StartNew();
             while (counters.Acknowledged.Zip(before).Any(c => c.First < c.Second + more))
             {
-                Assert.True(waited.Elapsed < s_patience, $"in vain: {more} more than {string.Join(' ', before)}; it is {string.Join(' ', counters.Acknowledged)}");
+                Assert.True(waited.Elapsed < Tools.Patience, $"in vain: {more} more than {string.Join(' ', before)}; it is {string.Join(' ', counters.Acknowledged)}");
                 CountOn();
             }
         }
@@ -69,7 +66,7 @@ internal sealed class AcknowledgedCounters(string[] keys)
                 if (_connection is null)
                 {
                     _connection = RespConnection.Open(address);
-                    _connection.Socket.ReceiveTimeout = (int)s_patience.TotalMilliseconds;
+                    _connection.Socket.ReceiveTimeout = (int)Tools.Patience.TotalMilliseconds;
                 }
 
                 reply = _connection.Call("INCR", key);

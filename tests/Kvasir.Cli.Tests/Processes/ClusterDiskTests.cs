@@ -63,7 +63,7 @@ public sealed class ClusterDiskTests : IDisposable
 
     private static string Port(RunningServer server) => server.Address.Port.ToString(CultureInfo.InvariantCulture);
 
-    private static NodeAnswer Answer(RunningServer server) => ClusterSurvey.AskOne(server.Address, password: null, TimeSpan.FromSeconds(10));
+    private static NodeAnswer Answer(RunningServer server) => ClusterSurvey.AskOne(server.Address, password: null, Tools.Patience);
 
     private static string PeerOf(RunningServer server)
     {

@@ -12,7 +12,6 @@ public sealed class ClusterPauseTests : IDisposable
     private const int CountsMin = 50;
 
     private static readonly TimeSpan s_halfAMinute = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(5);
 
     private readonly string _folder = Directory.CreateTempSubdirectory("kvasir-pauses-").FullName;
 
@@ -62,7 +61,7 @@ public sealed class ClusterPauseTests : IDisposable
 
         using AcknowledgedCounters.Client atWoken = counters.ClientOf(cluster.Address(paused));
         atWoken.CountOn(CountsMin);
-        Tools.Until(() => IsWhole(ClusterSurvey.Ask(cluster.Address(other), password: null, s_hang)), "every shard has three copies, and none lacks anything");
+        Tools.Until(() => IsWhole(ClusterSurvey.Ask(cluster.Address(other), password: null, Tools.Patience)), "every shard has three copies, and none lacks anything");
         for (int node = 0; node < 3; node++)
         {
             for (int i = 0; i < keys.Length; i++)
@@ -118,7 +117,7 @@ public sealed class ClusterPauseTests : IDisposable
             {
                 using RespConnection connection = cluster.Connect(0);
                 int slot = int.Parse(connection.Ask("CLUSTER", "KEYSLOT", key), CultureInfo.InvariantCulture);
-                ClusterSurvey survey = ClusterSurvey.Ask(cluster.Address(0), password: null, TimeSpan.FromSeconds(5));
+                ClusterSurvey survey = ClusterSurvey.Ask(cluster.Address(0), password: null, Tools.Patience);
                 GroupEntry[] shards = [.. survey.GroupsOf("db0")];
                 string? resp = survey.LeaderOf(shards[slot % shards.Length].Id)?.Node.Resp;
                 leader = Enumerable.Range(0, 3).FirstOrDefault(n => cluster.Address(n).ToString() == resp, -1);
@@ -131,7 +130,7 @@ public sealed class ClusterPauseTests : IDisposable
     private static string[] KeysOfAllShards(RunningCluster cluster)
     {
         using RespConnection connection = cluster.Connect(0);
-        int shards = ClusterSurvey.Ask(cluster.Address(0), password: null, s_hang).GroupsOf("db0").Count();
+        int shards = ClusterSurvey.Ask(cluster.Address(0), password: null, Tools.Patience).GroupsOf("db0").Count();
         return [.. Enumerable.Range(0, 100)
             .Select(i => string.Create(CultureInfo.InvariantCulture, $"counter{i}"))
             .GroupBy(key => Number(connection.Ask("CLUSTER", "KEYSLOT", key)) % shards)

@@ -141,7 +141,7 @@ public sealed class ClusterTests : IDisposable
         SortedDictionary<string, long> shardOf = new(StringComparer.Ordinal);
         using (RunningCluster cluster = await RunningCluster.StartOf(4, _folder))
         {
-            ClusterSurvey survey = ClusterSurvey.Ask(cluster.Address(1), password: null, TimeSpan.FromSeconds(10));
+            ClusterSurvey survey = ClusterSurvey.Ask(cluster.Address(1), password: null, Tools.Patience);
             GroupEntry[] shards = [.. survey.GroupsOf("db0")];
             for (int i = 0; i < 40; i++)
             {
@@ -217,5 +217,5 @@ public sealed class ClusterTests : IDisposable
         survey.LeaderOf(group) is not null && survey.Nodes.First(n => n.Node.Id == node).Answer is { } answer
         && (answer.Replicas.FirstOrDefault(r => r.Group == group) is not { } copy || survey.LagOf(group, node, copy).Entries == 0);
 
-    private static ClusterSurvey Survey(RunningCluster cluster) => ClusterSurvey.Ask(cluster.Address(0), password: null, TimeSpan.FromSeconds(5));
+    private static ClusterSurvey Survey(RunningCluster cluster) => ClusterSurvey.Ask(cluster.Address(0), password: null, Tools.Patience);
 }

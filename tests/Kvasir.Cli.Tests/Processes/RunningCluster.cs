@@ -39,7 +39,7 @@ internal sealed partial class RunningCluster : IDisposable
     public static async Task<RunningCluster> StartOf(int nodes, string folder, IReadOnlyDictionary<string, string> environment, params string[] flags)
     {
         RunningCluster cluster = new(KvasirProcess.Start(environment, ["up", "--nodes", $"{nodes}", "--data", folder, "--resp-port", "0", .. flags]), folder);
-        using CancellationTokenSource patience = new(TimeSpan.FromMinutes(2));
+        using CancellationTokenSource patience = new(Tools.Patience);
         while (await cluster.NextLine(patience.Token) is { } line)
         {
             if (RespAddress().Match(line) is { Success: true } match)
@@ -133,7 +133,7 @@ internal sealed partial class RunningCluster : IDisposable
     public async Task Terminate()
     {
         Tools.Run("kill", "-TERM", _process.Id.ToString(CultureInfo.InvariantCulture));
-        using CancellationTokenSource patience = new(TimeSpan.FromMinutes(1));
+        using CancellationTokenSource patience = new(Tools.Patience);
         await _process.WaitForExitAsync(patience.Token);
         Assert.Equal(0, _process.ExitCode);
     }
@@ -142,11 +142,34 @@ internal sealed partial class RunningCluster : IDisposable
     {
         if (!_process.HasExited)
         {
+            string[] before = Nodes();
             _process.Kill(entireProcessTree: true);
             _process.WaitForExit();
+
+            // Nobody waits for the nodes: one that is dying may still be making a file in the folder that is about to be deleted.
+            string[] dying = [.. before.Union(Nodes())];
+            foreach (string node in Nodes())
+                Tools.Run("kill", "-KILL", Path.GetFileName(node));
+            Tools.Until(() => !Array.Exists(dying, Directory.Exists), "the nodes are gone");
         }
 
         _process.Dispose();
+    }
+
+    /// <summary>As proc(5) has them: every process that was told of something in the cluster's folder.</summary>
+    private string[] Nodes() => [.. Directory.EnumerateDirectories("/proc").Where(p => char.IsAsciiDigit(Path.GetFileName(p)[0]) && IsTold(p))];
+
+    private bool IsTold(string process)
+    {
+        try
+        {
+            return File.ReadAllText(process + "/cmdline").Contains(_folder, StringComparison.Ordinal);
+        }
+        catch (IOException)
+        {
+            // It ended between the listing and the look at it.
+            return false;
+        }
     }
 
     [GeneratedRegex(@"RESP 127\.0\.0\.1:(\d+)")]
