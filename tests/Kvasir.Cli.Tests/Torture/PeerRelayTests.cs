@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Kvasir.Cli.Tests.Processes;
 using Kvasir.Cli.Torture.Clusters;
 
 namespace Kvasir.Cli.Tests.Torture;
@@ -72,6 +73,7 @@ public sealed class PeerRelayTests : IDisposable
             await here.SendAsync(new byte[] { 1 });
             await there.SendAsync(new byte[] { 2 });
             Assert.Equal([2], await Read(here, 1));
+            Tools.Until(() => _relay.Lost == 1, "it is swallowed");
             Assert.Equal(0, there.Available);
             _relay.HealAll();
             Assert.Equal(0, await ReadEnd(there));
@@ -120,7 +122,7 @@ public sealed class PeerRelayTests : IDisposable
         Task<Socket> accepting = _other.AcceptSocketAsync();
         Assert.False(accepting.IsCompleted);
         _relay.HealAll();
-        using Socket there = await accepting.WaitAsync(TimeSpan.FromMinutes(1));
+        using Socket there = await accepting.WaitAsync(Tools.Patience);
         Assert.Equal([7], await Read(there, 1));
     }
 
@@ -141,7 +143,7 @@ public sealed class PeerRelayTests : IDisposable
         Socket here = new(SocketType.Stream, ProtocolType.Tcp);
         Task<Socket> accepting = _other.AcceptSocketAsync();
         await here.ConnectAsync(IPAddress.Loopback, _relay.Ports[Other]);
-        return (here, await accepting.WaitAsync(TimeSpan.FromMinutes(1)));
+        return (here, await accepting.WaitAsync(Tools.Patience));
     }
 
     /// <summary>0 when the other end has gone, in whatever way.</summary>
@@ -149,7 +151,7 @@ public sealed class PeerRelayTests : IDisposable
     {
         try
         {
-            return await socket.ReceiveAsync(new byte[1]).WaitAsync(TimeSpan.FromMinutes(1));
+            return await socket.ReceiveAsync(new byte[1]).WaitAsync(Tools.Patience);
         }
         catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
         {
@@ -159,7 +161,7 @@ public sealed class PeerRelayTests : IDisposable
 
     private static async Task<byte[]> Read(Socket socket, int count)
     {
-        using CancellationTokenSource patience = new(TimeSpan.FromMinutes(1));
+        using CancellationTokenSource patience = new(Tools.Patience);
         byte[] bytes = new byte[count];
         for (int at = 0; at < count;)
         {

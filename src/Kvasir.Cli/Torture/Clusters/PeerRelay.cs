@@ -28,6 +28,7 @@ internal sealed class PeerRelay : IDisposable
     private readonly CutLink?[,] _cut;
     private readonly List<(int From, int To, Socket Incoming, Socket Outgoing)> _connections = [];
     private long _relayed;
+    private long _lost;
     private bool _isDisposed;
 
     /// <param name="nodes">How many.</param>
@@ -48,6 +49,9 @@ internal sealed class PeerRelay : IDisposable
 
     /// <summary>Bytes passed on so far.</summary>
     public long Relayed => Interlocked.Read(ref _relayed);
+
+    /// <summary>Bytes that a lossy link has swallowed so far.</summary>
+    public long Lost => Interlocked.Read(ref _lost);
 
     /// <param name="ports">Where the nodes really listen.</param>
     public void Start(IReadOnlyList<int> ports)
@@ -176,6 +180,7 @@ internal sealed class PeerRelay : IDisposable
                     if (link.How == LinkCut.Lossy)
                     {
                         // What is lost of a stream is lost with all of it.
+                        Interlocked.Add(ref _lost, read);
                         await Swallow(source, buffer, link);
                         return;
                     }
@@ -195,14 +200,15 @@ internal sealed class PeerRelay : IDisposable
     }
 
     /// <summary>Takes what is sent, as a network does that loses it, until the link is healed.</summary>
-    private static async Task Swallow(Socket source, byte[] buffer, CutLink link)
+    private async Task Swallow(Socket source, byte[] buffer, CutLink link)
     {
         while (!link.Healed.Task.IsCompleted)
         {
             Task<int> reading = source.ReceiveAsync(buffer.AsMemory()).AsTask();
             await Task.WhenAny(reading, link.Healed.Task);
-            if (!reading.IsCompleted || await reading == 0)
+            if (!reading.IsCompleted || await reading is not (> 0 and int read))
                 return;
+            Interlocked.Add(ref _lost, read);
         }
     }
 
