@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
+using Kvasir.Cli.LocalClusters;
 using Kvasir.Cli.Tests.Processes;
 using Kvasir.Storage.Machine;
 
@@ -265,7 +265,8 @@ public sealed class ServerCommandTests : IDisposable
     [Fact]
     public async Task UpSaysThreeThingsToTry()
     {
-        using Process process = KvasirProcess.Start("up", "--data", Data, "--resp-port", FreePort(), "--http-port", FreePort());
+        int[] ports = FreePorts.Take(2);
+        using Process process = KvasirProcess.Start("up", "--data", Data, "--resp-port", ports[0].ToString(), "--http-port", ports[1].ToString());
         var lines = new List<string>();
         while (await process.StandardOutput.ReadLineAsync() is { } line && !line.StartsWith("Ctrl-C", StringComparison.Ordinal))
             lines.Add(line);
@@ -281,7 +282,7 @@ public sealed class ServerCommandTests : IDisposable
     public async Task MetricsReachACollector()
     {
         using var collector = new HttpListener();
-        string port = FreePort();
+        string port = FreePorts.Take(1)[0].ToString();
         collector.Prefixes.Add($"http://127.0.0.1:{port}/");
         collector.Start();
         Task<string> received = Receive(collector);
@@ -290,7 +291,7 @@ public sealed class ServerCommandTests : IDisposable
 
         // What was counted since the last export is sent when the server stops.
         await Terminate(server);
-        string request = await received.WaitAsync(TimeSpan.FromMinutes(1));
+        string request = await received.WaitAsync(Tools.Patience);
         Assert.StartsWith("POST /v1/metrics application/x-protobuf", request, StringComparison.Ordinal);
         Assert.Contains("kvasir.commands", request, StringComparison.Ordinal);
         Assert.Contains("kvasir.journal.durable.position", request, StringComparison.Ordinal);
@@ -364,12 +365,5 @@ public sealed class ServerCommandTests : IDisposable
         using (Process kill = Process.Start("kill", ["-TERM", process.Id.ToString()]))
             await kill.WaitForExitAsync();
         return (await KvasirProcess.Finish(process)).AssertSuccess();
-    }
-
-    private static string FreePort()
-    {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port.ToString();
     }
 }

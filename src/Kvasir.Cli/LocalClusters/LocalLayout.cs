@@ -46,7 +46,7 @@ internal sealed class LocalLayout
         if (present > count)
             throw new UsageException($"{folder} has a cluster of {present} nodes, start all of them: --nodes {present}");
         DataFolder.Make(folder);
-        int[] free = ThisProgram.FreePorts(3 * count);
+        int[] free = FreePorts.Take(3 * count);
         NodePlace[] nodes = new NodePlace[count];
         for (int i = 0; i < count; i++)
         {

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Kvasir.Cli.CommandLine;
 
@@ -41,23 +39,6 @@ internal static partial class ThisProgram
         word.Length > 0 && word.All(static c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '-' or '_' or '=' or ':' or '+' or ',' or '@')
             ? word
             : $"'{word.Replace("'", "'\\''", StringComparison.Ordinal)}'";
-
-    /// <summary>Ports of the loopback that nobody has at this moment, all different.</summary>
-    public static int[] FreePorts(int count)
-    {
-        Socket[] probes = [.. Enumerable.Range(0, count).Select(_ => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))];
-        try
-        {
-            foreach (Socket probe in probes)
-                probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            return [.. probes.Select(p => ((IPEndPoint)p.LocalEndPoint!).Port)];
-        }
-        finally
-        {
-            foreach (Socket probe in probes)
-                probe.Dispose();
-        }
-    }
 
     /// <summary>False when there is no such process, or it is not ours.</summary>
     public static bool Signal(int processId, ProcessSignal signal)

@@ -23,7 +23,7 @@ internal sealed class ServerProcess : IDisposable
     /// <summary>Starts a server and waits until it answers; <paramref name="patience"/> bounds the wait.</summary>
     public static ServerProcess Start(string data, string durability, TimeSpan patience)
     {
-        HostPort address = new("127.0.0.1", ThisProgram.FreePorts(1)[0]);
+        HostPort address = new("127.0.0.1", FreePorts.Take(1)[0]);
         Process process = ThisProgram.Start("server", "--data", data, "--resp", address.ToString(), "--durability", durability);
         List<string> said = [];
         DataReceivedEventHandler note = (_, e) =>

@@ -1,4 +1,5 @@
 using Kvasir.Cli.Administration;
+using Kvasir.Cli.LocalClusters;
 using Kvasir.Cli.Shell;
 
 namespace Kvasir.Cli.Tests.Processes;
@@ -35,8 +36,8 @@ public sealed class JoiningTests : IDisposable
         using RunningServer plain = await Start("plain", []);
         using RunningServer careful = await Start("careful", [.. ours.FlagsFor("careful"), "--join", PeerOf(plain)]);
         Tools.Until(() => careful.Errors.Contains("not in the cluster yet", StringComparison.Ordinal), "it says what it waits for");
-        Assert.Equal(3, ClusterSurvey.AskOne(first.Address, password: null, TimeSpan.FromSeconds(10)).Nodes.Count);
-        Assert.Single(ClusterSurvey.AskOne(plain.Address, password: null, TimeSpan.FromSeconds(10)).Nodes);
+        Assert.Equal(3, ClusterSurvey.AskOne(first.Address, password: null, Tools.Patience).Nodes.Count);
+        Assert.Single(ClusterSurvey.AskOne(plain.Address, password: null, Tools.Patience).Nodes);
         Assert.Equal(0, await careful.Terminate());
         Assert.Equal(0, await third.Terminate());
     }
@@ -74,12 +75,15 @@ public sealed class JoiningTests : IDisposable
     public async Task NodesComeBackWithEachOthersAddresses()
     {
         string[] names = ["first", "second", "third"], peers = new string[3];
+
+        // Free also while they are away.
+        int[] ports = FreePorts.Take(3);
         RunningServer[] servers = new RunningServer[3];
         try
         {
             for (int i = 0; i < 3; i++)
             {
-                servers[i] = await Start(names[i], i == 0 ? [] : ["--join", peers[0]]);
+                servers[i] = await Start(names[i], ["--peer", $"127.0.0.1:{ports[i]}", .. i == 0 ? Array.Empty<string>() : ["--join", peers[0]]]);
                 peers[i] = PeerOf(servers[i], i + 1);
             }
 
@@ -115,18 +119,18 @@ public sealed class JoiningTests : IDisposable
     [Fact]
     public async Task AnOlderCopyOfAFolderEndsAndSaysSo()
     {
-        string seed = "";
+        string seed = "", peer = $"127.0.0.1:{FreePorts.Take(1)[0]}";
         RunningServer[] servers = new RunningServer[3];
         try
         {
             for (int i = 0; i < 3; i++)
             {
-                servers[i] = await Start($"node-{i}", i == 0 ? [] : ["--join", seed]);
+                servers[i] = await Start($"node-{i}", i == 0 ? [] : i == 1 ? ["--join", seed] : ["--peer", peer, "--join", seed]);
                 seed = PeerOf(servers[0]);
             }
 
             AwaitHealth(servers[0]);
-            string peer = PeerOf(servers[2], 3);
+            Assert.Equal(peer, PeerOf(servers[2], 3));
             Assert.Equal(0, await servers[2].Terminate());
             Assert.Equal(0, Tools.Run("cp", "-a", _folder + "/node-2", _folder + "/copy"));
             servers[2].Dispose();
@@ -158,7 +162,7 @@ public sealed class JoiningTests : IDisposable
     {
         string? peer = null;
         Tools.Until(
-            () => (peer = ClusterSurvey.AskOne(server.Address, password: null, TimeSpan.FromSeconds(10)).Nodes.FirstOrDefault(n => n.Id == node)?.Peer) is not null,
+            () => (peer = ClusterSurvey.AskOne(server.Address, password: null, Tools.Patience).Nodes.FirstOrDefault(n => n.Id == node)?.Peer) is not null,
             "it is known where the node is");
         return peer!;
     }
@@ -166,7 +170,7 @@ public sealed class JoiningTests : IDisposable
     private static void AwaitHealth(RunningServer server) => Tools.Until(
         () =>
         {
-            NodeAnswer answer = ClusterSurvey.AskOne(server.Address, password: null, TimeSpan.FromSeconds(10));
+            NodeAnswer answer = ClusterSurvey.AskOne(server.Address, password: null, Tools.Patience);
             return answer.Nodes.Count == 3 && answer.Problems.Count == 0;
         },
         "the cluster has three copies of everything");

@@ -1,0 +1,22 @@
+using System.Globalization;
+using Kvasir.Cli.LocalClusters;
+
+namespace Kvasir.Cli.Tests.LocalClusters;
+
+public sealed class FreePortsTests
+{
+    /// <summary>Those may be somebody's before the node listens there, or while it is away.</summary>
+    [Fact]
+    public void AllAreDifferentAndNoneIsOfThoseThatTheSystemGivesToOthers()
+    {
+        int[] ports = FreePorts.Take(50);
+        Assert.Equal(50, ports.Distinct().Count());
+        if (!File.Exists(FreePorts.SystemsRange))
+            return;
+        int[] range = [.. File.ReadAllText(FreePorts.SystemsRange).Split('\t').Select(static t => int.Parse(t, CultureInfo.InvariantCulture))];
+
+        // A machine may be set to give them all away.
+        if (range[0] > 20_000)
+            Assert.DoesNotContain(ports, p => p >= range[0] && p <= range[1]);
+    }
+}
