@@ -36,7 +36,12 @@ public sealed class BadDiskTests : IDisposable
             File.Delete(ballast);
             Tools.Until(() => client.Ask("SET", "again", "1") == "OK", "writes go on once there is room");
             for (int i = 0; i < 20; i++)
-                Assert.Equal("OK", client.Ask("SET", Key(written++), value));
+            {
+                // A flush that met the end of the disk before may say so only now.
+                Tools.Until(() => client.Ask("SET", Key(written), value) == "OK", "writes go on");
+                written++;
+            }
+
             AssertAllThere(client, written, value);
 
             // Full once more, and then the end comes without notice.

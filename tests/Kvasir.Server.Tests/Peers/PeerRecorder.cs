@@ -67,6 +67,9 @@ internal sealed class PeerRecorder : ITransportListener
 
     public void WaitToldLast(string told) => Wait(() => _told.Count > 0 && _told[^1] == told, () => $"waited for '{told}', was told '{string.Join(' ', _told)}'");
 
+    public void WaitToldTimes(string told, int times) =>
+        Wait(() => _told.Count(t => t == told) >= times, () => $"waited for {times} times '{told}', was told '{string.Join(' ', _told)}'");
+
     public void WaitToldAmongOthers(string told) => Wait(() => _told.Contains(told), () => $"waited for '{told}', was told '{string.Join(' ', _told)}'");
 
     public void WaitMessages(int count) => Wait(() => _messages.Count >= count, () => $"waited for {count} messages, {_messages.Count} came; told '{string.Join(' ', _told)}'");
