@@ -208,5 +208,5 @@ public sealed class StatusTests : IDisposable
         Assert.Empty(_cluster.Asked);
     }
 
-    private Task<Outcome> Run(params string[] words) => KvasirProcess.Run([.. words, "-p", _cluster.Port]);
+    private Task<Outcome> Run(params string[] words) => KvasirProcess.Run([.. words, "-p", _cluster.Port, "--patience", "300"]);
 }
