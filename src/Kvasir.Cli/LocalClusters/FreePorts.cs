@@ -5,7 +5,7 @@ using System.Security.Cryptography;
 
 namespace Kvasir.Cli.LocalClusters;
 
-/// <summary>Ports of the loopback that nobody has at this moment.</summary>
+/// <summary>Ports of the loopback that nobody has at this moment, and that nobody who chooses in the same way gets while this process lives.</summary>
 internal static class FreePorts
 {
     public const string SystemsRange = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -13,6 +13,9 @@ internal static class FreePorts
     private const int First = 10_000;
     private const int UsualEnd = 32_768;
     private const int TriesMax = 100;
+
+    // Names that are nobody's files: they go with their process, as its ports do.
+    private static readonly List<Socket> s_reserved = [];
 
     /// <summary>
     /// All different, and none that the system gives to whoever asks for any port, for a listener or a connection: a node begins to listen
@@ -47,6 +50,8 @@ internal static class FreePorts
             {
                 probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
                 probe.Listen();
+                if (port != 0)
+                    Reserve(port);
                 return probe;
             }
             catch (SocketException) when (tries <= TriesMax)
@@ -59,6 +64,27 @@ internal static class FreePorts
                 throw;
             }
         }
+    }
+
+    /// <summary>Two clusters that are started at once must not choose the same before either has come to use it.</summary>
+    /// <exception cref="SocketException">Somebody else has chosen it.</exception>
+    private static void Reserve(int port)
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        Socket name = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            name.Bind(new UnixDomainSocketEndPoint(string.Create(CultureInfo.InvariantCulture, $"\0kvasir-port-{port}")));
+        }
+        catch
+        {
+            name.Dispose();
+            throw;
+        }
+
+        lock (s_reserved)
+            s_reserved.Add(name);
     }
 
     /// <summary>The first port of the system's own range.</summary>

@@ -19,4 +19,14 @@ public sealed class FreePortsTests
         if (range[0] > 20_000)
             Assert.DoesNotContain(ports, p => p >= range[0] && p <= range[1]);
     }
+
+    /// <summary>So many of one range would meet by chance if it were left to that.</summary>
+    [Fact]
+    public void WhatWasChosenAndIsNotYetUsedIsNotChosenAgain()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        int[] first = FreePorts.Take(300), second = FreePorts.Take(300);
+        Assert.Empty(first.Intersect(second));
+    }
 }
