@@ -15,11 +15,12 @@ public sealed class PackageTests : IDisposable
     [Fact]
     public async Task APackageHasAllThatAProgramNeeds()
     {
+        // What analyzers say of the same sources stopped the build of the solution, which all tests come after.
         foreach (string project in (string[])["Kvasir.Storage", "Kvasir.Caching"])
         {
             string log = await DotNet(
                 "pack", Path.Combine(Path.GetDirectoryName(SourcePath())!, "../../src", project), "-c", "Release", "-o", _folder,
-                "-p:ArtifactsPath=" + Path.Combine(_folder, "artifacts"), "--disable-build-servers", "-v", "minimal");
+                "-p:ArtifactsPath=" + Path.Combine(_folder, "artifacts"), "-p:RunAnalyzers=false", "--disable-build-servers", "-v", "minimal");
             Assert.DoesNotContain("warning", log, StringComparison.OrdinalIgnoreCase);
         }
 

@@ -44,7 +44,11 @@ public sealed class ConvertTests
             lock (asked)
                 return asked.Contains("KEYSPACE CONVERT sessions ABORT") ? "aborted" : "copying";
         }));
-        using Process process = KvasirProcess.Start("keyspace", "convert", "sessions", "--engine", "log", "--json", "--port", server.Port);
+
+        // Whoever runs the tests in the background of a script ignores the signal, and so would the command.
+        using Process process = KvasirProcess.StartUnder(
+            ["env", "--default-signal=INT"], new Dictionary<string, string>(StringComparer.Ordinal),
+            "keyspace", "convert", "sessions", "--engine", "log", "--json", "--port", server.Port);
         Tools.Until(() =>
         {
             lock (asked)

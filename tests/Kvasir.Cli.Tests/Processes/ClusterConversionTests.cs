@@ -45,7 +45,7 @@ public sealed class ClusterConversionTests : IDisposable
                     return Status(cluster, 0) is { IsDone: true };
                 },
                 "all copies have moved");
-            Tools.Until(() => KvasirProcess.Run("keyspace", "list", "--json", "-p", cluster.Port(2)).GetAwaiter().GetResult() is { ExitCode: 0 } list
+            Tools.UntilTold(() => KvasirProcess.Run("keyspace", "list", "--json", "-p", cluster.Port(2)).GetAwaiter().GetResult() is { ExitCode: 0 } list
                 && JsonDocument.Parse(list.Output).RootElement.EnumerateArray().First().GetProperty("engine").GetString() == "btree", "every node knows");
             AssertAllThere(cluster, meanwhile);
             Outcome back = (await KvasirProcess.Run("keyspace", "convert", "db1", "--engine", "log", "--port", cluster.Port(1))).AssertSuccess();

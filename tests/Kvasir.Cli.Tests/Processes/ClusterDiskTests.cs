@@ -28,7 +28,7 @@ public sealed class ClusterDiskTests : IDisposable
         AcknowledgedKeys keys = new();
         using (RunningServer third = await RunningServer.StartUnder(under, data, Flags("--join", seed)))
         {
-            Tools.Until(() => Answer(first).Problems.Count == 0 && Answer(first).Nodes.Count == 3, "all copies are there");
+            Tools.UntilTold(() => Answer(first).Problems.Count == 0 && Answer(first).Nodes.Count == 3, "all copies are there");
             while (!third.Errors.Contains("the disk failed", StringComparison.Ordinal))
             {
                 Assert.True(keys.Count < 20_000, "the disk did not fail: " + third.Errors);
@@ -40,7 +40,7 @@ public sealed class ClusterDiskTests : IDisposable
             // Whoever asks it is served by the others, and it leads nothing.
             for (int i = 0; i < 50; i++)
                 keys.Write(Port(i % 2 == 0 ? second : third));
-            Tools.Until(() => !Answer(third).Replicas.Any(r => r.Leads), "it leads nothing");
+            Tools.UntilTold(() => !Answer(third).Replicas.Any(r => r.Leads), "it leads nothing");
             Assert.Contains(Answer(third).Replicas, r => r.Disk?.Contains("the disk failed", StringComparison.Ordinal) == true);
             third.Kill();
             await third.End();
@@ -50,7 +50,7 @@ public sealed class ClusterDiskTests : IDisposable
         for (int i = 0; i < 50; i++)
             keys.Write(Port(first));
         using RunningServer again = await RunningServer.Start(data, Flags("--join", seed));
-        Tools.Until(() => Answer(first).Problems.Count == 0, "it has caught up");
+        Tools.UntilTold(() => Answer(first).Problems.Count == 0, "it has caught up");
 
         // Also when it is one of the two that are left.
         second.Kill();
@@ -68,7 +68,7 @@ public sealed class ClusterDiskTests : IDisposable
     private static string PeerOf(RunningServer server)
     {
         string? peer = null;
-        Tools.Until(() => (peer = Answer(server).Nodes.FirstOrDefault(n => n.Id == 1)?.Peer) is not null, "the first node knows where it is");
+        Tools.UntilTold(() => (peer = Answer(server).Nodes.FirstOrDefault(n => n.Id == 1)?.Peer) is not null, "the first node knows where it is");
         return peer!;
     }
 }

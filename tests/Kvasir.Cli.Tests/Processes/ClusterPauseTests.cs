@@ -61,7 +61,7 @@ public sealed class ClusterPauseTests : IDisposable
 
         using AcknowledgedCounters.Client atWoken = counters.ClientOf(cluster.Address(paused));
         atWoken.CountOn(CountsMin);
-        Tools.Until(() => IsWhole(ClusterSurvey.Ask(cluster.Address(other), password: null, Tools.Patience)), "every shard has three copies, and none lacks anything");
+        Tools.UntilTold(() => IsWhole(ClusterSurvey.Ask(cluster.Address(other), password: null, Tools.Patience)), "every shard has three copies, and none lacks anything");
         for (int node = 0; node < 3; node++)
         {
             for (int i = 0; i < keys.Length; i++)
@@ -115,7 +115,7 @@ public sealed class ClusterPauseTests : IDisposable
     private static int LeaderOf(RunningCluster cluster, string key)
     {
         int leader = -1;
-        Tools.Until(
+        Tools.UntilTold(
             () =>
             {
                 using RespConnection connection = cluster.Connect(0);

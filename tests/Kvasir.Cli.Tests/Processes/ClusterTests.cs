@@ -23,7 +23,7 @@ public sealed class ClusterTests : IDisposable
             Assert.Equal($"value{i}", cluster.Insist((i + 1) % 3, "GET", $"key{i}"));
 
         // On a busy machine a shard may be between two leaders at the moment that it is asked.
-        Tools.Until(() => KvasirProcess.Run("status", "-p", cluster.Port(1)).GetAwaiter().GetResult() is { ExitCode: 0 } status
+        Tools.UntilTold(() => KvasirProcess.Run("status", "-p", cluster.Port(1)).GetAwaiter().GetResult() is { ExitCode: 0 } status
             && status.Output.Contains("3 nodes", StringComparison.Ordinal), "all is well");
         for (int victim = 0; victim < 3; victim++)
         {
@@ -48,7 +48,7 @@ public sealed class ClusterTests : IDisposable
                 await cluster.Error(l => l.Contains("is back", StringComparison.Ordinal));
             }
 
-            Tools.Until(() => KvasirProcess.Run("status", "-p", cluster.Port(other)).GetAwaiter().GetResult().ExitCode == 0, "all copies are back");
+            Tools.UntilTold(() => KvasirProcess.Run("status", "-p", cluster.Port(other)).GetAwaiter().GetResult().ExitCode == 0, "all copies are back");
         }
 
         // Those that were started by hand stop with the rest.
@@ -62,7 +62,7 @@ public sealed class ClusterTests : IDisposable
     public async Task ANodeThatWasTakenOutIsNotToBeStartedAgain(string flag)
     {
         using RunningCluster cluster = await RunningCluster.StartOf(4, _folder, flag.Split(' ', StringSplitOptions.RemoveEmptyEntries));
-        Tools.Until(() => KvasirProcess.Run("node", "decommission", "4", "-p", cluster.Port(0)).GetAwaiter().GetResult().ExitCode == 0, "it is on its way out");
+        Tools.UntilTold(() => KvasirProcess.Run("node", "decommission", "4", "-p", cluster.Port(0)).GetAwaiter().GetResult().ExitCode == 0, "it is on its way out");
         string ended = await cluster.Error(l => l.Contains("node-4 (process ", StringComparison.Ordinal));
         Assert.EndsWith("ended with exit code 2: node 4 was decommissioned, and nothing of it is needed any more", ended, StringComparison.Ordinal);
 
@@ -81,9 +81,9 @@ public sealed class ClusterTests : IDisposable
             Assert.Equal("OK", cluster.Insist(i % 3, "SET", $"key{i}", $"value{i}"));
 
         // Until then it may have had no copies.
-        Tools.Until(() => Survey(cluster).GroupsOf("db0").Any(static g => g.Replicas.Contains(4)), "node 4 has copies");
+        Tools.UntilTold(() => Survey(cluster).GroupsOf("db0").Any(static g => g.Replicas.Contains(4)), "node 4 has copies");
         Tools.Run("kill", "-KILL", cluster.ProcessId(3));
-        Tools.Until(
+        Tools.UntilTold(
             () => Survey(cluster) is var survey && survey.GroupsOf("db0").All(g => !g.Replicas.Contains(4)) && survey.Lacking("db0", 3) is null,
             "the copies of node 4 are made anew on the others");
         for (int i = 0; i < 30; i++)
@@ -152,7 +152,7 @@ public sealed class ClusterTests : IDisposable
             }
 
             // Two of three have acknowledged it: the third need not be node 2.
-            Tools.Until(() => Survey(cluster) is var now && now.GroupsOf("db0").All(g => HasAll(now, g.Id, node: 2)), "node 2 has all of what it has copies of");
+            Tools.UntilTold(() => Survey(cluster) is var now && now.GroupsOf("db0").All(g => HasAll(now, g.Id, node: 2)), "node 2 has all of what it has copies of");
             port = cluster.Port(1);
             await cluster.Terminate();
         }
@@ -205,7 +205,7 @@ public sealed class ClusterTests : IDisposable
         string before = cluster.ProcessId(1);
         Tools.Run("kill", "-KILL", before);
         await cluster.Error(l => l.Contains("node-2 is started again", StringComparison.Ordinal));
-        Tools.Until(() => KvasirProcess.Run("status", "-p", cluster.Port(0)).GetAwaiter().GetResult().ExitCode == 0, "all copies are back");
+        Tools.UntilTold(() => KvasirProcess.Run("status", "-p", cluster.Port(0)).GetAwaiter().GetResult().ExitCode == 0, "all copies are back");
         Assert.NotEqual(before, cluster.ProcessId(1));
         await cluster.Terminate();
     }

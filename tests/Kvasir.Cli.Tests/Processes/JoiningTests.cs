@@ -161,13 +161,13 @@ public sealed class JoiningTests : IDisposable
     private static string PeerOf(RunningServer server, int node = 1)
     {
         string? peer = null;
-        Tools.Until(
+        Tools.UntilTold(
             () => (peer = ClusterSurvey.AskOne(server.Address, password: null, Tools.Patience).Nodes.FirstOrDefault(n => n.Id == node)?.Peer) is not null,
             "it is known where the node is");
         return peer!;
     }
 
-    private static void AwaitHealth(RunningServer server) => Tools.Until(
+    private static void AwaitHealth(RunningServer server) => Tools.UntilTold(
         () =>
         {
             NodeAnswer answer = ClusterSurvey.AskOne(server.Address, password: null, Tools.Patience);

@@ -130,6 +130,8 @@ internal static class Tools
     /// <summary>Only a hang reaches it: how long something takes on a busy machine is no test's business.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
+    private static readonly TimeSpan s_restMax = TimeSpan.FromMilliseconds(100);
+
     public static bool Has(string name) =>
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists($"{folder}/{name}"));
 
@@ -164,15 +166,26 @@ internal static class Tools
     }
 
     /// <summary>Asks until the answer is yes. Only a hang reaches the time limit.</summary>
-    public static void Until(Func<bool> holds, string what)
+    public static void Until(Func<bool> holds, string what) => Until(holds, what, restsPerQuestion: 0);
+
+    /// <summary>
+    /// As the other, where a question is dear: a survey of a cluster, a program that is started. Asked without a pause such questions take
+    /// the core from what they wait for; the next one comes when several times as long has passed as the last one took.
+    /// </summary>
+    public static void UntilTold(Func<bool> holds, string what) => Until(holds, what, restsPerQuestion: 3);
+
+    private static void Until(Func<bool> holds, string what, int restsPerQuestion)
     {
         // Whoever is waited for needs the core more than whoever waits.
         SpinWait wait = default;
         Stopwatch waited = Stopwatch.StartNew();
-        while (!holds())
+        for (TimeSpan asked = TimeSpan.Zero; !holds(); asked = waited.Elapsed)
         {
             Assert.True(waited.Elapsed < Patience, $"in vain: {what}");
-            wait.SpinOnce();
+            TimeSpan answered = waited.Elapsed, rest = restsPerQuestion * (answered - asked);
+            do
+                wait.SpinOnce();
+            while (waited.Elapsed - answered < (rest < s_restMax ? rest : s_restMax));
         }
     }
 }
