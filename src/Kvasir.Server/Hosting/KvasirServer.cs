@@ -24,6 +24,9 @@ public static class KvasirServer
     // An election takes less than this: whoever cannot hand over by then lets the others elect.
     private static readonly TimeSpan s_handOverPatience = TimeSpan.FromSeconds(1);
 
+    // Replies that take longer wait for more than a stop should.
+    private static readonly TimeSpan s_finishPatience = TimeSpan.FromSeconds(1);
+
     /// <summary>
     /// Runs until cancelled, signalled or told to stop; everything is on disk when it returns 0, unless the log says that the
     /// disk had failed. 1: the data folder is not where it was, so nothing could be said of what is there. What stands in the way of
@@ -83,6 +86,9 @@ public static class KvasirServer
         // Before the server goes, and its instruments with it, what was counted last is sent.
         exporter?.Shutdown(ExportPatienceMs);
         await opened.HandOver(s_handOverPatience);
+
+        // Whoever leads now answers what this node's clients had sent; only then do they hear that it goes.
+        await server.Finish(s_finishPatience);
         await server.DisposeAsync();
         bool failed = server.State.LogFailures.Current;
         opened.Dispose();

@@ -159,6 +159,17 @@ internal sealed class RespServer : IAsyncDisposable, IShutdownRequest, IEndpoint
         return true;
     }
 
+    /// <summary>
+    /// Takes nothing more from clients, and waits until each has the replies to all that had come from it, while there is patience. What
+    /// answers them must still be there.
+    /// </summary>
+    public async Task Finish(TimeSpan patience)
+    {
+        Task loops = _epoll?.Finish() ?? Task.CompletedTask;
+        Task others = _kestrel?.Handler.Finish() ?? Task.CompletedTask;
+        await Task.WhenAny(Task.WhenAll(loops, others), Task.Delay(patience));
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_disposed)

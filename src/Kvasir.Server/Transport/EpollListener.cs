@@ -113,6 +113,19 @@ internal sealed class EpollListener : IDisposable
             loop.WakeNow();
     }
 
+    /// <summary>
+    /// Takes nothing more in, and completes when each client has the replies to all that had come from it. Any thread, once, after
+    /// <see cref="Start"/>.
+    /// </summary>
+    public Task Finish()
+    {
+        foreach (Socket socket in _sockets)
+            _loops[0].Ignore((int)socket.Handle);
+        if (_unix is not null)
+            _loops[0].Ignore(_unix.FileDescriptor);
+        return Task.WhenAll(_loops.Select(static l => l.Finish()));
+    }
+
     public void Dispose()
     {
         foreach (EpollLoop loop in _loops)

@@ -86,10 +86,7 @@ internal sealed unsafe partial class EpollLoop
             connection.HeldSince = 0;
         if (session.ClosesAfterReplies && session.Output.Length == 0 && !session.Output.HasGates)
         {
-            if (session.Parser.Error is null)
-                Close(connection);
-            else
-                Linger(connection);
+            End(connection);
             return;
         }
 

@@ -198,6 +198,8 @@ internal sealed unsafe partial class EpollLoop : ISessionOwner, IDisposable
             SendHeld();
         if (_nowMs >= _nextCronMs)
             Cron();
+        if (_finishing)
+            FinishAll();
     }
 
     /// <summary>Microseconds until something is due by the clock.</summary>

@@ -26,6 +26,7 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
     private long _lastActiveMs = Environment.TickCount64;
     private long _unsentBytes;
     private bool _closeSeen;
+    private volatile bool _finishing;
     private volatile bool _tendDue;
     private int _woken;
 
@@ -39,6 +40,8 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
 
     public RespSession Session { get; }
 
+    public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>Replies wait for the log.</summary>
     public volatile bool AwaitsLog;
 
@@ -50,6 +53,14 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
     {
         if (Interlocked.Exchange(ref _woken, 1) == 0)
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>Nothing more is read; completes when the replies to what had come have left. Any thread.</summary>
+    public Task Finish()
+    {
+        _finishing = true;
+        Wake(Session);
+        return Ended.Task;
     }
 
     void IThreadPoolWorkItem.Execute() => _pipe.Input.CancelPendingRead();
@@ -103,6 +114,10 @@ internal sealed class KestrelConnection : ISessionOwner, IThreadPoolWorkItem
             else if (Session.HasMore)
             {
                 await Run();
+            }
+            else if (_finishing)
+            {
+                Session.ClosesAfterReplies = true;
             }
             else
             {

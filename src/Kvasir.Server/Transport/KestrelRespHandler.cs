@@ -59,6 +59,7 @@ internal sealed class KestrelRespHandler : ConnectionHandler, IDisposable
         finally
         {
             _connections.TryRemove(id, out _);
+            served.Ended.TrySetResult();
             _server.Node.Mailbox.Post(new SessionClosing(served.Session));
         }
     }
@@ -72,6 +73,9 @@ internal sealed class KestrelRespHandler : ConnectionHandler, IDisposable
                 connection.Wake(connection.Session);
         }
     }
+
+    /// <summary>Takes nothing more from clients, and completes when each has the replies to all that had come from it. Any thread.</summary>
+    public Task Finish() => Task.WhenAll(_connections.Values.Select(static c => c.Finish()));
 
     public void Dispose() => _timer.Dispose();
 

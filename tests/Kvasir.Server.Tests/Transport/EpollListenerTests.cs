@@ -53,6 +53,39 @@ public sealed class EpollListenerTests
         Assert.Equal("+OK\r\n+PONG\r\n", Read(stream, 12));
     }
 
+    [Fact]
+    public async Task WhoStopsAnswersWhatHadComeBeforeItCloses()
+    {
+        if (!OperatingSystem.IsLinux())
+            return;
+        ClusterInMemory cluster = new(nodes: 1);
+        GroupInMemory slow = cluster.GroupOf("k");
+        slow.CommitsAtOnce = false;
+        using EpollListener listener = new(cluster.Nodes[0].Server, [new IPEndPoint(IPAddress.Loopback, 0)], unixSocket: null, 1, 16, commitInline: true, busyPoll: TimeSpan.Zero);
+        listener.Start();
+        using TcpClient owed = new();
+        owed.Connect(listener.EndPoints[0]);
+        owed.GetStream().Write("PING\r\nINCR k\r\n"u8);
+        Assert.Equal("+PONG\r\n", Read(owed.GetStream(), 7));
+        using TcpClient idle = new();
+        idle.Connect(listener.EndPoints[0]);
+        idle.GetStream().Write("PING\r\n"u8);
+        Assert.Equal("+PONG\r\n", Read(idle.GetStream(), 7));
+
+        Task finished = listener.Finish();
+        Assert.Equal(0, idle.GetStream().Read(new byte[1]));
+
+        // It comes too late, lies unread, and must not reset the connection under the reply that is owed.
+        owed.GetStream().Write("INCR k\r\n"u8);
+        Assert.False(finished.IsCompleted);
+        Assert.True(slow.TryCommit());
+        listener.LogMoved();
+        Assert.Equal(":1\r\n", Read(owed.GetStream(), 4));
+        Assert.Equal(0, owed.GetStream().Read(new byte[1]));
+        await finished;
+        Assert.Equal(1, slow.Records);
+    }
+
     /// <summary>The clock of the server stands still, so nobody's pause is ever over.</summary>
     [Fact]
     public void WhoWaitsForMemoryGoesOnWhenThereIsSome()

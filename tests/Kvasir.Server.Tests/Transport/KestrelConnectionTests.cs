@@ -1,6 +1,9 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
+using System.Text;
 using Kvasir.Server.Tests.Commands;
+using Kvasir.Server.Tests.Forwarding;
 using Kvasir.Server.Transport;
 using Microsoft.AspNetCore.Connections;
 
@@ -36,6 +39,38 @@ public sealed class KestrelConnectionTests
         Assert.DoesNotContain(waker, reader.Readers);
         await incoming.Writer.CompleteAsync();
         await served;
+    }
+
+    [Fact]
+    public async Task WhoStopsAnswersWhatHadComeBeforeItCloses()
+    {
+        ClusterInMemory cluster = new(nodes: 1);
+        GroupInMemory slow = cluster.GroupOf("k");
+        slow.CommitsAtOnce = false;
+        Pipe incoming = new();
+        Pipe outgoing = new();
+        await using DefaultConnectionContext context = new("1", new Ends(incoming.Reader, outgoing.Writer), new Ends(outgoing.Reader, incoming.Writer));
+        using KestrelRespHandler handler = new(cluster.Nodes[0].Server, clientsShowCertificates: false);
+        Task served = handler.OnConnectedAsync(context);
+        await incoming.Writer.WriteAsync("PING\r\nINCR k\r\n"u8.ToArray());
+        Assert.Equal("+PONG\r\n", await Read(outgoing.Reader, 7));
+
+        Task finished = handler.Finish();
+        Assert.False(finished.IsCompleted);
+        Assert.True(slow.TryCommit());
+        handler.LogMoved();
+
+        Assert.Equal(":1\r\n", await Read(outgoing.Reader, 4));
+        await finished;
+        await served;
+    }
+
+    private static async Task<string> Read(PipeReader reader, int bytes)
+    {
+        ReadResult read = await reader.ReadAtLeastAsync(bytes);
+        string text = Encoding.ASCII.GetString(read.Buffer.ToArray());
+        reader.AdvanceTo(read.Buffer.End);
+        return text;
     }
 
     private sealed record Ends(PipeReader Input, PipeWriter Output) : IDuplexPipe;
