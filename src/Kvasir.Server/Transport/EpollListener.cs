@@ -119,8 +119,14 @@ internal sealed class EpollListener : IDisposable
     /// </summary>
     public Task Finish()
     {
+        // Who comes now is refused at once, and asks another node: it would wait here for its end.
         foreach (Socket socket in _sockets)
+        {
             _loops[0].Ignore((int)socket.Handle);
+            socket.Dispose();
+        }
+
+        _sockets = [];
         if (_unix is not null)
             _loops[0].Ignore(_unix.FileDescriptor);
         return Task.WhenAll(_loops.Select(static l => l.Finish()));

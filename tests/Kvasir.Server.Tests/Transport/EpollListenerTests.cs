@@ -72,7 +72,10 @@ public sealed class EpollListenerTests
         idle.GetStream().Write("PING\r\n"u8);
         Assert.Equal("+PONG\r\n", Read(idle.GetStream(), 7));
 
+        IPEndPoint address = listener.EndPoints[0];
         Task finished = listener.Finish();
+        using TcpClient late = new();
+        Assert.Throws<SocketException>(() => late.Connect(address));
         Assert.Equal(0, idle.GetStream().Read(new byte[1]));
 
         // It comes too late, lies unread, and must not reset the connection under the reply that is owed.
