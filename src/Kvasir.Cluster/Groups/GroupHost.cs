@@ -157,8 +157,7 @@ internal sealed partial class GroupHost : IDisposable
         _groups.Remove(group.Id);
         _ordered.Remove(group);
         _touched.Remove(group);
-        group.IsClosed = true;
-        group.Entries.Reset(group.LastIndex);
+        group.Close();
     }
 
     /// <summary>A reading of the monotonic clock, never before the last one.</summary>
@@ -237,8 +236,8 @@ internal sealed partial class GroupHost : IDisposable
             group.Retire(now);
     }
 
-    public void Lost(RaftGroup group, LogPosition safe) =>
-        Listener?.Failed(group, safe, LogLoss.LeadershipLost, $"this node no longer leads shard {group.Id}");
+    public void Lost(RaftGroup group, LogPosition safe, LogLoss loss) =>
+        Listener?.Failed(group, safe, loss, $"this node no longer leads shard {group.Id}");
 
     /// <summary>The first chunk of a snapshot has come from a peer; true when the group is here and the snapshot is one that it can use.</summary>
     public bool TakesSnapshot(NodeId from, GroupId id, in SnapshotHead head, [NotNullWhen(true)] out RaftGroup? group) =>

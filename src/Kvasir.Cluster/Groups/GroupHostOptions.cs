@@ -34,6 +34,9 @@ internal sealed record GroupHostOptions
     /// <summary>Clocks are looked at in steps of this, so that the heartbeats of many groups meet in one batch.</summary>
     public TimeSpan TickStep { get; init; } = TimeSpan.FromMilliseconds(10);
 
+    /// <summary>Who has written waits so long, once this node leads no more, for news of what became of it.</summary>
+    public TimeSpan DoubtPatience { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>So long after a write, or after so many, its leader has the replicas compared.</summary>
     public TimeSpan ComparedAfter { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -116,6 +116,7 @@ public sealed partial class RaftGroup
                     return;
             }
 
+            group.Judge(index, term);
             Last = index;
             Bytes += bytes.Length + 64;
             bool isDue = isLarge || Gathered.IsEmpty || Gathered.IsFull || group.Watcher is not null;

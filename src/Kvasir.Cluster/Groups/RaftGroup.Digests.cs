@@ -141,6 +141,7 @@ public sealed partial class RaftGroup
         _notServing = new WriteRefusal("CLUSTERDOWN", $"the replica of shard {Id} on this node is stopped: {reason}");
         ApplyFailure = reason;
         CeaseToLead();
+        GiveUpDoubt();
         _entries.Reset(_member.LastIndex);
         WakeAt = TimeSpan.MaxValue;
         _host.ReplicaStopped?.Invoke(this);

@@ -36,6 +36,8 @@ public sealed partial class RaftGroup
             PreferSnapshots(now);
         }
 
+        if (now >= _doubtUntil)
+            GiveUpDoubt();
         if (ready.RoleChanged)
             ChangeRole(ready);
         foreach (OwnEntry own in ready.OwnEntries)
@@ -101,12 +103,14 @@ public sealed partial class RaftGroup
         }
     }
 
-    /// <summary>Whichever comes first: what the member waits for, an engine that was not willing to take more, a comparison.</summary>
+    /// <summary>Whichever comes first: what the member waits for, an engine that was not willing to take more, a comparison, the end of a doubt.</summary>
     private void SetWake()
     {
         WakeAt = _applyAt > TimeSpan.MinValue && _applyAt < _member.WakeAt ? _applyAt : _member.WakeAt;
         if (_compareAt < WakeAt)
             WakeAt = _compareAt;
+        if (_doubtUntil < WakeAt)
+            WakeAt = _doubtUntil;
     }
 
     private void ChangeRole(Ready ready)
@@ -129,6 +133,7 @@ public sealed partial class RaftGroup
     private void CeaseToLead()
     {
         bool served = _serves;
+        Term term = _leadsTerm;
         (_leadsTerm, _noOp, _serves) = (default, LogIndex.Zero, false);
         (_compareAt, _uncompared) = (TimeSpan.MaxValue, 0);
         _leaseEnd = TimeSpan.MinValue;
@@ -138,11 +143,13 @@ public sealed partial class RaftGroup
         Sessions.TruncateAfter(safe);
         Replica.Discard(safe);
         Replica.Engine.ExpectReads(false);
-        bool isLost = _awaited > _applied.Value;
+        var awaited = new LogIndex(_awaited);
         Volatile.Write(ref _appended, _applied.Value);
         Volatile.Write(ref _awaited, _applied.Value);
-        if (isLost)
-            _host.Lost(this, safe);
+        if (awaited <= _applied)
+            return;
+        _host.Lost(this, safe, LogLoss.LeadershipLost);
+        BeginDoubt(term, awaited);
     }
 
     private void Keep(in OwnEntry own)
@@ -174,6 +181,7 @@ public sealed partial class RaftGroup
                 ApplyFromLog(now, commit);
             if (_applied > before)
                 _member.Applied(now, _applied);
+            ResolveDoubt();
             if (!_serves && _leadsTerm != default && _applied >= _noOp)
                 Serve();
         }
@@ -187,6 +195,8 @@ public sealed partial class RaftGroup
 
     private void Serve()
     {
+        // Everything before its own first entry was looked at.
+        Check.That(!HasDoubt);
         _serves = true;
         Replica.Engine.ExpectReads(true);
         if (Digest != StateDigest.Empty)

@@ -21,8 +21,8 @@ namespace Kvasir.Cluster.Groups;
 /// <para>
 /// <b>Leader.</b> Commands run on its engine, and what they stage becomes an entry (<see cref="Append"/>) and is published at once,
 /// ahead of its commit: later commands see it, and answers wait. It serves once an entry of its own term is committed and
-/// applied. When it ceases to lead, the engine forgets what is not committed, and whoever waits for it is told that the
-/// outcome is unknown: the next leader may have it. If it does, it is applied again, from the log.
+/// applied. When it ceases to lead, the engine forgets what is not committed, and whoever waits for it is told so: the next leader
+/// may have it. If it does, it is applied again, from the log; what became of it is told as soon as the log tells.
 /// </para>
 /// <para>
 /// <b>Follower.</b> What is committed is applied from memory, or from the journal where it is no longer there.
@@ -155,7 +155,7 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
     internal bool IsTouched { get; set; }
 
     /// <summary>It is no longer this node's: late news of it is nobody's business.</summary>
-    internal bool IsClosed { get; set; }
+    internal bool IsClosed { get; private set; }
 
     internal TimeSpan WakeAt { get; private set; }
 
@@ -251,6 +251,14 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         Check.That(_replica is null && replica.StreamId == Id.Value);
         _replica = replica;
         replica.Engine.ExpectReads(false);
+    }
+
+    /// <summary>Called once, when the host knows it no more.</summary>
+    internal void Close()
+    {
+        GiveUpDoubt();
+        IsClosed = true;
+        _entries.Reset(LastIndex);
     }
 
     internal void Tick(TimeSpan now)
@@ -444,6 +452,9 @@ public sealed partial class RaftGroup : IReplicaLog, IEntryArchive
         HasMisfit = false;
         engine.ExpectReads(false);
         _entries.Reset(head.Index);
+
+        // Of which terms the entries were that it stands for is not told.
+        GiveUpDoubt();
         _applied = _stable = _snapshot = head.Index;
         Sessions.Forget(new LogPosition(head.Index.Value));
         Volatile.Write(ref _appended, head.Index.Value);

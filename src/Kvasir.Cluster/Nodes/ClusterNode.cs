@@ -246,7 +246,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
     void ILogListener.Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
     {
         _listener?.Failed(log, durable, loss, reason);
-        if (ReferenceEquals(log, _directory))
+        if (loss == LogLoss.LeadershipLost && ReferenceEquals(log, _directory))
             _desk?.Lost(durable);
     }
 

@@ -25,6 +25,16 @@ public enum LogLoss : byte
     /// <summary>A write or a sync failed: nobody can tell before the next start.</summary>
     DiskFailed = 1,
 
-    /// <summary>This node no longer leads the group: the next leader may have what was lost, or may not.</summary>
+    /// <summary>
+    /// This node no longer leads the group: the next leader may have what was lost, or may not. Who can ask that one need not wait. For others
+    /// more comes: <see cref="ILogListener.Durable"/> says what the group has committed after all, <see cref="Overruled"/> or
+    /// <see cref="Unresolved"/> what it has not.
+    /// </summary>
     LeadershipLost = 2,
+
+    /// <summary>The group has committed something else in its place: what was lost has not happened, and will not.</summary>
+    Overruled = 3,
+
+    /// <summary>Nobody has said in time what became of it.</summary>
+    Unresolved = 4,
 }

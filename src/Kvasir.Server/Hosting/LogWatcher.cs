@@ -13,7 +13,7 @@ internal sealed class LogWatcher(ServerState server, Action moved, ILogger logge
     public void Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
     {
         server.LogFailures.Add(log, durable, loss, reason);
-        if (loss != LogLoss.LeadershipLost)
+        if (loss is LogLoss.DiskFull or LogLoss.DiskFailed)
             HostLog.LogFailed(logger, reason);
         moved();
     }

@@ -7,7 +7,7 @@ namespace Kvasir.Server.Sessions;
 internal sealed class LogFailures
 {
     // A session looks at every wake: one that has missed more than so many losses can be sure of nothing.
-    private const int KeptMax = 256;
+    private const int KeptMax = 4096;
 
     private readonly Lock _lock = new();
     private volatile LogFailureNote[] _notes = [];
@@ -45,6 +45,9 @@ internal sealed class LogFailures
             LogLoss.DiskFailed => (
                 "IOERR the disk failed: the write's outcome is unknown until the server restarts. " + reason,
                 "IOERR the disk failed: whether what was read is there is unknown until the server restarts. " + reason),
+            LogLoss.Overruled => (
+                "TRYAGAIN leadership of the shard was lost: the write has not happened, and will not; try again",
+                "TRYAGAIN what was read has not happened: leadership of its shard was lost before a majority had it"),
             _ => (
                 "TIMEOUT outcome unknown: leadership of the shard was lost before a majority had the write",
                 "TRYAGAIN what was read is not certain: leadership of its shard was lost before a majority had it"),
@@ -52,9 +55,9 @@ internal sealed class LogFailures
         lock (_lock)
         {
             LogFailureNote[] before = _notes;
-            LogFailureNote note = new(_count + 1, log, durable, error, readError);
+            LogFailureNote note = new(_count + 1, log, durable, error, readError) { MayStillCome = loss == LogLoss.LeadershipLost };
             _notes = [.. before.AsSpan(Math.Max(0, before.Length - KeptMax + 1)), note];
-            if (loss != LogLoss.LeadershipLost)
+            if (loss is LogLoss.DiskFull or LogLoss.DiskFailed)
                 _stopped = [.. _stopped.Where(n => !ReferenceEquals(n.Log, log)), note];
             Volatile.Write(ref _count, _count + 1);
         }
@@ -62,8 +65,11 @@ internal sealed class LogFailures
 
     /// <summary>Turns what a session has waited for in vain into errors.</summary>
     /// <param name="output">The session's.</param>
+    /// <param name="asksNext">
+    /// Another node's, which asks the next leader itself. All others wait for what the log has to say of what may still come.
+    /// </param>
     /// <param name="seen">How many losses it knew; how many it knows now.</param>
-    public void Meet(SessionOutput output, ref long seen)
+    public void Meet(SessionOutput output, bool asksNext, ref long seen)
     {
         LogFailureNote[] notes = _notes;
         if (notes.Length == 0)
@@ -71,7 +77,8 @@ internal sealed class LogFailures
         bool missed = notes[0].Number > seen + 1;
         foreach (LogFailureNote note in notes)
         {
-            if (note.Number > seen)
+            // Who has missed some may have missed what was said of those that may still come.
+            if (note.Number > seen && (missed || asksNext || !note.MayStillCome))
                 output.Fail(note.Log, missed ? LogPosition.Zero : note.Durable, note.Error, note.ReadError);
         }
 
@@ -89,5 +96,9 @@ internal sealed class LogFailures
     /// <param name="Durable">Everything up to here is safe.</param>
     /// <param name="Error">What clients are told whose write came later.</param>
     /// <param name="ReadError">What they are told who have only seen such a write: to ask again changes nothing.</param>
-    private sealed record LogFailureNote(long Number, IReplicaLog Log, LogPosition Durable, string Error, string ReadError);
+    private sealed record LogFailureNote(long Number, IReplicaLog Log, LogPosition Durable, string Error, string ReadError)
+    {
+        /// <summary>It is not lost for good, and the log will tell.</summary>
+        public bool MayStillCome { get; init; }
+    }
 }

@@ -447,6 +447,6 @@ internal sealed class RespSession : IMailboxItem
     {
         LogFailures failures = Server.LogFailures;
         if (failures.Count != _failureSeen || failures.Current)
-            failures.Meet(Output, ref _failureSeen);
+            failures.Meet(Output, asksNext: Forwarded is not null, ref _failureSeen);
     }
 }

@@ -131,10 +131,31 @@ internal sealed class NodeProcess : IPeerLink, ITransport, ILogListener
             WaitingReply waiting = _waiting[i];
             if (!ReferenceEquals(waiting.Gate.Log, log))
                 continue;
+            bool isLost = waiting.Gate.Position > durable;
+            if (isLost)
+                CountLoss(loss);
+
+            // Every other one asks the next leader, as other nodes do for their clients; the rest wait for what the log says.
+            if (isLost && loss == LogLoss.LeadershipLost && waiting.Gate.Position.Value % 2 == 0)
+                continue;
             _waiting.RemoveAt(i--);
-            if (loss == LogLoss.LeadershipLost && waiting.Gate.Position > durable)
+            waiting.Reply(!isLost ? waiting.Answer : loss is LogLoss.DiskFull or LogLoss.Overruled ? ClientReply.Refused(NodeId.None) : ClientReply.Lost);
+        }
+    }
+
+    private void CountLoss(LogLoss loss)
+    {
+        switch (loss)
+        {
+            case LogLoss.LeadershipLost:
                 Machine.World.Coverage.Add("answers lost with a lead");
-            waiting.Reply(waiting.Gate.Position <= durable ? waiting.Answer : loss == LogLoss.DiskFull ? ClientReply.Refused(NodeId.None) : ClientReply.Lost);
+                break;
+            case LogLoss.Overruled:
+                Machine.World.Coverage.Add("answers overruled by another lead");
+                break;
+            case LogLoss.Unresolved:
+                Machine.World.Coverage.Add("answers in doubt for too long");
+                break;
         }
     }
 

@@ -136,6 +136,8 @@ internal sealed class GroupCluster
             Assert.All(contents, c => Assert.Equal(contents[0], c));
             foreach (TestWrite write in Writes.Where(w => w.Group == group && w.IsAcknowledged))
                 Assert.Contains(write.ToString(), contents[0], StringComparison.Ordinal);
+            foreach (TestWrite write in Writes.Where(w => w.Group == group && w.IsOverruled))
+                Assert.DoesNotContain(write.ToString(), contents[0], StringComparison.Ordinal);
         }
     }
 }
@@ -151,7 +153,13 @@ internal sealed class TestWrite(GroupId group, string key, string value, RaftGro
 
     public bool IsAcknowledged { get; set; }
 
+    /// <summary>Its leader leads no more; it may come to be all the same.</summary>
     public bool IsLost { get; set; }
+
+    /// <summary>It will never be.</summary>
+    public bool IsOverruled { get; set; }
+
+    public bool IsUnresolved { get; set; }
 
     public bool IsOpen => !IsAcknowledged && !IsLost;
 

@@ -150,10 +150,14 @@ internal sealed class GroupNode : ITransportListener, ILogListener
 
     public void Failed(IReplicaLog log, LogPosition durable, LogLoss loss, string reason)
     {
-        Assert.Equal(LogLoss.LeadershipLost, loss);
         foreach (TestWrite write in _open.Where(w => w.Log == log && w.Position > durable))
+        {
             write.IsLost = true;
-        _open.RemoveAll(w => w.IsLost);
+            write.IsOverruled = loss == LogLoss.Overruled;
+            write.IsUnresolved = loss == LogLoss.Unresolved;
+        }
+
+        _open.RemoveAll(w => w.IsOverruled || w.IsUnresolved);
     }
 
     public void Received(NodeId from, ReadOnlySpan<byte> message)

@@ -130,8 +130,11 @@ public sealed class RaftGroupTests
 
         // At the place of the one that was lost.
         TestWrite other = next.Write(s_group);
+        Assert.False(lost.IsOverruled);
         cluster.Settle();
         Assert.True(other.IsAcknowledged);
+        Assert.True(lost.IsOverruled);
+        Assert.False(lost.IsAcknowledged);
         Assert.DoesNotContain(lost.ToString(), old.Content(s_group), StringComparison.Ordinal);
         cluster.Verify();
     }
@@ -152,8 +155,12 @@ public sealed class RaftGroupTests
         cluster.RunUntil(() => write.IsLost, "the old leader has given up");
         Assert.DoesNotContain(write.ToString(), old.Content(s_group), StringComparison.Ordinal);
         cluster.RunUntil(() => others.All(n => n.Content(s_group).Contains(write.ToString(), StringComparison.Ordinal)), "the others have committed it");
+        Assert.False(write.IsAcknowledged);
         cluster.Settle();
         Assert.Contains(write.ToString(), old.Content(s_group), StringComparison.Ordinal);
+
+        // Who waited for it hears that it was done.
+        Assert.True(write.IsAcknowledged);
         cluster.Verify();
     }
 

@@ -1,5 +1,6 @@
 using Kvasir.Cluster.Groups;
 using Kvasir.Cluster.Partitioning;
+using Kvasir.Cluster.Replicas;
 using Kvasir.Cluster.Transport;
 using Kvasir.Primitives;
 using Kvasir.Simulation.Disks;
@@ -86,13 +87,43 @@ internal sealed class ClusterInMemory
         Version++;
     }
 
+    /// <summary>The lead ends; what was not committed is gone, and nobody will ever know.</summary>
     public void Depose(GroupInMemory group)
     {
         NodeId before = group.Leader;
         LogPosition durable = group.Depose();
         Version++;
-        Nodes.Single(n => n.Self == before).Lost(group, durable);
+        Lost(group, before, durable, LogLoss.LeadershipLost);
+        Lost(group, before, durable, LogLoss.Unresolved);
     }
+
+    /// <summary>The lead ends; what becomes of what was not committed is still to come.</summary>
+    public void Doubt(GroupInMemory group)
+    {
+        NodeId before = group.Leader;
+        group.Doubt();
+        Version++;
+        Lost(group, before, group.DurablePosition, LogLoss.LeadershipLost);
+    }
+
+    /// <summary>What was in doubt is committed after all, as a node hears that does not lead.</summary>
+    public void Confirm(GroupInMemory group, int node)
+    {
+        Assert.True(group.TryCommit());
+        NodeOfCluster heard = Nodes.Single(n => n.Self == new NodeId((ulong)node));
+        heard.Committed(group);
+    }
+
+    /// <summary>Something else was committed in its place, as a node hears that does not lead.</summary>
+    public void Overrule(GroupInMemory group, int node)
+    {
+        LogPosition safe = group.DurablePosition;
+        group.Depose();
+        Lost(group, new NodeId((ulong)node), safe, LogLoss.Overruled);
+    }
+
+    private void Lost(GroupInMemory group, NodeId by, LogPosition durable, LogLoss loss) =>
+        Nodes.Single(n => n.Self == by).Lost(group, durable, loss);
 
     /// <summary>A node takes another for the leader of a group, whatever happens.</summary>
     public void Believes(int node, GroupInMemory group, int leader) => _beliefs[(new NodeId((ulong)node), group.Id)] = new NodeId((ulong)leader);

@@ -96,6 +96,13 @@ internal sealed class GroupInMemory(GroupId id, int database, IStorageEngine eng
         return true;
     }
 
+    /// <summary>The lead ends; what was not committed may come to be.</summary>
+    public void Doubt()
+    {
+        Leader = NodeId.None;
+        Term++;
+    }
+
     /// <summary>The lead ends; what was not committed is lost.</summary>
     public LogPosition Depose()
     {

@@ -169,8 +169,7 @@ internal sealed class NodeOfCluster : IServedNode, IClusteredNode, IRouter, INod
 
     public void Committed(GroupInMemory group) => _listener!.Durable(group, group.DurablePosition);
 
-    public void Lost(GroupInMemory group, LogPosition durable) =>
-        _listener!.Failed(group, durable, LogLoss.LeadershipLost, "another term");
+    public void Lost(GroupInMemory group, LogPosition durable, LogLoss loss) => _listener!.Failed(group, durable, loss, "another term");
 
     public Route Route(int database, int slot) => Route(ShardsOf(database)[slot % ClusterInMemory.Shards]);
 
