@@ -17,11 +17,17 @@ public sealed partial class ClusterNode
     /// <summary>This node speaks with it. Inside the mailbox.</summary>
     internal bool IsReachable(NodeId peer) => peer == Self || _reachable.ContainsKey(peer);
 
-    /// <summary>At the start, before anything was heard.</summary>
+    /// <summary>At the start, before anybody is heard: from then on others are answered, which may be by another thread than that which starts the node.</summary>
     private void RecallPeers()
     {
         _remembered = [.. PeersFile.Read(Files, _options.Folder)];
-        Learn(_remembered);
+        TakeNote(_remembered);
+    }
+
+    private void TellOfRecalledPeers()
+    {
+        if (_remembered.Length > 0)
+            TellPeers();
     }
 
     /// <summary>
@@ -29,6 +35,13 @@ public sealed partial class ClusterNode
     /// more: its folder was emptied, and this node came of it, or all were given new addresses.
     /// </summary>
     private void Learn(IReadOnlyList<NodeAddress> peers)
+    {
+        if (TakeNote(peers))
+            TellPeers();
+    }
+
+    /// <summary>Whether it is news.</summary>
+    private bool TakeNote(IReadOnlyList<NodeAddress> peers)
     {
         bool isNews = false;
         foreach (NodeAddress peer in peers)
@@ -39,8 +52,7 @@ public sealed partial class ClusterNode
             isNews = true;
         }
 
-        if (isNews)
-            TellPeers();
+        return isNews;
     }
 
     /// <summary>What the directory says, all of it.</summary>

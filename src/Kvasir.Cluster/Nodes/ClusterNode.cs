@@ -311,6 +311,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
         _membership = ClusterFile.Find(Files, _options.Folder);
         if (_membership is null && _options.Seeds.Count == 0)
             Enlist(new ClusterMembership(_random.NextUInt64() | 1, new NodeId(1), IsFounder: true));
+        RecallPeers();
         _link.Start(this);
         if (_membership is { } membership)
             Serve(membership);
@@ -359,7 +360,7 @@ public sealed partial class ClusterNode : IServedNode, IClusteredNode, ITranspor
             IdentityFile.Write(Files, _options.Folder, recorded);
         _identity = recorded;
         host.Start(_journal, Transport, Mailbox);
-        RecallPeers();
+        Mailbox.Post(new ActionItem(_ => TellOfRecalledPeers()));
         _startedAt = host.Now();
         _link.Identify(membership.Cluster, membership.Node);
 

@@ -221,6 +221,19 @@ public sealed class ClusterNodeTests
             Assert.Equal($"value{i}", world.Get(i % 2, $"key{i}"));
     }
 
+    /// <summary>Others may ask as soon as it listens, and another thread than that which starts it answers them.</summary>
+    [Fact]
+    public void WhatItRemembersOfOthersIsTouchedInsideTheMailboxOnly()
+    {
+        ClusterWorld world = ClusterWorld.OfThree(22, new LsmEngineFactory());
+        ClusterMember member = world.Members[1];
+        member.Crash(CrashKind.ProcessKill);
+        int heard = member.Heard.Count;
+        member.Restart();
+        Assert.NotEqual(heard, member.Heard.Count);
+        Assert.False(member.ToldOutsideOfItsMailbox);
+    }
+
     [Fact]
     public void TheMemoryOfPeersIsAHint()
     {

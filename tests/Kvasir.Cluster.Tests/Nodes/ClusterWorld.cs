@@ -236,6 +236,9 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
     /// <summary>Where it was ever told that others are.</summary>
     public List<PeerAddress> Heard { get; } = [];
 
+    /// <summary>It told who the others are while somebody else could have been in its mailbox.</summary>
+    public bool ToldOutsideOfItsMailbox { get; private set; }
+
     /// <summary>Where it asked something, outside of its links.</summary>
     public List<PeerAddress> Asked { get; } = [];
 
@@ -434,6 +437,7 @@ internal sealed class ClusterMember : ITransportListener, ILogListener, IPeerLin
 
     void ITransport.SetPeers(IReadOnlyList<PeerAddress> peers)
     {
+        ToldOutsideOfItsMailbox |= _listener is ClusterNode { Mailbox.IsBusy: false };
         _told = [.. peers.Select(p => p.Node)];
         Heard.AddRange(peers);
         Link.SetPeers(peers);
