@@ -7,7 +7,10 @@ namespace Kvasir.Server.Sessions;
 internal sealed class LogFailures
 {
     // A session looks at every wake: one that has missed more than so many losses can be sure of nothing.
-    private const int KeptMax = 4096;
+    private const int KeptMax = 1024;
+    private const string UnknownError = "TIMEOUT outcome unknown: the server has met more losses than it remembers since the write";
+    private const string UnknownReadError =
+        "TRYAGAIN what was read is not certain: the server has met more losses than it remembers since it was read";
 
     private readonly Lock _lock = new();
     private volatile LogFailureNote[] _notes = [];
@@ -74,12 +77,14 @@ internal sealed class LogFailures
         LogFailureNote[] notes = _notes;
         if (notes.Length == 0)
             return;
-        bool missed = notes[0].Number > seen + 1;
+
+        // What a kept note says is not of what was lost in one that was dropped: nothing definite may be said, of no log.
+        if (notes[0].Number > seen + 1)
+            output.FailAll(UnknownError, UnknownReadError);
         foreach (LogFailureNote note in notes)
         {
-            // Who has missed some may have missed what was said of those that may still come.
-            if (note.Number > seen && (missed || asksNext || !note.MayStillCome))
-                output.Fail(note.Log, missed ? LogPosition.Zero : note.Durable, note.Error, note.ReadError);
+            if (note.Number > seen && (asksNext || !note.MayStillCome))
+                output.Fail(note.Log, note.Durable, note.Error, note.ReadError);
         }
 
         foreach (LogFailureNote note in _stopped)

@@ -123,7 +123,24 @@ internal sealed class SessionOutput
     /// A log failed behind <paramref name="durable"/>: replies that wait for a later position of it become
     /// <paramref name="error"/>, as many as they were, or <paramref name="readError"/> where nothing was written.
     /// </summary>
-    public void Fail(IReplicaLog log, LogPosition durable, string error, string readError)
+    public void Fail(IReplicaLog log, LogPosition durable, string error, string readError) => FailLost(log, durable, error, readError);
+
+    /// <summary>As <see cref="Fail"/>, for every reply that waits for a log, whichever and for whatever position.</summary>
+    public void FailAll(string error, string readError) => FailLost(null, LogPosition.Zero, error, readError);
+
+    /// <summary>Gives back memory while nothing is on its way.</summary>
+    public void Trim()
+    {
+        if (Length != 0 || _gateCount != 0)
+            return;
+        Buffer.ClearAndTrim(16);
+        _sent = 0;
+        _firstGate = 0;
+        _gates = [];
+        _gathered = null;
+    }
+
+    private void FailLost(IReplicaLog? log, LogPosition durable, string error, string readError)
     {
         if (!IsAnyLost(log, durable))
             return;
@@ -154,22 +171,11 @@ internal sealed class SessionOutput
         _gateCount = kept - _firstGate;
     }
 
-    /// <summary>Gives back memory while nothing is on its way.</summary>
-    public void Trim()
-    {
-        if (Length != 0 || _gateCount != 0)
-            return;
-        Buffer.ClearAndTrim(16);
-        _sent = 0;
-        _firstGate = 0;
-        _gates = [];
-        _gathered = null;
-    }
+    /// <param name="log">Null is all.</param>
+    private static bool IsLost(in ReplyGate gate, IReplicaLog? log, LogPosition durable) =>
+        log is null ? gate.Log is not null : ReferenceEquals(gate.Log, log) && gate.Position > durable;
 
-    private static bool IsLost(in ReplyGate gate, IReplicaLog log, LogPosition durable) =>
-        ReferenceEquals(gate.Log, log) && gate.Position > durable;
-
-    private bool IsAnyLost(IReplicaLog log, LogPosition durable)
+    private bool IsAnyLost(IReplicaLog? log, LogPosition durable)
     {
         foreach (ref readonly ReplyGate gate in _gates.AsSpan(_firstGate, _gateCount))
         {

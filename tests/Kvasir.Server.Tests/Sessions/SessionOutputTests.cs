@@ -1,6 +1,4 @@
 using System.Text;
-using Kvasir.Cluster.Keyspaces;
-using Kvasir.Cluster.Replicas;
 using Kvasir.Primitives;
 using Kvasir.Server.Sessions;
 
@@ -178,21 +176,5 @@ public sealed class SessionOutputTests
         if (bytes.Length != 0)
             output.Sent(bytes.Length);
         return text;
-    }
-
-    /// <summary>A log that is durable as far as the test says.</summary>
-    private sealed class HandLog : IReplicaLog
-    {
-        public WriteRefusal? Refusal => null;
-
-        public bool IsStopped => false;
-
-        public LogPosition AppendedPosition => DurablePosition;
-
-        public LogPosition AwaitedPosition => DurablePosition;
-
-        public LogPosition DurablePosition { get; set; }
-
-        public LogPosition Append(ReadOnlySpan<byte> payload, Durability durability) => throw new NotSupportedException();
     }
 }
